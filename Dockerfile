@@ -1,0 +1,27 @@
+# face-registry for the CPU. Not run here: written without a Docker engine at hand; the install
+# itself is what `make install` does, and that is tested.
+FROM python:3.12-slim
+
+ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+
+# Wheels only: no compiler, and no libGL, which only opencv-python (without -headless) asks for.
+WORKDIR /src
+COPY requirements/cpu.txt requirements/
+RUN pip install --no-deps --only-binary :all: --require-hashes -r requirements/cpu.txt
+
+COPY pyproject.toml README.md LICENSE ./
+COPY registry registry
+COPY ingest ingest
+COPY queries queries
+RUN pip install --no-deps .
+
+# Any user may write here, so that `docker compose run --user` works with the same volume.
+RUN useradd --system --uid 10001 --no-create-home registry \
+    && install -d -m 1777 /var/lib/face-registry
+ENV FACE_REGISTRY_HOME=/var/lib/face-registry
+VOLUME /var/lib/face-registry
+USER 10001
+WORKDIR /files
+
+ENTRYPOINT ["face-registry"]
+CMD ["--help"]

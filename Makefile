@@ -1,0 +1,81 @@
+# face-registry: `make help` lists what there is.
+
+# The first Python of at least 3.11; PYTHON=/path/to/python overrides.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+# onnxruntime-gpu and onnxruntime share a folder, so each has a virtual environment of its own.
+VENV_GPU ?= .venv-gpu
+UV ?= uv
+# Processes that run tests.
+JOBS ?= 2
+
+# Installs what the lock file lists and nothing else; --no-deps because the lock is complete.
+# Compiling all bytecode ahead costs 30 s and saves none: few of the modules are ever imported.
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile --no-deps
+
+.DEFAULT_GOAL := help
+.PHONY: help demo install install-gpu test lint types bench requirements clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r t d; \
+		do printf '  make %-14s %s\n' "$$t" "$$d"; done
+
+demo: install  ## build sample videos, ingest them, write a report to ./face-registry-demo
+	$(VENV)/bin/face-registry demo
+
+install: $(VENV)/.installed  ## face-registry into .venv, for the CPU
+
+install-gpu: $(VENV_GPU)/.installed-gpu  ## face-registry into .venv-gpu, for NVIDIA GPUs (Linux x86-64)
+
+test: $(VENV)/.installed-dev  ## all tests
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile
+
+lint: $(VENV)/.installed-dev  ## ruff: rules and format
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(VENV)/.installed-dev  ## mypy, strict
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/.installed-dev  ## measure what docs and README state
+	$(VENV)/bin/python -m benchmarks
+
+# Pins stay as they are where they still fit; `make requirements UPGRADE=--upgrade` takes the newest.
+# --universal: one file serves Python 3.11 to 3.13 on Linux and macOS.
+COMPILE = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header --quiet $(UPGRADE)
+requirements:  ## compile the lock files in requirements/ anew (needs uv)
+	$(COMPILE) --overrides requirements/overrides.txt -o requirements/cpu.txt
+	$(COMPILE) --overrides requirements/overrides.txt --extra cluster -o requirements/cluster.txt
+	$(COMPILE) --overrides requirements/overrides.txt --extra dev --extra pages -o requirements/dev.txt
+	$(COMPILE) --overrides requirements/overrides-gpu.txt --extra gpu -o requirements/gpu.txt
+
+clean:  ## remove what make, the tests and the demo wrote
+	rm -rf $(VENV) $(VENV_GPU) build dist face-registry-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find registry ingest queries tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "face-registry needs Python 3.11 or newer: none found; pass PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV_GPU)/bin/python:
+	@test -n "$(PYTHON)" || { echo "face-registry needs Python 3.11 or newer: none found; pass PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV_GPU)
+
+# The package itself is installed as a link to these sources, so it is never stale.
+$(VENV)/.installed: requirements/cpu.txt pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/cpu.txt
+	$(VENV)/bin/python $(PIP_INSTALL) --editable .
+	@touch $@
+
+# dev.txt holds everything in cpu.txt, at the same versions.
+$(VENV)/.installed-dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	$(VENV)/bin/python $(PIP_INSTALL) --editable .
+	@touch $@ $(VENV)/.installed
+
+$(VENV_GPU)/.installed-gpu: requirements/gpu.txt pyproject.toml | $(VENV_GPU)/bin/python
+	$(VENV_GPU)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/gpu.txt
+	$(VENV_GPU)/bin/python $(PIP_INSTALL) --editable .
+	@touch $@

@@ -1,0 +1,5 @@
+"""From a table of videos to faces on record."""
+
+from ingest.api import ingest
+
+__all__ = ["ingest"]

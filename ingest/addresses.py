@@ -1,0 +1,210 @@
+"""Which network addresses a download may speak to.
+
+A table of videos is input from outside: a row may name the router, a cloud's metadata service or
+this machine itself. A host is looked up once, every address of it is judged here, and the
+connection goes to the judged address, so no second answer of the name server counts.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from registry.errors import FetchError, UsageError
+from registry.urls import parse, printable
+
+Resolver = Callable[[str, int], Sequence[str]]
+"""Host (name, or address in any notation) and port to IP addresses; raises `OSError` as
+`socket.getaddrinfo` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Special:
+    """Why an address is not an ordinary public one."""
+
+    what: str
+    source: str
+    private: bool = False
+    """Whether somebody may rightly keep videos there: `allow_private` lifts only these."""
+
+
+# IANA IPv4 and IPv6 Special-Purpose Address Registries, the IPv4 and IPv6 multicast registries, and
+# what later RFCs took out of use. Ranges that count as globally reachable but never serve content
+# (anycast relays, AS112) are here too. The first range that holds an address names it.
+_PRIVATE = (
+    ("10.0.0.0/8", "private-use", "RFC 1918"),
+    ("100.64.0.0/10", "shared (carrier NAT)", "RFC 6598"),
+    ("127.0.0.0/8", "loopback", "RFC 1122"),
+    ("169.254.0.0/16", "link-local", "RFC 3927"),
+    ("172.16.0.0/12", "private-use", "RFC 1918"),
+    ("192.168.0.0/16", "private-use", "RFC 1918"),
+    ("198.18.0.0/15", "benchmarking", "RFC 2544"),
+    ("::1/128", "loopback", "RFC 4291"),
+    ("fc00::/7", "unique-local", "RFC 4193"),
+    ("fe80::/10", "link-local", "RFC 4291"),
+)
+_NEVER = (
+    ("0.0.0.0/8", "'this network'", "RFC 791"),
+    ("192.0.0.0/24", "protocol assignment", "RFC 6890"),
+    ("192.0.2.0/24", "documentation", "RFC 5737"),
+    ("192.31.196.0/24", "AS112", "RFC 7535"),
+    ("192.52.193.0/24", "multicast tunnel (AMT)", "RFC 7450"),
+    ("192.88.99.0/24", "6to4 relay", "RFC 7526"),
+    ("192.175.48.0/24", "AS112", "RFC 7534"),
+    ("198.51.100.0/24", "documentation", "RFC 5737"),
+    ("203.0.113.0/24", "documentation", "RFC 5737"),
+    ("224.0.0.0/4", "multicast", "RFC 5771"),
+    ("255.255.255.255/32", "broadcast", "RFC 919"),
+    ("240.0.0.0/4", "reserved", "RFC 1112"),
+    ("::/128", "unspecified", "RFC 4291"),
+    ("::/96", "IPv4-compatible", "RFC 4291"),
+    ("::ffff:0:0:0/96", "IPv4-translated", "RFC 2765"),
+    ("64:ff9b:1::/48", "local translation (NAT64)", "RFC 8215"),
+    ("100::/64", "discard-only", "RFC 6666"),
+    ("100:0:0:1::/64", "dummy prefix", "RFC 9780"),
+    ("2001::/32", "Teredo tunnel", "RFC 4380"),
+    ("2001::/23", "protocol assignment", "RFC 2928"),
+    ("2001:db8::/32", "documentation", "RFC 3849"),
+    ("2002::/16", "6to4 tunnel", "RFC 3056"),
+    ("2620:4f:8000::/48", "AS112", "RFC 7534"),
+    ("3fff::/20", "documentation", "RFC 9637"),
+    ("5f00::/16", "segment routing", "RFC 9602"),
+    ("fec0::/10", "site-local", "RFC 3879"),
+    ("ff00::/8", "multicast", "RFC 4291"),
+)
+_RANGES: tuple[tuple[IPv4Network | IPv6Network, Special], ...] = (
+    *((ip_network(cidr), Special(what, source, private=True)) for cidr, what, source in _PRIVATE),
+    *((ip_network(cidr), Special(what, source)) for cidr, what, source in _NEVER),
+)
+
+# Where clouds hand credentials to whoever asks from inside: out of bounds even where private
+# addresses are allowed. From the providers' own documents.
+_METADATA = {
+    "169.254.169.254": "AWS, Azure, Google Cloud, Oracle, DigitalOcean, OpenStack",
+    "169.254.170.2": "AWS ECS",
+    "169.254.170.23": "AWS EKS",
+    "fd00:ec2::254": "AWS",
+    "fd00:ec2::23": "AWS EKS",
+    "fd20:ce::254": "Google Cloud",
+    "100.100.100.200": "Alibaba Cloud",
+    "168.63.129.16": "Azure",
+    "169.254.0.23": "Tencent Cloud",
+    "169.254.42.42": "Scaleway",
+    "fd00:42::42": "Scaleway",
+    "192.0.0.192": "Oracle Cloud",
+}
+_METADATA_ADDRESSES = {ip_address(text): cloud for text, cloud in _METADATA.items()}
+_METADATA_NAMES = frozenset(
+    {
+        "instance-data",
+        "instance-data.ec2.internal",
+        "metadata",
+        "metadata.azure.internal",
+        "metadata.goog",
+        "metadata.google.internal",
+        "metadata.platformequinix.com",
+        "metadata.tencentyun.com",
+        "rancher-metadata",
+    }
+)
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""All that IANA has given out so far (IPv6 Global Unicast Address Assignments)."""
+_NAT64 = IPv6Network("64:ff9b::/96")
+"""RFC 6052: names of IPv4 hosts resolve to these on IPv6-only networks, so they must work."""
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)
+"""RFC 5214, 6.1: the upper half of an interface id whose lower half is an IPv4 address."""
+
+
+def special(address: IPv4Address | IPv6Address) -> Special | None:
+    """Why this address is not an ordinary public one, or None if it is.
+
+    An IPv6 address that stands for an IPv4 address (mapped, NAT64, ISATAP) is judged by that one.
+    """
+    if cloud := _METADATA_ADDRESSES.get(address):
+        return Special("metadata service", cloud)
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:
+            return Special("zone id", "RFC 4007")
+        if address.ipv4_mapped is not None:
+            return special(address.ipv4_mapped)
+        if address in _NAT64:
+            inner = special(IPv4Address(int(address) & 0xFFFF_FFFF))
+            return inner and replace(inner, what=f"translated {inner.what}", private=False)
+    for network, found in _RANGES:
+        if address in network:
+            return found
+    if isinstance(address, IPv6Address):
+        if address not in _GLOBAL_UNICAST:
+            return Special("unassigned", "RFC 4291")
+        if (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP:
+            inner = special(IPv4Address(int(address) & 0xFFFF_FFFF))
+            return inner and replace(inner, what=f"tunnelled {inner.what}", private=False)
+    return None
+
+
+def resolve(host: str, port: int) -> tuple[str, ...]:
+    """The addresses that this machine would connect to, in its order of preference.
+
+    Takes what the system takes: names, and IPv4 addresses in short, octal, hexadecimal or dword
+    notation. How long a name server may take is the system's setting. Raises `OSError`.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPolicy:
+    """Whom downloads may speak to; by default public addresses only, on any port."""
+
+    allow_private: bool = False
+    """Also speak to private networks and this machine. Metadata services stay out of bounds."""
+    allowed_hosts: frozenset[str] = frozenset()
+    """Hosts, without port, for which private addresses are allowed."""
+    resolver: Resolver = field(default=resolve, compare=False)
+
+    def __post_init__(self) -> None:
+        """Bring the hosts into the form that URLs have. Raises `UsageError`."""
+        hosts = frozenset(_host(text) for text in self.allowed_hosts)
+        object.__setattr__(self, "allowed_hosts", hosts)
+
+    def addresses(self, host: str, port: int) -> tuple[str, ...]:
+        """The addresses of a host, all of them fit to be connected to.
+
+        One unfit address refuses the host: whoever set it up wanted the connection to go there.
+        Raises `FetchError` if it is refused, and `OSError` if it cannot be looked up.
+        """
+        if host in _METADATA_NAMES:
+            raise FetchError(f"{host} is a cloud's metadata service, which holds no videos.")
+        found = tuple(self.resolver(host, port))
+        if not found:
+            raise FetchError(f"{printable(host)} has no address.")
+        for text in found:
+            self._judge(host, text)
+        return found
+
+    def _judge(self, host: str, text: str) -> None:
+        try:
+            found = special(ip_address(text))
+        except ValueError as exc:
+            raise FetchError(f"{printable(host)} is at {printable(text)}, no address.") from exc
+        if found is None or (found.private and (self.allow_private or host in self.allowed_hosts)):
+            return
+        hint = (
+            "allow private addresses (--allow-private-hosts) if it is meant"
+            if found.private
+            else "it is never spoken to"
+        )
+        raise FetchError(
+            f"{printable(host)} is at {printable(text)}, not a public address "
+            f"({found.what}, {found.source}): {hint}."
+        )
+
+
+def _host(text: str) -> str:
+    bare = text.removeprefix("[").removesuffix("]")
+    parsed = parse(f"http://[{bare}]/" if ":" in bare else f"http://{bare}/")
+    if (parsed.port, parsed.target, parsed.credentials) != (80, "/", ""):
+        raise UsageError(f"'{printable(text)}' is not a host name; write it without port and path.")
+    return parsed.host

@@ -1,0 +1,168 @@
+"""Ingesting from Python: what the command line does, for notebooks and schedulers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+
+import pandas as pd
+
+from ingest.addresses import AddressPolicy
+from ingest.download import Downloader, FetchLimits
+from ingest.frames import MediaLimits
+from ingest.pipeline import Parts, default_workers, run
+from ingest.progress import Reporter, Silent
+from ingest.sources import Table, read_csv, read_frame
+from ingest.summary import Summary
+from ingest.workers import Extractor, InlineExtractor, PoolExtractor
+from registry import contract as contracts
+from registry.registry import Registry
+from registry.settings import (
+    DEFAULT_EVERY,
+    DEFAULT_METRIC,
+    DEFAULT_MODEL,
+    DEFAULT_THRESHOLD,
+    DEFAULT_URL_COLUMN,
+)
+
+VIDEO_TIMEOUT_S = 3 * 3600.0
+"""Longest time that reading one video may take: half of the longest video allowed, which a single
+slow processor passes several times over."""
+
+
+def ingest(
+    registry: Registry,
+    videos: pd.DataFrame | str | Path,
+    *,
+    url_column: str = DEFAULT_URL_COLUMN,
+    metrics: Sequence[str] = (DEFAULT_METRIC,),
+    every: int | None = None,
+    threshold: float | None = None,
+    model: str | None = None,
+    workers: int | None = None,
+    retry_failed: bool = False,
+    allow_local_files: bool = False,
+    policy: AddressPolicy | None = None,
+    limits: MediaLimits | None = None,
+    fetch_limits: FetchLimits | None = None,
+    reporter: Reporter | None = None,
+    stop: Event | None = None,
+) -> Summary:
+    """Find the faces of every video of a table and put them on record.
+
+    Args:
+        registry: an open registry; a new one takes its model, threshold and sampling from here.
+        videos: a DataFrame, or the path of a CSV file. Relative paths in a DataFrame are read from
+            the working directory.
+        url_column: the column of URLs.
+        metrics: the columns of performance numbers; the first is what reports average by name.
+        every: look at one frame in so many (10 in a new registry).
+        threshold: cosine at and above which a face joins its nearest neighbour (0.85 in a new one).
+        model: a catalogue name or the folder of a pack (sface in a new registry).
+        workers: processes that decode and embed; 0 does it in this one.
+        retry_failed: try videos again that failed before.
+        allow_local_files: let the table name files outside its own folder.
+        policy: which network addresses may be spoken to; by default public ones only.
+        limits: what a video may be at most.
+        fetch_limits: what a download may be at most.
+        reporter: told of each step; silent by default.
+        stop: set it to end the run at the next safe point.
+
+    Raises:
+        SourceError: the table cannot be read as a whole.
+        ContractError: the registry was built with another model, threshold or sampling.
+        StoreError: a store failed; what was committed stays, and running again goes on from there.
+    """
+    table = _read(videos, url_column, metrics, allow_local_files)
+    _agree(registry, model, threshold, every, metrics)
+    settings = registry.settings
+    workers = default_workers() if workers is None else workers
+    limits = limits or MediaLimits()
+    downloader = Downloader(
+        settings.downloads, limits=fetch_limits or FetchLimits(), policy=policy or AddressPolicy()
+    )
+    if workers:
+        workers = min(workers, max(1, len(table.rows)))
+    extractor = _extractor(registry, model, workers, limits)
+    try:
+        return run(
+            Parts(registry, downloader, extractor, ahead=2 * max(1, workers)),
+            table,
+            metrics=metrics,
+            retry_failed=retry_failed,
+            reporter=reporter or Silent(),
+            stop=stop or Event(),
+        )
+    finally:
+        extractor.close()
+        downloader.close()
+
+
+def _read(
+    videos: pd.DataFrame | str | Path,
+    url_column: str,
+    metrics: Sequence[str],
+    allow_local_files: bool,
+) -> Table:
+    if isinstance(videos, pd.DataFrame):
+        return read_frame(
+            videos,
+            url_column=url_column,
+            metrics=metrics,
+            base=Path.cwd(),
+            allow_local_files=allow_local_files,
+        )
+    return read_csv(
+        Path(videos), url_column=url_column, metrics=metrics, allow_local_files=allow_local_files
+    )
+
+
+def _agree(
+    registry: Registry,
+    model: str | None,
+    threshold: float | None,
+    every: int | None,
+    metrics: Sequence[str],
+) -> None:
+    """Check what is asked for against the contract, or write the contract of a new registry."""
+    if not registry.is_empty:
+        contracts.check_rule(registry.contract, threshold=threshold, every=every)
+        if model or registry.settings.model:
+            registry.model(model)
+        return
+    source = _source(registry, model)
+    loaded = registry.model(source)
+    registry.establish(
+        contracts.new(
+            loaded.info,
+            source,
+            threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
+            every=DEFAULT_EVERY if every is None else every,
+            primary_metric=metrics[0],
+        )
+    )
+
+
+def _source(registry: Registry, model: str | None) -> str:
+    """What to load: what was asked for, else what the registry has. A folder by its full path."""
+    built_with = None if registry.is_empty else registry.contract.model_source
+    source = model or registry.settings.model or built_with or DEFAULT_MODEL
+    return str(Path(source).absolute()) if Path(source).is_dir() else source
+
+
+def _extractor(
+    registry: Registry, model: str | None, workers: int, limits: MediaLimits
+) -> Extractor:
+    every = registry.contract.every
+    if workers == 0:
+        return InlineExtractor(registry.model(), registry.blobs, every=every, limits=limits)
+    return PoolExtractor(
+        registry.settings,
+        registry.contract,
+        _source(registry, model),
+        workers=workers,
+        every=every,
+        limits=limits,
+        timeout_s=VIDEO_TIMEOUT_S,
+    )

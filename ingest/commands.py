@@ -1,0 +1,165 @@
+"""`face-registry ingest`: options to one call, and its summary to the terminal."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+import click
+
+from ingest.addresses import AddressPolicy
+from ingest.api import ingest
+from ingest.progress import Bar, Lines, Reporter
+from ingest.summary import Summary
+from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
+from registry.terminal import Terminal, file_path, json_option, pass_terminal
+
+_SHOWN = 10
+
+
+@click.command("ingest")
+@click.argument("csv", type=file_path())
+@click.option(
+    "--metric", "metrics", multiple=True, default=[DEFAULT_METRIC], show_default=True,
+    help="Column of performance numbers; repeat for several. Reports average the first by name.",
+)  # fmt: skip
+@click.option("--url-column", default=DEFAULT_URL_COLUMN, show_default=True, help="Column of URLs.")
+@click.option(
+    "--every", type=click.IntRange(min=1), help="Look at one frame in so many.  [default: 10]"
+)
+@click.option(
+    "--threshold", type=click.FloatRange(-1, 1),
+    help="Cosine at which a face joins its nearest neighbour's identity.  [default: 0.85]",
+)  # fmt: skip
+@click.option("--model", help="Model of a new registry: see `models list`.  [default: sface]")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda", "coreml"]), help="Where models run."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes that read videos.  [default: one a core]",
+)
+@click.option("--retry-failed", is_flag=True, help="Try videos again that failed before.")
+@click.option("--allow-local-files", is_flag=True, help="Accept files outside the CSV's folder.")
+@click.option(
+    "--allow-private-hosts", is_flag=True, help="Accept URLs on this machine and its networks."
+)
+@json_option
+@pass_terminal
+def ingest_command(
+    terminal: Terminal,
+    csv: Path,
+    metrics: tuple[str, ...],
+    url_column: str,
+    every: int | None,
+    threshold: float | None,
+    model: str | None,
+    device: str | None,
+    workers: int | None,
+    retry_failed: bool,
+    allow_local_files: bool,
+    allow_private_hosts: bool,
+    as_json: bool,
+) -> None:
+    """Find and record the faces of every video in a CSV.
+
+    The CSV has a column of video URLs (http, https, or files beside it) and columns of performance
+    numbers. Videos on record are not read again; changed numbers are brought up to date.
+    """
+    with (
+        terminal.open(device=device) as registry,
+        reporting(terminal) as reporter,
+        _stoppable(terminal) as stop,
+    ):
+        summary = ingest(
+            registry,
+            csv,
+            url_column=url_column,
+            metrics=metrics,
+            every=every,
+            threshold=threshold,
+            model=model,
+            workers=workers,
+            retry_failed=retry_failed,
+            allow_local_files=allow_local_files,
+            policy=AddressPolicy(allow_private=allow_private_hosts),
+            reporter=reporter,
+            stop=stop,
+        )
+    if as_json:
+        terminal.json(summary.as_dict())
+    else:
+        tell(terminal, summary)
+    sys.exit(summary.exit_code)
+
+
+def tell(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
+    """Print what a run did and, with `hints`, what to do next."""
+    terminal.say(
+        f"{summary.rows} rows: {summary.ingested} videos ingested, {summary.updated} updated, "
+        f"{summary.unchanged} unchanged, {len(summary.failures)} failed"
+        + (f", {summary.duplicates} repeated" if summary.duplicates else "")
+    )
+    terminal.say(
+        f"{summary.frames:,} frames looked at, {summary.faces:,} faces, "
+        f"{summary.new_identities} new identities ({summary.total_identities} in all), "
+        f"{summary.seconds:.1f} s"
+    )
+    for failure in summary.failures[:_SHOWN]:
+        where = f" {failure.url}" if failure.url else ""
+        terminal.note(f"failed: row {failure.row}{where}: {failure.reason}")
+    if len(summary.failures) > _SHOWN:
+        terminal.note(f"… and {len(summary.failures) - _SHOWN} more: --json lists them all")
+    if hints:
+        _hint(terminal, summary)
+
+
+def _hint(terminal: Terminal, summary: Summary) -> None:
+    single, total = summary.single_video_identities, summary.total_identities
+    if total >= 4 and single > total / 2:
+        terminal.note(
+            f"warning: {single} of {total} identities were seen in one video only. The rule joins "
+            "faces that are very much alike, so one person may stand under several identities."
+        )
+    if summary.stopped:
+        terminal.note("stopped: run the same command again to go on from here")
+    elif total:
+        terminal.note(
+            "next: `face-registry report --csv influencer_performance.csv --zip faces.zip`"
+        )
+
+
+@contextmanager
+def reporting(terminal: Terminal) -> Iterator[Reporter]:
+    """A bar on a terminal, lines elsewhere; on stderr."""
+    if terminal.err.is_terminal:
+        with Bar(terminal.err) as bar:
+            yield bar
+    else:
+        yield Lines(terminal.err)
+
+
+@contextmanager
+def _stoppable(terminal: Terminal) -> Iterator[Event]:
+    """An event that the first Ctrl-C (or SIGTERM) sets; the second ends the process at once."""
+    stop = Event()
+
+    def on_signal(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        terminal.note("stopping after the video at hand; press Ctrl-C again to stop at once")
+
+    before = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

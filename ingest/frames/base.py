@@ -1,0 +1,34 @@
+"""What a video gives, and how much of it is taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from registry.domain import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One sampled frame."""
+
+    index: int
+    """0-based number in order of presentation, among all frames of the video."""
+    time_s: float
+    """When it is shown: seconds from the first frame."""
+    span_s: float
+    """Seconds until the next sampled frame; for the last one, until the end of the video."""
+    image: Image
+    """BGR uint8 (H, W, 3), upright, with square pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLimits:
+    """What is refused before it can fill memory or keep a machine busy for days."""
+
+    max_pixels: int = 8192 * 4320
+    """Of one frame: 8K as digital cinema has it (DCI; UHD-2 is smaller)."""
+    max_duration_s: float = 6 * 3600.0
+    """Six hours: longer than any film or match, shorter than a day's surveillance."""
+    max_frames: int = 6 * 3600 * 120
+    """The longest duration at the highest frame rate of phones in use, 120 a second and more for
+    seconds only (slow motion, which is played at 30)."""

@@ -1,0 +1,112 @@
+"""How a run shows that it is alive: a bar on a terminal, lines elsewhere, nothing in a notebook."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ingest.summary import Summary
+
+
+class Reporter(Protocol):
+    """Told of each step of a run."""
+
+    def begin(self, videos: int) -> None:
+        """So many videos are to be looked at."""
+
+    def advance(self, summary: Summary, url: str, outcome: str) -> None:
+        """One more is settled; `summary` counts it in."""
+
+    def warn(self, message: str) -> None:
+        """Something that a person should know, and the run goes on."""
+
+
+class Silent:
+    """Says nothing."""
+
+    def begin(self, videos: int) -> None:
+        """As `Reporter.begin`."""
+
+    def advance(self, summary: Summary, url: str, outcome: str) -> None:
+        """As `Reporter.advance`."""
+
+    def warn(self, message: str) -> None:
+        """As `Reporter.warn`."""
+
+
+class Lines:
+    """One plain line a video: for logs, pipes and schedulers."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._total = 0
+        self._done = 0
+
+    def begin(self, videos: int) -> None:
+        """As `Reporter.begin`."""
+        self._total = videos
+
+    def advance(self, summary: Summary, url: str, outcome: str) -> None:
+        """As `Reporter.advance`."""
+        self._done += 1
+        self._say(f"[{self._done}/{self._total}] {url}: {outcome}")
+
+    def warn(self, message: str) -> None:
+        """As `Reporter.warn`."""
+        self._say(f"warning: {message}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class Bar:
+    """A live bar: videos, frames a second, faces, identities, time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("[bold]videos"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]:.0f} frames/s"),
+            TextColumn("{task.fields[faces]} faces"),
+            TextColumn("{task.fields[identities]} identities"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("videos", total=None, rate=0, faces=0, identities=0)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def begin(self, videos: int) -> None:
+        """As `Reporter.begin`."""
+        self._progress.update(self._task, total=videos)
+
+    def advance(self, summary: Summary, url: str, outcome: str) -> None:
+        """As `Reporter.advance`."""
+        self._progress.update(
+            self._task,
+            advance=1,
+            rate=summary.frames / summary.seconds if summary.seconds else 0,
+            faces=summary.faces,
+            identities=summary.total_identities,
+        )
+
+    def warn(self, message: str) -> None:
+        """As `Reporter.warn`."""
+        self._progress.console.print(f"[yellow]warning:[/] {escape(message)}", highlight=False)

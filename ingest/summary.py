@@ -1,0 +1,75 @@
+"""What a run did: counted as it goes, told at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One row that could not be used."""
+
+    row: int
+    """As a spreadsheet counts it: the header is row 1."""
+    url: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Summary:
+    """The counts of one run."""
+
+    run: str
+    rows: int = 0
+    """Rows of the table that hold anything."""
+    ingested: int = 0
+    updated: int = 0
+    """Videos on record whose metrics changed."""
+    unchanged: int = 0
+    duplicates: int = 0
+    """Rows that repeat the URL of an earlier one."""
+    frames: int = 0
+    """Sampled frames."""
+    faces: int = 0
+    new_identities: int = 0
+    total_identities: int = 0
+    single_video_identities: int = 0
+    """Identities, of the whole registry, that were seen in one video only."""
+    failures: list[Failure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    stopped: bool = False
+    """Whether Ctrl-C ended the run early."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 3 done but some rows failed, 130 stopped by Ctrl-C."""
+        if self.stopped:
+            return 130
+        return 3 if self.failures else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document of `ingest --json`."""
+        return {
+            "run": self.run,
+            "videos": {
+                "rows": self.rows,
+                "ingested": self.ingested,
+                "updated": self.updated,
+                "unchanged": self.unchanged,
+                "duplicates": self.duplicates,
+                "failed": len(self.failures),
+            },
+            "frames": self.frames,
+            "faces": self.faces,
+            "identities": {
+                "new": self.new_identities,
+                "total": self.total_identities,
+                "in_one_video": self.single_video_identities,
+            },
+            "failures": [{"row": f.row, "url": f.url, "reason": f.reason} for f in self.failures],
+            "warnings": list(self.warnings),
+            "seconds": round(self.seconds, 3),
+            "stopped": self.stopped,
+        }

@@ -1,0 +1,152 @@
+"""Where extraction runs: in this process, or in others that a bad video cannot take along.
+
+A worker loads the model once and then reads video after video. If a decoder crashes or hangs, its
+worker is replaced and the run loses that one video.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from concurrent.futures import CancelledError, TimeoutError
+from pathlib import Path
+from threading import Lock
+from typing import Protocol
+
+from pebble import ProcessExpired, ProcessPool
+
+from ingest.extract import Extraction, extract
+from ingest.frames import MediaLimits
+from registry import contract as contracts
+from registry.blobs.base import BlobStore
+from registry.domain import Contract
+from registry.errors import MediaError, RegistryError
+from registry.models import catalogue
+from registry.models.base import FaceModel
+from registry.parts import open_blobs
+from registry.settings import Settings
+
+
+class Extractor(Protocol):
+    """Turns a video file into its faces. Threads may share one."""
+
+    def extract(self, path: Path, video_id: str) -> Extraction:
+        """As `ingest.extract.extract`. Raises `MediaError` if the video is at fault."""
+
+    def close(self) -> None:
+        """Stop what is running and let go."""
+
+
+class InlineExtractor:
+    """Extraction in this process, one video at a time."""
+
+    def __init__(
+        self, model: FaceModel, blobs: BlobStore, *, every: int, limits: MediaLimits
+    ) -> None:
+        self._model, self._blobs = model, blobs
+        self._every, self._limits = every, limits
+        self._one = Lock()
+
+    def extract(self, path: Path, video_id: str) -> Extraction:
+        """The faces of one video; a second thread waits its turn."""
+        with self._one:
+            return extract(
+                path,
+                video_id,
+                model=self._model,
+                blobs=self._blobs,
+                every=self._every,
+                limits=self._limits,
+            )
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class PoolExtractor:
+    """Extraction in `workers` processes, each with one thread of inference.
+
+    ONNX Runtime's makers advise one intra-op thread a process where processes run side by side.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        contract: Contract,
+        model_source: str,
+        *,
+        workers: int,
+        every: int,
+        limits: MediaLimits,
+        timeout_s: float,
+    ) -> None:
+        self._every, self._limits, self._timeout_s = every, limits, timeout_s
+        self._pool = ProcessPool(
+            max_workers=workers,
+            initializer=_start,
+            initargs=(settings, contract, model_source),
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    def extract(self, path: Path, video_id: str) -> Extraction:
+        """The faces of one video, from whichever worker is free next."""
+        future = self._pool.schedule(
+            _work,
+            args=(path, video_id, self._every, self._limits),
+            timeout=self._timeout_s,
+        )
+        try:
+            extraction: Extraction = future.result()
+        except TimeoutError as exc:
+            raise MediaError(
+                f"reading it took longer than {self._timeout_s:.0f} s, and was stopped"
+            ) from exc
+        except (ProcessExpired, CancelledError) as exc:
+            code = getattr(exc, "exitcode", None)
+            raise MediaError(
+                f"the process that decoded it died (exit code {code}); the file may be damaged"
+            ) from exc
+        return extraction
+
+    def close(self) -> None:
+        """Stop the workers, whatever they do."""
+        self._pool.stop()
+        self._pool.join()
+
+
+class _Worker:
+    """What a worker process keeps from one video to the next."""
+
+    def __init__(self, settings: Settings, contract: Contract, model_source: str) -> None:
+        self.model = catalogue.load(
+            model_source, device=settings.device, cache=settings.model_cache, threads=1
+        )
+        contracts.check_model(contract, self.model.info)
+        self.blobs = open_blobs(settings)
+
+
+_worker: _Worker | RegistryError | None = None
+
+
+def _start(settings: Settings, contract: Contract, model_source: str) -> None:
+    """Run once in each worker: Ctrl-C is the parent's to handle, the model is loaded."""
+    global _worker  # noqa: PLW0603  a worker process has one model and one store
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        os.nice(5)
+    try:
+        _worker = _Worker(settings, contract, model_source)
+    except RegistryError as exc:
+        _worker = exc  # raised for the first video: an initialiser has nobody to tell
+
+
+def _work(path: Path, video_id: str, every: int, limits: MediaLimits) -> Extraction:
+    if isinstance(_worker, RegistryError):
+        raise _worker
+    if _worker is None:
+        raise RuntimeError("this worker was not started")
+    return extract(
+        path, video_id, model=_worker.model, blobs=_worker.blobs, every=every, limits=limits
+    )

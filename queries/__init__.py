@@ -1,0 +1,7 @@
+"""Answers from the record: averages per identity, lookups, exports."""
+
+from queries.averages import averages
+from queries.export import write_csv, write_zip
+from queries.lookup import lookup
+
+__all__ = ["averages", "lookup", "write_csv", "write_zip"]

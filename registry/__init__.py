@@ -1,0 +1,32 @@
+"""face-registry: who is on screen, and how the videos with that person perform.
+
+From Python:
+
+    from ingest import ingest
+    from queries import averages, lookup
+    from registry import open_registry
+
+    with open_registry(home="faces") as registry:
+        ingest(registry, videos)          # a DataFrame, or the path of a CSV
+        table = averages(registry)        # a DataFrame, one row per identity
+        answer = lookup(registry, "photo.jpg")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from registry.registry import Registry, open_registry
+
+__version__ = "0.1.0"
+__all__ = ["Registry", "__version__", "open_registry"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the heavy parts only when they are asked for: `face-registry --help` needs none."""
+    if name in ("Registry", "open_registry"):
+        from registry import registry
+
+        return getattr(registry, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,150 @@
+"""What an S3 server or the way to it says, as errors of the registry."""
+
+from __future__ import annotations
+
+import http.client
+from dataclasses import dataclass
+from xml.etree.ElementTree import ParseError
+
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from urllib3.exceptions import (
+    HTTPError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    SSLError,
+    TimeoutError,
+)
+
+from registry.errors import (
+    ObjectMissing,
+    StoreCorrupt,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreUnreachable,
+)
+
+FOREIGN = (MinioException, HTTPError, ParseError, ValueError, OSError)
+"""Everything that `minio` and what lies below it let out."""
+
+_MISSING = {"NoSuchKey", "NoSuchVersion"}
+_DENIED = {
+    "AccessDenied",
+    "AllAccessDisabled",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+}
+_FULL = {  # of MinIO, MinIO and Ceph
+    "XMinioStorageFull",
+    "XMinioAdminBucketQuotaExceeded",
+    "QuotaExceeded",
+}
+_CORRUPT = {
+    "BadDigest",
+    "IncompleteBody",
+    "InvalidDigest",
+    "XAmzContentChecksumMismatch",
+    "XAmzContentSHA256Mismatch",
+}
+_BUSY = (429, 502, 503, 504)
+"""HTTP statuses that stand for no answer when they are the last word."""
+_FORBIDDEN, _INSUFFICIENT_STORAGE = 403, 507
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something failed, in words for people."""
+
+    endpoint: str
+    """With its scheme."""
+    bucket: str
+    what: str
+    """The object, or the bucket again."""
+
+    def error(self, exc: Exception) -> StoreError:
+        """The registry's error for one of `FOREIGN`."""
+        match exc:
+            case S3Error():
+                return self._answered(exc.response.status, exc.code or "", exc.message or "")
+            case InvalidResponseError():
+                return self._answered(exc._code, "", "")  # it has no public name for the status
+            case ServerError():
+                return self._answered(exc.status_code, "", "")
+            case MaxRetryError() if exc.reason is not None:
+                return self._unreachable(exc.reason)
+            case ProtocolError() if _cut_short(exc):
+                return StoreCorrupt(
+                    f"{self.what} came back shorter than {self.endpoint} said it would, twice; "
+                    "check the server and what lies between"
+                )
+            case HTTPError() | OSError():
+                return self._unreachable(exc)
+            case _:
+                return StoreError(
+                    f"{self.endpoint} answered for {self.what} in a way that no S3 server does "
+                    f"({exc}); correct MINIO_ENDPOINT"
+                )
+
+    def _answered(self, status: int, code: str, message: str) -> StoreError:
+        said = f"{status} {code}: {message}" if code else str(status)
+        if code in _MISSING:
+            return ObjectMissing(f"there is no {self.what} at {self.endpoint}")
+        if code == "NoSuchBucket":
+            return StoreError(
+                f"there is no bucket {self.bucket} at {self.endpoint}; "
+                "create it or correct MINIO_BUCKET"
+            )
+        if code in _FULL or status == _INSUFFICIENT_STORAGE or "no space left" in message.lower():
+            return StoreFull(f"{self.endpoint} has no space left for {self.what} ({said})")
+        if code == "RequestTimeTooSkewed":
+            return StoreDenied(
+                f"{self.endpoint} refused a request because its clock and this machine's differ "
+                "by more than 15 minutes; set them right"
+            )
+        if code in _DENIED or (not code and status == _FORBIDDEN):
+            return StoreDenied(
+                f"{self.endpoint} refused access to {self.what} ({said}); "
+                "correct MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or what they may do"
+            )
+        if code in _CORRUPT:
+            return StoreCorrupt(
+                f"{self.what} did not reach {self.endpoint} as it was sent ({said})"
+            )
+        if status in _BUSY:
+            return StoreUnreachable(
+                f"{self.endpoint} was asked several times for {self.what} and is too busy or not "
+                f"ready ({said}); try later"
+            )
+        if not code:
+            return StoreError(
+                f"{self.endpoint} answered {said} for {self.what}, not as an S3 server does; "
+                "correct MINIO_ENDPOINT"
+            )
+        return StoreError(f"{self.endpoint} failed at {self.what} ({said})")
+
+    def _unreachable(self, reason: Exception) -> StoreUnreachable:
+        match reason:
+            case SSLError():
+                return StoreUnreachable(
+                    f"{self.endpoint} offers no TLS connection to trust ({reason}); give the "
+                    "certificate of its authority, or set MINIO_SECURE=false for one without TLS"
+                )
+            case NameResolutionError():
+                found = "its name does not resolve"
+            case NewConnectionError():
+                found = str(getattr(reason.__cause__, "strerror", None) or "no connection")
+            case TimeoutError():
+                found = "it took too long"
+            case _:
+                found = "the connection broke"
+        return StoreUnreachable(
+            f"no answer from {self.endpoint} ({found}); start the server or correct MINIO_ENDPOINT"
+        )
+
+
+def _cut_short(exc: ProtocolError) -> bool:
+    return any(isinstance(part, http.client.IncompleteRead) for part in exc.args)

@@ -1,0 +1,100 @@
+"""Commands about the registry itself: its state, its models, its names, its index."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.table import Table
+
+from registry.doctor import examine
+from registry.models import catalogue
+from registry.status import status
+from registry.terminal import Terminal, clean, json_option, pass_terminal
+
+
+@click.command("status")
+@json_option
+@pass_terminal
+def status_command(terminal: Terminal, as_json: bool) -> None:
+    """Show what the registry holds and where."""
+    with terminal.open() as registry:
+        document = status(registry)
+    if as_json:
+        terminal.json(document)
+        return
+    for key, value in _flat(document):
+        terminal.say(f"{key:<24}{value}")
+    if document["empty"]:
+        terminal.note("next: `face-registry ingest CSV`")
+
+
+def _flat(document: dict[str, Any]) -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in document.items():
+        if isinstance(value, dict):
+            rows += [(f"{key} {inner}".replace("_", " "), v) for inner, v in value.items()]
+        else:
+            rows.append((key.replace("_", " "), value))
+    return rows
+
+
+@click.command("doctor")
+@json_option
+@pass_terminal
+def doctor_command(terminal: Terminal, as_json: bool) -> None:
+    """Check that everything a registry needs is there and works."""
+    findings = list(examine(terminal.settings))
+    if as_json:
+        terminal.json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            terminal.say(f"{finding.verdict:<8} {finding.part:<12} {finding.detail}")
+    sys.exit(any(finding.verdict == "failed" for finding in findings))
+
+
+@click.command("reindex")
+@pass_terminal
+def reindex_command(terminal: Terminal) -> None:
+    """Rebuild the index in Qdrant from the objects: the same answers, anywhere."""
+    with terminal.open() as registry:
+        count = registry.reindex()
+    terminal.say(f"rebuilt the index from the records of {count} videos")
+
+
+@click.command("name")
+@click.argument("identity")
+@click.argument("name")
+@pass_terminal
+def identities_name(terminal: Terminal, identity: str, name: str) -> None:
+    """Give an identity a name; an empty one ('') takes it back."""
+    with terminal.open() as registry:
+        found = registry.identity(identity)
+        registry.name(found.identity_id, name)
+    terminal.say(f"{found.identity_id} is {name!r} now" if name else f"{identity} has no name now")
+
+
+@click.command("list")
+@json_option
+@pass_terminal
+def models_list(terminal: Terminal, as_json: bool) -> None:
+    """List the models: dimension, source, licence, and whether they are on this machine."""
+    listing = catalogue.listing(terminal.settings.model_cache)
+    if as_json:
+        terminal.json({"models": [asdict(entry) for entry in listing]})
+        return
+    grid = Table("model", "dimension", "present", "licence", "source", box=None, pad_edge=False)
+    for entry in listing:
+        present = "yes" if entry.present else "no"
+        grid.add_row(entry.name, str(entry.dimension), present, entry.licence, entry.source)
+    terminal.out.print(grid)
+
+
+@click.command("pull")
+@click.argument("name")
+@pass_terminal
+def models_pull(terminal: Terminal, name: str) -> None:
+    """Download an InsightFace pack (its licence: non-commercial research only)."""
+    terminal.say(clean(catalogue.pull(name, terminal.settings.model_cache)))

@@ -1,0 +1,87 @@
+"""The contract: what one registry was built with, written once and checked at each use."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import uuid4
+
+from registry.blobs.base import BlobStore
+from registry.domain import Contract, ModelInfo
+from registry.errors import ContractError, ObjectMissing, StoreCorrupt
+from registry.records import SCHEMA
+
+KEY = "registry.json"
+
+
+def read(blobs: BlobStore) -> Contract | None:
+    """The contract, or None if nothing has been ingested yet."""
+    try:
+        body = json.loads(blobs.get(KEY))
+    except ObjectMissing:
+        return None
+    except ValueError as exc:
+        raise StoreCorrupt(f"{KEY} is damaged ({exc}); restore it from a backup") from exc
+    return _from_dict(body)
+
+
+def write(blobs: BlobStore, contract: Contract) -> None:
+    """Write the contract of a new registry."""
+    blobs.put(KEY, json.dumps(contract.as_dict(), indent=1, sort_keys=True).encode())
+
+
+def new(
+    model: ModelInfo, model_source: str, *, threshold: float, every: int, primary_metric: str
+) -> Contract:
+    """The contract of a registry that is about to take its first video."""
+    return Contract(
+        registry_id=str(uuid4()),
+        model=model,
+        model_source=model_source,
+        threshold=threshold,
+        every=every,
+        primary_metric=primary_metric,
+        schema=SCHEMA,
+    )
+
+
+def check_model(contract: Contract, model: ModelInfo) -> None:
+    """Raise `ContractError` unless this is the model that the registry was built with."""
+    built = contract.model
+    if (built.digest, built.dimension) == (model.digest, model.dimension):
+        return
+    raise ContractError(
+        f"this registry was built with model {built.name} ({_short(built)}), and "
+        f"{model.name} ({_short(model)}) is another: their embeddings cannot be compared. "
+        f"Use --model {contract.model_source}, or another --home for {model.name}"
+    )
+
+
+def check_rule(contract: Contract, *, threshold: float | None, every: int | None) -> None:
+    """Raise `ContractError` if another threshold or sampling is asked for."""
+    for option, asked, built in (
+        ("--threshold", threshold, contract.threshold),
+        ("--every", every, contract.every),
+    ):
+        if asked is not None and asked != built:
+            raise ContractError(
+                f"this registry was built with {option} {built:g}, and {asked:g} was asked for: "
+                f"one registry keeps one rule. Leave {option} out, or use another --home"
+            )
+
+
+def _short(model: ModelInfo) -> str:
+    return f"{model.digest[:12]}, {model.dimension}-d"
+
+
+def _from_dict(body: dict[str, Any]) -> Contract:
+    try:
+        schema = int(body["schema"])
+        if schema > SCHEMA:
+            raise ContractError(
+                f"this registry has schema {schema} and this version knows {SCHEMA}: "
+                "upgrade face-registry"
+            )
+        return Contract(**{**body, "schema": schema, "model": ModelInfo(**body["model"])})
+    except (KeyError, TypeError, ValueError) as exc:
+        raise StoreCorrupt(f"{KEY} is damaged ({exc}); restore it from a backup") from exc

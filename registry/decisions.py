@@ -1,0 +1,184 @@
+"""What people decided about identities: decisions, and the view that they fold to. Pure.
+
+A record says what the rule assigned; decisions say what people made of it. No decision changes a
+record, so each can be undone, and any earlier state can be seen again.
+
+    name          an identity is called so
+    merge         others are the same person as this identity, and go by its id
+    split         these faces of an identity are another person
+    separate      two identities are two people: never suggested or merged again
+    consolidate   groups of identities are one person each, as `identities consolidate` found
+    undo          an earlier decision no longer counts; undoing an undo makes it count again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from registry import ids
+from registry.domain import Face
+
+
+class Kind(StrEnum):
+    """What a decision does."""
+
+    NAME = "name"
+    MERGE = "merge"
+    SPLIT = "split"
+    SEPARATE = "separate"
+    CONSOLIDATE = "consolidate"
+    UNDO = "undo"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One entry of the log."""
+
+    number: int
+    """1-based place in the log."""
+    kind: Kind
+    identity_id: str = ""
+    """The identity that it is about; of a merge, the one that stays."""
+    others: tuple[str, ...] = ()
+    """Of a merge, the identities that join it; of a separation, the other one."""
+    faces: tuple[str, ...] = ()
+    """Of a split, the ids of the faces that leave."""
+    groups: tuple[tuple[str, ...], ...] = ()
+    """Of a consolidation: identities that are one person each; the first of a group stays."""
+    name: str = ""
+    undoes: int = 0
+    """Number of the decision that no longer counts."""
+    by: str = ""
+    """The user who decided."""
+    at: str = ""
+    """When: ISO 8601, UTC."""
+
+    @property
+    def new_identity(self) -> str:
+        """Of a split, the id of the identity that the faces make up."""
+        return ids.identity_id(f"split {self.number} {' '.join(sorted(self.faces))}")
+
+    @property
+    def merges(self) -> list[tuple[str, str]]:
+        """(stays, joins) pairs of a merge or a consolidation."""
+        if self.kind is Kind.MERGE:
+            return [(self.identity_id, other) for other in self.others]
+        return [(group[0], other) for group in self.groups for other in group[1:]]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Decisions folded: how identities stand."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Name by identity."""
+    parents: Mapping[str, str] = field(default_factory=dict)
+    """The identity that an identity was merged into."""
+    moved: Mapping[str, str] = field(default_factory=dict)
+    """The identity that a split gave a face, by face id."""
+    apart: Mapping[frozenset[str], int] = field(default_factory=dict)
+    """Number of the decision that separated a pair of identities."""
+    conflicts: tuple[str, ...] = ()
+    """Sentences on decisions that contradict each other."""
+
+    def root(self, identity_id: str) -> str:
+        """The identity that this one goes by, after all merges."""
+        while identity_id in self.parents:
+            identity_id = self.parents[identity_id]
+        return identity_id
+
+    def origin_of(self, face: Face) -> str:
+        """The identity of a face before merges: what a nearest neighbour inherits from it.
+
+        Merges come after inheritance, so that undoing one parts the heirs too.
+        """
+        return self.moved.get(face.face_id, face.identity_id)
+
+    def identity_of(self, face: Face) -> str:
+        """The identity that a face goes by."""
+        return self.root(self.origin_of(face))
+
+    def name_of(self, identity_id: str) -> str:
+        """The name that people gave; empty if none."""
+        return self.names.get(identity_id, "")
+
+    def separated(self, first: str, second: str) -> int | None:
+        """Number of the decision that keeps the two apart, or None."""
+        return self.apart.get(frozenset((self.root(first), self.root(second))))
+
+
+def standing(decisions: Sequence[Decision]) -> list[Decision]:
+    """The decisions that count, in order: those that no standing undo names."""
+    undone: set[int] = set()
+    for decision in reversed(decisions):
+        if decision.kind is Kind.UNDO and decision.number not in undone:
+            undone.add(decision.undoes)
+    return [d for d in decisions if d.number not in undone and d.kind is not Kind.UNDO]
+
+
+def fold(decisions: Iterable[Decision]) -> View:
+    """The state after these decisions, taken in their order."""
+    everything = list(decisions)
+    counting = standing(everything)
+    counted = {decision.number for decision in counting}
+    folding = _Folding()
+    for decision in everything:
+        if decision.kind is Kind.SPLIT and decision.number not in counted:
+            # Faces may have joined the split-off identity since; they go back with the others.
+            folding.merge(decision.identity_id, decision.new_identity)
+    for decision in counting:
+        folding.take(decision)
+    return folding.view()
+
+
+class _Folding:
+    """The state while decisions are taken one after the other."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+        self.parents: dict[str, str] = {}
+        self.moved: dict[str, str] = {}
+        self.pairs: list[tuple[str, str, int]] = []
+
+    def take(self, decision: Decision) -> None:
+        if decision.kind is Kind.NAME:
+            self.names[decision.identity_id] = decision.name
+        elif decision.kind is Kind.SPLIT:
+            self.moved.update(dict.fromkeys(decision.faces, decision.new_identity))
+        elif decision.kind is Kind.SEPARATE:
+            self.pairs.append((decision.identity_id, decision.others[0], decision.number))
+        for stays, joins in decision.merges:
+            self.merge(stays, joins)
+
+    def merge(self, stays: str, joins: str) -> None:
+        first, second = self._root(stays), self._root(joins)
+        if first != second:
+            self.parents[second] = first
+
+    def view(self) -> View:
+        apart: dict[frozenset[str], int] = {}
+        conflicts: list[str] = []
+        for first, second, number in self.pairs:
+            pair = frozenset((self._root(first), self._root(second)))
+            if len(pair) == 1:
+                conflicts.append(
+                    f"decision {number} keeps {first} and {second} apart, and merges make them one"
+                )
+            apart.setdefault(pair, number)
+        return View(self._names(), self.parents, self.moved, apart, tuple(conflicts))
+
+    def _names(self) -> dict[str, str]:
+        """Names by root: an unnamed identity takes the name of one that joined it."""
+        names: dict[str, str] = {}
+        for identity, name in self.names.items():
+            root = self._root(identity)
+            if name and (identity == root or not self.names.get(root)):
+                names[root] = name
+        return names
+
+    def _root(self, identity: str) -> str:
+        while identity in self.parents:
+            identity = self.parents[identity]
+        return identity

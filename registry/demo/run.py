@@ -1,0 +1,119 @@
+"""The demo: sample videos on a local web server, through the whole of the main job."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ingest.addresses import AddressPolicy
+from ingest.api import ingest
+from ingest.progress import Reporter
+from ingest.summary import Summary
+from queries.averages import averages
+from queries.export import write_csv, write_zip
+from queries.lookup import Answer, lookup
+from registry.demo.cast import VIDEOS
+from registry.demo.server import serve_folder
+from registry.demo.videos import build_videos, write_probe
+from registry.demo.videos import write_csv as write_table
+from registry.registry import open_registry
+from registry.settings import Settings, load_settings
+
+METRICS = ("Performance", "Views")
+PROBE = "player 3"
+"""Who the demo looks up, with a still that is framed as in none of the videos."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the demo puts what it makes."""
+
+    folder: Path
+
+    @property
+    def videos(self) -> Path:
+        """The sample videos, as a web server would have them."""
+        return self.folder / "videos"
+
+    @property
+    def table(self) -> Path:
+        """The table that is ingested."""
+        return self.folder / "videos.csv"
+
+    @property
+    def home(self) -> Path:
+        """The registry."""
+        return self.folder / "registry"
+
+    @property
+    def averages(self) -> Path:
+        """The answer: who performs how."""
+        return self.folder / "influencer_performance.csv"
+
+    @property
+    def faces(self) -> Path:
+        """All face images."""
+        return self.folder / "faces.zip"
+
+    @property
+    def probe(self) -> Path:
+        """The photo that is looked up."""
+        return self.folder / "who-is-this.jpg"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the demo came to."""
+
+    summary: Summary
+    averages: pd.DataFrame
+    faces: int
+    """Images in the zip."""
+    answer: Answer
+
+
+def prepare(places: Places) -> None:
+    """Make the sample videos and the photo; what an earlier demo left here is removed."""
+    for folder in (places.videos, places.home):
+        shutil.rmtree(folder, ignore_errors=True)
+    build_videos(places.videos)
+    write_probe(places.probe, PROBE)
+
+
+def run(places: Places, reporter: Reporter) -> Outcome:
+    """Serve the videos, ingest their table, report, export, and look the photo up."""
+    with serve_folder(places.videos) as base_url, open_registry(_embedded(places.home)) as registry:
+        write_table(places.table, base_url)
+        summary = ingest(
+            registry,
+            places.table,
+            metrics=METRICS,
+            policy=AddressPolicy(allow_private=True),
+            reporter=reporter,
+        )
+        table = averages(registry)
+        write_csv(table, places.averages)
+        return Outcome(
+            summary, table, write_zip(registry, places.faces), lookup(registry, places.probe)
+        )
+
+
+def expected() -> dict[str, list[tuple[str, float]]]:
+    """Who is really in which video, and how it performs: (file, performance) by person."""
+    seen: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    for video in VIDEOS:
+        for person in video.people:
+            seen[person].append((video.file, video.performance))
+    return dict(sorted(seen.items()))
+
+
+def _embedded(home: Path) -> Settings:
+    """Embedded whatever the environment says: a demo does not write to anyone's servers."""
+    settings = load_settings(home=home)
+    return settings.model_copy(
+        update={"qdrant_url": None, "minio_endpoint": None, "model": None, "device": "auto"}
+    )

@@ -1,0 +1,220 @@
+"""The nouns: video, face, appearance, identity. Values only; nothing here does anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image: TypeAlias = NDArray[np.uint8]
+"""BGR uint8 (H, W, 3)."""
+
+Chips: TypeAlias = NDArray[np.uint8]
+"""BGR uint8 (n, 112, 112, 3): faces aligned to the ArcFace template."""
+
+Vectors: TypeAlias = NDArray[np.float32]
+"""float32 (n, D), or (D,) for one; each row L2-normalised."""
+
+Landmarks: TypeAlias = NDArray[np.float32]
+"""float32 (5, 2), px: left eye, right eye, nose tip, left and right mouth corner, as seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels of the upright frame; x to the right, y down."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    @property
+    def width(self) -> float:
+        """px."""
+        return self.x2 - self.x1
+
+    @property
+    def height(self) -> float:
+        """px."""
+        return self.y2 - self.y1
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a detector says of one face in one image."""
+
+    box: Box
+    landmarks: Landmarks
+    score: float
+    """0 to 1, the detector's own confidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How much a face can be trusted to tell people apart."""
+
+    score: float
+    """0 (useless) to 1 (as good as a portrait)."""
+    reasons: tuple[str, ...] = ()
+    """Why a face counts as poor: codes of `registry.quality`; empty for a good face."""
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One detection in one sampled frame of one video."""
+
+    face_id: str
+    """UUIDv5 of video, model, frame and position."""
+    frame: int
+    """0-based number of the frame in the video's own order of presentation."""
+    position: int
+    """0-based, left to right among the faces of the frame."""
+    time_s: float
+    """When the frame is shown: seconds from the first frame."""
+    span_s: float
+    """How long the frame stands for: seconds until the next sampled one."""
+    box: Box
+    landmarks: Landmarks
+    det_score: float
+    """0 to 1."""
+    quality: Quality
+    track: int
+    """0-based number, within its video, of the track that the face belongs to."""
+    crop: str
+    """Key of the crop in the blob store."""
+    crop_digest: str
+    """sha256 of the crop's bytes, hexadecimal."""
+    embedding: Vectors
+    """float32 (D,), L2-normalised."""
+    identity_id: str = ""
+    """The identity it was given; empty until it is assigned."""
+
+
+class Status(StrEnum):
+    """How far a video came."""
+
+    DONE = "done"
+    PARTIAL = "partial"
+    """Some of it could not be decoded; what could be is in the registry."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What the decoder found out about a video."""
+
+    duration_s: float = 0.0
+    """Seconds from the first to the end of the last decoded frame."""
+    width: int = 0
+    """px, upright."""
+    height: int = 0
+    """px, upright."""
+    codec: str = ""
+    frames_sampled: int = 0
+    frames_damaged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """One identity in one video."""
+
+    identity_id: str
+    faces: int
+    first_s: float
+    last_s: float
+    screen_time_s: float
+    """Seconds: the sum of the spans of the sampled frames that show the identity."""
+    best_face: str
+    """face_id of its face of highest quality."""
+    best_crop: str
+    """Key of that face's crop."""
+    best_quality: float
+    """0 to 1; 0 for a poor face, which stands as cover only where there is no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One URL with its metrics and everything found in it: the registry's record, whole."""
+
+    video_id: str
+    """UUIDv5 of the canonical URL."""
+    url: str
+    """Canonical, without credentials."""
+    metrics: Mapping[str, float]
+    """Performance by metric name; a metric without a value is left out."""
+    status: Status
+    faces: tuple[Face, ...] = ()
+    """In time order; by position within a frame."""
+    media: Media = field(default_factory=Media)
+    reason: str = ""
+    """Why it failed or is partial; empty if done."""
+    run: str = ""
+    """Id of the run that read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One person, as far as the rule and people's decisions tell."""
+
+    identity_id: str
+    """UUIDv5 of its founding face."""
+    name: str
+    """Given by a person; empty if nobody has."""
+    videos: int
+    faces: int
+    screen_time_s: float
+    cover: str
+    """Key of the crop that stands for it: its face of highest quality."""
+    cover_face: str
+    """face_id of that face."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a registry must know of a model to refuse another."""
+
+    name: str
+    digest: str
+    """sha256 over the weights of detector and recogniser."""
+    dimension: int
+    """D of its embeddings."""
+    verification_threshold: float
+    """Cosine at and above which two photos are one person; its source is in the catalogue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What every part of one registry was built with; written once, checked at each use."""
+
+    registry_id: str
+    model: ModelInfo
+    model_source: str
+    """What to pass as --model to load it again: a catalogue name or a folder."""
+    threshold: float
+    """Cosine at and above which a face joins the identity of its nearest neighbour."""
+    every: int
+    """One frame in so many is looked at."""
+    primary_metric: str
+    """The metric that reports call average_performance."""
+    schema: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "registry_id": self.registry_id,
+            "model": {
+                "name": self.model.name,
+                "digest": self.model.digest,
+                "dimension": self.model.dimension,
+                "verification_threshold": self.model.verification_threshold,
+            },
+            "model_source": self.model_source,
+            "threshold": self.threshold,
+            "every": self.every,
+            "primary_metric": self.primary_metric,
+            "schema": self.schema,
+        }

@@ -1,0 +1,31 @@
+"""Names that follow from what they name: the same input gives the same ids, in any registry.
+
+All are UUIDv5 (RFC 9562, section 5.5) in one namespace of the project's own.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid5
+
+NAMESPACE = UUID("5b1f3a0e-7c0d-5e7a-9d43-8a2f6c1e4b90")
+"""Drawn once for this project; changing it would rename everything in every registry."""
+
+
+def video_id(url: str) -> str:
+    """Id of a video, from its canonical URL."""
+    return str(uuid5(NAMESPACE, f"video\n{url}"))
+
+
+def face_id(video: str, model_digest: str, frame: int, position: int) -> str:
+    """Id of a face: which video, seen by which model, in which frame, as which from the left."""
+    return str(uuid5(NAMESPACE, f"face\n{video}\n{model_digest}\n{frame}\n{position}"))
+
+
+def identity_id(founding_face: str) -> str:
+    """Id of an identity, from the face that founded it."""
+    return str(uuid5(NAMESPACE, f"identity\n{founding_face}"))
+
+
+def crop_key(video: str, frame: int, position: int) -> str:
+    """Key of a face's crop in the blob store."""
+    return f"crops/{video}/{frame}_{position}.jpg"

@@ -1,0 +1,68 @@
+"""The decision log: append-only, one object a decision, in the blob store."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from registry.blobs.base import BlobStore
+from registry.decisions import Decision, Kind
+from registry.errors import StoreCorrupt
+
+_PREFIX = "decisions/"
+
+
+class DecisionLog:
+    """The decisions of one registry. Only its one writer may append."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+
+    def read(self) -> list[Decision]:
+        """All decisions, in order. Raises `StoreCorrupt` for a damaged one."""
+        return [self._load(info.key) for info in self._blobs.list(_PREFIX)]
+
+    def append(self, decision: Decision) -> None:
+        """Write a decision that `stamped` made."""
+        data = json.dumps(asdict(decision), sort_keys=True, indent=1).encode()
+        self._blobs.put(f"{_PREFIX}{decision.number:010d}.json", data)
+
+    def _load(self, key: str) -> Decision:
+        try:
+            return _decision(json.loads(self._blobs.get(key)))
+        except (ValueError, TypeError, KeyError) as exc:
+            raise StoreCorrupt(
+                f"decision {key} is damaged ({exc}); restore it from a backup"
+            ) from exc
+
+
+def stamped(decision: Decision, after: list[Decision]) -> Decision:
+    """The decision as the next one after these, with who and when."""
+    return replace(
+        decision,
+        number=after[-1].number + 1 if after else 1,
+        by=_user(),
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _decision(body: dict[str, Any]) -> Decision:
+    return Decision(
+        **{
+            **body,
+            "kind": Kind(body["kind"]),
+            "others": tuple(body["others"]),
+            "faces": tuple(body["faces"]),
+            "groups": tuple(tuple(group) for group in body["groups"]),
+        }
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""

@@ -1,0 +1,40 @@
+"""The seam to face models: images in, detections and embeddings out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from registry.domain import Chips, Detection, Image, ModelInfo, Vectors
+
+DETECTION_THRESHOLD = 0.5
+"""Faces below this detector score are not faces: the value of the notebook that the registry
+replaces, and InsightFace's own default (`FaceAnalysis.prepare(det_thresh=0.5)`)."""
+
+
+class FaceModel(Protocol):
+    """A detector and a recogniser that belong together.
+
+    Loaded once, used by one thread at a time. Every method may raise a `ModelError`.
+    """
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, digest, dimension and verification threshold."""
+
+    @property
+    def device(self) -> str:
+        """The device in use: `cpu`, `cuda` or `coreml`."""
+
+    def detect(self, image: Image) -> list[Detection]:
+        """Faces of at least `DETECTION_THRESHOLD` in a BGR uint8 (H, W, 3) image.
+
+        Left to right by box; boxes clipped to the image. An image with nothing in it, however
+        small, has none; anything but BGR uint8 (H, W, 3) raises `ImageError`.
+        """
+
+    def align(self, image: Image, detections: Sequence[Detection]) -> Chips:
+        """The faces cut out and aligned for the recogniser: BGR uint8 (n, 112, 112, 3)."""
+
+    def embed(self, chips: Chips) -> Vectors:
+        """float32 (n, D), L2-normalised, in batches; (0, D) for no chips."""

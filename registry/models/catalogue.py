@@ -1,0 +1,113 @@
+"""The face models by name: what there is, what is on this machine, and how to load it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from registry.domain import ModelInfo
+from registry.errors import ModelError
+from registry.models.base import FaceModel
+from registry.models.download import pull
+from registry.models.entries import (
+    CATALOGUE,
+    UNKNOWN_THRESHOLD,
+    ModelEntry,
+    find,
+    holds,
+    places,
+    whereabouts,
+)
+from registry.models.weights import carried
+
+__all__ = ["Listed", "ModelEntry", "find", "listing", "load", "pull"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A line of `models list`."""
+
+    name: str
+    dimension: int
+    source: str
+    licence: str
+    verification_threshold: float
+    threshold_source: str
+    present: bool
+    """Whether its files are on this machine."""
+    where: str
+    """Their folder; empty if they are not there."""
+
+
+def listing(cache: Path) -> list[Listed]:
+    """Every model of the catalogue, and whether its files are there (their digests unchecked)."""
+    listed = []
+    for entry in CATALOGUE.values():
+        where = whereabouts(entry, cache)
+        listed.append(
+            Listed(
+                name=entry.name,
+                dimension=entry.dimension,
+                source=entry.source,
+                licence=entry.licence,
+                verification_threshold=entry.verification_threshold,
+                threshold_source=entry.threshold_source,
+                present=where is not None,
+                where="" if where is None else str(where),
+            )
+        )
+    return listed
+
+
+def load(
+    source: str, *, device: str = "auto", cache: Path, threads: int | None = None
+) -> FaceModel:
+    """The model that `source` names.
+
+    Args:
+        source: a name of the catalogue, or a folder that holds an InsightFace pack's .onnx files.
+            A name goes before a folder of the same name: write ./NAME for that.
+        device: one of `registry.models.device.DEVICES`.
+        cache: the folder of pulled packs.
+        threads: threads of one inference, and of OpenCV in this process; None leaves both as they
+            are, one a core.
+
+    Raises:
+        ModelError: no such model, or it is not on this machine, or not the right one, or does not
+            load.
+        DeviceError: the device asked for is not there.
+    """
+    folder = Path(source).expanduser()
+    if source not in CATALOGUE and folder.is_dir():
+        return _insight(folder, folder.resolve().name, UNKNOWN_THRESHOLD, device, threads)
+    entry = find(source)
+    if entry.carrier:
+        from registry.models import sface
+
+        detector, recogniser = (
+            carried(entry.carrier, name, sha256) for name, sha256 in entry.files.items()
+        )
+        info = ModelInfo(entry.name, entry.digest, entry.dimension, entry.verification_threshold)
+        return sface.load(detector, recogniser, info, device=device, threads=threads)
+    found = whereabouts(entry, cache)
+    if found is None:
+        raise ModelError(
+            f"{entry.name} is not in {' or '.join(str(p) for p in places(entry.name, cache))}: "
+            f"run `face-registry models pull {entry.name}`. Licence: {entry.licence}."
+        )
+    if not holds(found, entry):
+        raise ModelError(
+            f"The weights in {found} are not those of {entry.name} (sha256): remove the folder and "
+            f"run `face-registry models pull {entry.name}`, or give the folder's path as the model."
+        )
+    return _insight(found, entry.name, entry.verification_threshold, device, threads)
+
+
+def _insight(
+    folder: Path, name: str, threshold: float, device: str, threads: int | None
+) -> FaceModel:
+    from registry.models import insight
+
+    return insight.load(
+        folder, name=name, verification_threshold=threshold, device=device, threads=threads
+    )

@@ -1,0 +1,163 @@
+"""InsightFace packs, run by InsightFace's own `FaceAnalysis`.
+
+Its weights are for non-commercial research only. Detection runs at 128 and 640 px, named here
+because SCRFD at 640 alone misses faces that fill the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from insightface.app import FaceAnalysis
+
+from registry.domain import Chips, Detection, Image, ModelInfo, Vectors
+from registry.errors import ModelError
+from registry.models import device as devices
+from registry.models.align import CHIP_SIZE, align
+from registry.models.base import DETECTION_THRESHOLD
+from registry.models.detections import can_hold_a_face, in_order
+from registry.models.embedding import batch_size, embed_in_batches
+from registry.models.weights import combined_digest, file_digest
+
+DETECTION_SIZES = [(128, 128), (640, 640)]
+"""px. The default of insightface 2; earlier ones looked at 640 alone."""
+
+_PASSED_THROUGH = {"QuantizeLinear", "DequantizeLinear", "Cast", "Identity"}
+
+
+class InsightModel:
+    """A pack's detector and recogniser. Use `load`."""
+
+    def __init__(self, analysis: FaceAnalysis, info: ModelInfo, device: str, batch: int) -> None:
+        """`analysis` is prepared; `batch` is the number of faces a run of its recogniser."""
+        self._detector = analysis.models["detection"]
+        self._recogniser = analysis.models["recognition"]
+        self._info = info
+        self._device = device
+        self._batch = batch
+
+    @property
+    def info(self) -> ModelInfo:
+        """As `FaceModel.info`."""
+        return self._info
+
+    @property
+    def device(self) -> str:
+        """Where both networks run."""
+        return self._device
+
+    def detect(self, image: Image) -> list[Detection]:
+        """As `FaceModel.detect`."""
+        if not can_hold_a_face(image):
+            return []
+        height, width = image.shape[:2]
+        try:
+            rows, landmarks = self._detector.detect(image)
+        except Exception as exc:  # OpenCV's errors and ONNX Runtime's
+            raise ModelError(f"SCRFD failed on an image of {width}x{height}: {exc}") from exc
+        return in_order(rows[:, :4], landmarks, rows[:, 4], width=width, height=height)
+
+    def align(self, image: Image, detections: Sequence[Detection]) -> Chips:
+        """As `FaceModel.align`."""
+        return align(image, detections)
+
+    def embed(self, chips: Chips) -> Vectors:
+        """As `FaceModel.embed`."""
+        dimension = self._info.dimension
+        return embed_in_batches(chips, self._forward, dimension=dimension, batch=self._batch)
+
+    def _forward(self, chips: Chips) -> Any:
+        return self._recogniser.get_feat(list(chips))
+
+
+def load(
+    folder: Path, *, name: str, verification_threshold: float, device: str, threads: int | None
+) -> InsightModel:
+    """The pack whose .onnx files lie in `folder`.
+
+    Raises:
+        ModelError: the folder holds no detector with landmarks and recogniser of 112 px that
+            InsightFace can load.
+        DeviceError: the device asked for is not there, or could not be started.
+    """
+    providers = devices.resolve(device)
+    devices.prepare(providers, threads)
+    analysis = _analysis(folder, providers, threads)
+    detector, recogniser = analysis.models["detection"], analysis.models["recognition"]
+    if not detector.use_kps:
+        raise ModelError(f"The detector of {folder} gives no landmarks: faces cannot be aligned.")
+    if recogniser.input_size != (CHIP_SIZE, CHIP_SIZE):
+        raise ModelError(
+            f"The recogniser of {folder} takes faces of {recogniser.input_size} px; "
+            f"only {CHIP_SIZE}x{CHIP_SIZE} is supported."
+        )
+    files = [Path(model.model_file) for model in (detector, recogniser)]
+    graph = onnx.load(files[1]).graph
+    if analysis.model_package is None and scales_its_input(graph):
+        recogniser.input_mean, recogniser.input_std = 0.0, 1.0  # a manifest says it itself
+    info = ModelInfo(
+        name=name,
+        digest=combined_digest(map(file_digest, files)),
+        dimension=_dimension(recogniser, folder),
+        verification_threshold=verification_threshold,
+    )
+    used = devices.in_use(device, [detector.session, recogniser.session])
+    one_by_one = isinstance(recogniser.input_shape[0], int) or sees_the_whole_batch(graph)
+    return InsightModel(analysis, info, used, 1 if one_by_one else batch_size(used))
+
+
+def _analysis(folder: Path, providers: list[str], threads: int | None) -> FaceAnalysis:
+    try:
+        with devices.output_to_stderr():
+            analysis = FaceAnalysis(
+                str(folder),
+                allowed_modules=["detection", "recognition"],
+                providers=providers,
+                sess_options=devices.session_options(threads),
+            )
+            # A negative ctx_id would rebuild the sessions without their options.
+            analysis.prepare(0, det_thresh=DETECTION_THRESHOLD, det_size=DETECTION_SIZES)
+    except Exception as exc:  # an AssertionError without a detector, ONNX Runtime's, and others
+        reason = str(exc) or "it has no detector"
+        raise ModelError(f"InsightFace cannot load the pack in {folder}: {reason}.") from exc
+    if "recognition" not in analysis.models:
+        raise ModelError(f"The pack in {folder} has no recogniser: it needs an ArcFace .onnx file.")
+    return analysis
+
+
+def scales_its_input(graph: onnx.GraphProto) -> bool:
+    """Whether the network itself subtracts a mean from its input, and so takes RGB 0-255.
+
+    InsightFace guesses it from the names of the first eight nodes, which are something else where
+    weights are stored as integers; then it scales twice, and every face is like every other.
+    """
+    reached = {value.name for value in graph.input} - {value.name for value in graph.initializer}
+    for node in graph.node:
+        if reached.isdisjoint(node.input):
+            continue
+        if node.op_type not in _PASSED_THROUGH:
+            return bool(node.op_type == "Sub")
+        reached.update(node.output)
+    return False
+
+
+def sees_the_whole_batch(graph: onnx.GraphProto) -> bool:
+    """Whether a face's embedding depends on the faces beside it.
+
+    A network that quantises its activations as it goes finds one range for the whole batch: with
+    w600k MobileFaceNet int8, the same face came out up to cosine 0.97 apart in batches of 1 and 32.
+    """
+    return any(node.op_type == "DynamicQuantizeLinear" for node in graph.node)
+
+
+def _dimension(recogniser: Any, folder: Path) -> int:
+    """D, from one run: exported models often do not state it."""
+    try:
+        black = np.zeros((CHIP_SIZE, CHIP_SIZE, 3), dtype=np.uint8)
+        return int(recogniser.get_feat([black]).shape[1])
+    except Exception as exc:  # ONNX Runtime's errors have no base of their own
+        raise ModelError(f"The recogniser of {folder} does not run: {exc}") from exc

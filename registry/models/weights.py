@@ -1,0 +1,69 @@
+"""Files of weights: their digests, and those that an installed package carries."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+
+from registry.errors import ModelError
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, in hexadecimal digits. Raises `ModelError` if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as exc:
+        raise ModelError(f"The weights {path} cannot be read: {exc.strerror or exc}.") from exc
+
+
+def combined_digest(digests: Iterable[str]) -> str:
+    """One digest for a set of files: sha256 over their own digests, sorted, one a line.
+
+    File names do not count, so the same weights under another name are the same model.
+    """
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+
+
+def carried_path(distribution: str, name: str) -> Path:
+    """Where the file `name` of an installed distribution lies; its code is never imported.
+
+    Raises:
+        ModelError: the distribution or the file is not installed.
+    """
+    try:
+        files = metadata.distribution(distribution).files or []
+    except metadata.PackageNotFoundError as exc:
+        raise ModelError(
+            f"The package {distribution}, which carries {name}, is not installed: "
+            "reinstall face-registry with its dependencies."
+        ) from exc
+    for file in files:
+        if PurePosixPath(file).name == name:
+            return Path(str(file.locate()))
+    raise ModelError(
+        f"The installed package {distribution} has no file {name}: "
+        f"reinstall {distribution} in the version that face-registry asks for."
+    )
+
+
+def carried(distribution: str, name: str, sha256: str) -> bytes:
+    """The bytes of a file that an installed distribution carries, if they are the right ones.
+
+    Raises:
+        ModelError: it is not installed, cannot be read, or has another sha256.
+    """
+    path = carried_path(distribution, name)
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise ModelError(f"The weights {path} cannot be read: {exc.strerror or exc}.") from exc
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ModelError(
+            f"The weights {path} are not the expected ones (sha256 {found}, expected {sha256}): "
+            f"reinstall {distribution} in the version that face-registry asks for."
+        )
+    return content

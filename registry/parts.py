@@ -1,0 +1,104 @@
+"""Settings to parts: which object store, which index, and the lock on the home folder.
+
+An implementation is imported when it is chosen: a client library that is not used costs half a
+second of every command otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from registry.blobs.base import BlobStore
+from registry.errors import RegistryLocked, StoreDenied
+from registry.settings import Settings
+from registry.store.base import Store
+
+
+def open_blobs(settings: Settings) -> BlobStore:
+    """The object store: a folder in the home, or the S3 server of MINIO_ENDPOINT."""
+    if settings.minio_endpoint is None:
+        from registry.blobs.folder import FolderStore
+
+        return FolderStore(settings.home / "objects")
+    from registry.blobs.minio_store import MinioStore
+
+    access, secret = settings.minio_access_key, settings.minio_secret_key
+    return MinioStore(
+        settings.minio_endpoint,
+        access.get_secret_value() if access else "",
+        secret.get_secret_value() if secret else "",
+        settings.minio_bucket,
+        secure=settings.minio_secure,
+        region=settings.minio_region,
+    )
+
+
+def open_store(settings: Settings) -> Store:
+    """The index: Qdrant Edge in the home, or the Qdrant server of QDRANT_URL."""
+    if settings.qdrant_url is None:
+        from registry.store.edge import EdgeStore
+
+        return EdgeStore(settings.home / "index")
+    from registry.store.server import ServerStore
+
+    key = settings.qdrant_api_key
+    return ServerStore(
+        settings.qdrant_url,
+        key.get_secret_value() if key else None,
+        prefix=settings.qdrant_prefix,
+        shard_number=settings.qdrant_shards,
+        replication_factor=settings.qdrant_replicas,
+        on_disk=settings.qdrant_on_disk,
+        quantization=settings.qdrant_quantization,
+    )
+
+
+def prepare_home(home: Path) -> None:
+    """Create the home folder, readable by its owner alone: what lies in it is biometric data."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        home.chmod(0o700)
+    except OSError as exc:
+        raise StoreDenied(
+            f"the home folder {home} cannot be used ({exc.strerror}); "
+            "choose another with --home or FACE_REGISTRY_HOME"
+        ) from exc
+
+
+class HomeLock:
+    """One process at a time in a home folder; the system lets go when the process ends."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._lock = FileLock(home / "lock", mode=0o600)
+        self._holder = home / "lock.json"
+
+    def acquire(self, *, timeout_s: float = 0) -> None:
+        """Take the lock, waiting up to `timeout_s`. Raises `RegistryLocked`, naming the holder."""
+        try:
+            self._lock.acquire(timeout=timeout_s)
+        except Timeout as exc:
+            raise RegistryLocked(
+                f"the registry at {self._home} is in use{self._who()}; "
+                "wait until that is done, or use another --home"
+            ) from exc
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        self._holder.write_text(json.dumps({"pid": os.getpid(), "since": since}))
+
+    def release(self) -> None:
+        """Let go; releasing twice is fine."""
+        if self._lock.is_locked:
+            self._holder.unlink(missing_ok=True)
+            self._lock.release()
+
+    def _who(self) -> str:
+        try:
+            holder = json.loads(self._holder.read_text())
+            return f" by process {holder['pid']} since {holder['since']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return " by another process"

@@ -1,0 +1,205 @@
+"""Video records: one Parquet object per video, whole, and the only truth about it.
+
+A row is a face; what concerns the video as a whole lies in the file's metadata under
+`face_registry`, as JSON. Any Parquet reader opens a record; only this module writes one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from registry.blobs.base import BlobStore
+from registry.domain import Box, Face, Media, Quality, Status, Vectors, Video
+from registry.errors import ObjectMissing, StoreCorrupt
+
+SCHEMA = 1
+_META = b"face_registry"
+_PREFIX = "records/"
+_SUFFIX = ".parquet"
+
+
+class RecordStore:
+    """The records of one registry, in its blob store."""
+
+    def __init__(self, blobs: BlobStore, dimension: int) -> None:
+        """`dimension` is D of the registry's embeddings."""
+        self._blobs = blobs
+        self._dimension = dimension
+
+    def put(self, video: Video) -> None:
+        """Write a record whole; when this returns, the video is in the registry."""
+        self._blobs.put(_key(video.video_id), encode(video, self._dimension))
+
+    def get(self, video_id: str) -> Video | None:
+        """The record, or None if there is none. Raises `StoreCorrupt` for a damaged one."""
+        try:
+            data = self._blobs.get(_key(video_id))
+        except ObjectMissing:
+            return None
+        return decode(data, _key(video_id))
+
+    def ids(self) -> Iterator[str]:
+        """Ids of all videos on record, in order."""
+        for info in self._blobs.list(_PREFIX):
+            if info.key.endswith(_SUFFIX):
+                yield info.key.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+
+    def all(self) -> Iterator[Video]:
+        """All records, in order of id, one at a time."""
+        for video_id in self.ids():
+            video = self.get(video_id)
+            if video is not None:
+                yield video
+
+    def delete(self, video_id: str) -> None:
+        """Remove a record."""
+        self._blobs.delete(_key(video_id))
+
+
+def _key(video_id: str) -> str:
+    return f"{_PREFIX}{video_id}{_SUFFIX}"
+
+
+def encode(video: Video, dimension: int) -> bytes:
+    """The record's bytes: Parquet with page checksums and a digest over all of it."""
+    head = _head(video)
+    rows = [_row(face) for face in video.faces]
+    embeddings = _matrix(video.faces, dimension)
+    head["digest"] = _digest(head, rows, embeddings)
+    columns = {
+        name: pa.array([row[name] for row in rows], type=kind) for name, kind in _COLUMNS.items()
+    }
+    columns["embedding"] = pa.FixedSizeListArray.from_arrays(
+        pa.array(embeddings.ravel(), type=pa.float32()), dimension
+    )
+    table = pa.table(columns).replace_schema_metadata({_META: _canonical(head)})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    return bytes(sink.getvalue())
+
+
+def decode(data: bytes, name: str) -> Video:
+    """The record in these bytes. Raises `StoreCorrupt`, naming `name`, if any of them changed."""
+    try:
+        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+        head = json.loads((table.schema.metadata or {})[_META])
+        digest = head.pop("digest")
+        rows = table.drop_columns(["embedding"]).to_pylist()
+        flat = table.column("embedding").combine_chunks().flatten()
+        dimension = table.schema.field("embedding").type.list_size
+        embeddings = np.asarray(flat, dtype=np.float32).reshape(len(rows), dimension)
+        if _digest(head, rows, embeddings) != digest:
+            raise ValueError("its digest does not match its content")
+        return _video(head, rows, embeddings)
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise StoreCorrupt(
+            f"record {name} is damaged ({exc}); restore it from a backup, "
+            "or remove the video and ingest it again"
+        ) from exc
+
+
+_COLUMNS: dict[str, pa.DataType] = {
+    "face_id": pa.string(),
+    "identity_id": pa.string(),
+    "frame": pa.int64(),
+    "position": pa.int32(),
+    "time_s": pa.float64(),
+    "span_s": pa.float64(),
+    "box": pa.list_(pa.float64(), 4),
+    "landmarks": pa.list_(pa.float32(), 10),
+    "det_score": pa.float64(),
+    "quality": pa.float64(),
+    "reasons": pa.list_(pa.string()),
+    "track": pa.int32(),
+    "crop": pa.string(),
+    "crop_digest": pa.string(),
+}
+
+
+def _head(video: Video) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "video_id": video.video_id,
+        "url": video.url,
+        "metrics": dict(sorted(video.metrics.items())),
+        "status": str(video.status),
+        "reason": video.reason,
+        "run": video.run,
+        "media": asdict(video.media),
+    }
+
+
+def _row(face: Face) -> dict[str, Any]:
+    return {
+        "face_id": face.face_id,
+        "identity_id": face.identity_id,
+        "frame": face.frame,
+        "position": face.position,
+        "time_s": face.time_s,
+        "span_s": face.span_s,
+        "box": [face.box.x1, face.box.y1, face.box.x2, face.box.y2],
+        "landmarks": np.asarray(face.landmarks, dtype=np.float32).ravel().tolist(),
+        "det_score": face.det_score,
+        "quality": face.quality.score,
+        "reasons": list(face.quality.reasons),
+        "track": face.track,
+        "crop": face.crop,
+        "crop_digest": face.crop_digest,
+    }
+
+
+def _video(head: dict[str, Any], rows: Sequence[dict[str, Any]], embeddings: Vectors) -> Video:
+    return Video(
+        video_id=head["video_id"],
+        url=head["url"],
+        metrics=head["metrics"],
+        status=Status(head["status"]),
+        reason=head["reason"],
+        run=head["run"],
+        media=Media(**head["media"]),
+        faces=tuple(_face(row, embeddings[i]) for i, row in enumerate(rows)),
+    )
+
+
+def _face(row: dict[str, Any], embedding: Vectors) -> Face:
+    return Face(
+        face_id=row["face_id"],
+        identity_id=row["identity_id"],
+        frame=row["frame"],
+        position=row["position"],
+        time_s=row["time_s"],
+        span_s=row["span_s"],
+        box=Box(*row["box"]),
+        landmarks=np.asarray(row["landmarks"], dtype=np.float32).reshape(5, 2),
+        det_score=row["det_score"],
+        quality=Quality(row["quality"], tuple(row["reasons"])),
+        track=row["track"],
+        crop=row["crop"],
+        crop_digest=row["crop_digest"],
+        embedding=embedding,
+    )
+
+
+def _matrix(faces: Sequence[Face], dimension: int) -> Vectors:
+    if not faces:
+        return np.zeros((0, dimension), dtype=np.float32)
+    return np.stack([face.embedding for face in faces]).astype(np.float32, copy=False)
+
+
+def _digest(head: dict[str, Any], rows: Sequence[dict[str, Any]], embeddings: Vectors) -> str:
+    digest = hashlib.sha256(_canonical(head))
+    digest.update(_canonical(list(rows)))
+    digest.update(np.ascontiguousarray(embeddings, dtype="<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()

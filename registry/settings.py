@@ -1,0 +1,113 @@
+"""The one reader of the environment: where a registry lives and what it is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from platformdirs import user_data_path
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from registry.errors import UsageError
+
+DEFAULT_MODEL = "sface"
+DEFAULT_THRESHOLD = 0.85
+"""Cosine of the assignment rule, as the notebook that the registry replaces had it."""
+DEFAULT_EVERY = 10
+"""One frame in ten is looked at, as in the notebook."""
+DEFAULT_METRIC = "Performance"
+DEFAULT_URL_COLUMN = "Video URL"
+
+Device = Literal["auto", "cpu", "cuda", "coreml"]
+
+
+def _env(*names: str) -> AliasChoices:
+    return AliasChoices(*names)
+
+
+class Settings(BaseSettings):
+    """Settings from arguments, then the environment. With none set, everything is embedded."""
+
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
+
+    home: Path = Field(
+        default_factory=lambda: user_data_path("face-registry", appauthor=False),
+        validation_alias=_env("FACE_REGISTRY_HOME"),
+    )
+    """Folder of everything that is embedded, and of temporary files."""
+    model: str | None = Field(default=None, validation_alias=_env("FACE_REGISTRY_MODEL"))
+    """Model of a new registry: a catalogue name or a folder; None: the registry's own, or sface."""
+    device: Device = Field(default="auto", validation_alias=_env("FACE_REGISTRY_DEVICE"))
+
+    qdrant_url: str | None = Field(default=None, validation_alias=_env("QDRANT_URL"))
+    """None: Qdrant Edge, in the process."""
+    qdrant_api_key: SecretStr | None = Field(default=None, validation_alias=_env("QDRANT_API_KEY"))
+    qdrant_prefix: str = Field(
+        default="", pattern=r"^[A-Za-z0-9_-]*$", validation_alias=_env("QDRANT_PREFIX")
+    )
+    """Put before the collections' names, so that several registries can share a server."""
+    qdrant_shards: int | None = Field(default=None, ge=1, validation_alias=_env("QDRANT_SHARDS"))
+    qdrant_replicas: int | None = Field(
+        default=None, ge=1, validation_alias=_env("QDRANT_REPLICAS")
+    )
+    qdrant_on_disk: bool = Field(default=False, validation_alias=_env("QDRANT_ON_DISK"))
+    qdrant_quantization: Literal["none", "scalar"] = Field(
+        default="none", validation_alias=_env("QDRANT_QUANTIZATION")
+    )
+
+    minio_endpoint: str | None = Field(default=None, validation_alias=_env("MINIO_ENDPOINT"))
+    """host:port of an S3 server; None: a folder."""
+    minio_access_key: SecretStr | None = Field(
+        default=None, validation_alias=_env("MINIO_ACCESS_KEY")
+    )
+    minio_secret_key: SecretStr | None = Field(
+        default=None, validation_alias=_env("MINIO_SECRET_KEY")
+    )
+    minio_bucket: str = Field(default="face-registry", validation_alias=_env("MINIO_BUCKET"))
+    minio_secure: bool = Field(default=True, validation_alias=_env("MINIO_SECURE"))
+    minio_region: str | None = Field(default=None, validation_alias=_env("MINIO_REGION"))
+
+    @model_validator(mode="after")
+    def _keys_with_endpoint(self) -> Self:
+        if self.minio_endpoint and not (self.minio_access_key and self.minio_secret_key):
+            raise ValueError(
+                "MINIO_ENDPOINT is set but MINIO_ACCESS_KEY or MINIO_SECRET_KEY is not: "
+                "set all three"
+            )
+        return self
+
+    @property
+    def embedded(self) -> bool:
+        """Whether any part lives in the home folder, which one process at a time may use."""
+        return self.qdrant_url is None or self.minio_endpoint is None
+
+    @property
+    def model_cache(self) -> Path:
+        """Where model files are kept."""
+        return self.home / "models"
+
+    @property
+    def downloads(self) -> Path:
+        """Where videos lie while they are read."""
+        return self.home / "tmp"
+
+
+def load_settings(**given: Any) -> Settings:
+    """Settings from what is given (None counts as not given) and the environment.
+
+    Raises `UsageError` with one line for each setting that does not fit.
+    """
+    known = {name: value for name, value in given.items() if value is not None}
+    try:
+        settings = Settings(**known)
+    except ValidationError as exc:
+        lines = [_complaint(error) for error in exc.errors(include_input=False)]
+        raise UsageError("; ".join(lines)) from exc
+    return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
+
+
+def _complaint(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    what = str(error["msg"]).removeprefix("Value error, ")
+    return f"setting {where}: {what}" if where else what

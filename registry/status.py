@@ -1,0 +1,38 @@
+"""What a registry holds, counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from registry.domain import Status
+from registry.registry import Registry
+
+
+def status(registry: Registry) -> dict[str, Any]:
+    """The document of `status --json`; an empty registry says where it is and that it is empty."""
+    places = {
+        "home": str(registry.settings.home),
+        "objects": registry.blobs.describe(),
+        "index": registry.store.describe(),
+    }
+    if registry.is_empty:
+        return {**places, "empty": True}
+    contract, index = registry.contract, registry.index
+    identities = list(index.identities())
+    return {
+        **places,
+        "empty": False,
+        "model": contract.model.name,
+        "model_digest": contract.model.digest,
+        "dimension": contract.model.dimension,
+        "threshold": contract.threshold,
+        "every": contract.every,
+        "primary_metric": contract.primary_metric,
+        "videos": {str(s): index.count_videos(status=s) for s in Status},
+        "faces": index.count_faces(),
+        "identities": {
+            "total": len(identities),
+            "named": sum(bool(i.name) for i in identities),
+            "in_one_video": sum(i.videos == 1 for i in identities),
+        },
+    }

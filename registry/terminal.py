@@ -1,0 +1,97 @@
+"""What every command shares: the registry it works on, and how it speaks.
+
+Results go to stdout; progress, warnings and errors to stderr; `--json` is one document on stdout.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from registry.registry import Registry, open_registry
+from registry.settings import Settings, load_settings
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Terminal:
+    """The object that click hands to every command."""
+
+    given: dict[str, Any]
+    """Settings from global options."""
+    out: Console = field(default_factory=Console)
+    err: Console = field(default_factory=lambda: Console(stderr=True))
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Settings from global options and the environment."""
+        return load_settings(**self.given)
+
+    def open(self, **given: Any) -> Registry:
+        """Open the registry; a command's own settings go before the global ones."""
+        return open_registry(load_settings(**{**self.given, **given}))
+
+    def json(self, document: Any) -> None:
+        """Print one JSON document; a number that JSON cannot write becomes null."""
+        click.echo(json.dumps(_finite(document), indent=2, ensure_ascii=False))
+
+    def say(self, text: str) -> None:
+        """Print a line of the result."""
+        self.out.print(clean(text), markup=False, highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Print a line for the person, not for the pipe."""
+        self.err.print(clean(text), markup=False, highlight=False, soft_wrap=True)
+
+
+pass_terminal = click.make_pass_decorator(Terminal)
+
+
+def json_option(function: F) -> F:
+    """The `--json` flag, as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(
+        function
+    )
+
+
+def file_path() -> click.Path:
+    """A path as pathlib.Path; what is wrong with it is for the reader of the file to say."""
+    return click.Path(path_type=Path)
+
+
+def clean(text: str) -> str:
+    """Text without control characters and direction marks: names and URLs come from strangers."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def short(identity: str) -> str:
+    """The beginning of an id, which every command accepts in its place while it is unique."""
+    return identity[:8]
+
+
+def number(value: float | None) -> str:
+    """A number as people read it: at most two decimals, thousands apart; a dash for none."""
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

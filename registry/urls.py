@@ -1,0 +1,277 @@
+"""What a URL is called, what is asked of its server, and what may be shown of it.
+
+Pure: nothing is resolved, opened or sent.
+
+Two forms are kept apart on purpose. The canonical form normalises percent-encoding, so that two
+spellings are one video; what is sent keeps the spelling, for a server that signs its URLs may
+have signed exactly those letters.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+import idna
+
+from registry.errors import UsageError
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""A control character (Unicode category Cc)."""
+
+_PORTS = {"http": 80, "https": 443}
+_SUB_DELIMS = "!$&'()*+,;="
+_PATH_SAFE = f"{_SUB_DELIMS}:@/"
+"""RFC 3986, 3.3: what a path may hold unencoded besides letters, digits and `-._~`."""
+_QUERY_SAFE = f"{_PATH_SAFE}?"
+"""RFC 3986, 3.4."""
+_SENT_SAFE = f"{_QUERY_SAFE}%[]"
+"""What is sent as it was written: browsers send brackets and single percent signs as they are."""
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
+_ESCAPE = re.compile(r"(%[0-9A-Fa-f]{2})")
+_HOST = re.compile(r"(?!.{254})[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+_LAST_PORT = 65_535
+
+_SECRET_KEY = re.compile(
+    r"sig|token|key|secret|pass|pwd|auth|cred|session|jwt|hmac|hdn|policy|ticket|otp|code",
+    re.IGNORECASE,
+)
+"""Parts of query names that stand for a right of access at the large object stores and content
+networks (X-Amz-Signature, X-Goog-Credential, sig, Key-Pair-Id, Policy, hdnts, access_token)."""
+_SECRET_VALUE = re.compile(r"[A-Za-z0-9+/_=.~-]{40,}")
+"""A value of such length and letters is hardly anything that people wrote: a token, a digest."""
+_AUTHORITY = re.compile(r"(?P<lead>^[A-Za-z][A-Za-z0-9+.-]*:/*|//)(?P<rest>[^?#]*)")
+_USERINFO = re.compile(r"//[^/?#@\s]*:[^/?#\s]*@")
+_MASK = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpUrl:
+    """An http or https URL, taken apart."""
+
+    scheme: str
+    """`http` or `https`."""
+    host: str
+    """Lower-case ASCII (IDNA); an IPv6 address without its brackets."""
+    port: int
+    path: str
+    """As written, but for dot segments and what may not be sent unencoded; never empty."""
+    query: str
+    """Likewise; without the question mark."""
+    credentials: str = field(default="", repr=False)
+    """`user:password`, decoded; empty if there are none."""
+
+    @property
+    def authority(self) -> str:
+        """Host and port as the Host header wants them: a default port is left out."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def target(self) -> str:
+        """Path and query: what the request line asks for."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Scheme, host and port: whom credentials were meant for."""
+        return self.scheme, self.host, self.port
+
+    def __str__(self) -> str:
+        """The URL without its credentials."""
+        return f"{self.scheme}://{self.authority}{self.target}"
+
+
+def parse(url: str) -> HttpUrl:
+    """Take an http or https URL apart. Raises `UsageError` saying what is wrong with it."""
+    text = url.strip()
+    parts = _split(text)
+    if parts.scheme not in _PORTS:
+        raise _unusable(text, "it does not start with http:// or https://")
+    userinfo, _, location = parts.netloc.rpartition("@")
+    if "\\" in parts.netloc:
+        # Browsers end the host there and other readers do not: two readings, two hosts.
+        raise _unusable(text, "there is a backslash before its path")
+    host, port = _host_and_port(text, location)
+    try:
+        return HttpUrl(
+            scheme=parts.scheme,
+            host=host,
+            port=port or _PORTS[parts.scheme],
+            path=quote(_without_dots(parts.path), safe=_SENT_SAFE),
+            query=quote(parts.query, safe=_SENT_SAFE),
+            credentials=unquote(userinfo),
+        )
+    except UnicodeEncodeError as exc:
+        raise _unusable(text, "it holds half a character (a lone surrogate)") from exc
+
+
+def canonical(url: str) -> str:
+    """The URL by which a video is known; two spellings of one URL give the same text.
+
+    Scheme and host in lower case, the host in ASCII (IDNA) and without a final dot; no default
+    port, credentials, fragment or dot segments; percent-encoding as RFC 3986 (6.2.2) has it. The
+    query keeps its order. Takes http, https and file URLs (of an absolute path on this machine);
+    the result is its own canonical form. Raises `UsageError` for anything else.
+    """
+    if url.strip()[:5].lower() == "file:":
+        return _canonical_file(url.strip())
+    parsed = parse(url)
+    path = _normalised(parsed.path, _PATH_SAFE)
+    query = f"?{_normalised(parsed.query, _QUERY_SAFE)}" if parsed.query else ""
+    return f"{parsed.scheme}://{parsed.authority}{path}{query}"
+
+
+def redacted(url: str, limit: int = 200) -> str:
+    """What a log or a message may show of a URL, a path or anything found in their place.
+
+    No user name or password; `***` for query values that look like a right of access; control
+    and formatting characters (terminal escapes, reversed text) written out; at most `limit`
+    characters. Takes any text and never raises.
+    """
+    text = _USERINFO.sub("//", _AUTHORITY.sub(_without_userinfo, url, count=1))
+    start = re.search("[?#]", text)
+    shown = text if start is None else text[: start.start()] + _masked(text[start.start() :])
+    return printable(shown, limit)
+
+
+def printable(text: str, limit: int = 80) -> str:
+    """Text from outside, fit for one line of a terminal: odd characters written as escapes."""
+    shown = "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text[: limit + 1]
+    )
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
+
+
+def _split(url: str) -> SplitResult:
+    if CONTROL.search(url):
+        raise _unusable(url, "it has a control character in it")
+    try:
+        return urlsplit(url)
+    except ValueError as exc:
+        raise _unusable(url, "its host cannot be read") from exc
+
+
+def _canonical_file(url: str) -> str:
+    parts = _split(url)
+    path = unquote(parts.path, errors="surrogateescape")
+    if CONTROL.search(path):
+        raise _unusable(url, "it has a control character in it")
+    if parts.netloc.lower() not in {"", "localhost"}:
+        raise _unusable(url, f"it names another machine, {printable(parts.netloc)}")
+    if not path.startswith("/"):
+        raise _unusable(url, "its path is not absolute; write file:///folder/file.mp4")
+    # A path may hold ? and #; file URLs have no query, so urlsplit is trusted only up to them.
+    if parts.query or parts.fragment:
+        raise _unusable(url, "a file URL has no query; write %3F for ? and %23 for #")
+    try:
+        return f"file://{_normalised(_without_dots(parts.path), _PATH_SAFE)}"
+    except UnicodeEncodeError as exc:
+        raise _unusable(url, "it holds half a character (a lone surrogate)") from exc
+
+
+def _host_and_port(url: str, location: str) -> tuple[str, int]:
+    if location.startswith("["):
+        literal, _, rest = location[1:].partition("]")
+        host = _ipv6(url, literal)
+        if rest and not rest.startswith(":"):
+            raise _unusable(url, "something other than a port follows the ]")
+        port = rest[1:]
+    else:
+        name, _, port = location.partition(":")
+        host = _hostname(url, name)
+    if not port:
+        return host, 0
+    number = int(port) if re.fullmatch(r"[0-9]{1,5}", port) else 0
+    if not 1 <= number <= _LAST_PORT:
+        raise _unusable(url, "its port is not a number from 1 to 65535")
+    return host, number
+
+
+def _ipv6(url: str, literal: str) -> str:
+    if "%" in literal:
+        raise _unusable(url, "a zone id (%) names a network card of one machine")
+    try:
+        address = ipaddress.IPv6Address(literal)
+    except ValueError as exc:
+        raise _unusable(url, f"[{printable(literal, 50)}] is not an IPv6 address") from exc
+    return str(address.ipv4_mapped or address)
+
+
+def _hostname(url: str, name: str) -> str:
+    if not name:
+        raise _unusable(url, "it names no host")
+    try:
+        host = unquote(name, errors="strict")
+        if not host.isascii():
+            host = idna.encode(host, uts46=True).decode("ascii")
+    except UnicodeError as exc:
+        raise _unusable(url, f"{printable(name, 60)!r} is not a host name") from exc
+    host = host.lower().removesuffix(".")
+    if not _HOST.fullmatch(host):
+        raise _unusable(url, f"{printable(name, 60)!r} is not a host name")
+    return host
+
+
+def _without_dots(path: str) -> str:
+    """RFC 3986, 5.2.4; `%2e` is a dot as well."""
+    segments = path.split("/")[1:]
+    plain = [re.sub("%2e", ".", segment, flags=re.IGNORECASE) for segment in segments]
+    kept: list[str] = []
+    for segment, dots in zip(segments, plain, strict=True):
+        if dots == "..":
+            del kept[-1:]
+        elif dots != ".":
+            kept.append(segment)
+    if plain and plain[-1] in {".", ".."}:
+        kept.append("")
+    return "/" + "/".join(kept)
+
+
+def _normalised(text: str, safe: str) -> str:
+    """RFC 3986, 6.2.2: escapes of unreserved characters undone, all others in upper case."""
+    pieces = _ESCAPE.split(text)
+    for place, piece in enumerate(pieces):
+        if place % 2:
+            letter = chr(int(piece[1:], 16))
+            pieces[place] = letter if _UNRESERVED.fullmatch(letter) else piece.upper()
+        else:
+            pieces[place] = quote(piece, safe=safe)
+    return "".join(pieces)
+
+
+def _without_userinfo(match: re.Match[str]) -> str:
+    lead, rest = match["lead"], match["rest"]
+    authority, slash, path = rest.partition("/")
+    if "@" in authority:
+        return f"{lead}{authority.rpartition('@')[2]}{slash}{path}"
+    _, colon, port = authority.rpartition(":")
+    if colon and not port.isdigit() and "]" not in port and "@" in path:
+        # user:pass/word@host, with the slash not encoded: the password ends at the last @.
+        return f"{lead}{path.rpartition('@')[2]}"
+    return match[0]
+
+
+def _masked(query: str) -> str:
+    """Query and fragment alike: what follows a `#` carries tokens as well."""
+    pieces = re.split("([?#&;])", query)
+    for place, piece in enumerate(pieces):
+        name, equals, value = piece.partition("=")
+        plain = unquote(value)
+        if not equals:
+            pieces[place] = _SECRET_VALUE.sub(_MASK, piece)
+        elif value and (
+            _SECRET_KEY.search(unquote(name))
+            or (_SECRET_KEY.search(plain) and "=" in plain)
+            or _SECRET_VALUE.search(plain)
+            or ("@" in plain and "//" in plain)
+        ):
+            pieces[place] = f"{name}={_MASK}"
+    return "".join(pieces)
+
+
+def _unusable(url: str, why: str) -> UsageError:
+    return UsageError(f"'{redacted(url)}' cannot be used as a URL: {why}.")

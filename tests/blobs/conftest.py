@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from registry.blobs.base import BlobStore
+from registry.blobs.folder import FolderStore
+from registry.blobs.minio_store import MinioStore
+from tests.weed import S3Server, s3_server
+
+__all__ = ["s3_server"]
+
+
+@pytest.fixture(scope="session")
+def bucket(s3_server: S3Server) -> Iterator[str]:
+    """A bucket for this run; on a server that stays, emptied and removed at its end."""
+    name = f"blobs-{uuid.uuid4().hex[:12]}"
+    client = s3_server.client()
+    client.make_bucket(name)
+    yield name
+    if s3_server.ports:
+        return  # it ends with its files
+    for found in client.list_objects(name, recursive=True):
+        client.remove_object(name, str(found.object_name))
+    client.remove_bucket(name)
+
+
+@pytest.fixture
+def minio_store(s3_server: S3Server, bucket: str) -> Callable[..., MinioStore]:
+    """Open a store in the bucket: with the given arguments, else below a prefix of its own."""
+
+    def make(**given: object) -> MinioStore:
+        arguments: dict[str, object] = {
+            "endpoint": s3_server.endpoint,
+            "access_key": s3_server.access_key,
+            "secret_key": s3_server.secret_key,
+            "bucket": bucket,
+            "secure": False,
+            "prefix": f"of-{uuid.uuid4().hex}",
+        }
+        return MinioStore(**(arguments | given))  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], BlobStore]]:
+    """Open an empty object store, of each kind in turn."""
+    stores: list[BlobStore] = []
+
+    def make() -> BlobStore:
+        if request.param == "folder":
+            stores.append(FolderStore(tmp_path / uuid.uuid4().hex))
+        else:
+            stores.append(request.getfixturevalue("minio_store")())
+        return stores[-1]
+
+    yield make
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def store(new_store: Callable[[], BlobStore]) -> BlobStore:
+    """One empty object store, of each kind in turn."""
+    return new_store()

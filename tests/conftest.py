@@ -1,0 +1,104 @@
+"""What every test may ask for, and what none may see: the developer's own registry."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from importlib.metadata import distribution
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from registry.domain import Image
+from registry.models.base import FaceModel
+
+TEST_DATA = "FACE_REGISTRY_TEST_DATA"
+_OURS = ("FACE_REGISTRY_", "QDRANT_", "MINIO_")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads the environment, the data folder or the caches of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(_OURS) and name != TEST_DATA:
+                patch.delenv(name)
+        outside = tmp_path_factory.mktemp("outside")
+        patch.setenv("XDG_DATA_HOME", str(outside / "share"))
+        patch.setenv("XDG_CACHE_HOME", str(outside / "cache"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that names no home gets one of its own."""
+    monkeypatch.setenv("FACE_REGISTRY_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real clips, photos and models that the project does not contain."""
+    given = os.environ.get(TEST_DATA)
+    folder = Path(given) if given else Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real clips and photos: {TEST_DATA} names no folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip(shared_data: Path) -> Callable[[str], Path]:
+    """The path of a real clip: `clip("asl_gestures/learn.mkv")`."""
+
+    def find(name: str) -> Path:
+        path = shared_data / "videos" / name
+        if not path.is_file():
+            pytest.skip(f"real clip {name}")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def photo(shared_data: Path) -> Callable[..., Path]:
+    """The path of a real photo: `photo("Hugo_Chavez", 3)` is the third one of that person."""
+
+    def find(person: str, number: int = 1) -> Path:
+        path = shared_data / "photos" / person / f"{person}_{number:04d}.jpg"
+        if not path.is_file():
+            pytest.skip(f"real photo {number} of {person}")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def sface(tmp_path_factory: pytest.TempPathFactory) -> FaceModel:
+    """The default model on the CPU, prepared once a session."""
+    from registry.models import catalogue
+
+    return catalogue.load("sface", device="cpu", cache=tmp_path_factory.mktemp("models"))
+
+
+def _frozen(image: Image) -> Image:
+    image.setflags(write=False)
+    return image
+
+
+@pytest.fixture(scope="session")
+def t1_image() -> Image:
+    """Six people side by side, BGR uint8 (886, 1280, 3): a photo that insightface carries."""
+    path = distribution("insightface").locate_file("insightface/data/images/t1.jpg")
+    encoded = np.frombuffer(Path(str(path)).read_bytes(), np.uint8)
+    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert image is not None
+    return _frozen(image.astype(np.uint8, copy=False))
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Image:
+    """One person, BGR uint8 (512, 512, 3): a photo that scikit-image carries."""
+    from skimage import data
+
+    return _frozen(np.ascontiguousarray(data.astronaut()[:, :, ::-1]))  # type: ignore[no-untyped-call]

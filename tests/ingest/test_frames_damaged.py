@@ -1,0 +1,381 @@
+"""Damaged and cut-off videos: what was readable is kept, the rest is counted and said."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+
+from ingest.frames import Frame, VideoReader
+from ingest.frames.clock import Clock
+from ingest.frames.damage import Damage
+from ingest.frames.extent import is_cut_off
+from registry.domain import Media
+from registry.errors import MediaError
+from tests.media import number_of, numbered, write_video
+
+GROUPS = {"x264-params": "keyint=20:min-keyint=20:scenecut=0:bframes=3:b-adapt=0"}
+"""Key frames at 0, 20, 40, ..., with frames in between that are shown before they are decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    frames: list[Frame]
+    media: Media
+    reason: str
+
+    @property
+    def indices(self) -> list[int]:
+        return [frame.index for frame in self.frames]
+
+
+def read(path: Path, every: int = 10, threads: int = 1) -> Result:
+    with VideoReader(path, every=every, threads=threads) as reader:
+        frames = list(reader)
+        return Result(frames, reader.media, reader.reason)
+
+
+def spoil(path: Path, *positions: int, how: str = "noise") -> None:
+    """Damage the packets at these positions in decoding order."""
+    with av.open(str(path)) as file:
+        packets = [packet for packet in file.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for position in positions:
+        packet = packets[position]
+        assert packet.pos is not None
+        if how == "zeros":
+            data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+        else:
+            rng = np.random.default_rng(position)
+            start = packet.pos + packet.size // 2
+            size = max(1, min(60, packet.size // 3))
+            data[start : start + size] = rng.integers(0, 256, size, dtype=np.uint8).tobytes()
+    path.write_bytes(data)
+
+
+# Damage in the middle
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("how", ["noise", "zeros"])
+@pytest.mark.parametrize("every", [1, 5])
+def test_damage_spoils_its_group_and_no_other(
+    tmp_path: Path, how: str, every: int, threads: int
+) -> None:
+    path = write_video(tmp_path / "clip.mp4", numbered(80), options=GROUPS)
+    spoil(path, 40, how=how)  # the key frame at 40, and so all up to 59
+
+    result = read(path, every, threads)
+
+    assert result.indices == [n for n in range(0, 80, every) if not 40 <= n < 60]
+    assert [number_of(frame.image) for frame in result.frames] == result.indices
+    assert [frame.time_s for frame in result.frames] == pytest.approx(
+        [index / 30 for index in result.indices]
+    )
+    assert result.reason == "20 of 80 frames are damaged"
+    assert (result.media.frames_damaged, result.media.frames_sampled) == (20, len(result.frames))
+
+
+def test_what_came_before_the_damage_in_its_group_is_kept(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "clip.mp4",
+        numbered(60),
+        options={"x264-params": "keyint=20:min-keyint=20:scenecut=0:bframes=0"},
+    )
+    spoil(path, 33, how="zeros")
+
+    result = read(path, every=1)
+
+    assert result.indices == [*range(33), *range(40, 60)]
+    assert result.reason == "7 of 60 frames are damaged"
+
+
+def test_spans_bridge_damaged_frames(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mp4", numbered(80), options=GROUPS)
+    spoil(path, 40)
+
+    result = read(path)
+
+    for frame, following in pairwise(result.frames):
+        assert frame.time_s + frame.span_s == pytest.approx(following.time_s)
+    assert sum(frame.span_s for frame in result.frames) == pytest.approx(80 / 30)
+
+
+def test_a_damaged_first_group_keeps_its_numbers_and_times(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mp4", numbered(60), options=GROUPS)
+    spoil(path, 0, how="zeros")
+
+    result = read(path)
+
+    assert [number_of(frame.image) for frame in result.frames] == result.indices == [20, 30, 40, 50]
+    assert result.frames[0].time_s == pytest.approx(20 / 30)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "pix_fmt"),
+    [
+        ("mp4", "libx265", "yuv420p"),
+        ("mp4", "libvpx-vp9", "yuv420p"),
+        ("avi", "mpeg4", "yuv420p"),
+        ("avi", "mjpeg", "yuvj420p"),
+        ("mp4", "libsvtav1", "yuv420p"),
+    ],
+)
+def test_damage_in_other_codecs_keeps_the_count(
+    tmp_path: Path, suffix: str, codec: str, pix_fmt: str
+) -> None:
+    # How much a codec notices is its own affair; what it gives is numbered as if all were well.
+    path = write_video(
+        tmp_path / f"clip.{suffix}",
+        numbered(60),
+        codec=codec,
+        pix_fmt=pix_fmt,
+        options={"g": "10"},
+    )
+    spoil(path, 25, how="zeros")
+
+    result = read(path, every=1)
+
+    assert [number_of(frame.image) for frame in result.frames] == result.indices
+    assert 0 < result.media.frames_damaged < 20
+    assert result.indices[-1] == 59
+    assert result.reason == f"{result.media.frames_damaged} of 60 frames " + (
+        "is damaged" if result.media.frames_damaged == 1 else "are damaged"
+    )
+
+
+def test_all_damaged_is_no_video(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mp4", numbered(20), options=GROUPS)
+    spoil(path, 0, how="zeros")
+
+    with pytest.raises(MediaError, match="no frame of the video can be decoded: 20 tried"):
+        read(path)
+
+
+# Files that end early
+
+
+@pytest.mark.parametrize("share", [0.6, 0.8, 0.95])
+@pytest.mark.parametrize(
+    ("suffix", "codec", "container_options"),
+    [
+        ("mp4", "libx264", {"movflags": "faststart"}),
+        ("mp4", "libx264", {"movflags": "frag_keyframe+empty_moov"}),
+        ("mkv", "libx264", {}),
+        ("webm", "libvpx-vp9", {}),
+        ("avi", "mpeg4", {}),
+        ("flv", "libx264", {}),
+        ("gif", "gif", {}),
+        ("apng", "apng", {}),
+    ],
+)
+def test_a_cut_off_file_gives_what_it_has(
+    tmp_path: Path, suffix: str, codec: str, container_options: dict[str, str], share: float
+) -> None:
+    path = write_video(
+        tmp_path / f"clip.{suffix}",
+        numbered(90),
+        codec=codec,
+        pix_fmt={"gif": "rgb8", "apng": "rgb24"}.get(codec, "yuv420p"),
+        options={"g": "20"},
+        container_options=container_options,
+    )
+    assert read(path, every=5).reason == ""
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+
+    result = read(path, every=5)
+
+    assert 0 < len(result.frames) <= 18
+    for frame in result.frames[:-1]:  # a GIF's last is drawn over the one before as far as it goes
+        assert number_of(frame.image) == pytest.approx(30 * frame.time_s, abs=0.6)
+    assert "the file ends early at " in result.reason or (suffix, share) == ("flv", 0.95)
+    assert result.media.duration_s == pytest.approx(90 / 30 * share, abs=0.8)
+
+
+def test_the_reason_tells_how_much_is_missing(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "clip.mp4",
+        numbered(90),
+        options=GROUPS,
+        container_options={"movflags": "faststart"},
+    )
+    with av.open(str(path)) as file:
+        packets = [packet for packet in file.demux(video=0) if packet.size]
+    assert packets[60].pos is not None
+    path.write_bytes(path.read_bytes()[: packets[60].pos])
+
+    assert read(path).reason == "the file ends early at 2.0 s of 3.0 s"
+
+
+def test_a_file_without_its_index_is_no_video(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mp4", numbered(30))
+    path.write_bytes(path.read_bytes()[:-200])
+
+    with pytest.raises(MediaError, match="index \\(moov\\) is missing"):
+        read(path)
+
+
+def test_a_cut_off_webp_is_no_video(tmp_path: Path) -> None:
+    pictures = [Pillow.fromarray(image) for image in numbered(8)]
+    path = tmp_path / "clip.webp"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:])
+    path.write_bytes(path.read_bytes()[:-300])
+
+    with pytest.raises(MediaError, match="WebP"):
+        read(path)
+
+
+def test_a_recording_that_begins_in_the_middle_begins_at_its_first_key_frame(
+    tmp_path: Path,
+) -> None:
+    path = write_video(
+        tmp_path / "clip.ts",
+        numbered(60),
+        options={"x264-params": "keyint=20:min-keyint=20:scenecut=0:bframes=0:repeat-headers=1"},
+    )
+    with av.open(str(path)) as file:
+        packets = [packet for packet in file.demux(video=0) if packet.size]
+    start = packets[10].pos
+    assert start is not None
+    tables = path.read_bytes()[: 3 * 188]
+    path.write_bytes(tables + path.read_bytes()[start:])
+
+    result = read(path, every=1)
+
+    assert [number_of(frame.image) for frame in result.frames] == list(range(20, 60))
+
+
+# The rules on their own
+
+
+@pytest.mark.parametrize("appended", [b"", b"\0" * 100, b"something else entirely"])
+def test_whole_files_are_not_called_cut_off(tmp_path: Path, appended: bytes) -> None:
+    for suffix, codec in (("mp4", "libx264"), ("mkv", "libx264"), ("avi", "mpeg4")):
+        whole = write_video(tmp_path / f"c.{suffix}", numbered(5), codec=codec).read_bytes()
+
+        assert not is_cut_off(io.BytesIO(whole + appended)), suffix
+        assert is_cut_off(io.BytesIO(whole[:-1])), suffix
+
+
+HEADS = [b"", b"\0\0\0\x18ftyp", b"RIFF", b"\x1a\x45\xdf\xa3", b"GIF89a", b"\x89PNG"]
+
+
+@given(st.binary(max_size=80), st.sampled_from(HEADS))
+def test_any_bytes_have_an_extent(noise: bytes, head: bytes) -> None:
+    assert is_cut_off(io.BytesIO(head + noise)) in (True, False)
+
+
+@given(
+    st.lists(st.none() | st.integers(-(10**6), 10**6), min_size=1, max_size=30),
+    st.lists(st.integers(-(10**6), 10**6), max_size=3),
+    st.integers(0, 100),
+)
+def test_the_clock_never_runs_backwards(
+    stamps: list[int | None], lost: list[int], interval: int
+) -> None:
+    clock = Clock(Fraction(1, 1000), interval)
+    for stamp in lost:
+        clock.lost(stamp)
+
+    times = [clock.at(stamp) for stamp in stamps]
+
+    assert times == sorted(times)
+    assert times[0] >= 0
+    assert clock.end(40) == pytest.approx(times[-1] + 0.04)
+
+
+def test_the_clock_keeps_exact_times() -> None:
+    clock = Clock(Fraction(1, 90_000), 3000)
+
+    assert [clock.at(stamp) for stamp in (9000, 12_003, 99_000)] == [0.0, 3003 / 90_000, 1.0]
+
+
+def test_the_clock_counts_where_there_are_no_times() -> None:
+    clock = Clock(Fraction(1, 30), 1)
+
+    assert [clock.at(None) for _ in range(4)] == [0, 1 / 30, 2 / 30, 3 / 30]
+
+
+def passed(damage: Damage, stamps: list[int]) -> Iterator[tuple[int, list[int], bool]]:
+    for stamp in stamps:
+        lost, sound = damage.leave(stamp, corrupt=False)
+        yield stamp, lost, sound
+
+
+def test_damage_reaches_frames_shown_before_the_next_key_frame() -> None:
+    damage = Damage()
+    for pts, key in ((0, True), (1, False), (2, False)):
+        damage.enter(pts, key=key)
+    damage.hit(2)
+    for pts, key in ((5, True), (3, False), (4, False), (6, False)):
+        damage.enter(pts, key=key)
+
+    # 2 is damaged; 3 and 4 come after the key frame 5, and are predicted from 2 as well.
+    assert list(passed(damage, [0, 1, 3, 4, 5, 6])) == [
+        (0, [], True),
+        (1, [], True),
+        (3, [], False),
+        (4, [], False),
+        (5, [2, 3, 4], True),
+        (6, [], True),
+    ]
+    assert damage.rest() == []
+
+
+def test_damaged_frames_that_come_out_early_are_told_in_their_place() -> None:
+    damage = Damage()
+    for pts in (0, 1, 2):
+        damage.enter(pts, key=pts == 0)
+    damage.enter(3, key=True)
+    damage.hit(3)
+    damage.enter(4, key=False)
+
+    # The decoder, upset, gives 4 before 1 and 2.
+    assert list(passed(damage, [0, 4, 1, 2])) == [
+        (0, [], True),
+        (4, [], False),
+        (1, [], True),
+        (2, [], True),
+    ]
+    assert damage.rest() == [3, 4]
+
+
+def test_frames_that_a_decoder_keeps_for_itself_are_not_damaged() -> None:
+    damage = Damage()
+    for pts in (0, 1, 2):
+        damage.enter(pts, key=pts == 0)
+
+    assert list(passed(damage, [0, 2])) == [(0, [], True), (2, [], True)]
+
+
+def test_where_each_packet_shows_a_frame_a_missing_one_is_damage() -> None:
+    damage = Damage(one_each=True)
+    for pts in (0, 1, 2):
+        damage.enter(pts, key=pts == 0)
+    damage.enter(3, key=True)
+
+    assert list(passed(damage, [0, 2, 3])) == [(0, [], True), (2, [], False), (3, [1, 2], True)]
+
+
+def test_damage_without_times_lasts_until_the_next_key_frame() -> None:
+    damage = Damage()
+    sound = []
+    for number in range(6):
+        damage.enter(None, key=number in (0, 4))
+        if number == 2:
+            damage.hit(None)
+        else:
+            sound.append(damage.leave(None, corrupt=False)[1])
+
+    assert sound == [True, True, False, True, True]

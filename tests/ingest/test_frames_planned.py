@@ -1,0 +1,270 @@
+"""Proof of the packet rule: with it and without, the sampled frames are the same to the last bit.
+
+The other side is PyAV as everybody uses it: every frame decoded, every n-th kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from ingest.frames import MediaLimits, VideoReader
+from ingest.frames.container import opened
+from ingest.frames.decoding import Findings, Sample, planned, survey
+from ingest.packets.plan import Plan
+from registry.domain import Image
+from tests.media import number_of, numbered, write_video
+
+LIMITS = MediaLimits()
+
+
+def in_full(path: Path, every: int) -> list[tuple[int, float, Image]]:
+    """Index, time in seconds from the first frame, and BGR image of every `every`-th frame."""
+    found = []
+    first: Fraction | None = None
+    with av.open(str(path)) as file:
+        stream = file.streams.video[0]
+        for index, frame in enumerate(file.decode(stream)):
+            assert frame.pts is not None
+            assert frame.time_base is not None
+            time = frame.pts * frame.time_base
+            first = time if first is None else first
+            if index % every == 0:
+                image = frame.to_ndarray(format="bgr24").astype(np.uint8, copy=False)
+                found.append((index, float(time - first), image))
+    return found
+
+
+def plan_of(path: Path, every: int) -> Plan | None:
+    with path.open("rb") as file, opened(file, LIMITS) as source:
+        return survey(source, every, LIMITS)
+
+
+def by_plan(path: Path, every: int) -> tuple[Plan, list[Sample]]:
+    """The samples of the quick pass alone: a surprise is an error here, not a second pass."""
+    plan = plan_of(path, every)
+    assert plan is not None, "the stream is proven"
+    with path.open("rb") as file, opened(file, LIMITS) as source:
+        return plan, list(planned(source, plan, every, LIMITS, Findings()))
+
+
+def check(path: Path, every: int) -> Plan:
+    plan, samples = by_plan(path, every)
+    due = in_full(path, every)
+    assert [(sample.index, sample.time_s) for sample in samples] == [due_[:2] for due_ in due]
+    for sample, (index, _, image) in zip(samples, due, strict=True):
+        assert np.array_equal(sample.image, image), f"frame {index}"
+    return plan
+
+
+H264 = {
+    "defaults": "",
+    "no B frames": "bframes=0",
+    "three B frames": "bframes=3:b-adapt=0:b-pyramid=none",
+    "sixteen B frames": "bframes=16:b-adapt=0:b-pyramid=normal:ref=16",
+    "strict pyramid": "bframes=7:b-adapt=0:b-pyramid=strict",
+    "key frames only": "keyint=1",
+    "short groups": "keyint=12:min-keyint=1",
+    "long groups": "keyint=250:scenecut=0",
+    "one group": "keyint=infinite:scenecut=0",
+    "open groups": "open-gop=1:keyint=12:bframes=3:b-adapt=0",
+    "intra refresh": "intra-refresh=1:keyint=20",
+    "slices": "slices=4:bframes=2",
+    "one reference": "ref=1:weightp=0",
+    "temporal direct": "direct=temporal:bframes=5:b-adapt=0",
+    "repeated headers": "repeat-headers=1:aud=1:keyint=12",
+    "scaling lists": "cqm=jvt:8x8dct=1",
+    "variable length codes": "cabac=0",
+}
+HEVC = {
+    "defaults": "",
+    "no B frames": "bframes=0",
+    "sixteen B frames": "bframes=16:b-adapt=0:rc-lookahead=20",
+    "short groups": "keyint=12:open-gop=0",
+    "open groups": "keyint=12:open-gop=1",
+    "temporal layers": "temporal-layers=3:bframes=7:b-adapt=0:rc-lookahead=20",
+    "slices": "slices=2",
+}
+
+
+@pytest.mark.parametrize("every", [1, 4, 10])
+@pytest.mark.parametrize("options", H264.values(), ids=H264)
+def test_h264(tmp_path: Path, options: str, every: int) -> None:
+    path = write_video(
+        tmp_path / "clip.mp4", numbered(75), options={"x264-params": options} if options else {}
+    )
+
+    plan = check(path, every)
+
+    if every == 1:
+        assert plan.feed.all()
+    elif every == 10:
+        assert plan.feed.mean() < 0.96, "some packets are left out"
+
+
+@pytest.mark.parametrize("every", [1, 10])
+@pytest.mark.parametrize("options", HEVC.values(), ids=HEVC)
+def test_hevc(tmp_path: Path, options: str, every: int) -> None:
+    path = write_video(
+        tmp_path / "clip.mp4",
+        numbered(75),
+        codec="libx265",
+        options={"x265-params": options} if options else {},
+    )
+
+    plan = check(path, every)
+
+    assert plan.feed.all() or every == 10
+
+
+@pytest.mark.parametrize(
+    "options", [{"tune": "zerolatency"}, {"profile": "baseline"}, {"preset": "placebo"}]
+)
+def test_h264_presets(tmp_path: Path, options: dict[str, str]) -> None:
+    check(write_video(tmp_path / "clip.mp4", numbered(45), options=options), 10)
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv444p", "yuv422p", "yuv420p10le", "gray"])
+def test_h264_pixels(tmp_path: Path, pix_fmt: str) -> None:
+    check(write_video(tmp_path / "clip.mp4", numbered(45), pix_fmt=pix_fmt), 10)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "container_options"),
+    [
+        ("mov", {}),
+        ("mp4", {"movflags": "frag_keyframe+empty_moov"}),
+        ("mkv", {}),
+        ("ts", {}),
+        ("flv", {}),
+    ],
+)
+def test_containers(tmp_path: Path, suffix: str, container_options: dict[str, str]) -> None:
+    path = write_video(
+        tmp_path / f"clip.{suffix}",
+        numbered(45),
+        options={"x264-params": "keyint=15:bframes=3"},
+        container_options=container_options,
+        audio_s=0.0 if suffix == "flv" else 1.5,
+    )
+
+    assert not check(path, 10).feed.all()
+
+
+def test_groups_without_a_wanted_frame_are_not_decoded_at_all(tmp_path: Path) -> None:
+    for suffix in ("mp4", "ts"):
+        path = write_video(tmp_path / f"clip.{suffix}", numbered(60), options={"g": "1"})
+
+        assert check(path, 10).feed.sum() == 6, suffix
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "options"),
+    [
+        ("libvpx-vp9", "webm", {}),
+        ("mpeg4", "mp4", {"bf": "2"}),
+        ("libx264", "mp4", {"x264-params": "tff=1"}),  # interlaced
+        ("libx264", "avi", {"bf": "3"}),  # no presentation times
+    ],
+)
+def test_other_streams_are_decoded_in_full(
+    tmp_path: Path, codec: str, suffix: str, options: dict[str, str]
+) -> None:
+    path = write_video(tmp_path / f"clip.{suffix}", numbered(45), codec=codec, options=options)
+
+    assert plan_of(path, 10) is None
+    with VideoReader(path) as reader:
+        assert [number_of(frame.image) for frame in reader] == [0, 10, 20, 30, 40]
+
+
+X264 = st.fixed_dictionaries(
+    {
+        "bframes": st.sampled_from([0, 1, 2, 3, 5, 16]),
+        "b-pyramid": st.sampled_from(["none", "strict", "normal"]),
+        "b-adapt": st.integers(0, 2),
+        "keyint": st.sampled_from([1, 2, 7, 12, 50, 250, "infinite"]),
+        "min-keyint": st.sampled_from([1, 25]),
+        "open-gop": st.sampled_from([0, 1]),
+        "ref": st.sampled_from([1, 2, 4, 16]),
+        "slices": st.sampled_from([1, 2, 4]),
+        "scenecut": st.sampled_from([0, 40]),
+        "weightp": st.integers(0, 2),
+        "direct": st.sampled_from(["none", "spatial", "temporal", "auto"]),
+        "cabac": st.sampled_from([0, 1]),
+    }
+)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(
+    options=X264,
+    frames=st.integers(1, 80),
+    every=st.integers(1, 30),
+    suffix=st.sampled_from(["mp4", "mkv", "flv"]),
+    gaps=st.none() | st.lists(st.integers(5, 300), min_size=80, max_size=80),
+    seed=st.integers(0, 1000),
+)
+def test_any_h264(
+    tmp_path_factory: pytest.TempPathFactory,
+    options: dict[str, object],
+    frames: int,
+    every: int,
+    suffix: str,
+    gaps: list[int] | None,
+    seed: int,
+) -> None:
+    path = write_video(
+        tmp_path_factory.mktemp("any") / f"clip.{suffix}",
+        numbered(frames, seed=seed),
+        options={"x264-params": ":".join(f"{name}={value}" for name, value in options.items())},
+        times=None if gaps is None else np.cumsum(gaps).tolist(),
+        time_base=None if gaps is None else Fraction(1, 1000),
+    )
+
+    check(path, every)
+
+
+CLIPS = ["short_hamilton_clip.mp4", "asl_gestures/learn.mkv", "asl_gestures/again.mkv"]
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_real_clips(clip: Callable[[str], Path], name: str) -> None:
+    plan = check(clip(name), 10)
+
+    assert not plan.feed.all()
+
+
+def test_a_stream_that_is_not_as_foreseen_is_read_again_in_full(tmp_path: Path) -> None:
+    # Damage in a picture that has to be decoded shows only in the quick pass, half way through.
+    path = write_video(
+        tmp_path / "clip.mp4",
+        numbered(90),
+        options={"x264-params": "keyint=30:scenecut=0:bframes=0"},
+    )
+    with av.open(str(path)) as file:
+        packets = [packet for packet in file.demux(video=0) if packet.size]
+    damaged = packets[35]
+    assert damaged.pos is not None
+    data = bytearray(path.read_bytes())
+    middle = damaged.pos + damaged.size // 2
+    data[middle : middle + 40] = bytes(range(40))
+    path.write_bytes(data)
+    assert plan_of(path, 10) is not None, "headers are sound"
+
+    with VideoReader(path) as reader:
+        frames = [(frame.index, number_of(frame.image)) for frame in reader]
+
+    assert frames == [(number, number) for number in (0, 10, 20, 30, 60, 70, 80)]
+    assert reader.reason == "25 of 90 frames are damaged", "all up to the next key frame"

@@ -1,0 +1,83 @@
+"""YuNet's two looks at a frame: what is found, how large, and where."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from registry.domain import Box, Image
+from registry.models.base import FaceModel
+from registry.models.yunet import LARGE_FACE
+from tests.models.conftest import largest
+
+
+def canvas(width: int, height: int, photo: Image, face: Box, *, size: int, at: float) -> Image:
+    """A grey frame with the photo in it, shrunk or enlarged until its face is `size` px high."""
+    scale = size / face.height
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    patch = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=way)[:height, :width]
+    top, left = (
+        int(at * (room - used)) for room, used in zip((height, width), patch.shape, strict=False)
+    )
+    frame = np.full((height, width, 3), 110, np.uint8)
+    frame[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
+    return frame
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union."""
+    width = min(a.x2, b.x2) - max(a.x1, b.x1)
+    height = min(a.y2, b.y2) - max(a.y1, b.y1)
+    shared = max(0.0, width) * max(0.0, height)
+    return shared / (a.width * a.height + b.width * b.height - shared)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "size"),
+    [
+        (640, 480, 28),
+        (640, 480, 120),
+        (1920, 1080, 80),
+        (1080, 1920, 80),
+        (3840, 2160, 160),
+        (3840, 2160, 1000),
+        (320, 180, 40),
+    ],
+)
+def test_faces_are_found_in_frames_of_any_size(
+    sface: FaceModel, astronaut: Image, width: int, height: int, size: int
+) -> None:
+    face = largest(sface.detect(astronaut))
+    frame = canvas(width, height, astronaut, face.box, size=size, at=0.5)
+    (found,) = sface.detect(frame)
+    scale = size / face.box.height
+    used = min(height, int(512 * scale)), min(width, int(512 * scale))
+    top, left = int(0.5 * (height - used[0])), int(0.5 * (width - used[1]))
+    box = face.box
+    expected = Box(
+        box.x1 * scale + left, box.y1 * scale + top, box.x2 * scale + left, box.y2 * scale + top
+    )
+    assert overlap(found.box, expected) > 0.6
+    error = np.linalg.norm(found.landmarks - (face.landmarks * scale + (left, top)), axis=1)
+    assert error.mean() < 0.1 * size
+
+
+def test_a_large_face_is_one_face_though_seen_twice(sface: FaceModel, astronaut: Image) -> None:
+    box = largest(sface.detect(astronaut)).box
+    head = astronaut[: round(box.y2 + 60), round(box.x1) - 40 : round(box.x2) + 40]
+    (found,) = sface.detect(np.ascontiguousarray(head))
+    assert found.box.height > LARGE_FACE * min(head.shape[:2])
+
+
+def test_a_face_that_overflows_the_frame_needs_the_second_look(
+    sface: FaceModel, astronaut: Image
+) -> None:
+    """At 640 px alone this one is missed."""
+    box = largest(sface.detect(astronaut)).box
+    x, y = 0.2 * box.width, 0.2 * box.height
+    inner = astronaut[round(box.y1 + y) : round(box.y2 - y), round(box.x1 + x) : round(box.x2 - x)]
+    scale = 1080 / inner.shape[0]
+    filled = cv2.resize(inner, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    (found,) = sface.detect(filled.astype(np.uint8))
+    assert found.box.height > 0.9 * 1080

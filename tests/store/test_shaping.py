@@ -1,0 +1,80 @@
+"""The rules that requests of every engine share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.store.base import Filter, Hit
+from registry.store.shaping import batches, by_kind, can_match, cosine, settle_ties
+from tests.store.points import uid
+
+SCORES = st.lists(st.sampled_from([-1.0, 0.25, 0.5, 1.0]), max_size=60)
+
+
+@given(
+    weights=st.lists(st.integers(0, 12), max_size=40),
+    most=st.integers(1, 7),
+    most_weight=st.integers(1, 20),
+)
+def test_batches_keep_order_and_bounds(weights: list[int], most: int, most_weight: int) -> None:
+    items = list(range(len(weights)))
+    runs = list(batches(items, weights, most=most, most_weight=most_weight))
+    assert [item for run, _ in runs for item in run] == items
+    for run, weight in runs:
+        assert 1 <= len(run) <= most
+        assert weight == sum(weights[item] for item in run)
+        assert weight <= most_weight or len(run) == 1
+    for (run, weight), (following, _) in pairwise(runs):
+        more = weights[following[0]]
+        assert len(run) == most or weight + more > most_weight  # none is smaller than it must be
+
+
+@given(rows=st.lists(SCORES, max_size=5), limit=st.integers(1, 70), seed=st.randoms())
+def test_ties_are_settled_however_the_engine_breaks_them(
+    rows: list[list[float]], limit: int, seed: Random
+) -> None:
+    hits = [[Hit(uid(n), score, {}) for n, score in enumerate(scores)] for scores in rows]
+    asked: list[int] = []
+
+    def ask(numbers: Sequence[int], most: int) -> list[list[Hit]]:
+        asked.append(most)
+        answers = []
+        for number in numbers:
+            shuffled = seed.sample(hits[number], len(hits[number]))
+            answers.append(sorted(shuffled, key=lambda hit: -hit.score)[:most])
+        return answers
+
+    expected = [sorted(row, key=lambda hit: (-hit.score, hit.id))[:limit] for row in hits]
+    assert settle_ties(ask, len(rows), limit) == expected
+    assert len(asked) <= 3
+
+
+@given(st.lists(st.one_of(st.text(), st.integers())))
+def test_values_are_told_apart_by_kind(values: list[str | int]) -> None:
+    texts, numbers = by_kind(values)
+    assert texts == [value for value in values if isinstance(value, str)]
+    assert numbers == [value for value in values if isinstance(value, int)]
+
+
+@pytest.mark.parametrize(
+    ("where", "possible"),
+    [
+        (None, True),
+        (Filter(), True),
+        (Filter(must={"a": ["x"]}), True),
+        (Filter(must={"a": ["x"], "b": []}), False),
+        (Filter(must_not={"a": []}), True),
+    ],
+)
+def test_a_filter_without_values_can_match_nothing(where: Filter | None, possible: bool) -> None:
+    assert can_match(where) is possible
+
+
+def test_rounding_is_taken_off_a_cosine() -> None:
+    assert [cosine(score) for score in (1.0000001, -1.0000001, 0.85)] == [1.0, -1.0, 0.85]

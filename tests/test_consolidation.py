@@ -1,0 +1,112 @@
+"""Consolidation joins what is alike on average, and nothing that is known to be two."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.cluster import AgglomerativeClustering
+
+from registry.consolidation import Group, Outcome, consolidate
+from registry.domain import Vectors
+
+
+def _unit(rows: Any) -> Vectors:
+    array = np.atleast_2d(np.asarray(rows, dtype=np.float32))
+    return array / np.linalg.norm(array, axis=1, keepdims=True)
+
+
+def _group(name: str, *tracks: list[float], videos: int = 1) -> Group:
+    return Group(name, _unit(tracks), (0, videos))
+
+
+def _sets(outcome: Outcome) -> set[frozenset[str]]:
+    return {frozenset(group) for group in outcome.groups}
+
+
+A, A2, B = [1.0, 0.0, 0.0], [0.8, 0.6, 0.0], [0.0, 0.0, 1.0]
+
+
+def test_alike_identities_are_joined_and_others_left() -> None:
+    found = consolidate([_group("a", A), _group("a2", A2), _group("b", B)], [], threshold=0.5)
+    assert found.groups == (("a", "a2"),) or found.groups == (("a2", "a"),)
+    assert found.joins[0].similarity == np.float32(0.8)
+
+
+def test_the_one_with_more_videos_stays() -> None:
+    found = consolidate([_group("a", A), _group("z", A2, videos=3)], [], threshold=0.5)
+    assert found.groups == (("z", "a"),)
+
+
+def test_a_lucky_pair_is_not_enough() -> None:
+    """One track of each is the same picture; on average they are two people."""
+    one = _group("a", A, [0.0, 1.0, 0.0], [0.0, 0.9, 0.1])
+    two = _group("b", A, [0.0, -0.2, 1.0], [0.1, -0.1, 1.0])
+    assert consolidate([one, two], [], threshold=0.4).groups == ()
+
+
+def test_two_who_were_seen_together_are_never_joined_not_even_through_a_third() -> None:
+    trio = [_group("a", A), _group("b", A), _group("c", A2)]
+    found = consolidate(trio, [("a", "b")], threshold=0.5)
+    assert not any({"a", "b"} <= group for group in _sets(found))
+    assert any({d.first, d.second} == {"a", "b"} for d in found.doubts)
+
+
+def test_a_join_that_a_rival_contests_waits_for_a_person() -> None:
+    """c resembles both a and b, which are two people, almost equally."""
+    a, b = [1.0, 0.2, 0.0], [1.0, -0.2, 0.0]
+    found = consolidate(
+        [_group("a", a), _group("b", b), _group("c", [1.0, 0.01, 0.0])], [("a", "b")], threshold=0.5
+    )
+    assert found.groups == ()
+    assert any("somebody else" in doubt.reason for doubt in found.doubts)
+
+
+def test_identities_of_poor_faces_only_are_left_alone() -> None:
+    empty = Group("p", np.zeros((0, 3), dtype=np.float32))
+    assert consolidate([empty, _group("a", A)], [], threshold=0.1) == Outcome((), (), ())
+
+
+def test_nothing_to_do() -> None:
+    assert consolidate([], [], threshold=0.5) == Outcome((), (), ())
+
+
+_vectors = st.lists(
+    st.lists(st.integers(-4, 4), min_size=4, max_size=4).filter(any), min_size=2, max_size=14
+)
+
+
+@settings(deadline=None)
+@given(_vectors, st.randoms(), st.sampled_from([0.15, 0.33, 0.51, 0.71]))
+def test_the_order_of_identities_does_not_matter(
+    vectors: list[list[float]], random: Any, threshold: float
+) -> None:
+    groups = [_group(f"id-{i:02d}", v) for i, v in enumerate(vectors)]
+    apart = [(one.identity_id, two.identity_id) for one, two in pairwise(groups[:4])]
+    first = consolidate(groups, apart, threshold=threshold)
+    shuffled = groups[:]
+    random.shuffle(shuffled)
+    again = consolidate(shuffled, [(b, a) for a, b in apart], threshold=threshold)
+    assert _sets(first) == _sets(again)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.2, 0.4, 0.6]))
+def test_without_constraints_it_is_average_linkage(seed: int, threshold: float) -> None:
+    """Checked against scikit-learn's agglomerative clustering on random vectors, where no two
+    similarities are equal."""
+    random = np.random.default_rng(seed)
+    vectors = _unit(random.normal(size=(20, 6)) + random.normal(size=(1, 6)))
+    found = consolidate(
+        [_group(f"{i:02d}", list(v)) for i, v in enumerate(vectors)], [], threshold=threshold
+    )
+    labels = AgglomerativeClustering(
+        n_clusters=None, distance_threshold=1 - threshold, metric="cosine", linkage="average"
+    ).fit_predict(vectors)
+    expected = {
+        frozenset(f"{i:02d}" for i in np.flatnonzero(labels == label)) for label in set(labels)
+    }
+    assert _sets(found) == {group for group in expected if len(group) > 1}

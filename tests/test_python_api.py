@@ -1,0 +1,38 @@
+"""From a notebook: a DataFrame in, a DataFrame out, a photo looked up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import pandas as pd
+
+from ingest import ingest
+from queries import averages, lookup, write_csv, write_zip
+from registry import open_registry
+from registry.demo.cast import VIDEOS
+from registry.demo.videos import build_videos
+from registry.domain import Image
+
+
+def test_the_main_job_from_python(tmp_path: Path, astronaut: Image) -> None:
+    video = next(v for v in VIDEOS if v.file == "ask-an-astronaut.mp4")
+    build_videos(tmp_path, [video])
+    table = pd.DataFrame({"link": [str(tmp_path / video.file)], "likes": [7]})
+    with open_registry(home=tmp_path / "home") as registry:
+        summary = ingest(
+            registry,
+            table,
+            url_column="link",
+            metrics=["likes"],
+            every=30,
+            workers=0,
+            allow_local_files=True,
+        )
+        assert summary.ingested == 1
+        found = averages(registry)
+        assert found["average_performance"].tolist() == [7.0]
+        answer = lookup(registry, cv2.resize(astronaut, None, fx=0.8, fy=0.8))
+        assert answer.faces[0].matches[0].identity == found["identity"][0]
+        write_csv(found, tmp_path / "out.csv")
+        assert write_zip(registry, tmp_path / "faces.zip") == found["faces"][0]
