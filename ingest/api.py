@@ -17,6 +17,7 @@ from ingest.sources import Table, read_csv, read_frame
 from ingest.summary import Summary
 from ingest.workers import Extractor, InlineExtractor, PoolExtractor
 from registry import contract as contracts
+from registry.models.entries import CATALOGUE
 from registry.registry import Registry
 from registry.settings import (
     DEFAULT_EVERY,
@@ -148,7 +149,8 @@ def _source(registry: Registry, model: str | None) -> str:
     """What to load: what was asked for, else what the registry has. A folder by its full path."""
     built_with = None if registry.is_empty else registry.contract.model_source
     source = model or registry.settings.model or built_with or DEFAULT_MODEL
-    return str(Path(source).absolute()) if Path(source).is_dir() else source
+    is_folder = source not in CATALOGUE and Path(source).expanduser().is_dir()
+    return str(Path(source).expanduser().absolute()) if is_folder else source
 
 
 def _extractor(

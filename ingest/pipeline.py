@@ -170,18 +170,20 @@ def _read(parts: Parts, row: VideoRow) -> _Outcome:
 def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summary) -> str:
     video_id = ids.video_id(row.url)
     if isinstance(outcome, VideoError):
+        # The row and the URL stand beside the reason wherever it is shown.
+        reason = str(outcome).removeprefix(f"{urls.redacted(row.location)}: ")
         video = Video(
             video_id=video_id,
             url=row.url,
             metrics=row.metrics,
             status=Status.FAILED,
-            reason=str(outcome),
+            reason=reason,
             media=Media(),
             run=summary.run,
         )
         registry.commit(video)
-        summary.failures.append(Failure(row.row, urls.redacted(row.url), str(outcome)))
-        return f"failed: {outcome}"
+        summary.failures.append(Failure(row.row, urls.redacted(row.url), reason))
+        return f"failed: {reason}"
     video = registry.commit(
         Video(
             video_id=video_id,

@@ -191,7 +191,8 @@ def videos_list(terminal: Terminal, as_json: bool) -> None:
     if as_json:
         terminal.json({"videos": videos})
         return
-    grid = Table("video", "status", "faces", "identities", "url", box=None, pad_edge=False)
+    grid = Table("video", "status", "faces", "identities", box=None, pad_edge=False)
+    grid.add_column("url", overflow="fold")
     for video in videos:
         grid.add_row(
             short(video["video"]),

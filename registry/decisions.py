@@ -133,6 +133,19 @@ def fold(decisions: Iterable[Decision]) -> View:
     return folding.view()
 
 
+def concerned(before: Sequence[Decision], after: Sequence[Decision]) -> set[str]:
+    """The identities that may differ between two states of the log, as both states call them."""
+    changed = set(standing(before)) ^ set(standing(after))
+    named = {
+        identity
+        for d in changed
+        for identity in (d.identity_id, *d.others, *(i for group in d.groups for i in group))
+    }
+    named |= {d.new_identity for d in changed if d.kind is Kind.SPLIT}
+    views = fold(before), fold(after)
+    return {view.root(identity) for view in views for identity in named if identity}
+
+
 class _Folding:
     """The state while decisions are taken one after the other."""
 

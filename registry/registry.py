@@ -10,18 +10,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
 from registry import contract as contracts
-from registry import ids, urls
 from registry.blobs.base import BlobStore
-from registry.decisions import Decision, Kind, View, fold, standing
+from registry.decisions import Decision, Kind, View, concerned, fold
 from registry.domain import Contract, Identity, Video
 from registry.errors import EmptyRegistry, StoreCorrupt, StoreError, UnknownError, UsageError
+from registry.finding import find_identity, find_video
 from registry.index import Index
 from registry.intents import REINDEX, Intents
 from registry.log import DecisionLog, stamped
@@ -30,6 +29,7 @@ from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.parts import HomeLock, open_blobs, open_store, prepare_home
 from registry.records import RecordStore
+from registry.recovery import rebuild, settle
 from registry.settings import DEFAULT_MODEL, Settings, load_settings
 from registry.store.base import Payload, Store
 
@@ -97,7 +97,7 @@ class Registry:
                 )
             index = Index(self.store, contract)
             index.check_owner()
-            self._settle(index)
+            settle(self._intents, index, self.records, self.view)
             self._index = index
         return self._index
 
@@ -173,8 +173,7 @@ class Registry:
         Raises:
             UsageError: it contradicts decisions that stand.
         """
-        index, before = self.index, self.view
-        log = self.decisions.read()
+        index, log = self.index, self.decisions.read()
         decision = stamped(decision, log)
         after = fold([*log, decision])
         if after.conflicts:
@@ -182,8 +181,7 @@ class Registry:
         with self._intents.declared(REINDEX):
             self.decisions.append(decision)
             self._view = after
-            changed = set(standing(log)) ^ set(standing([*log, decision]))
-            touched = _touched(changed, before, after)
+            touched = concerned(log, [*log, decision])
             for payload in list(index.videos(sorted(touched))):
                 video = self.records.get(payload["video_id"])
                 if video is not None:
@@ -203,7 +201,7 @@ class Registry:
         with self._intents.declared(REINDEX):
             Index.drop(self.store)
             index = Index(self.store, contract)
-            count = self._rebuild(index, progress)
+            count = rebuild(index, self.records, self.view, progress)
         for what in self._intents.pending():
             self._intents.settle(what)
         self._index = index
@@ -213,41 +211,11 @@ class Registry:
 
     def identity(self, key: str) -> Identity:
         """The identity of this id, unique beginning of an id, or name. Raises `UnknownError`."""
-        found = self.index.get_identities([key]) if _is_uuid(key) else {}
-        if found:
-            return found[key]
-        candidates = self.index.named(key) or [
-            i
-            for i in self.index.identities()
-            if len(key) >= _SHORTEST and i.identity_id.startswith(key)
-        ]
-        if len(candidates) == 1:
-            return candidates[0]
-        if candidates:
-            ids = ", ".join(i.identity_id for i in candidates[:5])
-            raise UnknownError(f"{key!r} could be any of {len(candidates)} identities: {ids}")
-        raise UnknownError(
-            f"there is no identity {key!r}; `face-registry identities list` shows those there are"
-        )
+        return find_identity(self.index, key)
 
     def video(self, key: str) -> Payload:
         """The index's payload of the video of this URL, id or unique beginning of an id."""
-        found = self.index.video(key if _is_uuid(key) else ids.video_id(_canonical(key)))
-        if found is not None:
-            return found
-        candidates = [
-            payload
-            for payload in self.index.videos()
-            if len(key) >= _SHORTEST and payload["video_id"].startswith(key)
-        ]
-        if len(candidates) == 1:
-            return candidates[0]
-        if candidates:
-            raise UnknownError(f"{key!r} is the beginning of {len(candidates)} videos' ids")
-        raise UnknownError(
-            f"there is no video {urls.redacted(key)!r}; "
-            "`face-registry videos list` shows those there are"
-        )
+        return find_video(self.index, key)
 
     def crop(self, key: str, digest: str) -> bytes:
         """The JPEG bytes of a crop. Raises `StoreCorrupt` if they are not what was stored."""
@@ -301,54 +269,6 @@ class Registry:
         for face in before.faces:
             if face.crop not in kept:
                 self.blobs.delete(face.crop)
-
-    def _settle(self, index: Index) -> None:
-        pending = self._intents.pending()
-        if REINDEX in pending:
-            self._rebuild(index, lambda _: None)
-        else:
-            for video_id in pending:
-                video = self.records.get(video_id)
-                if video is None:
-                    index.remove(video_id, self.view)
-                else:
-                    index.put(video, self.view)
-            if pending:
-                index.flush()
-        for what in pending:
-            self._intents.settle(what)
-
-    def _rebuild(self, index: Index, progress: Callable[[Video], None]) -> int:
-        def reported() -> Any:
-            for video in self.records.all():
-                yield video
-                progress(video)
-
-        return index.rebuild(reported(), self.view)
-
-
-def _touched(changed: set[Decision], before: View, after: View) -> set[str]:
-    """The identities that decisions change which count in one view and not in the other."""
-    named = {
-        identity
-        for d in changed
-        for identity in (d.identity_id, *d.others, *(i for group in d.groups for i in group))
-    }
-    named |= {d.new_identity for d in changed if d.kind is Kind.SPLIT}
-    return {view.root(identity) for view in (before, after) for identity in named if identity}
-
-
-_SHORTEST = 4
-"""Letters that the beginning of an id must have to stand for it."""
-
-
-def _canonical(location: str) -> str:
-    """A URL, or the path of a file, as records name it."""
-    return urls.canonical(location if "://" in location else Path(location).resolve().as_uri())
-
-
-def _is_uuid(key: str) -> bool:
-    return len(key) == 36 and key.count("-") == 4
 
 
 def open_registry(settings: Settings | None = None, **given: Any) -> Registry:

@@ -16,7 +16,7 @@ from registry.domain import Vectors
 
 def _unit(rows: Any) -> Vectors:
     array = np.atleast_2d(np.asarray(rows, dtype=np.float32))
-    return array / np.linalg.norm(array, axis=1, keepdims=True)
+    return np.asarray(array / np.linalg.norm(array, axis=1, keepdims=True), np.float32)
 
 
 def _group(name: str, *tracks: list[float], videos: int = 1) -> Group:

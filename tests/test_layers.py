@@ -23,8 +23,9 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     },
     {"store": "registry.store.*", "blobs": "registry.blobs.*", "models": "registry.models.*"},
     {
-        "registry": "registry registry.contract registry.decisions registry.index "
-        "registry.intents registry.log registry.parts registry.records registry.registry "
+        "registry": "registry registry.contract registry.decisions registry.finding registry.index "
+        "registry.intents registry.log registry.parts registry.records registry.recovery "
+        "registry.registry "
         "registry.terminal"
     },
     {

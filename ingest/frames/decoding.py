@@ -76,6 +76,8 @@ class _Packets:
                 self._note_end(packet)
                 if packet.stream_index == stream.index:
                     yield packet
+        except IndexError:
+            pass  # PyAV, at the end of a file in which streams turned up on the way
         except (av.FFmpegError, OSError) as exc:
             self.error = exc.strerror or str(exc)
 
