@@ -11,7 +11,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event
@@ -128,6 +128,8 @@ class _Plan:
 
 
 _Outcome = Extraction | VideoError
+_LOOK_S = 0.2
+"""How often a run that waits for a video looks whether it is to stop."""
 
 
 def _read_ahead(
@@ -135,24 +137,35 @@ def _read_ahead(
 ) -> Iterator[tuple[VideoRow, _Outcome]]:
     """Outcomes in the order of the rows, `ahead` of them under way at once."""
     window: deque[tuple[VideoRow, Future[_Outcome]]] = deque()
+    complete = False
     with ThreadPoolExecutor(parts.ahead, thread_name_prefix="read") as threads:
         try:
             for row in rows:
                 window.append((row, threads.submit(_read, parts, row)))
                 while len(window) >= parts.ahead or (window and window[0][1].done()):
+                    if not _done(window[0][1], stop):
+                        return
                     first, future = window.popleft()
                     yield first, future.result()
-                    if stop.is_set():
-                        return
-            while window and not stop.is_set():
+            while window and _done(window[0][1], stop):
                 first, future = window.popleft()
                 yield first, future.result()
+            complete = not window
         finally:
             for _, future in window:
                 future.cancel()
-            if window:
+            if not complete:
+                # What is still being read is let go: nothing of it is on record yet.
                 parts.downloader.close()
                 parts.extractor.close()
+
+
+def _done(future: Future[_Outcome], stop: Event) -> bool:
+    """Wait for an outcome; False if the run is to stop first."""
+    while not stop.is_set():
+        if wait([future], timeout=_LOOK_S).done:
+            return not stop.is_set()
+    return False
 
 
 def _read(parts: Parts, row: VideoRow) -> _Outcome:
