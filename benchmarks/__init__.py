@@ -1,0 +1,1 @@
+"""Measurements that README and docs state; `make bench` runs them all."""
