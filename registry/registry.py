@@ -8,7 +8,7 @@ registry settles what a crash left standing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,7 @@ from registry.errors import EmptyRegistry, StoreCorrupt, StoreError, UnknownErro
 from registry.index import Index
 from registry.intents import REINDEX, Intents
 from registry.log import DecisionLog, stamped
-from registry.matching import assign
+from registry.matching import assign, kept
 from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.parts import HomeLock, open_blobs, open_store, prepare_home
@@ -146,7 +146,7 @@ class Registry:
         replaced, and so are its crops that the new record does not name.
         """
         before = self.records.get(video.video_id)
-        video = self._assigned(video)
+        video = self._assigned(video, before)
         index = self.index
         with self._intents.declared(video.video_id):
             self.records.put(video)
@@ -184,11 +184,9 @@ class Registry:
             self._view = after
             changed = set(standing(log)) ^ set(standing([*log, decision]))
             touched = _touched(changed, before, after)
-            for payload in list(index.videos(sorted(touched))):
-                video = self.records.get(payload["video_id"])
-                if video is not None:
-                    index.put(video, after)
-            index.put_identities(touched, after)
+            regrouped = (before.parents, before.moved) != (after.parents, after.moved)
+            videos = self._showing(index, touched) if regrouped else ()
+            index.regroup(videos, touched, after)
             index.flush()
         return decision
 
@@ -281,16 +279,23 @@ class Registry:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _assigned(self, video: Video) -> Video:
+    def _showing(self, index: Index, identity_ids: set[str]) -> Iterator[Video]:
+        """The records of the videos that show one of these identities, one at a time."""
+        for video_id in [p["video_id"] for p in index.videos(sorted(identity_ids))]:
+            video = self.records.get(video_id)
+            if video is not None:
+                yield video
+
+    def _assigned(self, video: Video, before: Video | None = None) -> Video:
+        """The video with identities; read again, a face that is as it was keeps its own."""
         if not video.faces:
             return video
         embeddings = np.stack([face.embedding for face in video.faces])
-        identities = assign(
-            [face.face_id for face in video.faces],
-            embeddings,
-            self.index.nearest(video.video_id, embeddings),
-            self.contract.threshold,
-        )
+        stored = self.index.nearest(video.video_id, embeddings)
+        if before is not None and before.faces:
+            stored = kept(video.faces, before.faces, stored, self.view.origin_of)
+        ids = [face.face_id for face in video.faces]
+        identities = assign(ids, embeddings, stored, self.contract.threshold)
         pairs = zip(video.faces, identities, strict=True)
         return replace(video, faces=tuple(replace(f, identity_id=i) for f, i in pairs))
 

@@ -23,12 +23,12 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     },
     {"store": "registry.store.*", "blobs": "registry.blobs.*", "models": "registry.models.*"},
     {
-        "registry": "registry registry.contract registry.decisions registry.index "
-        "registry.intents registry.log registry.parts registry.records registry.registry "
-        "registry.terminal"
+        "registry": "registry registry.contract registry.corrections registry.decisions "
+        "registry.evidence registry.index registry.intents registry.log registry.parts "
+        "registry.people registry.records registry.registry registry.terminal"
     },
     {
-        "commands": "registry.commands registry.doctor registry.status",
+        "commands": "registry.commands registry.people_commands registry.doctor registry.status",
         "ingest": "ingest ingest.*",
         "queries": "queries queries.*",
     },
