@@ -43,6 +43,7 @@ def ingest(
     model: str | None = None,
     workers: int | None = None,
     retry_failed: bool = False,
+    consolidate: bool = False,
     allow_local_files: bool = False,
     policy: AddressPolicy | None = None,
     limits: MediaLimits | None = None,
@@ -63,6 +64,7 @@ def ingest(
         model: a catalogue name or the folder of a pack (sface in a new registry).
         workers: processes that decode and embed; 0 does it in this one.
         retry_failed: try videos again that failed before.
+        consolidate: at the end, join identities that are one person, as one decision.
         allow_local_files: let the table name files outside its own folder.
         policy: which network addresses may be spoken to; by default public ones only.
         limits: what a video may be at most.
@@ -92,6 +94,7 @@ def ingest(
             table,
             metrics=metrics,
             retry_failed=retry_failed,
+            consolidate=consolidate,
             reporter=reporter or Silent(),
             stop=stop or Event(),
         )

@@ -22,7 +22,7 @@ from ingest.progress import Reporter
 from ingest.sources import Table, VideoRow
 from ingest.summary import Failure, Summary
 from ingest.workers import Extractor
-from registry import ids, urls
+from registry import ids, people, urls
 from registry.domain import Media, Status, Video
 from registry.errors import VideoError
 from registry.registry import Registry
@@ -55,6 +55,7 @@ def run(
     *,
     metrics: Sequence[str],
     retry_failed: bool,
+    consolidate: bool,
     reporter: Reporter,
     stop: Event,
 ) -> Summary:
@@ -63,6 +64,7 @@ def run(
     Args:
         metrics: the metric columns of the table; a video's other metrics stay as they are.
         retry_failed: whether videos that failed before are tried again.
+        consolidate: whether identities that are one person are joined at the end.
         stop: set from outside to end the run after the video that is being committed.
 
     Returns:
@@ -84,8 +86,10 @@ def run(
         reporter.advance(summary, urls.redacted(row.url), text)
     summary.stopped = stop.is_set()
     summary.failures.sort(key=lambda failure: failure.row)
+    if not summary.stopped:
+        _look_for_duplicates(parts.registry, summary, consolidate)
     _count_identities(parts.registry, summary)
-    if summary.ingested:
+    if summary.ingested or summary.joined_identities:
         parts.registry.index.optimize()
     summary.seconds = time.monotonic() - started
     return summary
@@ -219,6 +223,13 @@ def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summa
     summary.total_identities = registry.index.count_identities()
     text = f"{len(video.faces)} faces, {len(present)} identities ({new} new)"
     return f"{text}; partial: {outcome.reason}" if outcome.reason else text
+
+
+def _look_for_duplicates(registry: Registry, summary: Summary, consolidate: bool) -> None:
+    if consolidate:
+        decision = people.consolidate(registry)
+        summary.joined_identities = len(decision.merges) if decision else 0
+    summary.likely_duplicates = people.likely_duplicates(registry)
 
 
 def _count_identities(registry: Registry, summary: Summary) -> None:

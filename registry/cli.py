@@ -25,9 +25,15 @@ _COMMANDS = {
     "status": "registry.commands:status_command",
 }
 _IDENTITIES = {
+    "consolidate": "registry.people_commands:consolidate_command",
     "list": "queries.commands:identities_list",
+    "merge": "registry.people_commands:merge_command",
     "name": "registry.commands:identities_name",
+    "separate": "registry.people_commands:separate_command",
     "show": "queries.commands:identities_show",
+    "split": "registry.people_commands:split_command",
+    "suggest": "registry.people_commands:suggest_command",
+    "undo": "registry.people_commands:undo_command",
 }
 _VIDEOS = {
     "list": "queries.commands:videos_list",
@@ -82,7 +88,7 @@ def cli(context: click.Context, home: Path | None, debug: bool) -> None:
 
 @cli.group(cls=_Group, where=_IDENTITIES)
 def identities() -> None:
-    """List, show and name the people that were found."""
+    """List, name and correct the people that were found."""
 
 
 @cli.group(cls=_Group, where=_VIDEOS)

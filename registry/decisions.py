@@ -42,7 +42,8 @@ class Decision:
     identity_id: str = ""
     """The identity that it is about; of a merge, the one that stays."""
     others: tuple[str, ...] = ()
-    """Of a merge, the identities that join it; of a separation, the other one."""
+    """Of a merge, the identities that join it; of a separation, the other one; of a split, those
+    that it had been merged with, whom the faces that leave do not belong to either."""
     faces: tuple[str, ...] = ()
     """Of a split, the ids of the faces that leave."""
     groups: tuple[tuple[str, ...], ...] = ()
@@ -109,19 +110,30 @@ class View:
         return self.apart.get(frozenset((self.root(first), self.root(second))))
 
 
+def undone(decisions: Sequence[Decision]) -> dict[int, int]:
+    """The decisions that do not count: the number of the undo by the number of what it undoes."""
+    by: dict[int, int] = {}
+    for decision in reversed(decisions):
+        if decision.kind is Kind.UNDO and decision.number not in by:
+            by[decision.undoes] = decision.number
+    return by
+
+
 def standing(decisions: Sequence[Decision]) -> list[Decision]:
     """The decisions that count, in order: those that no standing undo names."""
-    undone: set[int] = set()
-    for decision in reversed(decisions):
-        if decision.kind is Kind.UNDO and decision.number not in undone:
-            undone.add(decision.undoes)
-    return [d for d in decisions if d.number not in undone and d.kind is not Kind.UNDO]
+    gone = undone(decisions)
+    return [d for d in decisions if d.number not in gone and d.kind is not Kind.UNDO]
 
 
-def fold(decisions: Iterable[Decision]) -> View:
-    """The state after these decisions, taken in their order."""
+def fold(decisions: Iterable[Decision], *, as_of: int | None = None) -> View:
+    """The state after these decisions, taken in their order.
+
+    Args:
+        decisions: the whole log.
+        as_of: number of the last decision that counts; 0: none does.
+    """
     everything = list(decisions)
-    counting = standing(everything)
+    counting = standing([d for d in everything if as_of is None or d.number <= as_of])
     counted = {decision.number for decision in counting}
     folding = _Folding()
     for decision in everything:
@@ -157,13 +169,21 @@ class _Folding:
 
     def take(self, decision: Decision) -> None:
         if decision.kind is Kind.NAME:
-            self.names[decision.identity_id] = decision.name
+            self.name(decision.identity_id, decision.name)
         elif decision.kind is Kind.SPLIT:
             self.moved.update(dict.fromkeys(decision.faces, decision.new_identity))
         elif decision.kind is Kind.SEPARATE:
             self.pairs.append((decision.identity_id, decision.others[0], decision.number))
         for stays, joins in decision.merges:
             self.merge(stays, joins)
+
+    def name(self, identity: str, name: str) -> None:
+        self.names[identity] = name
+        if not name:
+            # Taken back: the name of one that joined does not show in its place.
+            root = self._root(identity)
+            gone = [other for other in self.names if self._root(other) == root]
+            self.names.update(dict.fromkeys(gone, ""))
 
     def merge(self, stays: str, joins: str) -> None:
         first, second = self._root(stays), self._root(joins)

@@ -43,3 +43,11 @@ def rebuild(
             progress(video)
 
     return index.rebuild(reported(), view)
+
+
+def showing(index: Index, records: RecordStore, identity_ids: set[str]) -> Iterator[Video]:
+    """The records of the videos that show one of these identities, one at a time."""
+    for video_id in [p["video_id"] for p in index.videos(sorted(identity_ids))]:
+        video = records.get(video_id)
+        if video is not None:
+            yield video

@@ -24,12 +24,12 @@ from registry.finding import find_identity, find_video
 from registry.index import Index
 from registry.intents import REINDEX, Intents
 from registry.log import DecisionLog, stamped
-from registry.matching import assign
+from registry.matching import assign, kept
 from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.parts import HomeLock, open_blobs, open_store, prepare_home
 from registry.records import RecordStore
-from registry.recovery import rebuild, settle
+from registry.recovery import rebuild, settle, showing
 from registry.settings import DEFAULT_MODEL, Settings, load_settings
 from registry.store.base import Payload, Store
 
@@ -146,7 +146,7 @@ class Registry:
         replaced, and so are its crops that the new record does not name.
         """
         before = self.records.get(video.video_id)
-        video = self._assigned(video)
+        video = self._assigned(video, before)
         index = self.index
         with self._intents.declared(video.video_id):
             self.records.put(video)
@@ -173,7 +173,7 @@ class Registry:
         Raises:
             UsageError: it contradicts decisions that stand.
         """
-        index, log = self.index, self.decisions.read()
+        index, before, log = self.index, self.view, self.decisions.read()
         decision = stamped(decision, log)
         after = fold([*log, decision])
         if after.conflicts:
@@ -182,11 +182,9 @@ class Registry:
             self.decisions.append(decision)
             self._view = after
             touched = concerned(log, [*log, decision])
-            for payload in list(index.videos(sorted(touched))):
-                video = self.records.get(payload["video_id"])
-                if video is not None:
-                    index.put(video, after)
-            index.put_identities(touched, after)
+            regrouped = (before.parents, before.moved) != (after.parents, after.moved)
+            videos = showing(index, self.records, touched) if regrouped else ()
+            index.regroup(videos, touched, after)
             index.flush()
         return decision
 
@@ -249,25 +247,25 @@ class Registry:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _assigned(self, video: Video) -> Video:
+    def _assigned(self, video: Video, before: Video | None = None) -> Video:
+        """The video with identities; read again, a face that is as it was keeps its own."""
         if not video.faces:
             return video
         embeddings = np.stack([face.embedding for face in video.faces])
-        identities = assign(
-            [face.face_id for face in video.faces],
-            embeddings,
-            self.index.nearest(video.video_id, embeddings),
-            self.contract.threshold,
-        )
+        stored = self.index.nearest(video.video_id, embeddings)
+        if before is not None and before.faces:
+            stored = kept(video.faces, before.faces, stored, self.view.origin_of)
+        ids = [face.face_id for face in video.faces]
+        identities = assign(ids, embeddings, stored, self.contract.threshold)
         pairs = zip(video.faces, identities, strict=True)
         return replace(video, faces=tuple(replace(f, identity_id=i) for f, i in pairs))
 
     def _drop_crops(self, before: Video | None, *, keep: Video) -> None:
         if before is None:
             return
-        kept = {face.crop for face in keep.faces}
+        named = {face.crop for face in keep.faces}
         for face in before.faces:
-            if face.crop not in kept:
+            if face.crop not in named:
                 self.blobs.delete(face.crop)
 
 

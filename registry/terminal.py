@@ -87,6 +87,15 @@ def number(value: float | None) -> str:
     return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
+def duplicates_note(duplicates: int, total: int) -> str:
+    """What a person should know of identities that are likely the same person as others."""
+    return (
+        f"warning: {duplicates} of {total} identities are likely duplicates, one person under "
+        "several, and averages are over each one's videos alone: `face-registry identities "
+        "consolidate` joins them (`identities suggest` shows them first)"
+    )
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}

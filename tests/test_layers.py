@@ -23,13 +23,13 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     },
     {"store": "registry.store.*", "blobs": "registry.blobs.*", "models": "registry.models.*"},
     {
-        "registry": "registry registry.contract registry.decisions registry.finding registry.index "
-        "registry.intents registry.log registry.parts registry.records registry.recovery "
-        "registry.registry "
+        "registry": "registry registry.contract registry.corrections registry.decisions "
+        "registry.evidence registry.finding registry.index registry.intents registry.log "
+        "registry.parts registry.people registry.records registry.recovery registry.registry "
         "registry.terminal"
     },
     {
-        "commands": "registry.commands registry.doctor registry.status",
+        "commands": "registry.commands registry.people_commands registry.doctor registry.status",
         "ingest": "ingest ingest.*",
         "queries": "queries queries.*",
     },
