@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks import _slideshows as slideshows
 from benchmarks._extraction import Extractions, source_digest
 from registry.demo import cast as demo
@@ -29,6 +31,8 @@ LANES: dict[str, tuple[tuple[float, str], ...]] = {
 }
 """Who stands where in clips of several people: up to which share of the width, by eye. Nobody
 changes places."""
+_STRAY, _GROWTH = 1.0, 2.0
+"""How far a head strays from its usual place, in its own heights, and how much its size changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,8 @@ def _in_slideshow(show: slideshows.Slideshow, faces: Sequence[Face]) -> tuple[st
 
 
 def _distance(face: Face, x: float, y: float) -> float:
-    dx = (face.box.x1 + face.box.x2) / 2 - x
-    dy = (face.box.y1 + face.box.y2) / 2 - y
-    return float((dx * dx + dy * dy) ** 0.5)
+    at_x, at_y, _ = _box(face)
+    return float(np.hypot(at_x - x, at_y - y))
 
 
 def clip_set(data: Path, extractions: Extractions) -> list[Labelled]:
@@ -84,13 +87,36 @@ def clip_set(data: Path, extractions: Extractions) -> list[Labelled]:
         lanes = LANES[name] if len(people) > 1 else ((1.0, people[0]),)
         if {person for _, person in lanes} != set(people):
             raise SystemExit(f"{name}: labels.tsv names other people than LANES does")
-        found.append(Labelled(video, tuple(_in_lane(video, face, lanes) for face in video.faces)))
+        found.append(Labelled(video, _in_lanes(video, lanes)))
     return found
 
 
-def _in_lane(video: Video, face: Face, lanes: Sequence[tuple[float, str]]) -> str:
-    place = (face.box.x1 + face.box.x2) / 2 / video.media.width
-    return next(person for limit, person in lanes if place <= limit)
+def _in_lanes(video: Video, lanes: Sequence[tuple[float, str]]) -> tuple[str | None, ...]:
+    """Who each face is. What lies off a head's usual place, or is another size, is a hand."""
+    people: list[str | None] = [None] * len(video.faces)
+    left = 0.0
+    for right, person in lanes:
+        here = [i for i, f in enumerate(video.faces) if left < _across(f, video) <= right]
+        left = right
+        if not here:
+            continue
+        boxes = np.array([_box(video.faces[i]) for i in here])
+        x, y, height = np.median(boxes, axis=0)
+        for i, (at_x, at_y, size) in zip(here, boxes, strict=True):
+            near = np.hypot(at_x - x, at_y - y) <= _STRAY * height
+            if near and height / _GROWTH <= size <= height * _GROWTH:
+                people[i] = person
+    return tuple(people)
+
+
+def _across(face: Face, video: Video) -> float:
+    return _box(face)[0] / video.media.width
+
+
+def _box(face: Face) -> tuple[float, float, float]:
+    """Middle and height, px."""
+    box = face.box
+    return (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2, box.height
 
 
 def demo_set(cache: Path, extractions: Extractions) -> list[Labelled]:

@@ -76,7 +76,7 @@ def consolidated(
     Joins of earlier consolidations stand; a new face inherits the identity that its nearest
     neighbour was assigned, and goes by whatever that was merged into.
     """
-    origin = plain(videos, rule)
+    origin = _origin(videos, rule)
     joined: dict[str, str] = {}
     for end in np.linspace(0, len(videos), batches + 1).round().astype(int)[1:]:
         now = {
@@ -86,6 +86,17 @@ def consolidated(
     return {face: _root(joined, identity) for face, identity in origin.items()}
 
 
+_ORIGINS: dict[tuple[float, tuple[str, ...]], Grouping] = {}
+"""The plain rule's groupings, by threshold and face ids in order: every sweep begins with one."""
+
+
+def _origin(videos: Sequence[Video], rule: float) -> Grouping:
+    key = rule, tuple(face.face_id for face in all_faces(videos))
+    if key not in _ORIGINS:
+        _ORIGINS[key] = plain(videos, rule)
+    return _ORIGINS[key]
+
+
 def joins(videos: Sequence[Video], identity: Grouping, threshold: float) -> dict[str, str]:
     """What consolidation joins: the identity that stays, by the one that goes."""
     outcome = consolidate(groups(videos, identity), apart(videos, identity), threshold=threshold)
@@ -93,27 +104,40 @@ def joins(videos: Sequence[Video], identity: Grouping, threshold: float) -> dict
 
 
 def groups(videos: Sequence[Video], identity: Grouping) -> list[Group]:
-    """Each identity with the means of the good faces of its tracks."""
-    tracks: dict[str, dict[tuple[str, int], list[Vectors]]] = defaultdict(lambda: defaultdict(list))
+    """Each identity with the means of the good faces of its tracks, and of the poor ones."""
+    good: dict[str, _Tracks] = defaultdict(lambda: defaultdict(list))
+    poor: dict[str, _Tracks] = defaultdict(lambda: defaultdict(list))
     seen: dict[str, set[str]] = defaultdict(set)
-    dimension = 1
+    owners: dict[tuple[str, int], set[str]] = defaultdict(set)
     for video in videos:
         for face in video.faces:
-            who = identity[face.face_id]
+            who, track = identity[face.face_id], (video.video_id, face.track)
             seen[who].add(video.video_id)
-            dimension = len(face.embedding)
-            if founds(face.quality):
-                tracks[who][video.video_id, face.track].append(face.embedding)
+            kind = good if founds(face.quality) else poor
+            kind[who][track].append(face.embedding)
+            if kind is good:
+                owners[track].add(who)
+    dimension = len(all_faces(videos)[0].embedding) if seen else 1
     return [
-        Group(who, _means(list(tracks[who].values()), dimension), (0, len(seen[who])))
+        Group(
+            who,
+            _means(good[who], dimension),
+            (0, len(seen[who])),
+            _means(poor[who], dimension),
+            tuple(sorted({owner for track in poor[who] for owner in owners[track]} - {who})),
+        )
         for who in seen
     ]
 
 
-def _means(tracks: Sequence[Sequence[Vectors]], dimension: int) -> Vectors:
+_Tracks = dict[tuple[str, int], list[Vectors]]
+"""Embeddings by video id and track."""
+
+
+def _means(tracks: _Tracks, dimension: int) -> Vectors:
     if not tracks:
         return np.zeros((0, dimension), dtype=np.float32)
-    means = np.stack([np.mean(track, axis=0) for track in tracks])
+    means = np.stack([np.mean(track, axis=0) for track in tracks.values()])
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
 
 

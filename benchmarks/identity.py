@@ -59,7 +59,7 @@ METHODS = (
     Method(
         "DBSCAN",
         lambda v, s: methods.dbscan(v, s[0], int(s[1])),
-        tuple(tuple((cosine, least) for cosine in GRID) for least in (1, 2, 3, 4)),
+        tuple(tuple((cosine, least) for cosine in GRID[::2]) for least in (1, 2, 3, 4)),
     ),
     Method(
         "HDBSCAN",
@@ -74,7 +74,7 @@ METHODS = (
     Method(
         "Immich-like",
         lambda v, s: methods.immich(v, 1 - s[0], int(s[1])),
-        (tuple((cosine, 3) for cosine in GRID),),
+        (tuple((cosine, 3) for cosine in GRID[::2]),),
     ),
 )
 
