@@ -1,1 +1,1 @@
-"""Measurements that README and docs state; `make bench` runs them all."""
+"""What docs and README state, measured: `python -m benchmarks.identity --help`."""

@@ -104,7 +104,7 @@ class PoolExtractor:
         while not wait([future], timeout=_LOOK_S).done:
             # A job that was handed over while the pool stopped is never answered.
             if self._closed.is_set():
-                future.cancel()
+                future.cancel()  # type: ignore[no-untyped-call]
                 raise MediaError("reading it was stopped")
         try:
             extraction: Extraction = future.result()
