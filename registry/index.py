@@ -21,7 +21,6 @@ from registry.domain import (
     Contract,
     Face,
     Identity,
-    Media,
     Status,
     Vectors,
     Video,
@@ -286,11 +285,6 @@ class Index:
 def video_appearances(payload: Payload) -> list[Appearance]:
     """The appearances in the payload of a video."""
     return [Appearance(**appearance) for appearance in payload["appearances"]]
-
-
-def video_media(payload: Payload) -> Media:
-    """The media facts in the payload of a video."""
-    return Media(**payload["media"])
 
 
 def _identity(payload: Payload) -> Identity:
