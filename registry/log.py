@@ -49,6 +49,11 @@ def stamped(decision: Decision, after: list[Decision]) -> Decision:
     )
 
 
+def repeats(decision: Decision, last: Decision) -> bool:
+    """Whether a decision says just what the last one says."""
+    return replace(decision, number=last.number, by=last.by, at=last.at) == last
+
+
 def _decision(body: dict[str, Any]) -> Decision:
     return Decision(
         **{

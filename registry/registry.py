@@ -23,13 +23,13 @@ from registry.errors import EmptyRegistry, StoreCorrupt, StoreError, UnknownErro
 from registry.finding import find_identity, find_video
 from registry.index import Index
 from registry.intents import REINDEX, Intents
-from registry.log import DecisionLog, stamped
+from registry.log import DecisionLog, repeats, stamped
 from registry.matching import assign
 from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.parts import HomeLock, open_blobs, open_store, prepare_home
 from registry.records import RecordStore
-from registry.recovery import rebuild, settle
+from registry.recovery import Replacing, finish, rebuild, settle
 from registry.settings import DEFAULT_MODEL, Settings, load_settings
 from registry.store.base import Payload, Store
 
@@ -49,7 +49,7 @@ class Registry:
         self.blobs = blobs
         self.store = store
         self.decisions = DecisionLog(blobs)
-        self._intents = Intents(blobs)
+        self._intents = Intents(blobs, failed=self._forget)
         self._lock = lock
         self._contract = contracts.read(blobs)
         self._index: Index | None = None
@@ -90,14 +90,15 @@ class Registry:
         """The index, brought up to the records. Raises `StoreError` if it must be rebuilt first."""
         if self._index is None:
             contract = self.contract
-            if not Index.present(self.store) and next(self.records.ids(), None) is not None:
+            lost = not Index.present(self.store) and REINDEX not in self._intents.pending()
+            if lost and next(self.records.ids(), None) is not None:
                 raise StoreError(
                     f"the index ({self.store.describe()}) is empty and the objects "
                     f"({self.blobs.describe()}) are not: run `face-registry reindex`"
                 )
             index = Index(self.store, contract)
             index.check_owner()
-            settle(self._intents, index, self.records, self.view)
+            settle(self._intents, index, self.records, self.view, self.blobs)
             self._index = index
         return self._index
 
@@ -148,11 +149,11 @@ class Registry:
         before = self.records.get(video.video_id)
         video = self._assigned(video)
         index = self.index
-        with self._intents.declared(video.video_id):
+        replaced = Replacing.of(before, video, self.view)
+        with self._intents.declared(video.video_id, replaced.encoded()):
             self.records.put(video)
             index.put(video, self.view)
-            index.flush()
-        self._drop_crops(before, keep=video)
+            finish(replaced, index, self.blobs, self.view)
         return video
 
     def update_metrics(self, video_id: str, metrics: Mapping[str, float]) -> None:
@@ -170,10 +171,15 @@ class Registry:
     def decide(self, decision: Decision) -> Decision:
         """Put a decision in the log and bring the index up to it. Returns it with its number.
 
+        One that says what the last one says is that one: whoever was cut off and does it again
+        does not do it twice.
+
         Raises:
             UsageError: it contradicts decisions that stand.
         """
         index, log = self.index, self.decisions.read()
+        if log and repeats(decision, log[-1]):
+            return log[-1]
         decision = stamped(decision, log)
         after = fold([*log, decision])
         if after.conflicts:
@@ -202,8 +208,7 @@ class Registry:
             Index.drop(self.store)
             index = Index(self.store, contract)
             count = rebuild(index, self.records, self.view, progress)
-        for what in self._intents.pending():
-            self._intents.settle(what)
+        settle(self._intents, index, self.records, self.view, self.blobs)
         self._index = index
         return count
 
@@ -262,13 +267,9 @@ class Registry:
         pairs = zip(video.faces, identities, strict=True)
         return replace(video, faces=tuple(replace(f, identity_id=i) for f, i in pairs))
 
-    def _drop_crops(self, before: Video | None, *, keep: Video) -> None:
-        if before is None:
-            return
-        kept = {face.crop for face in keep.faces}
-        for face in before.faces:
-            if face.crop not in kept:
-                self.blobs.delete(face.crop)
+    def _forget(self) -> None:
+        """After a change that was cut off, what was read before it is read again, and settled."""
+        self._index = self._view = None
 
 
 def open_registry(settings: Settings | None = None, **given: Any) -> Registry:
