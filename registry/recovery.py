@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass
 from registry.blobs.base import BlobStore
 from registry.decisions import View
 from registry.domain import Video
+from registry.errors import RegistryLocked
 from registry.index import Index
 from registry.intents import REINDEX, Intents
+from registry.lease import Lease
 from registry.records import RecordStore
 
 
@@ -57,6 +59,26 @@ def finish(replaced: Replacing, index: Index, blobs: BlobStore, view: View) -> N
     index.flush()
     for crop in replaced.crops:
         blobs.delete(crop)
+
+
+def settle_if_free(lease: Lease | None, pending: list[str], work: Callable[[], None]) -> None:
+    """Do the work of settling, unless another process is changing the registry: it does that then.
+
+    Raises `RegistryLocked` if that process is rebuilding the index.
+    """
+    if lease is None or lease.held:
+        work()
+    elif pending:
+        try:
+            lease.acquire(wait=False)
+        except RegistryLocked:
+            if REINDEX in pending:
+                raise
+            return
+        try:
+            work()
+        finally:
+            lease.release()
 
 
 def settle(
