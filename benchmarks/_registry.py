@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks._methods import plain
 from registry import contract as contracts
 from registry.domain import ModelInfo, Video
-from registry.registry import open_registry
+from registry.opening import open_registry
 
 
 def same_as_registry(videos: Sequence[Video], info: ModelInfo) -> bool:

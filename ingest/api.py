@@ -75,9 +75,11 @@ def ingest(
     Raises:
         SourceError: the table cannot be read as a whole.
         ContractError: the registry was built with another model, threshold or sampling.
+        RegistryLocked: another process writes to the registry.
         StoreError: a store failed; what was committed stays, and running again goes on from there.
     """
     table = _read(videos, url_column, metrics, allow_local_files)
+    registry.hold()
     _agree(registry, model, threshold, every, metrics)
     settings = registry.settings
     workers = default_workers() if workers is None else workers

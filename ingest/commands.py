@@ -15,6 +15,7 @@ from ingest.addresses import AddressPolicy
 from ingest.api import ingest
 from ingest.progress import Bar, Lines, Reporter
 from ingest.summary import Summary
+from registry.registry import Registry
 from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
 from registry.terminal import Terminal, duplicates_note, file_path, json_option, pass_terminal
 
@@ -52,6 +53,7 @@ _SHOWN = 10
 @click.option(
     "--allow-private-hosts", is_flag=True, help="Accept URLs on this machine and its networks."
 )
+@click.option("--wait", is_flag=True, help="Wait for another process that uses the registry.")
 @json_option
 @pass_terminal
 def ingest_command(
@@ -68,6 +70,7 @@ def ingest_command(
     consolidate: bool,
     allow_local_files: bool,
     allow_private_hosts: bool,
+    wait: bool,
     as_json: bool,
 ) -> None:
     """Find and record the faces of every video in a CSV.
@@ -76,7 +79,8 @@ def ingest_command(
     numbers. Videos on record are not read again; changed numbers are brought up to date.
     """
     with (
-        terminal.open(device=device) as registry,
+        terminal.open(device=device, wait=wait) as registry,
+        _as_the_writer(registry),
         reporting(terminal) as reporter,
         _stoppable(terminal) as stop,
     ):
@@ -138,6 +142,13 @@ def _hint(terminal: Terminal, summary: Summary) -> None:
         terminal.note(
             "next: `face-registry report --csv influencer_performance.csv --zip faces.zip`"
         )
+
+
+@contextmanager
+def _as_the_writer(registry: Registry) -> Iterator[None]:
+    """Before anything is read, and while Ctrl-C still ends the waiting at once."""
+    registry.hold()
+    yield
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from registry.registry import Registry, open_registry
+    from registry.opening import open_registry
+from registry.registry import Registry
 
 __version__ = "0.1.0"
 __all__ = ["Registry", "__version__", "open_registry"]

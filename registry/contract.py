@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from uuid import uuid4
 
+from registry import checked
 from registry.blobs.base import BlobStore
 from registry.domain import Contract, ModelInfo
 from registry.errors import ContractError, ObjectMissing, StoreCorrupt
@@ -17,7 +17,7 @@ KEY = "registry.json"
 def read(blobs: BlobStore) -> Contract | None:
     """The contract, or None if nothing has been ingested yet."""
     try:
-        body = json.loads(blobs.get(KEY))
+        body = checked.decode(blobs.get(KEY))
     except ObjectMissing:
         return None
     except ValueError as exc:
@@ -27,7 +27,7 @@ def read(blobs: BlobStore) -> Contract | None:
 
 def write(blobs: BlobStore, contract: Contract) -> None:
     """Write the contract of a new registry."""
-    blobs.put(KEY, json.dumps(contract.as_dict(), indent=1, sort_keys=True).encode())
+    blobs.put(KEY, checked.encode(contract.as_dict()))
 
 
 def new(

@@ -6,10 +6,11 @@ that video something other than its record does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from registry.blobs.base import BlobStore
+from registry.errors import ObjectMissing
 
 _PREFIX = "intents/"
 REINDEX = "reindex"
@@ -19,19 +20,42 @@ REINDEX = "reindex"
 class Intents:
     """The intents of one registry, in its blob store."""
 
-    def __init__(self, blobs: BlobStore) -> None:
+    def __init__(
+        self,
+        blobs: BlobStore,
+        *,
+        allowed: Callable[[], None] = lambda: None,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`allowed` raises where this process may not change anything (any more).
+
+        `failed` is told when a change ended in between, and what was read before may be untrue.
+        """
         self._blobs = blobs
+        self._allowed, self._failed = allowed, failed
 
     @contextmanager
-    def declared(self, what: str) -> Iterator[None]:
+    def declared(self, what: str, body: bytes = b"") -> Iterator[None]:
         """Hold an intent for as long as the block runs; it stays if the block does not end well."""
-        self._blobs.put(_PREFIX + what, b"")
-        yield
-        self.settle(what)
+        self._allowed()
+        try:
+            self._blobs.put(_PREFIX + what, body)
+            yield
+            self.settle(what)
+        except BaseException:
+            self._failed()
+            raise
 
     def pending(self) -> list[str]:
         """Intents that nothing has settled."""
         return [info.key.removeprefix(_PREFIX) for info in self._blobs.list(_PREFIX)]
+
+    def body(self, what: str) -> bytes | None:
+        """What was written with an intent that is pending; None if it is not."""
+        try:
+            return self._blobs.get(_PREFIX + what)
+        except ObjectMissing:
+            return None
 
     def settle(self, what: str) -> None:
         """The index now has it."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import getpass
-import json
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from registry import checked
 from registry.blobs.base import BlobStore
 from registry.decisions import Decision, Kind
 from registry.errors import StoreCorrupt
@@ -27,12 +27,12 @@ class DecisionLog:
 
     def append(self, decision: Decision) -> None:
         """Write a decision that `stamped` made."""
-        data = json.dumps(asdict(decision), sort_keys=True, indent=1).encode()
+        data = checked.encode(asdict(decision))
         self._blobs.put(f"{_PREFIX}{decision.number:010d}.json", data)
 
     def _load(self, key: str) -> Decision:
         try:
-            return _decision(json.loads(self._blobs.get(key)))
+            return _decision(checked.decode(self._blobs.get(key)))
         except (ValueError, TypeError, KeyError) as exc:
             raise StoreCorrupt(
                 f"decision {key} is damaged ({exc}); restore it from a backup"
@@ -47,6 +47,11 @@ def stamped(decision: Decision, after: list[Decision]) -> Decision:
         by=_user(),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def repeats(decision: Decision, last: Decision) -> bool:
+    """Whether a decision says just what the last one says."""
+    return replace(decision, number=last.number, by=last.by, at=last.at) == last
 
 
 def _decision(body: dict[str, Any]) -> Decision:

@@ -2,29 +2,109 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 
+from registry.blobs.base import BlobStore
 from registry.decisions import View
 from registry.domain import Video
+from registry.errors import RegistryLocked
 from registry.index import Index
 from registry.intents import REINDEX, Intents
+from registry.lease import Lease
 from registry.records import RecordStore
 
 
-def settle(intents: Intents, index: Index, records: RecordStore, view: View) -> None:
+@dataclass(frozen=True, slots=True)
+class Replacing:
+    """What a record takes the place of: the body of the intent of a video.
+
+    Once index and record have the new video, neither can tell what else was to follow.
+    """
+
+    identities: tuple[str, ...] = ()
+    """Identities that the video showed before."""
+    crops: tuple[str, ...] = ()
+    """Keys of crops that it no longer names."""
+
+    @classmethod
+    def of(cls, before: Video | None, after: Video, view: View) -> Replacing:
+        """What changes when a record is written over another, or over none."""
+        if before is None:
+            return cls()
+        kept = {face.crop for face in after.faces}
+        return cls(
+            tuple(sorted({view.identity_of(face) for face in before.faces})),
+            tuple(sorted(face.crop for face in before.faces if face.crop not in kept)),
+        )
+
+    def encoded(self) -> bytes:
+        """As the body of an intent."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decoded(cls, body: bytes | None) -> Replacing | None:
+        """From the body of an intent; None if it cannot be read."""
+        try:
+            found = json.loads(body or b"{}")
+            return cls(tuple(found.get("identities", ())), tuple(found.get("crops", ())))
+        except (ValueError, AttributeError, TypeError):
+            return None
+
+
+def finish(replaced: Replacing, index: Index, blobs: BlobStore, view: View) -> None:
+    """What follows once the index has the new video: identities and crops that it has no more."""
+    index.regroup((), set(replaced.identities), view)
+    index.flush()
+    for crop in replaced.crops:
+        blobs.delete(crop)
+
+
+def settle_if_free(lease: Lease | None, pending: list[str], work: Callable[[], None]) -> None:
+    """Do the work of settling, unless another process is changing the registry: it does that then.
+
+    Raises `RegistryLocked` if that process is rebuilding the index.
+    """
+    if lease is None or lease.held:
+        work()
+    elif pending:
+        try:
+            lease.acquire(wait=False)
+        except RegistryLocked:
+            if REINDEX in pending:
+                raise
+            return
+        try:
+            work()
+        finally:
+            lease.release()
+
+
+def settle(
+    intents: Intents, index: Index, records: RecordStore, view: View, blobs: BlobStore
+) -> None:
     """Finish what a crash left standing between record and index."""
     pending = intents.pending()
-    if REINDEX in pending:
+    bodies = {what: Replacing.decoded(intents.body(what)) for what in pending if what != REINDEX}
+    if REINDEX in pending or None in bodies.values():
         rebuild(index, records, view)
     else:
-        for video_id in pending:
+        for video_id in bodies:
             video = records.get(video_id)
             if video is None:
                 index.remove(video_id, view)
             else:
                 index.put(video, view)
-        if pending:
-            index.flush()
+    for video_id, replaced in bodies.items():
+        if replaced is not None:
+            video = records.get(video_id)
+            named = {face.crop for face in video.faces} if video else set()
+            # The crash may have come before the record: then the old one still names them.
+            unnamed = tuple(crop for crop in replaced.crops if crop not in named)
+            finish(Replacing(replaced.identities, unnamed), index, blobs, view)
+    if pending:
+        index.flush()
     for what in pending:
         intents.settle(what)
 

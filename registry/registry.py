@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -23,14 +24,15 @@ from registry.errors import EmptyRegistry, StoreCorrupt, StoreError, UnknownErro
 from registry.finding import find_identity, find_video
 from registry.index import Index
 from registry.intents import REINDEX, Intents
-from registry.log import DecisionLog, stamped
+from registry.lease import Lease
+from registry.log import DecisionLog, repeats, stamped
 from registry.matching import assign, kept
 from registry.models import catalogue
 from registry.models.base import FaceModel
-from registry.parts import HomeLock, open_blobs, open_store, prepare_home
+from registry.parts import HomeLock
 from registry.records import RecordStore
-from registry.recovery import rebuild, settle, showing
-from registry.settings import DEFAULT_MODEL, Settings, load_settings
+from registry.recovery import Replacing, finish, rebuild, settle, settle_if_free, showing
+from registry.settings import DEFAULT_MODEL, Settings
 from registry.store.base import Payload, Store
 
 
@@ -44,13 +46,14 @@ class Registry:
         store: Store,
         *,
         lock: HomeLock | None = None,
+        lease: Lease | None = None,
     ) -> None:
         self.settings = settings
         self.blobs = blobs
         self.store = store
         self.decisions = DecisionLog(blobs)
-        self._intents = Intents(blobs)
-        self._lock = lock
+        self._intents = Intents(blobs, allowed=self._check, failed=self._forget)
+        self._lock, self._lease = lock, lease
         self._contract = contracts.read(blobs)
         self._index: Index | None = None
         self._view: View | None = None
@@ -90,14 +93,16 @@ class Registry:
         """The index, brought up to the records. Raises `StoreError` if it must be rebuilt first."""
         if self._index is None:
             contract = self.contract
-            if not Index.present(self.store) and next(self.records.ids(), None) is not None:
+            pending = self._intents.pending()
+            lost = not Index.present(self.store) and REINDEX not in pending
+            if lost and next(self.records.ids(), None) is not None:
                 raise StoreError(
                     f"the index ({self.store.describe()}) is empty and the objects "
                     f"({self.blobs.describe()}) are not: run `face-registry reindex`"
                 )
             index = Index(self.store, contract)
             index.check_owner()
-            settle(self._intents, index, self.records, self.view)
+            settle_if_free(self._lease, pending, lambda: self._settle(index))
             self._index = index
         return self._index
 
@@ -131,8 +136,16 @@ class Registry:
 
     # --- changes --------------------------------------------------------------------------------
 
+    def hold(self) -> None:
+        """Become the one writer, as every change does. Raises `RegistryLocked` if another is."""
+        if self._lease is not None and not self._lease.held:
+            self._lease.acquire()
+            self._forget()  # another may have written since
+            self._contract = contracts.read(self.blobs)
+
     def establish(self, contract: Contract) -> None:
         """Make this a registry of that contract. Only an empty one can be."""
+        self.hold()
         if self._contract is not None:
             raise StoreError("this registry has its contract already")
         Index(self.store, contract).check_owner()
@@ -140,23 +153,24 @@ class Registry:
         self._contract = contract
 
     def commit(self, video: Video) -> Video:
-        """Give the faces of a video their identities and put it on record.
+        """Give the faces of a video, whose crops must be stored, identities, and put it on record.
 
-        The crops must be in the blob store. Returns the video as recorded. A video on record is
-        replaced, and so are its crops that the new record does not name.
+        Returns the video as recorded. It replaces one on record, and the crops that only that had.
         """
+        self.hold()
         before = self.records.get(video.video_id)
         video = self._assigned(video, before)
         index = self.index
-        with self._intents.declared(video.video_id):
+        replaced = Replacing.of(before, video, self.view)
+        with self._intents.declared(video.video_id, replaced.encoded()):
             self.records.put(video)
             index.put(video, self.view)
-            index.flush()
-        self._drop_crops(before, keep=video)
+            finish(replaced, index, self.blobs, self.view)
         return video
 
     def update_metrics(self, video_id: str, metrics: Mapping[str, float]) -> None:
         """Record other metrics for a video on record, and bring its faces up to them."""
+        self.hold()
         video = self.records.get(video_id)
         if video is None:
             raise UnknownError(f"no video {video_id} is on record")
@@ -170,10 +184,16 @@ class Registry:
     def decide(self, decision: Decision) -> Decision:
         """Put a decision in the log and bring the index up to it. Returns it with its number.
 
+        One that says what the last one says is that one: whoever was cut off and does it again
+        does not do it twice.
+
         Raises:
             UsageError: it contradicts decisions that stand.
         """
+        self.hold()
         index, before, log = self.index, self.view, self.decisions.read()
+        if log and repeats(decision, log[-1]):
+            return log[-1]
         decision = stamped(decision, log)
         after = fold([*log, decision])
         if after.conflicts:
@@ -195,13 +215,13 @@ class Registry:
 
     def reindex(self, progress: Callable[[Video], None] = lambda _: None) -> int:
         """Rebuild the index from the records. Returns how many videos there are."""
+        self.hold()
         contract = self.contract
         with self._intents.declared(REINDEX):
             Index.drop(self.store)
             index = Index(self.store, contract)
             count = rebuild(index, self.records, self.view, progress)
-        for what in self._intents.pending():
-            self._intents.settle(what)
+        self._settle(index)
         self._index = index
         return count
 
@@ -229,6 +249,9 @@ class Registry:
         """Flush and let go of every part; closing twice is fine."""
         try:
             self.store.close()
+            if self._lease:
+                with suppress(StoreError):  # it runs out by itself
+                    self._lease.release()
             self.blobs.close()
         finally:
             if self._lock:
@@ -260,35 +283,14 @@ class Registry:
         pairs = zip(video.faces, identities, strict=True)
         return replace(video, faces=tuple(replace(f, identity_id=i) for f, i in pairs))
 
-    def _drop_crops(self, before: Video | None, *, keep: Video) -> None:
-        if before is None:
-            return
-        named = {face.crop for face in keep.faces}
-        for face in before.faces:
-            if face.crop not in named:
-                self.blobs.delete(face.crop)
+    def _settle(self, index: Index) -> None:
+        settle(self._intents, index, self.records, self.view, self.blobs)
 
+    def _check(self) -> None:
+        self.hold()
+        if self._lease is not None:
+            self._lease.check()
 
-def open_registry(settings: Settings | None = None, **given: Any) -> Registry:
-    """Open the registry that the settings describe.
-
-    Args:
-        settings: where and what; by default read from `given` and the environment.
-        given: fields of `Settings`, such as `home`.
-
-    Raises:
-        RegistryLocked: another process uses the home folder.
-        StoreError: a store cannot be reached, refuses the credentials, or is damaged.
-        UsageError: a setting is wrong.
-    """
-    settings = settings or load_settings(**given)
-    prepare_home(settings.home)
-    lock = HomeLock(settings.home) if settings.embedded else None
-    if lock:
-        lock.acquire()
-    try:
-        return Registry(settings, open_blobs(settings), open_store(settings), lock=lock)
-    except BaseException:
-        if lock:
-            lock.release()
-        raise
+    def _forget(self) -> None:
+        """After a change that was cut off, what was read before it is read again, and settled."""
+        self._index = self._view = None

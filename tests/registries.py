@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from registry.domain import Video
-from registry.registry import Registry, open_registry
+from registry.opening import open_registry
+from registry.registry import Registry
 from registry.settings import load_settings
 from tests.factories import contract, picture
 

@@ -18,15 +18,15 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     # room -> the modules in it. Modules import from floors below, and from their own room.
     {"nouns": "registry.domain registry.errors"},
     {
-        "rules": "registry.appearances registry.consolidation registry.ids registry.matching "
-        "registry.quality registry.settings registry.urls"
+        "rules": "registry.appearances registry.checked registry.consolidation registry.ids "
+        "registry.matching registry.quality registry.settings registry.urls"
     },
     {"store": "registry.store.*", "blobs": "registry.blobs.*", "models": "registry.models.*"},
     {
         "registry": "registry registry.contract registry.corrections registry.decisions "
-        "registry.evidence registry.finding registry.index registry.intents registry.log "
-        "registry.parts registry.people registry.records registry.recovery registry.registry "
-        "registry.terminal"
+        "registry.evidence registry.finding registry.index registry.intents registry.lease "
+        "registry.log registry.opening registry.parts registry.people registry.records "
+        "registry.recovery registry.registry registry.terminal"
     },
     {
         "commands": "registry.commands registry.people_commands registry.doctor registry.status",
