@@ -105,6 +105,21 @@ def test_the_people_found_are_the_people_shown(first: tuple[Path, dict[str, Any]
     assert found == {frozenset(v.file for v in VIDEOS if p in v.people) for p in people}
 
 
+def test_consolidation_mends_a_rule_that_is_too_strict(site: Site, tmp_path: Path) -> None:
+    """At cosine 0.995 even neighbouring frames are strangers; joined, they are the people shown."""
+    home = tmp_path / "strict"
+    summary = ingest(home, site.table, "--threshold", "0.995")
+    duplicates = summary["identities"]["likely_duplicates"]
+    people = {person for video in VIDEOS for person in video.people}
+    assert summary["identities"]["total"] - duplicates == len(people)
+    assert _json(home, "report")["likely_duplicates"] == duplicates > 0
+    again = ingest(home, site.table, "--consolidate")["identities"]
+    assert (again["joined"], again["total"]) == (duplicates, len(people))
+    assert again["likely_duplicates"] == 0
+    assert call(home, "identities", "undo").exit_code == 0
+    assert _json(home, "status")["identities"]["total"] == summary["identities"]["total"]
+
+
 def test_averages_equal_a_pandas_computation(
     site: Site, first: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
