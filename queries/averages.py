@@ -108,7 +108,7 @@ def _now(registry: Registry) -> tuple[_Values, list[Identity]]:
 
 
 def _earlier(registry: Registry, as_of: int) -> tuple[_Values, list[Identity]]:
-    """From the records and the decisions up to this one: the index knows only how things stand."""
+    """From the records, with the decisions up to this one: the index knows how things stand now."""
     log = registry.decisions.read()
     if not 0 <= as_of <= len(log):
         raise UnknownError(
