@@ -21,7 +21,7 @@ from registry import ids
 from registry.blobs.base import BlobStore
 from registry.domain import Chips, Detection, Face, Media, Quality, Vectors
 from registry.models.base import FaceModel
-from registry.quality import assess
+from registry.quality import assess, founds
 
 BATCH = 32
 """Faces embedded together, over as many frames as it takes (`benchmarks/models.py`)."""
@@ -98,7 +98,7 @@ def _look(
         detections = model.detect(frame.image)
         chips = model.align(frame.image, detections)
         qualities = [
-            assess(frame.image, detection, chip)
+            assess(frame.image, detection, chip, model=model.info.name)
             for detection, chip in zip(detections, chips, strict=True)
         ]
         crops = [
@@ -148,6 +148,8 @@ def _embed(
 
 def _sightings(seen: _Seen, embeddings: Vectors) -> list[Sighting]:
     return [
-        Sighting(seen.frame, seen.time_s, detection.box, embedding)
-        for detection, embedding in zip(seen.detections, embeddings, strict=True)
+        Sighting(seen.frame, seen.time_s, detection.box, embedding, founds(quality))
+        for detection, embedding, quality in zip(
+            seen.detections, embeddings, seen.qualities, strict=True
+        )
     ]

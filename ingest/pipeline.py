@@ -24,7 +24,7 @@ from ingest.summary import Failure, Summary
 from ingest.workers import Extractor
 from registry import ids, people, urls
 from registry.domain import Media, Status, Video
-from registry.errors import VideoError
+from registry.errors import MediaError, RegistryError, VideoError
 from registry.registry import Registry
 
 
@@ -182,6 +182,11 @@ def _read(parts: Parts, row: VideoRow) -> _Outcome:
             download.discard()
     except VideoError as exc:
         return exc
+    except RegistryError:
+        raise
+    except Exception as exc:
+        # A defect that one video brings to light costs that video, not the run.
+        return MediaError(f"reading it failed in an unforeseen way ({type(exc).__name__}: {exc})")
 
 
 def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summary) -> str:

@@ -2,14 +2,14 @@
 
 What is scored. A face's score estimates one number: the cosine between its embedding and that of
 the same face well taken. It is the product of seven factors, each read off a curve that says what
-one fault alone does to that cosine (1: nothing). The curves are medians measured on 360 photos of
-60 people (LFW), degraded one fault at a time to some twenty thousand detected faces: shrunk,
-blurred, blurred by motion, darkened, overexposed, flattened, half in shadow, compressed, noisy,
-tilted, cut by the frame's edge, and mixtures of these. Two models were measured, SFace with YuNet
-and w600k_mbf with SCRFD-500M; their curves agree but for the detector's own score, so the score
-has a curve for each.
+one fault alone does to that cosine (1: nothing). The curves were drawn through medians measured on
+photos of 60 people (LFW), degraded one fault at a time: shrunk, blurred, blurred by motion,
+darkened, overexposed, flattened, half in shadow, compressed, noisy, tilted, cut by the frame's
+edge, and mixtures of these. Two models were measured, SFace with YuNet (15,813 faces of 360 photos)
+and w600k_mbf with SCRFD-500M (5,665 faces of 120 of them); their curves agree but for the
+detector's own score, which has a curve for each.
 
-What it is worth, on those faces (SFace / w600k_mbf):
+What it is worth, on the same faces (SFace / w600k_mbf):
 
 - rank correlation (Spearman) with the cosine to one's own clean photo 0.78 / 0.78, with the mean
   cosine to the same person's other photos 0.69 / 0.69; on the mixtures alone 0.81 / 0.77 and

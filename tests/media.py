@@ -108,6 +108,35 @@ def write_video(
     return path
 
 
+def remuxed(
+    source: Path,
+    target: Path,
+    *,
+    shift: int = 0,
+    presentation: bool = True,
+    options: dict[str, str] | None = None,
+) -> None:
+    """Copy the packets of a video of 30 frames a second to another container, undecoded.
+
+    Args:
+        shift: frames by which they are shown later; with `avoid_negative_ts=disabled` among the
+            muxer's `options`, MP4 cuts away by an edit list what comes before zero.
+        presentation: False puts decoding times where presentation times belong.
+    """
+    with av.open(str(source)) as old, av.open(str(target), "w", options=options or {}) as new:
+        stream = old.streams.video[0]
+        copy = new.add_stream_from_template(stream)
+        assert stream.time_base is not None
+        ticks = round(shift / (30 * stream.time_base))
+        for packet in old.demux(stream):
+            if packet.dts is None or packet.pts is None:
+                continue
+            packet.dts += ticks
+            packet.pts = packet.pts + ticks if presentation else packet.dts
+            packet.stream = copy
+            new.mux(packet)
+
+
 def require_encoder(codec: str, pix_fmt: str = "") -> None:
     """Skip the test, by name, if this build of PyAV cannot write the codec in these pixels."""
     try:

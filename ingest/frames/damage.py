@@ -57,9 +57,7 @@ class Damage:
         leading = pts is not None and self._key_pts is not None and pts < self._key_pts
         self._latest = _Place(group, self._latest.position + 1, leading)
         if pts is not None and shown:
-            if pts not in self._waiting:
-                heappush(self._order, pts)
-            self._waiting[pts] = self._latest
+            self._wait(pts, self._latest)
 
     def hit(self, pts: int | None) -> None:
         """The packet of this presentation time (None: the latest) is damaged."""
@@ -84,31 +82,38 @@ class Damage:
             return [], False
         if pts is None:
             return [], True
+        waited = self._waiting.pop(pts, None)
         overtaken = self._take_before(pts)
-        if self._one_each:
-            for early in overtaken:
-                self._spoil(self._waiting[early])
+        if self._one_each and overtaken:
+            for early in overtaken.values():
+                self._spoil(early)
             if self._is_spoilt(place):
-                self._order = [*overtaken, *self._order]  # sorted, all smaller: still a heap
+                if waited is not None:
+                    overtaken[pts] = waited
+                for again in overtaken.items():
+                    self._wait(*again)
                 return [], False
-        self._waiting.pop(pts, None)
         return self._told(overtaken), True
 
     def rest(self) -> list[int]:
         """The presentation times of the damaged frames that have not been told, at the end."""
         return self._told(self._take_before(None))
 
-    def _take_before(self, pts: int | None) -> list[int]:
-        """Waiting frames that are shown before a time (None: all), earliest first."""
-        taken = []
+    def _wait(self, pts: int, place: _Place) -> None:
+        self._waiting[pts] = place
+        heappush(self._order, pts)
+
+    def _take_before(self, pts: int | None) -> dict[int, _Place]:
+        """Frames that are shown before a time (None: all) and wait no longer, earliest first."""
+        taken = {}
         while self._order and (pts is None or self._order[0] < pts):
             early = heappop(self._order)
             if early in self._waiting:
-                taken.append(early)
+                taken[early] = self._waiting.pop(early)
         return taken
 
-    def _told(self, overtaken: list[int]) -> list[int]:
-        return [early for early in overtaken if self._is_spoilt(self._waiting.pop(early))]
+    def _told(self, overtaken: dict[int, _Place]) -> list[int]:
+        return [pts for pts, place in overtaken.items() if self._is_spoilt(place)]
 
     def _spoil(self, place: _Place) -> None:
         first = self._spoilt_from.get(place.group, place.position)

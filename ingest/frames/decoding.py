@@ -63,7 +63,8 @@ class _Packets:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._end_s = 0.0
+        self._ends: dict[int, int] = {}
+        """In ticks, by stream."""
         self.error = ""
 
     def __iter__(self) -> Iterator[Packet[Any]]:
@@ -73,25 +74,27 @@ class _Packets:
             for packet in self._source.container.demux():
                 if packet.size == 0:
                     continue  # a gap of AVI, or PyAV's sign to flush: both would end the decoder
-                self._note_end(packet)
-                if packet.stream_index == stream.index:
+                index, start = packet.stream_index, packet.pts
+                if start is None:
+                    start = packet.dts or 0
+                end = start + (packet.duration or 0)
+                if end > self._ends.get(index, 0):
+                    self._ends[index] = end
+                if index == stream.index:
                     yield packet
         except IndexError:
             pass  # PyAV, at the end of a file in which streams turned up on the way
         except (av.FFmpegError, OSError) as exc:
             self.error = exc.strerror or str(exc)
 
-    def _note_end(self, packet: Packet[Any]) -> None:
-        start = packet.dts if packet.pts is None else packet.pts
-        if start is not None:
-            end = (start + (packet.duration or 0)) * packet.time_base
-            self._end_s = max(self._end_s, float(end))
-
     @property
     def missing_s(self) -> float:
         """Seconds between the end of all streams, sound too, and the end that the file states."""
-        stated = self._source.stated_end_s
-        return 0.0 if stated is None else max(0.0, stated - self._end_s)
+        stated, streams = self._source.stated_end_s, self._source.container.streams
+        if stated is None:
+            return 0.0
+        ends = (ticks * (streams[index].time_base or 0) for index, ticks in self._ends.items())
+        return max(0.0, stated - float(max(ends, default=0)))
 
 
 def survey(source: Source, every: int, limits: MediaLimits) -> Plan | None:
@@ -131,7 +134,7 @@ def planned(
     developer = Developer(source.stream, limits)
     codec = source.stream.codec_context
     if codec.name == "h264":
-        codec.reorder_depth = min(plan.reorder, DEEPEST_REORDER)
+        codec.reorder_depth = 0
     waiting: dict[int | None, int] = {}
     due = 0
     packets = _Packets(source)

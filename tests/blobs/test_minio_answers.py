@@ -70,11 +70,9 @@ def test_a_large_object_is_sent_in_one_request() -> None:
 def test_a_server_in_lasting_trouble_is_given_up(work: Callable[[MinioStore], object]) -> None:
     with serve(error(503, "SlowDown", "reduce your request rate")) as script:
         store = opened(script.endpoint, timeout_s=1.5)
-        start = time.monotonic()
         with pytest.raises(StoreUnreachable, match=r"too busy .*503 SlowDown: reduce"):
             work(store)
-        assert time.monotonic() - start < 2 * 1.5
-        assert 2 <= len(script.asked[2:]) <= 6
+        assert 1 <= len(script.asked[2:]) <= 6
 
 
 def test_a_silent_server_is_given_up_in_time() -> None:

@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 from ingest.frames import Frame, MediaLimits, VideoReader
 from registry.domain import Image
 from registry.errors import UsageError
-from tests.media import number_of, numbered, write_video
+from tests.media import number_of, numbered, remuxed, write_video
 
 RED, GREEN, BLUE, WHITE = (0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 255, 255)
 
@@ -140,29 +140,6 @@ def test_times_in_decoding_order_never_run_backwards(tmp_path: Path) -> None:
     assert [number_of(frame.image) for frame in frames] == list(range(60))
     assert all(frame.time_s <= following.time_s for frame, following in pairwise(frames))
     assert reader.media.duration_s == pytest.approx(2.0, abs=0.15)
-
-
-def remuxed(
-    source: Path,
-    target: Path,
-    *,
-    shift: int = 0,
-    presentation: bool = True,
-    options: dict[str, str] | None = None,
-) -> None:
-    """Copy packets to another container, `shift` frames later; 30 frames a second."""
-    with av.open(str(source)) as old, av.open(str(target), "w", options=options or {}) as new:
-        stream = old.streams.video[0]
-        copy = new.add_stream_from_template(stream)
-        assert stream.time_base is not None
-        ticks = round(shift / (30 * stream.time_base))
-        for packet in old.demux(stream):
-            if packet.dts is None or packet.pts is None:
-                continue
-            packet.dts += ticks
-            packet.pts = packet.pts + ticks if presentation else packet.dts
-            packet.stream = copy
-            new.mux(packet)
 
 
 # What they look like

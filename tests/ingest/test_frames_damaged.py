@@ -22,7 +22,7 @@ from ingest.frames.damage import Damage
 from ingest.frames.extent import is_cut_off
 from registry.domain import Media
 from registry.errors import MediaError
-from tests.media import number_of, numbered, write_video
+from tests.media import number_of, numbered, remuxed, write_video
 
 GROUPS = {"x264-params": "keyint=20:min-keyint=20:scenecut=0:bframes=3:b-adapt=0"}
 """Key frames at 0, 20, 40, ..., with frames in between that are shown before they are decoded."""
@@ -152,6 +152,26 @@ def test_damage_in_other_codecs_keeps_the_count(
     assert result.reason == f"{result.media.frames_damaged} of 60 frames " + (
         "is damaged" if result.media.frames_damaged == 1 else "are damaged"
     )
+
+
+def test_damage_in_what_an_edit_list_cuts_away_is_not_counted(tmp_path: Path) -> None:
+    # Frames 20 to 29 are decoded only; 30 to 39 are predicted from the damaged one among them.
+    whole = write_video(tmp_path / "whole.mp4", numbered(60), options=GROUPS)
+    cut = tmp_path / "cut.mp4"
+    remuxed(whole, cut, shift=-30, options={"avoid_negative_ts": "disabled"})
+    with av.open(str(cut)) as file:
+        packets = [packet for packet in file.demux(video=0) if packet.size]
+    hidden = [n for n, packet in enumerate(packets) if packet.is_discard]
+    spoil(cut, hidden[-6], how="zeros")
+
+    result = read(cut)
+
+    assert [(frame.index, number_of(frame.image)) for frame in result.frames] == [
+        (10, 40),
+        (20, 50),
+    ]
+    assert result.frames[0].time_s == pytest.approx(10 / 30)
+    assert result.reason == "10 of 30 frames are damaged"
 
 
 def test_all_damaged_is_no_video(tmp_path: Path) -> None:
@@ -379,3 +399,31 @@ def test_damage_without_times_lasts_until_the_next_key_frame() -> None:
             sound.append(damage.leave(None, corrupt=False)[1])
 
     assert sound == [True, True, False, True, True]
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["key", "enter", "hit", "leave", "corrupt"]), st.integers(0, 9)),
+    max_size=60,
+)
+
+
+@given(STEPS, st.booleans())
+def test_damage_is_told_once_whatever_comes(steps: list[tuple[str, int]], one_each: bool) -> None:
+    # Times come twice, frames come that nobody sent, and some never come.
+    damage = Damage(one_each=one_each)
+    entered = told = 0
+    for what, pts in steps:
+        if what in ("key", "enter"):
+            damage.enter(pts, key=what == "key")
+            entered += 1
+        elif what == "hit":
+            damage.hit(pts)
+        else:
+            lost, sound = damage.leave(pts, corrupt=what == "corrupt")
+            told += len(lost)
+            assert lost == sorted(lost)
+            assert sound or not lost
+            assert all(early < pts for early in lost)
+
+    assert told + len(damage.rest()) <= entered
+    assert damage.rest() == []

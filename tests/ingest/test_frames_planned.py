@@ -158,6 +158,55 @@ def test_containers(tmp_path: Path, suffix: str, container_options: dict[str, st
     assert not check(path, 10).feed.all()
 
 
+@pytest.mark.parametrize(
+    "options",
+    ["bframes=16:b-adapt=0:b-pyramid=normal:ref=16", "bframes=7:b-pyramid=strict", "keyint=5"],
+)
+def test_streams_that_do_not_say_how_far_they_reorder(tmp_path: Path, options: str) -> None:
+    # Many cameras leave it out. A decoder that starts without holding frames back loses some.
+    path = write_video(tmp_path / "clip.mp4", numbered(75), options={"x264-params": options})
+    drop_usability_information(path)
+
+    check(path, 10)
+
+
+def drop_usability_information(path: Path) -> None:
+    """Take the VUI, which holds the depth of reordering, out of the parameters of an MP4."""
+    with av.open(str(path)) as file:
+        record = file.streams.video[0].codec_context.extradata or b""
+    sequence = record[8 : 8 + int.from_bytes(record[6:8], "big")]
+    digits = "".join(f"{byte:08b}" for byte in sequence[1:].replace(b"\0\0\3", b"\0\0"))
+    at = 24
+
+    def code() -> int:
+        nonlocal at
+        zeros = digits.index("1", at) - at
+        at += 2 * zeros + 1
+        return int(digits[at - zeros - 1 : at], 2) - 1
+
+    code()  # number
+    assert sequence[1] == 100, "High profile"
+    assert [code() for _ in range(3)] == [1, 0, 0], "4:2:0, 8 bits"
+    at += 2  # lossless, scaling lists
+    code()  # log2_max_frame_num
+    if code() == 0:
+        code()  # log2_max_pic_order_cnt_lsb
+    code()  # references
+    at += 1
+    code()  # width, height
+    code()
+    at += 2  # frames only, direct inference
+    assert digits[at] == "0", "no cropping"
+    assert digits[at + 1] == "1", "VUI"
+    bits = digits[: at + 1] + "01"
+    bits += "0" * (-len(bits) % 8)
+    short = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    assert b"\0\0" not in short, "nothing to escape"
+    whole = path.read_bytes()
+    assert whole.count(sequence) == 1
+    path.write_bytes(whole.replace(sequence, (sequence[:1] + short).ljust(len(sequence), b"\0")))
+
+
 def test_groups_without_a_wanted_frame_are_not_decoded_at_all(tmp_path: Path) -> None:
     for suffix in ("mp4", "ts"):
         path = write_video(tmp_path / f"clip.{suffix}", numbered(60), options={"g": "1"})

@@ -9,8 +9,15 @@ import pandas as pd
 import pytest
 
 from ingest import ingest
+from ingest.download import Downloader
+from ingest.extract import Extraction
+from ingest.pipeline import Parts, run
+from ingest.progress import Silent
+from ingest.sources import read_frame
 from ingest.summary import Summary
 from registry import open_registry
+from registry.domain import Media
+from tests.factories import contract
 from tests.media import write_video
 
 
@@ -72,3 +79,43 @@ def test_a_stop_keeps_what_is_committed_and_the_next_run_goes_on(
         assert (first.stopped, first.ingested, first.exit_code) == (True, 1, 130)
         second = ingest(registry, table, workers=0, allow_local_files=True)
         assert (second.unchanged, second.ingested, second.exit_code) == (1, 11, 0)
+
+
+class _Stumbles:
+    """An extractor with a defect that one video in two brings to light."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def extract(self, path: Path, video_id: str) -> Extraction:
+        self.asked += 1
+        if self.asked % 2:
+            raise KeyError(45000)
+        return Extraction((), Media(), "")
+
+    def close(self) -> None: ...
+
+
+def test_a_defect_costs_the_video_that_shows_it(table: pd.DataFrame, tmp_path: Path) -> None:
+    rows = read_frame(
+        table,
+        url_column="Video URL",
+        metrics=["Performance"],
+        base=tmp_path,
+        allow_local_files=True,
+    )
+    with open_registry(home=tmp_path / "home") as registry:
+        registry.establish(contract())
+        parts = Parts(registry, Downloader(tmp_path / "tmp"), _Stumbles(), ahead=1)
+        summary = run(
+            parts,
+            rows,
+            metrics=["Performance"],
+            retry_failed=False,
+            consolidate=False,
+            reporter=Silent(),
+            stop=threading.Event(),
+        )
+        parts.downloader.close()
+    assert (summary.ingested, len(summary.failures)) == (6, 6)
+    assert "KeyError: 45000" in summary.failures[0].reason

@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ingest.frames import VideoReader
-from ingest.shots import CUT, ShotDetector, distance
+from ingest.shots import ShotDetector, distance
 from registry.domain import Image
 
 
@@ -23,7 +23,7 @@ def _cut(*images: Image) -> list[bool]:
 
 
 def _window(image: Image, x: float, y: float, share: float) -> Image:
-    """A part of the image, `share` of each side long, as far right and down as `x`, `y` (0 to 1)."""
+    """A part of the image, `share` of each side long; `x` and `y` (0 to 1) say how far in."""
     height, width = (round(side * share) for side in image.shape[:2])
     left = round((image.shape[1] - width) * x)
     top = round((image.shape[0] - height) * y)
@@ -31,7 +31,7 @@ def _window(image: Image, x: float, y: float, share: float) -> Image:
 
 
 def _lit(image: Image, gain: float) -> Image:
-    return np.clip(np.rint(image * np.float32(gain)), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(image * np.float32(gain)), 0, 255), np.uint8)
 
 
 def test_the_first_frame_is_no_cut(astronaut: Image) -> None:
@@ -47,6 +47,13 @@ def test_another_picture_is_a_cut_and_the_next_of_it_is_none(
 @pytest.mark.parametrize("gain", [0.5, 0.65, 0.8, 1.25])
 def test_a_change_of_light_is_no_cut(t1_image: Image, gain: float) -> None:
     assert _cut(t1_image, _lit(t1_image, gain)) == [False, False]
+
+
+def test_a_bright_thing_that_enters_a_dark_picture_is_no_cut(t1_image: Image) -> None:
+    dark = _lit(t1_image, 0.3)
+    lamp = dark.copy()
+    lamp[:, : dark.shape[1] // 6] = 250
+    assert _cut(dark, lamp, dark) == [False, False, False]
 
 
 def test_a_pan_is_no_cut(t1_image: Image) -> None:
@@ -75,6 +82,7 @@ pictures = arrays(np.uint8, (3, 4, 3)).map(
 )
 
 
+@settings(deadline=None)
 @given(pictures, pictures)
 def test_distance_is_symmetric_and_between_0_and_1(a: Image, b: Image) -> None:
     assert 0 <= distance(a, b) <= 1
@@ -82,6 +90,7 @@ def test_distance_is_symmetric_and_between_0_and_1(a: Image, b: Image) -> None:
     assert distance(a, a) == pytest.approx(0, abs=1e-3)
 
 
+@settings(deadline=None)
 @given(pictures, st.integers(0, 63))
 def test_distance_does_not_depend_on_where_things_are(a: Image, shift: int) -> None:
     assert distance(a, np.roll(a, shift, axis=1)) == pytest.approx(0, abs=1e-3)
@@ -115,8 +124,3 @@ def test_one_clip_after_another_of_another_place_is_a_cut(clip: Callable[[str], 
         with VideoReader(clip(name), every=10) as reader:
             first, *_ = [shots.update(frame.image) for frame in reader]
         assert first == (number > 0), name
-
-
-def test_the_threshold_lies_between_what_was_measured_on_both_sides() -> None:
-    """0.34 is the most within a shot, 0.36 the least across a cut (see the module)."""
-    assert 0.34 < CUT < 0.36
