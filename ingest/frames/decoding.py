@@ -134,7 +134,7 @@ def planned(
     developer = Developer(source.stream, limits)
     codec = source.stream.codec_context
     if codec.name == "h264":
-        codec.reorder_depth = 0
+        codec.reorder_depth = min(plan.reorder, DEEPEST_REORDER)
     waiting: dict[int | None, int] = {}
     due = 0
     packets = _Packets(source)

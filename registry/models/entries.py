@@ -20,9 +20,9 @@ at 0.4078 (MR-ALL); the float packs themselves were not measured here.
 
 Linkage thresholds, the least average cosine between the tracks of two identities for consolidation
 to join them, lie where average linkage has its best B-cubed F1 on 60 people x 6 photos of LFW: with
-w600k MobileFaceNet 0.9977 from 0.20 to 0.32, with SFace 0.997 from 0.33 to 0.40. Within those, they
-are the middle of what joins no two people on the 24 labelled clips however the clips are spread over
-tables (MobileFaceNet 0.30 to 0.34, SFace 0.36 to 0.40; `benchmarks/identity.py`).
+w600k MobileFaceNet 0.9977 from 0.20 to 0.32, with SFace 0.997 from 0.33 to 0.40. Within those,
+they are the middle of what joins no two people on the 24 labelled clips however these are spread
+over tables (MobileFaceNet 0.30 to 0.34, SFace 0.36 to 0.40; `benchmarks/identity.py`).
 """
 
 from __future__ import annotations
