@@ -226,7 +226,8 @@ def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summa
     new = len(founded & present)
     summary.new_identities += new
     summary.total_identities = registry.index.count_identities()
-    text = f"{len(video.faces)} faces, {len(present)} identities ({new} new)"
+    people = "identity" if len(present) == 1 else "identities"
+    text = f"{len(video.faces)} faces, {len(present)} {people} ({new} new)"
     return f"{text}; partial: {outcome.reason}" if outcome.reason else text
 
 
