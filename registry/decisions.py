@@ -9,6 +9,7 @@ record, so each can be undone, and any earlier state can be seen again.
     separate      two identities are two people: never suggested or merged again
     consolidate   groups of identities are one person each, as `identities consolidate` found
     undo          an earlier decision no longer counts; undoing an undo makes it count again
+    void          what stood here concerned a person who was forgotten: only the number is left
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Kind(StrEnum):
     SEPARATE = "separate"
     CONSOLIDATE = "consolidate"
     UNDO = "undo"
+    VOID = "void"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,13 @@ class Decision:
     """The user who decided."""
     at: str = ""
     """When: ISO 8601, UTC."""
+    new: str = ""
+    """Of a split of which faces were forgotten since, the id that it gave; see `new_identity`."""
 
     @property
     def new_identity(self) -> str:
         """Of a split, the id of the identity that the faces make up."""
-        return ids.identity_id(f"split {self.number} {' '.join(sorted(self.faces))}")
+        return self.new or ids.identity_id(f"split {self.number} {' '.join(sorted(self.faces))}")
 
     @property
     def merges(self) -> list[tuple[str, str]]:
@@ -125,7 +129,8 @@ def fold(decisions: Iterable[Decision]) -> View:
     counted = {decision.number for decision in counting}
     folding = _Folding()
     for decision in everything:
-        if decision.kind is Kind.SPLIT and decision.number not in counted:
+        parted = decision.kind is Kind.SPLIT and decision.number not in counted
+        if parted and decision.identity_id:
             # Faces may have joined the split-off identity since; they go back with the others.
             folding.merge(decision.identity_id, decision.new_identity)
     for decision in counting:

@@ -10,28 +10,46 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from registry.blobs.base import BlobStore
+from registry.errors import ObjectMissing
 
 _PREFIX = "intents/"
 REINDEX = "reindex"
-"""The intent of rebuilding the index as a whole; any other is the id of a video."""
+"""The intent of rebuilding the index as a whole."""
+ERASE = "erase"
+"""The intent of removing a person or a video; its body says which (see `registry.erasure`)."""
+INCOMING = "incoming"
+"""Objects are on their way here from an archive or another store; the body is the registry's id."""
+INCOMING_KEY, REINDEX_KEY = f"{_PREFIX}{INCOMING}", f"{_PREFIX}{REINDEX}"
+_NAMED = {REINDEX, ERASE, INCOMING}
 
 
 class Intents:
-    """The intents of one registry, in its blob store."""
+    """The intents of one registry, in its blob store. Any that is not named is a video's id."""
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
 
     @contextmanager
-    def declared(self, what: str) -> Iterator[None]:
+    def declared(self, what: str, body: bytes = b"") -> Iterator[None]:
         """Hold an intent for as long as the block runs; it stays if the block does not end well."""
-        self._blobs.put(_PREFIX + what, b"")
+        self._blobs.put(_PREFIX + what, body)
         yield
         self.settle(what)
 
     def pending(self) -> list[str]:
         """Intents that nothing has settled."""
         return [info.key.removeprefix(_PREFIX) for info in self._blobs.list(_PREFIX)]
+
+    def pending_videos(self) -> list[str]:
+        """The ids of the videos among them."""
+        return [what for what in self.pending() if what not in _NAMED]
+
+    def body(self, what: str) -> bytes | None:
+        """What was written with an intent that is pending; None if it is not."""
+        try:
+            return self._blobs.get(_PREFIX + what)
+        except ObjectMissing:
+            return None
 
     def settle(self, what: str) -> None:
         """The index now has it."""

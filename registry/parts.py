@@ -23,7 +23,9 @@ def open_blobs(settings: Settings) -> BlobStore:
     """The object store: a folder in the home, or the S3 server of MINIO_ENDPOINT."""
     if settings.minio_endpoint is None:
         from registry.blobs.folder import FolderStore
+        from registry.blobs.swap import recover
 
+        recover(settings.home / "objects")
         return FolderStore(settings.home / "objects")
     from registry.blobs.minio_store import MinioStore
 

@@ -8,7 +8,7 @@ registry settles what a crash left standing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -17,13 +17,15 @@ from typing import Any, Self
 import numpy as np
 
 from registry import contract as contracts
-from registry import ids, urls
+from registry import erasure, ids, receipts, schema, urls
 from registry.blobs.base import BlobStore
+from registry.blocks import Blocks, blocked
 from registry.decisions import Decision, Kind, View, fold, standing
 from registry.domain import Contract, Identity, Video
 from registry.errors import EmptyRegistry, StoreCorrupt, StoreError, UnknownError, UsageError
+from registry.erasure import Eraser, Plan
 from registry.index import Index
-from registry.intents import REINDEX, Intents
+from registry.intents import ERASE, INCOMING, REINDEX, Intents
 from registry.log import DecisionLog, stamped
 from registry.matching import assign
 from registry.models import catalogue
@@ -44,14 +46,27 @@ class Registry:
         store: Store,
         *,
         lock: HomeLock | None = None,
+        steps: Sequence[schema.Step] = schema.STEPS,
     ) -> None:
+        """`steps` lead from earlier schemas to the one that is worked with."""
         self.settings = settings
-        self.blobs = blobs
         self.store = store
-        self.decisions = DecisionLog(blobs)
-        self._intents = Intents(blobs)
         self._lock = lock
-        self._contract = contracts.read(blobs)
+        self._steps = steps
+        self.adopt(blobs)
+
+    def adopt(self, blobs: BlobStore) -> None:
+        """Take these objects for the registry's, as they are now, and bring up their schema."""
+        self.blobs = blobs
+        self.decisions = DecisionLog(blobs)
+        self.blocks = Blocks(blobs)
+        self._intents = Intents(blobs)
+        self.incoming = self._intents.body(INCOMING)
+        """Id of the registry that was on its way here when a restore or a migration ended early."""
+        self._contract: Contract | None = None
+        if self.incoming is None:
+            schema.upgrade(blobs, self._steps)
+            self._contract = contracts.read(blobs)
         self._index: Index | None = None
         self._view: View | None = None
         self._model: FaceModel | None = None
@@ -60,13 +75,18 @@ class Registry:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing has ever been ingested."""
+        """Whether nothing has ever been ingested. Raises `StoreError` for half of a copy."""
+        if self.incoming is not None:
+            raise StoreError(
+                f"a restore or a migration into {self.blobs.describe()} did not finish: "
+                "run the same command again"
+            )
         return self._contract is None
 
     @property
     def contract(self) -> Contract:
         """What the registry was built with. Raises `EmptyRegistry` before the first ingest."""
-        if self._contract is None:
+        if self.is_empty or self._contract is None:
             raise EmptyRegistry(
                 "nothing has been ingested here yet: run `face-registry ingest CSV` first "
                 f"(objects: {self.blobs.describe()})"
@@ -90,7 +110,10 @@ class Registry:
         """The index, brought up to the records. Raises `StoreError` if it must be rebuilt first."""
         if self._index is None:
             contract = self.contract
-            if not Index.present(self.store) and next(self.records.ids(), None) is not None:
+            self.settle_objects()
+            rebuilding = {REINDEX, ERASE} & set(self._intents.pending())
+            lost = not rebuilding and not Index.present(self.store)
+            if lost and next(self.records.ids(), None) is not None:
                 raise StoreError(
                     f"the index ({self.store.describe()}) is empty and the objects "
                     f"({self.blobs.describe()}) are not: run `face-registry reindex`"
@@ -133,7 +156,7 @@ class Registry:
 
     def establish(self, contract: Contract) -> None:
         """Make this a registry of that contract. Only an empty one can be."""
-        if self._contract is not None:
+        if not self.is_empty:
             raise StoreError("this registry has its contract already")
         Index(self.store, contract).check_owner()
         contracts.write(self.blobs, contract)
@@ -143,10 +166,11 @@ class Registry:
         """Give the faces of a video their identities and put it on record.
 
         The crops must be in the blob store. Returns the video as recorded. A video on record is
-        replaced, and so are its crops that the new record does not name.
+        replaced, and so are its crops that the new record does not name. A face of someone who is
+        blocked is left out, crop and all.
         """
         before = self.records.get(video.video_id)
-        video = self._assigned(video)
+        video = self._assigned(self._without_blocked(video))
         index = self.index
         with self._intents.declared(video.video_id):
             self.records.put(video)
@@ -200,14 +224,45 @@ class Registry:
     def reindex(self, progress: Callable[[Video], None] = lambda _: None) -> int:
         """Rebuild the index from the records. Returns how many videos there are."""
         contract = self.contract
+        self.settle_objects()
         with self._intents.declared(REINDEX):
             Index.drop(self.store)
             index = Index(self.store, contract)
             count = self._rebuild(index, progress)
+        if plan := self._erasing():
+            receipts.certify(self.blobs, self.records, index, plan)
         for what in self._intents.pending():
             self._intents.settle(what)
         self._index = index
         return count
+
+    def forget(self, key: str, *, block: bool = False) -> dict[str, Any]:
+        """Remove a person for good: faces, crops, names, what decisions say, the index's bytes.
+
+        Args:
+            key: what `identity` takes.
+            block: keep a template (see `registry.blocks`) so that the person is not enrolled again.
+
+        Returns:
+            The receipt, which is also kept under `receipts/`.
+        """
+        identity = self.identity(key)
+        eraser = Eraser(self.blobs, self.records)
+        return self._erase(eraser.plan_person(self.view, identity.identity_id, block=block))
+
+    def remove_video(self, key: str) -> dict[str, Any]:
+        """Remove a video for good, and those who are in no other. Returns the receipt.
+
+        `key` is what `video` takes.
+        """
+        video_id = self.video(key)["video_id"]
+        return self._erase(Eraser(self.blobs, self.records).plan_video(self.view, video_id))
+
+    def settle_objects(self) -> None:
+        """Finish, as far as objects go, an erasure that was cut off."""
+        if plan := self._erasing():
+            Eraser(self.blobs, self.records).clear(plan, self.view)
+            self._view = None
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -302,19 +357,43 @@ class Registry:
             if face.crop not in kept:
                 self.blobs.delete(face.crop)
 
-    def _settle(self, index: Index) -> None:
-        pending = self._intents.pending()
-        if REINDEX in pending:
+    def _without_blocked(self, video: Video) -> Video:
+        if not video.faces or not (blocks := self.blocks.read()):
+            return video
+        embeddings = np.stack([face.embedding for face in video.faces])
+        hit = blocked(embeddings, blocks, self.contract.model.verification_threshold)
+        for face in [f for f, is_hit in zip(video.faces, hit, strict=True) if is_hit]:
+            self.blobs.delete(face.crop)
+        kept = tuple(f for f, is_hit in zip(video.faces, hit, strict=True) if not is_hit)
+        return replace(video, faces=kept)
+
+    def _erasing(self) -> Plan | None:
+        body = self._intents.body(ERASE)
+        return None if body is None else erasure.decode(body)
+
+    def _erase(self, plan: Plan) -> dict[str, Any]:
+        index = self.index
+        with self._intents.declared(ERASE, plan.encoded()):
+            self.settle_objects()
+            receipt = self._erase_index(plan, index)
+        return receipt
+
+    def _erase_index(self, plan: Plan, index: Index) -> dict[str, Any]:
+        if self.store.keeps_deleted:
             self._rebuild(index, lambda _: None)
         else:
-            for video_id in pending:
-                video = self.records.get(video_id)
-                if video is None:
-                    index.remove(video_id, self.view)
-                else:
-                    index.put(video, self.view)
-            if pending:
-                index.flush()
+            receipts.erase_from_index(index, self.records, self.view, plan)
+        return receipts.certify(self.blobs, self.records, index, plan)
+
+    def _settle(self, index: Index) -> None:
+        pending = self._intents.pending()
+        if plan := self._erasing():
+            self._erase_index(plan, index)
+        if REINDEX in pending:
+            self._rebuild(index, lambda _: None)
+        elif pending:
+            receipts.bring_up(index, self.records, self.view, self._intents.pending_videos())
+            index.flush()
         for what in pending:
             self._intents.settle(what)
 

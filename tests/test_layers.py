@@ -21,14 +21,22 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "rules": "registry.appearances registry.consolidation registry.ids registry.matching "
         "registry.quality registry.settings registry.urls"
     },
-    {"store": "registry.store.*", "blobs": "registry.blobs.*", "models": "registry.models.*"},
     {
-        "registry": "registry registry.contract registry.decisions registry.index "
-        "registry.intents registry.log registry.parts registry.records registry.registry "
-        "registry.terminal"
+        "store": "registry.store.*",
+        "blobs": "registry.blobs.*",
+        "models": "registry.models.*",
+        "files": "registry.placing",
     },
     {
-        "commands": "registry.commands registry.doctor registry.status",
+        "registry": "registry registry.blocks registry.contract registry.decisions "
+        "registry.erasure registry.index registry.intents registry.log registry.parts "
+        "registry.receipts "
+        "registry.records registry.registry registry.schema registry.striking registry.terminal"
+    },
+    {
+        "commands": "registry.archive registry.commands registry.copying registry.doctor "
+        "registry.dump registry.erasure_commands registry.moving registry.saving "
+        "registry.saving_commands registry.status",
         "ingest": "ingest ingest.*",
         "queries": "queries queries.*",
     },
