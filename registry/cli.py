@@ -16,21 +16,27 @@ import registry
 from registry.errors import RegistryError
 
 _COMMANDS = {
+    "backup": "registry.saving_commands:backup_command",
     "demo": "registry.demo.command:demo_command",
     "doctor": "registry.commands:doctor_command",
     "ingest": "ingest.commands:ingest_command",
     "lookup": "queries.commands:lookup_command",
+    "migrate": "registry.saving_commands:migrate_command",
     "reindex": "registry.commands:reindex_command",
     "report": "queries.commands:report_command",
+    "restore": "registry.saving_commands:restore_command",
     "status": "registry.commands:status_command",
 }
 _IDENTITIES = {
+    "forget": "registry.erasure_commands:identities_forget",
     "list": "queries.commands:identities_list",
     "name": "registry.commands:identities_name",
     "show": "queries.commands:identities_show",
+    "unblock": "registry.erasure_commands:identities_unblock",
 }
 _VIDEOS = {
     "list": "queries.commands:videos_list",
+    "remove": "registry.erasure_commands:videos_remove",
     "show": "queries.commands:videos_show",
 }
 _MODELS = {
@@ -82,12 +88,12 @@ def cli(context: click.Context, home: Path | None, debug: bool) -> None:
 
 @cli.group(cls=_Group, where=_IDENTITIES)
 def identities() -> None:
-    """List, show and name the people that were found."""
+    """List, show, name and forget the people that were found."""
 
 
 @cli.group(cls=_Group, where=_VIDEOS)
 def videos() -> None:
-    """List and show the videos on record."""
+    """List, show and remove the videos on record."""
 
 
 @cli.group(cls=_Group, where=_MODELS)

@@ -1,4 +1,4 @@
-"""Removing a person, or a video, from the objects, so that nothing is left and a crash loses nothing.
+"""Removing a person, or a video, from the objects: nothing is left, and a crash loses nothing.
 
 What is to go is planned first and written down as an intent: ids, and no name, picture or vector.
 Every step after that can be done twice. Crops go before the record that names them, decisions after
@@ -14,7 +14,6 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 from uuid import uuid4
 
 from registry import log as logs
@@ -96,7 +95,7 @@ class Eraser:
         """What is to go for this video, and the ids of those who are in no other."""
         here: set[str] = set()
         elsewhere: set[str] = set()
-        faces, stems = 0, []
+        faces = 0
         for video in self._records.all():
             seen = {view.identity_of(face) for face in video.faces}
             if video.video_id == video_id:
@@ -104,11 +103,13 @@ class Eraser:
             else:
                 elsewhere |= seen
         ids = _cluster(view, here - elsewhere)
-        for video in self._records.all():
-            if video.video_id == video_id or any(face.identity_id in ids for face in video.faces):
-                stems.append(video.video_id)
+        changed = [
+            video.video_id
+            for video in self._records.all()
+            if video.video_id == video_id or any(face.identity_id in ids for face in video.faces)
+        ]
         counts = {"videos": 1, "faces": faces, "crops": faces}
-        plan = self._plan("video", video_id, ids, stems, counts, block=False)
+        plan = self._plan("video", video_id, ids, changed, counts, block=False)
         return replace(plan, video=video_id)
 
     def _plan(

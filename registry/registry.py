@@ -8,7 +8,7 @@ registry settles what a crash left standing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -22,8 +22,8 @@ from registry.blobs.base import BlobStore
 from registry.blocks import Blocks, blocked
 from registry.decisions import Decision, Kind, View, fold, standing
 from registry.domain import Contract, Identity, Video
-from registry.errors import EmptyRegistry, StoreCorrupt, StoreError, UnknownError, UsageError
 from registry.erasure import Eraser, Plan
+from registry.errors import EmptyRegistry, StoreCorrupt, StoreError, UnknownError, UsageError
 from registry.index import Index
 from registry.intents import ERASE, INCOMING, REINDEX, Intents
 from registry.log import DecisionLog, stamped

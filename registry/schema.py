@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from registry import contract as contracts
 from registry.blobs.base import BlobStore
@@ -33,7 +34,7 @@ STEPS: tuple[Step, ...] = ()
 
 def latest(steps: Sequence[Step]) -> int:
     """The version that these steps lead to. Raises `ValueError` unless each follows the last."""
-    for step, following in zip(steps, steps[1:], strict=False):
+    for step, following in pairwise(steps):
         if following.frm != step.frm + 1:
             raise ValueError(f"no step leads from schema {step.frm + 1} to {following.frm}")
     return steps[-1].frm + 1 if steps else SCHEMA
@@ -51,9 +52,7 @@ def upgrade(blobs: BlobStore, steps: Sequence[Step] = STEPS) -> int:
     try:
         found = int(body["schema"])
     except (KeyError, TypeError, ValueError) as exc:
-        raise StoreCorrupt(
-            f"{contracts.KEY} is damaged ({exc}); restore it from a backup"
-        ) from exc
+        raise StoreCorrupt(f"{contracts.KEY} is damaged ({exc}); restore it from a backup") from exc
     goal = latest(steps)
     if found > goal:
         raise ContractError(

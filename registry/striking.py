@@ -46,7 +46,7 @@ def mentions(decision: Decision, identities: Set[str], faces_left: Set[str]) -> 
     named |= {identity for group in decision.groups for identity in group}
     if decision.kind is Kind.SPLIT:
         named.add(decision.new_identity)
-    return bool(named & identities) or not faces_left.issuperset(decision.faces)
+    return bool(named & identities) or not set(decision.faces) <= faces_left
 
 
 def _split(decision: Decision, identities: Set[str], faces_left: Set[str]) -> Decision:
