@@ -110,6 +110,8 @@ def tell(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
         f"{summary.new_identities} new identities ({summary.total_identities} in all), "
         f"{summary.seconds:.1f} s"
     )
+    if summary.blocked:
+        terminal.note(f"{summary.blocked:,} faces left out: they are of people who are blocked")
     for failure in summary.failures[:_SHOWN]:
         where = f" {failure.url}" if failure.url else ""
         terminal.note(f"failed: row {failure.row}{where}: {failure.reason}")

@@ -22,6 +22,7 @@ from registry.parts import HomeLock, open_blobs, open_store, prepare_home
 from registry.registry import Registry
 from registry.saving import check_index
 from registry.settings import Settings
+from registry.store.base import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +48,35 @@ def migrate(
         StoreError: the target holds a registry already, or gave back other bytes than were written.
         ContractError: the target's index belongs to another registry.
     """
-    contract = source.contract
-    source.settle_objects()
     with _held(source, target), ExitStack() as opened:
         blobs = open_blobs(target)
         opened.callback(blobs.close)
-        same = blobs.describe() == source.blobs.describe()
-        if same and target.qdrant_url == source.settings.qdrant_url:
-            raise StoreError(f"the registry is there already: {blobs.describe()}")
-        copied = None
-        if not same:
-            _check_objects(blobs, contract)
-            copied = _copy(source, blobs, contract, progress)
         store = open_store(target)
         opened.callback(store.close)
-        moved = Registry(target, blobs, store)
-        check_index(moved, contract)
-        videos = moved.reindex(lambda video: progress(video.video_id))
-        return Moved(copied, videos, blobs.describe(), store.describe())
+        return move(source, target, blobs, store, progress)
+
+
+def move(
+    source: Registry,
+    target: Settings,
+    blobs: BlobStore,
+    store: Store,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Moved:
+    """`migrate`, with the target's parts passed in; they stay the caller's to close."""
+    contract = source.contract
+    source.settle_objects()
+    same = blobs.describe() == source.blobs.describe()
+    if same and store.describe() == source.store.describe():
+        raise StoreError(f"the registry is there already: {blobs.describe()}")
+    copied = None
+    if not same:
+        _check_objects(blobs, contract)
+        copied = _copy(source, blobs, contract, progress)
+    moved = Registry(target, blobs, store)
+    check_index(moved, contract)
+    videos = moved.reindex(lambda video: progress(video.video_id))
+    return Moved(copied, videos, blobs.describe(), store.describe())
 
 
 def _copy(
