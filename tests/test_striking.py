@@ -70,9 +70,7 @@ _decisions = st.one_of(
     st.builds(Decision, st.just(1), st.just(Kind.MERGE), _who, _some),
     st.builds(Decision, st.just(1), st.just(Kind.SEPARATE), _who, _who.map(lambda w: (w,))),
     st.builds(Decision, st.just(1), st.just(Kind.SPLIT), _who, faces=_faces.map(tuple)),
-    st.builds(
-        Decision, st.just(1), st.just(Kind.CONSOLIDATE), groups=st.lists(_some).map(tuple)
-    ),
+    st.builds(Decision, st.just(1), st.just(Kind.CONSOLIDATE), groups=st.lists(_some).map(tuple)),
 )
 
 
