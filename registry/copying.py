@@ -82,6 +82,9 @@ def copy(
     gone = sorted(key for key in surplus if key.startswith(_OURS))
     for key in gone:
         target.delete(key)
+    for info in [i for prefix in ("intents/", "rewrites/") for i in target.list(prefix)]:
+        if info.key != INCOMING_KEY:
+            target.delete(info.key)  # of the registry that was there before
     _check_count(target, {info.key for info in wanted})
     return Copied(written, len(wanted) - written, len(gone))
 

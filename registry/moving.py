@@ -110,7 +110,8 @@ def _check_objects(blobs: BlobStore, contract: Contract) -> None:
 @contextmanager
 def _held(source: Registry, target: Settings) -> Iterator[None]:
     """The lock on the target's home, where the source does not hold it already."""
-    if target.embedded and target.home != source.settings.home:
+    held = source.settings.embedded and target.home == source.settings.home
+    if target.embedded and not held:
         prepare_home(target.home)
         lock = HomeLock(target.home)
         lock.acquire()

@@ -8,6 +8,7 @@ registry settles what a crash left standing.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -376,6 +377,8 @@ class Registry:
         with self._intents.declared(ERASE, plan.encoded()):
             self.settle_objects()
             receipt = self._erase_index(plan, index)
+        if self._lock:  # else another process may be reading what it downloaded
+            shutil.rmtree(self.settings.downloads, ignore_errors=True)
         return receipt
 
     def _erase_index(self, plan: Plan, index: Index) -> dict[str, Any]:

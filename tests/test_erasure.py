@@ -104,6 +104,8 @@ def test_forgetting_leaves_no_byte_of_a_person_and_all_of_the_others(home: Path)
         others = [i for i in opened.index.identities() if i.identity_id != ann]
     before = {what for _, what in files_with(home, wanted)}
     assert {"Ann", "name", ann} <= before, "the scan must be able to find what is to go"
+    (home / "tmp").mkdir()
+    (home / "tmp" / "half.mp4").write_bytes(ANN.tobytes())
     with open_registry(home=home) as opened:
         receipt = opened.forget(ann)
         assert list(opened.index.identities()) == others
@@ -270,6 +272,22 @@ def test_an_erasure_that_was_cut_off_anywhere_is_finished_at_the_next_opening(
             assert again.identity(NAME).faces == 3, "nothing is done before the intent is written"
         cut_off += 1
     assert cut_off > 15
+
+
+def test_an_erasure_that_was_cut_off_while_the_embedded_index_was_rebuilt_is_finished(
+    home: Path,
+) -> None:
+    with open_registry(home=home) as opened:
+        ann = opened.identity(NAME).identity_id
+        wanted = traces({"Ann": ANN}, _ids_of(opened, ann))
+        opened.adopt(_Failing(home / "objects", 6))
+        with pytest.raises(StoreUnreachable):
+            opened.forget(ann)
+        opened.store.drop("faces")
+    with open_registry(home=home) as again:
+        assert again.index.count_faces() == 3
+        assert list(again.blobs.list("intents/")) == []
+    assert files_with(home, wanted) == []
 
 
 def test_the_commands_hand_out_the_receipt(home: Path, tmp_path: Path) -> None:

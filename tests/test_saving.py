@@ -227,7 +227,7 @@ def test_a_backup_that_cannot_be_finished_leaves_the_one_before(
     before = saved[0].read_bytes()
     with _fill(_memory(tmp_path / "lossy"), "a") as registry:
         listed = [info.key for info in registry.blobs.list("crops/")]
-        registry.blobs = _Vanishing(registry.blobs, listed[0])  # type: ignore[assignment,arg-type]
+        registry.blobs = _Vanishing(registry.blobs, listed[0])  # type: ignore[arg-type]
         with pytest.raises(StoreError, match="changed while it was saved"):
             backup(registry, saved[0])
     assert saved[0].read_bytes() == before
