@@ -35,7 +35,7 @@ class _Chosen:
 
 def _run(registry: Registry, folder: Path, name: str) -> dict[str, object]:
     path = folder / f"{name}.mp4"
-    path.write_bytes(b"a video")
+    path.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(16))
     row = VideoRow(2, path.as_uri(), str(path), {"Performance": 1.0})
     downloader = Downloader(folder / "tmp", limits=FetchLimits(), policy=AddressPolicy())
     return run(
