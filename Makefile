@@ -15,7 +15,7 @@ JOBS ?= 2
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install install-gpu test lint types bench requirements clean
+.PHONY: help demo install install-gpu test faults lint types bench requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r t d; \
@@ -30,6 +30,9 @@ install-gpu: $(VENV_GPU)/.installed-gpu  ## face-registry into .venv-gpu, for NV
 
 test: $(VENV)/.installed-dev  ## all tests
 	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile
+
+faults: $(VENV)/.installed-dev  ## kill and disturb a registry 1,000 times; prints a table
+	$(VENV)/bin/python -m tests.faults --points 1000
 
 lint: $(VENV)/.installed-dev  ## ruff: rules and format
 	$(VENV)/bin/ruff check .

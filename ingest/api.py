@@ -17,6 +17,7 @@ from ingest.sources import Table, read_csv, read_frame
 from ingest.summary import Summary
 from ingest.workers import Extractor, InlineExtractor, PoolExtractor
 from registry import contract as contracts
+from registry.models.entries import CATALOGUE
 from registry.registry import Registry
 from registry.settings import (
     DEFAULT_EVERY,
@@ -42,6 +43,7 @@ def ingest(
     model: str | None = None,
     workers: int | None = None,
     retry_failed: bool = False,
+    consolidate: bool = False,
     allow_local_files: bool = False,
     policy: AddressPolicy | None = None,
     limits: MediaLimits | None = None,
@@ -62,6 +64,7 @@ def ingest(
         model: a catalogue name or the folder of a pack (sface in a new registry).
         workers: processes that decode and embed; 0 does it in this one.
         retry_failed: try videos again that failed before.
+        consolidate: at the end, join identities that are one person, as one decision.
         allow_local_files: let the table name files outside its own folder.
         policy: which network addresses may be spoken to; by default public ones only.
         limits: what a video may be at most.
@@ -72,9 +75,11 @@ def ingest(
     Raises:
         SourceError: the table cannot be read as a whole.
         ContractError: the registry was built with another model, threshold or sampling.
+        RegistryLocked: another process writes to the registry.
         StoreError: a store failed; what was committed stays, and running again goes on from there.
     """
     table = _read(videos, url_column, metrics, allow_local_files)
+    registry.hold()
     _agree(registry, model, threshold, every, metrics)
     settings = registry.settings
     workers = default_workers() if workers is None else workers
@@ -91,6 +96,7 @@ def ingest(
             table,
             metrics=metrics,
             retry_failed=retry_failed,
+            consolidate=consolidate,
             reporter=reporter or Silent(),
             stop=stop or Event(),
         )
@@ -148,7 +154,8 @@ def _source(registry: Registry, model: str | None) -> str:
     """What to load: what was asked for, else what the registry has. A folder by its full path."""
     built_with = None if registry.is_empty else registry.contract.model_source
     source = model or registry.settings.model or built_with or DEFAULT_MODEL
-    return str(Path(source).absolute()) if Path(source).is_dir() else source
+    is_folder = source not in CATALOGUE and Path(source).expanduser().is_dir()
+    return str(Path(source).expanduser().absolute()) if is_folder else source
 
 
 def _extractor(

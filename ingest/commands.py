@@ -15,8 +15,9 @@ from ingest.addresses import AddressPolicy
 from ingest.api import ingest
 from ingest.progress import Bar, Lines, Reporter
 from ingest.summary import Summary
+from registry.registry import Registry
 from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
-from registry.terminal import Terminal, file_path, json_option, pass_terminal
+from registry.terminal import Terminal, duplicates_note, file_path, json_option, pass_terminal
 
 _SHOWN = 10
 
@@ -45,10 +46,14 @@ _SHOWN = 10
     help="Processes that read videos.  [default: one a core]",
 )
 @click.option("--retry-failed", is_flag=True, help="Try videos again that failed before.")
+@click.option(
+    "--consolidate", is_flag=True, help="At the end, join identities that are one person."
+)
 @click.option("--allow-local-files", is_flag=True, help="Accept files outside the CSV's folder.")
 @click.option(
     "--allow-private-hosts", is_flag=True, help="Accept URLs on this machine and its networks."
 )
+@click.option("--wait", is_flag=True, help="Wait for another process that uses the registry.")
 @json_option
 @pass_terminal
 def ingest_command(
@@ -62,8 +67,10 @@ def ingest_command(
     device: str | None,
     workers: int | None,
     retry_failed: bool,
+    consolidate: bool,
     allow_local_files: bool,
     allow_private_hosts: bool,
+    wait: bool,
     as_json: bool,
 ) -> None:
     """Find and record the faces of every video in a CSV.
@@ -72,7 +79,8 @@ def ingest_command(
     numbers. Videos on record are not read again; changed numbers are brought up to date.
     """
     with (
-        terminal.open(device=device) as registry,
+        terminal.open(device=device, wait=wait) as registry,
+        _as_the_writer(registry),
         reporting(terminal) as reporter,
         _stoppable(terminal) as stop,
     ):
@@ -86,6 +94,7 @@ def ingest_command(
             model=model,
             workers=workers,
             retry_failed=retry_failed,
+            consolidate=consolidate,
             allow_local_files=allow_local_files,
             policy=AddressPolicy(allow_private=allow_private_hosts),
             reporter=reporter,
@@ -112,6 +121,8 @@ def tell(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
     )
     if summary.blocked:
         terminal.note(f"{summary.blocked:,} faces left out: they are of people who are blocked")
+    if summary.joined_identities:
+        terminal.say(f"{summary.joined_identities} identities joined others (`identities undo`)")
     for failure in summary.failures[:_SHOWN]:
         where = f" {failure.url}" if failure.url else ""
         terminal.note(f"failed: row {failure.row}{where}: {failure.reason}")
@@ -123,17 +134,23 @@ def tell(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
 
 def _hint(terminal: Terminal, summary: Summary) -> None:
     single, total = summary.single_video_identities, summary.total_identities
-    if total >= 4 and single > total / 2:
-        terminal.note(
-            f"warning: {single} of {total} identities were seen in one video only. The rule joins "
-            "faces that are very much alike, so one person may stand under several identities."
-        )
+    if summary.likely_duplicates:
+        terminal.note(duplicates_note(summary.likely_duplicates, total))
+    elif total >= 4 and single > total / 2:
+        terminal.note(f"{single} of {total} identities were seen in one video only")
     if summary.stopped:
         terminal.note("stopped: run the same command again to go on from here")
     elif total:
         terminal.note(
             "next: `face-registry report --csv influencer_performance.csv --zip faces.zip`"
         )
+
+
+@contextmanager
+def _as_the_writer(registry: Registry) -> Iterator[None]:
+    """Before anything is read, and while Ctrl-C still ends the waiting at once."""
+    registry.hold()
+    yield
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def crop(image: Image, box: Box) -> bytes:
     if longest > MAX_SIDE:
         scale = MAX_SIDE / longest
         size = (max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale)))
-        cut = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
+        cut = np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)
     done, buffer = cv2.imencode(".jpg", cut, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
         raise MediaError(f"a face of {cut.shape[1]}x{cut.shape[0]} px could not be kept as JPEG")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from registry.quality import assess
 
 from ingest.crops import crop
 from ingest.frames import Frame, MediaLimits, VideoReader
@@ -22,6 +21,7 @@ from registry import ids
 from registry.blobs.base import BlobStore
 from registry.domain import Chips, Detection, Face, Media, Quality, Vectors
 from registry.models.base import FaceModel
+from registry.quality import assess
 
 BATCH = 32
 """Faces embedded together, over as many frames as it takes (`benchmarks/models.py`)."""

@@ -11,7 +11,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event
@@ -22,7 +22,7 @@ from ingest.progress import Reporter
 from ingest.sources import Table, VideoRow
 from ingest.summary import Failure, Summary
 from ingest.workers import Extractor
-from registry import ids, urls
+from registry import ids, people, urls
 from registry.domain import Media, Status, Video
 from registry.errors import VideoError
 from registry.registry import Registry
@@ -55,6 +55,7 @@ def run(
     *,
     metrics: Sequence[str],
     retry_failed: bool,
+    consolidate: bool,
     reporter: Reporter,
     stop: Event,
 ) -> Summary:
@@ -63,6 +64,7 @@ def run(
     Args:
         metrics: the metric columns of the table; a video's other metrics stay as they are.
         retry_failed: whether videos that failed before are tried again.
+        consolidate: whether identities that are one person are joined at the end.
         stop: set from outside to end the run after the video that is being committed.
 
     Returns:
@@ -84,8 +86,10 @@ def run(
         reporter.advance(summary, urls.redacted(row.url), text)
     summary.stopped = stop.is_set()
     summary.failures.sort(key=lambda failure: failure.row)
+    if not summary.stopped:
+        _look_for_duplicates(parts.registry, summary, consolidate)
     _count_identities(parts.registry, summary)
-    if summary.ingested:
+    if summary.ingested or summary.joined_identities:
         parts.registry.index.optimize()
     summary.seconds = time.monotonic() - started
     return summary
@@ -128,6 +132,8 @@ class _Plan:
 
 
 _Outcome = Extraction | VideoError
+_LOOK_S = 0.2
+"""How often a run that waits for a video looks whether it is to stop."""
 
 
 def _read_ahead(
@@ -135,24 +141,35 @@ def _read_ahead(
 ) -> Iterator[tuple[VideoRow, _Outcome]]:
     """Outcomes in the order of the rows, `ahead` of them under way at once."""
     window: deque[tuple[VideoRow, Future[_Outcome]]] = deque()
+    complete = False
     with ThreadPoolExecutor(parts.ahead, thread_name_prefix="read") as threads:
         try:
             for row in rows:
                 window.append((row, threads.submit(_read, parts, row)))
                 while len(window) >= parts.ahead or (window and window[0][1].done()):
+                    if not _done(window[0][1], stop):
+                        return
                     first, future = window.popleft()
                     yield first, future.result()
-                    if stop.is_set():
-                        return
-            while window and not stop.is_set():
+            while window and _done(window[0][1], stop):
                 first, future = window.popleft()
                 yield first, future.result()
+            complete = not window
         finally:
             for _, future in window:
                 future.cancel()
-            if window:
+            if not complete:
+                # What is still being read is let go: nothing of it is on record yet.
                 parts.downloader.close()
                 parts.extractor.close()
+
+
+def _done(future: Future[_Outcome], stop: Event) -> bool:
+    """Wait for an outcome; False if the run is to stop first."""
+    while not stop.is_set():
+        if wait([future], timeout=_LOOK_S).done:
+            return not stop.is_set()
+    return False
 
 
 def _read(parts: Parts, row: VideoRow) -> _Outcome:
@@ -170,18 +187,20 @@ def _read(parts: Parts, row: VideoRow) -> _Outcome:
 def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summary) -> str:
     video_id = ids.video_id(row.url)
     if isinstance(outcome, VideoError):
+        # The row and the URL stand beside the reason wherever it is shown.
+        reason = str(outcome).removeprefix(f"{urls.redacted(row.location)}: ")
         video = Video(
             video_id=video_id,
             url=row.url,
             metrics=row.metrics,
             status=Status.FAILED,
-            reason=str(outcome),
+            reason=reason,
             media=Media(),
             run=summary.run,
         )
         registry.commit(video)
-        summary.failures.append(Failure(row.row, urls.redacted(row.url), str(outcome)))
-        return f"failed: {outcome}"
+        summary.failures.append(Failure(row.row, urls.redacted(row.url), reason))
+        return f"failed: {reason}"
     video = registry.commit(
         Video(
             video_id=video_id,
@@ -205,6 +224,13 @@ def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summa
     summary.total_identities = registry.index.count_identities()
     text = f"{len(video.faces)} faces, {len(present)} identities ({new} new)"
     return f"{text}; partial: {outcome.reason}" if outcome.reason else text
+
+
+def _look_for_duplicates(registry: Registry, summary: Summary, consolidate: bool) -> None:
+    if consolidate:
+        decision = people.consolidate(registry)
+        summary.joined_identities = len(decision.merges) if decision else 0
+    summary.likely_duplicates = people.likely_duplicates(registry)
 
 
 def _count_identities(registry: Registry, summary: Summary) -> None:

@@ -38,6 +38,10 @@ class Summary:
     total_identities: int = 0
     single_video_identities: int = 0
     """Identities, of the whole registry, that were seen in one video only."""
+    joined_identities: int = 0
+    """Identities that consolidation joined to others at the end of this run."""
+    likely_duplicates: int = 0
+    """Identities, of the whole registry, that consolidation would join to others."""
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -70,6 +74,8 @@ class Summary:
                 "new": self.new_identities,
                 "total": self.total_identities,
                 "in_one_video": self.single_video_identities,
+                "joined": self.joined_identities,
+                "likely_duplicates": self.likely_duplicates,
             },
             "failures": [{"row": f.row, "url": f.url, "reason": f.reason} for f in self.failures],
             "warnings": list(self.warnings),

@@ -10,9 +10,9 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from concurrent.futures import CancelledError, TimeoutError
+from concurrent.futures import CancelledError, TimeoutError, wait
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Protocol
 
 from pebble import ProcessExpired, ProcessPool
@@ -27,6 +27,9 @@ from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.parts import open_blobs
 from registry.settings import Settings
+
+_LOOK_S = 0.5
+"""How often a thread that waits for a worker looks whether the run has ended."""
 
 
 class Extractor(Protocol):
@@ -83,6 +86,7 @@ class PoolExtractor:
         timeout_s: float,
     ) -> None:
         self._every, self._limits, self._timeout_s = every, limits, timeout_s
+        self._closed = Event()
         self._pool = ProcessPool(
             max_workers=workers,
             initializer=_start,
@@ -97,6 +101,11 @@ class PoolExtractor:
             args=(path, video_id, self._every, self._limits),
             timeout=self._timeout_s,
         )
+        while not wait([future], timeout=_LOOK_S).done:
+            # A job that was handed over while the pool stopped is never answered.
+            if self._closed.is_set():
+                future.cancel()  # type: ignore[no-untyped-call]
+                raise MediaError("reading it was stopped")
         try:
             extraction: Extraction = future.result()
         except TimeoutError as exc:
@@ -111,8 +120,9 @@ class PoolExtractor:
         return extraction
 
     def close(self) -> None:
-        """Stop the workers, whatever they do."""
-        self._pool.stop()
+        """Stop the workers, whatever they do; who waits for one is let go."""
+        self._closed.set()
+        self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
 

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from registry.appearances import appearances, identity
+from registry.decisions import fold
+from registry.domain import Appearance, Identity
+from registry.errors import UnknownError
 from registry.registry import Registry
 
 ENOUGH = 10
@@ -31,8 +37,17 @@ _FIRST = [
 _LAST = ["spread", "interval_low", "interval_high"]
 
 
-def averages(registry: Registry) -> pd.DataFrame:
+def averages(registry: Registry, *, as_of: int | None = None) -> pd.DataFrame:
     """The table of who performs how, best first.
+
+    Args:
+        registry: an open registry that has ingested something.
+        as_of: number of the last decision that counts; 0: none does. By default all do. The videos
+            are those on record now.
+
+    Raises:
+        EmptyRegistry: nothing has been ingested.
+        UnknownError: there is no decision of this number.
 
     Returns:
         One row per identity, highest average first, then by identity. Columns: `identity`;
@@ -43,30 +58,27 @@ def averages(registry: Registry) -> pd.DataFrame:
         `interval_low` and `interval_high`, the 95 % t interval of the mean (NaN below ten videos).
     """
     primary = registry.contract.primary_metric
-    values: dict[str, list[dict[str, float]]] = defaultdict(list)
-    for payload in registry.index.videos():
-        for appearance in payload["appearances"]:
-            values[appearance["identity_id"]].append(payload["metrics"])
+    values, identities = _now(registry) if as_of is None else _earlier(registry, as_of)
     others = sorted(
-        {name for metrics in values.values() for one in metrics for name in one} - {primary}
+        {name for seen in values.values() for metrics in seen for name in metrics} - {primary}
     )
     columns = _FIRST + [f"average_{name}" for name in others] + _LAST
     rows: list[dict[str, Any]] = []
-    for identity in registry.index.identities():
-        seen = values[identity.identity_id]
-        performance = [one[primary] for one in seen if primary in one]
+    for one in identities:
+        seen = values[one.identity_id]
+        performance = [metrics[primary] for metrics in seen if primary in metrics]
         low, high = _interval(performance)
         rows.append(
             {
-                "identity": identity.identity_id,
-                "name": identity.name,
-                "face_image": cover_path(identity.identity_id),
+                "identity": one.identity_id,
+                "name": one.name,
+                "face_image": cover_path(one.identity_id),
                 "average_performance": _mean(performance),
-                "videos": identity.videos,
-                "faces": identity.faces,
-                "screen_time_s": round(identity.screen_time_s, 3),
+                "videos": one.videos,
+                "faces": one.faces,
+                "screen_time_s": round(one.screen_time_s, 3),
                 **{
-                    f"average_{name}": _mean([one[name] for one in seen if name in one])
+                    f"average_{name}": _mean([metrics[name] for metrics in seen if name in metrics])
                     for name in others
                 },
                 "spread": float(np.std(performance, ddof=1)) if len(performance) > 1 else math.nan,
@@ -81,6 +93,38 @@ def averages(registry: Registry) -> pd.DataFrame:
         na_position="last",
         ignore_index=True,
     )
+
+
+_Values = Mapping[str, Sequence[Mapping[str, float]]]
+"""The metrics of each video that shows an identity, by identity."""
+
+
+def _now(registry: Registry) -> tuple[_Values, list[Identity]]:
+    values: dict[str, list[Mapping[str, float]]] = defaultdict(list)
+    for payload in registry.index.videos():
+        for appearance in payload["appearances"]:
+            values[appearance["identity_id"]].append(payload["metrics"])
+    return values, list(registry.index.identities())
+
+
+def _earlier(registry: Registry, as_of: int) -> tuple[_Values, list[Identity]]:
+    """From the records, with the decisions up to this one: the index knows how things stand now."""
+    log = registry.decisions.read()
+    if not 0 <= as_of <= len(log):
+        raise UnknownError(
+            f"there is no decision {as_of}; `face-registry identities list --decisions` shows "
+            "those there are, and 0 stands for none"
+        )
+    view = fold(log, as_of=as_of)
+    values: dict[str, list[Mapping[str, float]]] = defaultdict(list)
+    seen: dict[str, list[tuple[str, Appearance]]] = defaultdict(list)
+    for video in registry.records.all():
+        faces = [replace(face, identity_id=view.identity_of(face)) for face in video.faces]
+        for appearance in appearances(faces):
+            values[appearance.identity_id].append(video.metrics)
+            seen[appearance.identity_id].append((video.video_id, appearance))
+    found = [identity(i, view.name_of(i), where) for i, where in seen.items()]
+    return values, [one for one in found if one is not None]
 
 
 def average_of(registry: Registry, identity_id: str) -> dict[str, float]:

@@ -11,10 +11,12 @@ from rich.table import Table
 from queries.averages import averages
 from queries.export import write_csv, write_zip
 from queries.lookup import Answer, Match, lookup
-from queries.show import identity_document, video_documents
+from queries.show import decision_documents, identity_document, report_head, video_documents
+from registry.errors import UsageError
 from registry.terminal import (
     Terminal,
     clean,
+    duplicates_note,
     file_path,
     json_option,
     number,
@@ -28,15 +30,25 @@ _SHOWN = 40
 @click.command("report")
 @click.option("--csv", "csv_path", type=file_path(), help="Write the table to this file.")
 @click.option("--zip", "zip_path", type=file_path(), help="Write all face images to this file.")
+@click.option(
+    "--as-of", type=click.IntRange(min=0),
+    help="Number of the last decision that counts; 0: none. See `identities list --decisions`.",
+)  # fmt: skip
 @json_option
 @pass_terminal
 def report_command(
-    terminal: Terminal, csv_path: Path | None, zip_path: Path | None, as_json: bool
+    terminal: Terminal,
+    csv_path: Path | None,
+    zip_path: Path | None,
+    as_of: int | None,
+    as_json: bool,
 ) -> None:
     """Show how the videos with each person perform: average over distinct videos."""
+    if zip_path and as_of is not None:
+        raise UsageError("--zip holds the faces as they stand now: leave --zip or --as-of out")
     with terminal.open() as registry:
-        table = averages(registry)
-        videos = registry.index.count_videos()
+        table = averages(registry, as_of=as_of)
+        head = report_head(registry, as_of)
         contract = registry.contract
         if csv_path:
             write_csv(table, csv_path)
@@ -44,11 +56,11 @@ def report_command(
         if zip_path:
             terminal.note(f"wrote {zip_path}: {write_zip(registry, zip_path)} face images")
     if as_json:
-        rows = table.to_dict(orient="records")
-        head = {"model": contract.model.name, "threshold": contract.threshold, "videos": videos}
-        terminal.json({**head, "rows": rows})
+        terminal.json({**head, "rows": table.to_dict(orient="records")})
     else:
         print_averages(terminal, table.to_dict(orient="records"), contract.primary_metric)
+    if head["likely_duplicates"]:
+        terminal.note(duplicates_note(head["likely_duplicates"], len(table)))
 
 
 def print_averages(terminal: Terminal, rows: list[dict[Any, Any]], metric: str) -> None:
@@ -131,12 +143,16 @@ def _print_match(terminal: Terminal, match: Match) -> None:
 
 
 @click.command("list")
+@click.option("--decisions", is_flag=True, help="List instead what people decided about them.")
 @json_option
 @pass_terminal
-def identities_list(terminal: Terminal, as_json: bool) -> None:
+def identities_list(terminal: Terminal, decisions: bool, as_json: bool) -> None:
     """List all identities, those in most videos first."""
     with terminal.open() as registry:
         _ = registry.contract
+        if decisions:
+            print_decisions(terminal, decision_documents(registry.decisions.read()), as_json)
+            return
         found = sorted(
             registry.index.identities(), key=lambda i: (-i.videos, -i.faces, i.identity_id)
         )
@@ -151,6 +167,24 @@ def identities_list(terminal: Terminal, as_json: bool) -> None:
             str(identity.videos),
             str(identity.faces),
             f"{identity.screen_time_s:.1f} s",
+        )
+    terminal.out.print(grid)
+
+
+def print_decisions(terminal: Terminal, documents: list[dict[str, Any]], as_json: bool) -> None:
+    """Print the log of decisions, first to last."""
+    if as_json:
+        terminal.json({"decisions": documents})
+        return
+    grid = Table("decision", "when", "who", "what", "counts", box=None, pad_edge=False)
+    for document in documents:
+        undone = document["undone_by"]
+        grid.add_row(
+            str(document["decision"]),
+            document["at"],
+            clean(document["by"]) or "-",
+            clean(document["text"]),
+            f"no: undone by {undone}" if undone else "yes",
         )
     terminal.out.print(grid)
 
@@ -191,7 +225,8 @@ def videos_list(terminal: Terminal, as_json: bool) -> None:
     if as_json:
         terminal.json({"videos": videos})
         return
-    grid = Table("video", "status", "faces", "identities", "url", box=None, pad_edge=False)
+    grid = Table("video", "status", "faces", "identities", box=None, pad_edge=False)
+    grid.add_column("url", overflow="fold")
     for video in videos:
         grid.add_row(
             short(video["video"]),

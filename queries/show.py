@@ -1,12 +1,15 @@
-"""Videos and identities as the documents that `--json` prints."""
+"""Videos, identities and decisions as the documents that `--json` prints."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from registry.decisions import Decision, Kind, undone
 from registry.domain import Identity
+from registry.people import likely_duplicates
+from registry.registry import Registry
 from registry.store.base import Payload
 
 _APPEARANCE = (
@@ -24,6 +27,64 @@ def identity_document(identity: Identity) -> dict[str, Any]:
     """One identity."""
     body = asdict(identity)
     return {"identity": body.pop("identity_id"), **body}
+
+
+def report_head(registry: Registry, as_of: int | None) -> dict[str, Any]:
+    """What `report --json` says before its rows.
+
+    `likely_duplicates` is of how things stand now, and None in a report as of an earlier decision.
+    """
+    return {
+        "model": registry.contract.model.name,
+        "threshold": registry.contract.threshold,
+        "videos": registry.index.count_videos(),
+        "as_of": as_of,
+        "likely_duplicates": likely_duplicates(registry) if as_of is None else None,
+    }
+
+
+def decision_documents(log: Sequence[Decision]) -> list[dict[str, Any]]:
+    """All decisions, first to last: who, when, what, and which undo took it back, if any."""
+    gone = undone(log)
+    return [
+        {
+            "decision": decision.number,
+            "kind": str(decision.kind),
+            "at": decision.at,
+            "by": decision.by,
+            "counts": decision.number not in gone,
+            "undone_by": gone.get(decision.number),
+            "identity": decision.identity_id,
+            "others": list(decision.others),
+            "faces": list(decision.faces),
+            "groups": [list(group) for group in decision.groups],
+            "name": decision.name,
+            "undoes": decision.undoes or None,
+            "new_identity": decision.new_identity if decision.kind is Kind.SPLIT else None,
+            "text": _sentence(decision),
+        }
+        for decision in log
+    ]
+
+
+def _sentence(decision: Decision) -> str:
+    who, others = decision.identity_id[:8], ", ".join(other[:8] for other in decision.others)
+    match decision.kind:
+        case Kind.NAME:
+            return f"{who} is {decision.name!r}" if decision.name else f"{who} has no name"
+        case Kind.MERGE:
+            return f"{who} takes in {others}"
+        case Kind.SPLIT:
+            whose = who or "someone who was forgotten"
+            return f"{len(decision.faces)} faces of {whose} are {decision.new_identity[:8]}"
+        case Kind.SEPARATE:
+            return f"{who} and {others} are two people"
+        case Kind.CONSOLIDATE:
+            return f"{len(decision.merges)} identities join {len(decision.groups)} others"
+        case Kind.UNDO:
+            return f"decision {decision.undoes} does not count"
+        case Kind.VOID:
+            return "concerned someone who was forgotten"
 
 
 def video_documents(

@@ -17,7 +17,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from registry.registry import Registry, open_registry
+    from registry.opening import open_registry
+    from registry.registry import Registry
 
 __version__ = "0.1.0"
 __all__ = ["Registry", "__version__", "open_registry"]
@@ -25,8 +26,12 @@ __all__ = ["Registry", "__version__", "open_registry"]
 
 def __getattr__(name: str) -> Any:
     """Import the heavy parts only when they are asked for: `face-registry --help` needs none."""
-    if name in ("Registry", "open_registry"):
-        from registry import registry
+    if name == "Registry":
+        from registry.registry import Registry
 
-        return getattr(registry, name)
+        return Registry
+    if name == "open_registry":
+        from registry.opening import open_registry
+
+        return open_registry
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -28,11 +28,17 @@ _COMMANDS = {
     "status": "registry.commands:status_command",
 }
 _IDENTITIES = {
+    "consolidate": "registry.people_commands:consolidate_command",
     "forget": "registry.erasure_commands:identities_forget",
     "list": "queries.commands:identities_list",
+    "merge": "registry.people_commands:merge_command",
     "name": "registry.commands:identities_name",
+    "separate": "registry.people_commands:separate_command",
     "show": "queries.commands:identities_show",
+    "split": "registry.people_commands:split_command",
+    "suggest": "registry.people_commands:suggest_command",
     "unblock": "registry.erasure_commands:identities_unblock",
+    "undo": "registry.people_commands:undo_command",
 }
 _VIDEOS = {
     "list": "queries.commands:videos_list",
@@ -88,7 +94,7 @@ def cli(context: click.Context, home: Path | None, debug: bool) -> None:
 
 @cli.group(cls=_Group, where=_IDENTITIES)
 def identities() -> None:
-    """List, show, name and forget the people that were found."""
+    """List, name, correct and forget the people that were found."""
 
 
 @cli.group(cls=_Group, where=_VIDEOS)

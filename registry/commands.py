@@ -7,13 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 import click
-from rich.table import Table
 
 from registry.doctor import examine
 from registry.dump import dump
-from registry.models import catalogue
+from registry.models import catalogue, download
 from registry.status import status
-from registry.terminal import Terminal, clean, json_option, pass_terminal
+from registry.terminal import Terminal, json_option, pass_terminal
 
 
 @click.command("status")
@@ -90,16 +89,18 @@ def models_list(terminal: Terminal, as_json: bool) -> None:
     if as_json:
         terminal.json({"models": [asdict(entry) for entry in listing]})
         return
-    grid = Table("model", "dimension", "present", "licence", "source", box=None, pad_edge=False)
     for entry in listing:
-        present = "yes" if entry.present else "no"
-        grid.add_row(entry.name, str(entry.dimension), present, entry.licence, entry.source)
-    terminal.out.print(grid)
+        present = "on this machine" if entry.present else "not on this machine"
+        terminal.say(f"{entry.name:<12}{entry.dimension}-d, {present}")
+        terminal.say(f"{'':<12}licence: {entry.licence}")
+        terminal.say(f"{'':<12}source:  {entry.source}")
 
 
 @click.command("pull")
 @click.argument("name")
+@click.option("--accept-licence", is_flag=True, help="Its licence covers what you do.")
 @pass_terminal
-def models_pull(terminal: Terminal, name: str) -> None:
+def models_pull(terminal: Terminal, name: str, accept_licence: bool) -> None:
     """Download an InsightFace pack (its licence: non-commercial research only)."""
-    terminal.say(clean(catalogue.pull(name, terminal.settings.model_cache)))
+    cache = terminal.settings.model_cache
+    terminal.say(download.pull(name, cache, accept_licence=accept_licence))

@@ -9,6 +9,10 @@ Two things forbid a join whatever the similarity: faces of both in one frame (no
 picture), and a person's word. One thing makes it wait for a person: a third identity that is known
 to be somebody else and resembles one of the two almost as much (`MARGIN`).
 
+Identities of poor faces only come last, when the people are known: each goes to the one whose track
+its faces lie in, or to the one that it clearly resembles, or stays alone. They add nothing to a
+group's average, so a blurred face never brings two people together.
+
 Average linkage is reducible (Murtagh and Contreras 2012, "Algorithms for hierarchical clustering"):
 a join never makes a pair of groups more similar than the more similar of its parts was. So pairs
 that start below the threshold never matter unless a neighbour of theirs joins, and the work grows
@@ -40,9 +44,13 @@ class Group:
     identity_id: str
     tracks: Vectors
     """float32 (t, D): for each of its tracks the L2-normalised mean of its good faces. None of them
-    (0, D): an identity of poor faces only, which is left alone."""
+    (0, D): an identity of poor faces only, which founds nothing and may only be taken in."""
     rank: tuple[int, ...] = ()
     """Larger stays when two are joined: whether it is named, then how many videos it has."""
+    poor: Vectors | None = None
+    """float32 (t, D): the same means over its poor faces; looked at where `tracks` is empty."""
+    along: tuple[str, ...] = ()
+    """Identities with good faces in a track of this one; looked at where `tracks` is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +110,10 @@ def consolidate(
             calibration.
     """
     usable = sorted((g for g in groups if len(g.tracks)), key=lambda g: g.identity_id)
-    linkage = _Linkage(usable, apart, threshold)
+    leftover = [g for g in groups if not len(g.tracks)]
+    linkage = _Linkage(usable, leftover, apart, threshold)
     linkage.run()
+    linkage.take_in()
     return linkage.outcome()
 
 
@@ -111,9 +121,15 @@ class _Linkage:
     """The clusters while they are joined."""
 
     def __init__(
-        self, groups: Sequence[Group], apart: Iterable[tuple[str, str]], threshold: float
+        self,
+        groups: Sequence[Group],
+        leftover: Sequence[Group],
+        apart: Iterable[tuple[str, str]],
+        threshold: float,
     ) -> None:
         self._threshold = threshold
+        self._leftover = {g.identity_id: g for g in leftover}
+        self._strangers: dict[str, set[str]] = {name: set() for name in self._leftover}
         self._clusters = {
             i: _Cluster([g.identity_id], g.tracks.sum(axis=0), len(g.tracks), g.rank)
             for i, g in enumerate(groups)
@@ -127,6 +143,9 @@ class _Linkage:
             if one in number and other in number and one != other:
                 self._clusters[number[one]].apart.add(number[other])
                 self._clusters[number[other]].apart.add(number[one])
+            for this, that in ((one, other), (other, one)):
+                if this in self._strangers:
+                    self._strangers[this].add(that)
         self._find_candidates(groups)
 
     def _find_candidates(self, groups: Sequence[Group]) -> None:
@@ -199,6 +218,42 @@ class _Linkage:
             if neighbour in self._clusters:
                 self._clusters[neighbour].near -= {a, b}
                 self._push(new, neighbour)
+
+    def take_in(self) -> None:
+        """Give identities of poor faces only to the groups that they belong to, surest first."""
+        if not self._clusters:
+            return
+        home = {m: place for place, c in self._clusters.items() for m in c.members}
+        places = list(self._clusters)
+        means = np.stack([c.total / c.tracks for c in self._clusters.values()])
+        offers = []
+        for name, group in self._leftover.items():
+            if group.poor is not None and len(group.poor):
+                near = dict(zip(places, (means @ group.poor.mean(axis=0)).tolist(), strict=True))
+                for stranger in self._strangers[name] & home.keys():
+                    near.pop(home[stranger], None)
+                tracked = {home[other] for other in group.along if other in home} & near.keys()
+                place = self._home(near, tracked)
+                if place is not None:
+                    offers.append((-near[place], name, place))
+        for negative, name, place in sorted(offers):
+            cluster = self._clusters[place]
+            # Of two poor identities in one frame, the one taken in first keeps the other out.
+            if self._strangers[name].isdisjoint(cluster.members):
+                self._joins.append(Join(cluster.members[0], name, -negative))
+                cluster.members.append(name)
+
+    def _home(self, near: dict[int, float], tracked: set[int]) -> int | None:
+        """The cluster that a poor identity belongs to, of those it may; None where it is unclear.
+
+        `near` has its average similarity to each, `tracked` those that share a track with it.
+        """
+        if tracked:
+            return tracked.pop() if len(tracked) == 1 else None
+        first, second = [*sorted(near, key=lambda place: -near[place])[:2], None, None][:2]
+        if first is None or near[first] < self._threshold:
+            return None
+        return first if second is None or near[first] - near[second] >= MARGIN else None
 
     def outcome(self) -> Outcome:
         groups = sorted(tuple(c.members) for c in self._clusters.values() if len(c.members) > 1)

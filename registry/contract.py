@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from uuid import uuid4
 
+from registry import checked
 from registry.blobs.base import BlobStore
 from registry.domain import Contract, ModelInfo
 from registry.errors import ContractError, ObjectMissing, StoreCorrupt
@@ -23,9 +23,7 @@ def read(blobs: BlobStore) -> Contract | None:
 def body(blobs: BlobStore) -> dict[str, Any] | None:
     """The contract as it is stored, of whatever schema; None if there is none."""
     try:
-        found = json.loads(blobs.get(KEY))
-        if not isinstance(found, dict):
-            raise ValueError("it is no JSON object")
+        found = checked.decode(blobs.get(KEY))
     except ObjectMissing:
         return None
     except ValueError as exc:
@@ -35,7 +33,7 @@ def body(blobs: BlobStore) -> dict[str, Any] | None:
 
 def write(blobs: BlobStore, contract: Contract) -> None:
     """Write the contract of a new registry."""
-    blobs.put(KEY, json.dumps(contract.as_dict(), indent=1, sort_keys=True).encode())
+    blobs.put(KEY, checked.encode(contract.as_dict()))
 
 
 def new(

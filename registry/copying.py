@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from registry import contract as contracts
+from registry import lease
 from registry.blobs.base import BlobInfo, BlobStore
 from registry.errors import StoreCorrupt
 from registry.intents import INCOMING_KEY
 
-_PASSING = ("intents/", "rewrites/", "doctor/")
+_PASSING = ("intents/", "rewrites/", "doctor/", lease.KEY, lease.PROBE)
 """Objects that belong to what is under way, not to the registry."""
 _OURS = ("blocks/", "crops/", "decisions/", "receipts/", "records/")
 """What may be removed from a target because the source does not have it: a bucket may hold more."""
@@ -49,6 +50,8 @@ def copy(
     target: BlobStore,
     registry_id: str,
     progress: Callable[[str], None] = lambda _: None,
+    *,
+    allowed: Callable[[], None] = lambda: None,
 ) -> Copied:
     """Make the target hold these objects and no others of a registry.
 
@@ -58,10 +61,12 @@ def copy(
         target: where they go; an object there of equal size and digest is kept.
         registry_id: goes into the mark, so that only the same copy is taken up again.
         progress: told each key when it is there.
+        allowed: raises where this process may not write to the target (any more).
 
     Raises:
         StoreCorrupt: the target gave back other bytes than were written. The mark stays.
     """
+    allowed()
     target.put(INCOMING_KEY, registry_id.encode())
     there = {info.key: info.size for info in objects(target)}
     wanted = sorted(source, key=lambda info: (info.key == contracts.KEY, info.key))
@@ -70,6 +75,7 @@ def copy(
         data = read(info.key)
         digest = hashlib.sha256(data).digest()
         if there.get(info.key) != len(data) or _digest(target, info.key) != digest:
+            allowed()
             target.put(info.key, data)
             written += 1
             if _digest(target, info.key) != digest:
@@ -80,6 +86,7 @@ def copy(
         progress(info.key)
     surplus = there.keys() - {info.key for info in wanted}
     gone = sorted(key for key in surplus if key.startswith(_OURS))
+    allowed()
     for key in gone:
         target.delete(key)
     for info in [i for prefix in ("intents/", "rewrites/") for i in target.list(prefix)]:

@@ -44,7 +44,8 @@ class Decision:
     identity_id: str = ""
     """The identity that it is about; of a merge, the one that stays."""
     others: tuple[str, ...] = ()
-    """Of a merge, the identities that join it; of a separation, the other one."""
+    """Of a merge, the identities that join it; of a separation, the other one; of a split, those
+    that it had been merged with, whom the faces that leave do not belong to either."""
     faces: tuple[str, ...] = ()
     """Of a split, the ids of the faces that leave."""
     groups: tuple[tuple[str, ...], ...] = ()
@@ -113,19 +114,34 @@ class View:
         return self.apart.get(frozenset((self.root(first), self.root(second))))
 
 
-def standing(decisions: Sequence[Decision]) -> list[Decision]:
-    """The decisions that count, in order: those that no standing undo names."""
-    undone: set[int] = set()
+_SILENT = (Kind.UNDO, Kind.VOID)
+"""What an undo does is in what it undoes; a void entry does nothing."""
+
+
+def undone(decisions: Sequence[Decision]) -> dict[int, int]:
+    """The decisions that do not count: the number of the undo by the number of what it undoes."""
+    by: dict[int, int] = {}
     for decision in reversed(decisions):
-        if decision.kind is Kind.UNDO and decision.number not in undone:
-            undone.add(decision.undoes)
-    return [d for d in decisions if d.number not in undone and d.kind is not Kind.UNDO]
+        if decision.kind is Kind.UNDO and decision.number not in by:
+            by[decision.undoes] = decision.number
+    return by
 
 
-def fold(decisions: Iterable[Decision]) -> View:
-    """The state after these decisions, taken in their order."""
+def standing(decisions: Sequence[Decision]) -> list[Decision]:
+    """The decisions that count, in order: those that no standing undo names, and not the void."""
+    gone = undone(decisions)
+    return [d for d in decisions if d.number not in gone and d.kind not in _SILENT]
+
+
+def fold(decisions: Iterable[Decision], *, as_of: int | None = None) -> View:
+    """The state after these decisions, taken in their order.
+
+    Args:
+        decisions: the whole log.
+        as_of: number of the last decision that counts; 0: none does.
+    """
     everything = list(decisions)
-    counting = standing(everything)
+    counting = standing([d for d in everything if as_of is None or d.number <= as_of])
     counted = {decision.number for decision in counting}
     folding = _Folding()
     for decision in everything:
@@ -136,6 +152,19 @@ def fold(decisions: Iterable[Decision]) -> View:
     for decision in counting:
         folding.take(decision)
     return folding.view()
+
+
+def concerned(before: Sequence[Decision], after: Sequence[Decision]) -> set[str]:
+    """The identities that may differ between two states of the log, as both states call them."""
+    changed = set(standing(before)) ^ set(standing(after))
+    named = {
+        identity
+        for d in changed
+        for identity in (d.identity_id, *d.others, *(i for group in d.groups for i in group))
+    }
+    named |= {d.new_identity for d in changed if d.kind is Kind.SPLIT}
+    views = fold(before), fold(after)
+    return {view.root(identity) for view in views for identity in named if identity}
 
 
 class _Folding:
@@ -149,13 +178,21 @@ class _Folding:
 
     def take(self, decision: Decision) -> None:
         if decision.kind is Kind.NAME:
-            self.names[decision.identity_id] = decision.name
+            self.name(decision.identity_id, decision.name)
         elif decision.kind is Kind.SPLIT:
             self.moved.update(dict.fromkeys(decision.faces, decision.new_identity))
         elif decision.kind is Kind.SEPARATE:
             self.pairs.append((decision.identity_id, decision.others[0], decision.number))
         for stays, joins in decision.merges:
             self.merge(stays, joins)
+
+    def name(self, identity: str, name: str) -> None:
+        self.names[identity] = name
+        if not name:
+            # Taken back: the name of one that joined does not show in its place.
+            root = self._root(identity)
+            gone = [other for other in self.names if self._root(other) == root]
+            self.names.update(dict.fromkeys(gone, ""))
 
     def merge(self, stays: str, joins: str) -> None:
         first, second = self._root(stays), self._root(joins)

@@ -11,7 +11,8 @@ from typing import Literal
 from uuid import uuid4
 
 from registry.errors import RegistryError
-from registry.registry import Registry, open_registry
+from registry.opening import open_registry
+from registry.registry import Registry
 from registry.settings import Settings
 
 Verdict = Literal["ok", "warning", "failed"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from uuid import uuid4
 
@@ -71,7 +71,15 @@ def decode(data: bytes) -> Plan:
 class Eraser:
     """Plans and carries out what concerns the objects of one registry."""
 
-    def __init__(self, blobs: BlobStore, records: RecordStore) -> None:
+    def __init__(
+        self,
+        blobs: BlobStore,
+        records: RecordStore,
+        *,
+        allowed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`allowed` raises where this process may not change anything (any more)."""
+        self._allowed = allowed
         self._blobs = blobs
         self._records = records
         self._log = DecisionLog(blobs)
@@ -137,6 +145,7 @@ class Eraser:
         if plan.block and not Blocks(self._blobs).has(plan.block):
             self._make_block(plan, view)
         for video_id in plan.videos:
+            self._allowed()
             video = self._records.get(video_id)
             if video_id == plan.video or video is None:
                 self._drop_crops(video_id, keep=())
@@ -147,6 +156,7 @@ class Eraser:
             if tuple(kept) != video.faces:
                 changed = replace(video, faces=tuple(kept))
                 self._rewrite(recording.key_of(video_id), self._records.encoded(changed))
+        self._allowed()
         self._strike(ids)
 
     def left(self, plan: Plan) -> dict[str, int]:

@@ -43,7 +43,7 @@ def identities_forget(
 def identities_unblock(terminal: Terminal, block: str) -> None:
     """Lift a block, named by its id in the receipt, and remove its template."""
     with terminal.open() as registry:
-        registry.blocks.lift(block)
+        registry.unblock(block)
     terminal.say(f"block {block} is lifted, and its template removed")
 
 

@@ -21,7 +21,6 @@ from registry.domain import (
     Contract,
     Face,
     Identity,
-    Media,
     Status,
     Vectors,
     Video,
@@ -109,8 +108,16 @@ class Index:
         self._videos.delete(where)
         self._refresh(before, view)
 
-    def put_identities(self, identity_ids: set[str], view: View) -> None:
-        """Bring what lists show of these identities up to their appearances and names."""
+    def regroup(self, videos: Iterable[Video], identity_ids: set[str], view: View) -> None:
+        """Give the faces of videos the identities of a new view.
+
+        Args:
+            videos: records that the index has; their faces are the same as before.
+            identity_ids: every identity that gains or loses a face or whose name changes.
+            view: what people decided.
+        """
+        for video in videos:
+            self._write(video, view)
         self._refresh(identity_ids, view)
 
     def rebuild(self, videos: Iterable[Video], view: View) -> int:
@@ -278,11 +285,6 @@ class Index:
 def video_appearances(payload: Payload) -> list[Appearance]:
     """The appearances in the payload of a video."""
     return [Appearance(**appearance) for appearance in payload["appearances"]]
-
-
-def video_media(payload: Payload) -> Media:
-    """The media facts in the payload of a video."""
-    return Media(**payload["media"])
 
 
 def _identity(payload: Payload) -> Identity:

@@ -6,7 +6,7 @@ that video something other than its record does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from registry.blobs.base import BlobStore
@@ -20,29 +20,40 @@ ERASE = "erase"
 INCOMING = "incoming"
 """Objects are on their way here from an archive or another store; the body is the registry's id."""
 INCOMING_KEY, REINDEX_KEY = f"{_PREFIX}{INCOMING}", f"{_PREFIX}{REINDEX}"
-_NAMED = {REINDEX, ERASE, INCOMING}
 
 
 class Intents:
     """The intents of one registry, in its blob store. Any that is not named is a video's id."""
 
-    def __init__(self, blobs: BlobStore) -> None:
+    def __init__(
+        self,
+        blobs: BlobStore,
+        *,
+        allowed: Callable[[], None] = lambda: None,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`allowed` raises where this process may not change anything (any more).
+
+        `failed` is told when a change ended in between, and what was read before may be untrue.
+        """
         self._blobs = blobs
+        self._allowed, self._failed = allowed, failed
 
     @contextmanager
     def declared(self, what: str, body: bytes = b"") -> Iterator[None]:
         """Hold an intent for as long as the block runs; it stays if the block does not end well."""
-        self._blobs.put(_PREFIX + what, body)
-        yield
-        self.settle(what)
+        self._allowed()
+        try:
+            self._blobs.put(_PREFIX + what, body)
+            yield
+            self.settle(what)
+        except BaseException:
+            self._failed()
+            raise
 
     def pending(self) -> list[str]:
         """Intents that nothing has settled."""
         return [info.key.removeprefix(_PREFIX) for info in self._blobs.list(_PREFIX)]
-
-    def pending_videos(self) -> list[str]:
-        """The ids of the videos among them."""
-        return [what for what in self.pending() if what not in _NAMED]
 
     def body(self, what: str) -> bytes | None:
         """What was written with an intent that is pending; None if it is not."""

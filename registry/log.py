@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import getpass
-import json
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from registry import checked
 from registry.blobs.base import BlobStore
 from registry.decisions import Decision, Kind
 from registry.errors import StoreCorrupt
@@ -31,7 +31,7 @@ class DecisionLog:
 
     def _load(self, key: str) -> Decision:
         try:
-            return _decision(json.loads(self._blobs.get(key)))
+            return _decision(checked.decode(self._blobs.get(key)))
         except (ValueError, TypeError, KeyError) as exc:
             raise StoreCorrupt(
                 f"decision {key} is damaged ({exc}); restore it from a backup"
@@ -45,7 +45,7 @@ def key_of(decision: Decision) -> str:
 
 def encode(decision: Decision) -> bytes:
     """The bytes of a decision."""
-    return json.dumps(asdict(decision), sort_keys=True, indent=1).encode()
+    return checked.encode(asdict(decision))
 
 
 def stamped(decision: Decision, after: list[Decision]) -> Decision:
@@ -56,6 +56,11 @@ def stamped(decision: Decision, after: list[Decision]) -> Decision:
         by=_user(),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def repeats(decision: Decision, last: Decision) -> bool:
+    """Whether a decision says just what the last one says."""
+    return replace(decision, number=last.number, by=last.by, at=last.at) == last
 
 
 def _decision(body: dict[str, Any]) -> Decision:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from registry import ids
-from registry.domain import Vectors
+from registry.domain import Face, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,48 @@ class Neighbour:
 def same(similarity: float, threshold: float) -> bool:
     """Whether two faces of this cosine similarity are one identity by the rule."""
     return similarity >= threshold
+
+
+_ROUNDING = 1e-5
+"""By how much two ways to compute one cosine in float32 may differ."""
+
+
+def kept(
+    faces: Sequence[Face],
+    before: Sequence[Face],
+    stored: Sequence[Neighbour | None],
+    passes_on: Callable[[Face], str],
+) -> list[Neighbour | None]:
+    """Nearest neighbours of the faces of a video that is read again, its earlier faces among them.
+
+    Without them, a face could leave for an identity that came up since, and what people said of its
+    own would be lost. At equal similarity the video's own earlier face goes first.
+
+    Args:
+        faces: n faces, as read now.
+        before: the video's faces on record, one or more.
+        stored: for each face its nearest one of other videos, or None.
+        passes_on: the identity that a face on record gives a face that is not itself.
+    """
+    similarities = (
+        np.stack([f.embedding for f in faces]) @ np.stack([f.embedding for f in before]).T
+    )
+    own = {face.face_id: column for column, face in enumerate(before)}
+    nearest: list[Neighbour | None] = []
+    for row, face in enumerate(faces):
+        best = int(np.argmax(similarities[row]))
+        itself = own.get(face.face_id, best)
+        if similarities[row, itself] >= similarities[row, best] - _ROUNDING:
+            best = itself
+        similarity, neighbour = float(similarities[row, best]), stored[row]
+        if neighbour is not None and neighbour.similarity > similarity + _ROUNDING:
+            nearest.append(neighbour)
+        else:
+            earlier = before[best]
+            is_itself = earlier.face_id == face.face_id
+            identity = earlier.identity_id if is_itself else passes_on(earlier)
+            nearest.append(Neighbour(earlier.face_id, identity, similarity))
+    return nearest
 
 
 def assign(

@@ -1,14 +1,15 @@
 """`migrate`: the objects of a registry to another place, and its index made anew there.
 
-The source is only read. Ids are in the objects, so they stay. A copy that was cut off is taken up
-by the same command: objects that are there with the same bytes are kept. Where only one of the two
-stores moves, the other is shared: objects that stay where they are are not copied.
+The source is only read, but for its lease where it is on servers. Ids are in the objects, so they
+stay. A copy that was cut off is taken up by the same command: objects that are there with the same
+bytes are kept. Where only one of the two stores moves, the other is shared: objects that stay where
+they are are not copied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from registry import contract as contracts
@@ -18,6 +19,7 @@ from registry.copying import Copied
 from registry.domain import Contract
 from registry.errors import StoreError
 from registry.intents import INCOMING, INCOMING_KEY, REINDEX_KEY, Intents
+from registry.lease import Lease
 from registry.parts import HomeLock, open_blobs, open_store, prepare_home
 from registry.registry import Registry
 from registry.saving import check_index
@@ -65,25 +67,37 @@ def move(
 ) -> Moved:
     """`migrate`, with the target's parts passed in; they stay the caller's to close."""
     contract = source.contract
+    source.hold()
     source.settle_objects()
     same = blobs.describe() == source.blobs.describe()
     if same and store.describe() == source.store.describe():
         raise StoreError(f"the registry is there already: {blobs.describe()}")
     copied = None
-    if not same:
-        _check_objects(blobs, contract)
-        copied = _copy(source, blobs, contract, progress)
-    moved = Registry(target, blobs, store)
-    check_index(moved, contract)
-    videos = moved.reindex(lambda video: progress(video.video_id))
+    with _leased(source, target, blobs, same=same) as lease:
+        if not same:
+            _check_objects(blobs, contract)
+            copied = _copy(source, blobs, lease, contract, progress)
+        moved = Registry(target, blobs, store, lease=lease)
+        check_index(moved, contract)
+        videos = moved.reindex(lambda video: progress(video.video_id))
     return Moved(copied, videos, blobs.describe(), store.describe())
 
 
 def _copy(
-    source: Registry, blobs: BlobStore, contract: Contract, progress: Callable[[str], None]
+    source: Registry,
+    blobs: BlobStore,
+    lease: Lease | None,
+    contract: Contract,
+    progress: Callable[[str], None],
 ) -> Copied:
+    def allowed() -> None:
+        for held in (lease, source.lease):
+            if held is not None:
+                held.check()
+
     listed = list(copying.objects(source.blobs))
-    copied = copying.copy(listed, source.blobs.get, blobs, contract.registry_id, progress)
+    registry_id = contract.registry_id
+    copied = copying.copy(listed, source.blobs.get, blobs, registry_id, progress, allowed=allowed)
     if list(copying.objects(source.blobs)) != listed:
         raise StoreError(
             "the registry changed while it was copied; end what writes to it and run the same "
@@ -105,6 +119,25 @@ def _check_objects(blobs: BlobStore, contract: Contract) -> None:
         f"{blobs.describe()} holds a registry already, or part of one: choose another place, or "
         "remove what is there"
     )
+
+
+@contextmanager
+def _leased(
+    source: Registry, target: Settings, blobs: BlobStore, *, same: bool
+) -> Iterator[Lease | None]:
+    """The lease on the target's objects; where they are the source's, its own if it has one."""
+    if same and source.lease is not None:
+        yield source.lease
+    elif target.embedded:
+        yield None
+    else:
+        lease = Lease(blobs)
+        lease.acquire()
+        try:
+            yield lease
+        finally:
+            with suppress(StoreError):  # it runs out by itself
+                lease.release()
 
 
 @contextmanager

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from registry.blobs.base import BlobStore
+from registry.domain import Contract
 from registry.errors import RegistryLocked, StoreDenied
-from registry.settings import Settings
+from registry.models import catalogue
+from registry.models.base import FaceModel
+from registry.settings import DEFAULT_MODEL, Settings
 from registry.store.base import Store
 
 
@@ -60,6 +64,23 @@ def open_store(settings: Settings) -> Store:
     )
 
 
+def load_model(
+    settings: Settings,
+    source: str | None = None,
+    *,
+    built_with: Contract | None,
+    threads: int | None = None,
+) -> FaceModel:
+    """The model of a registry. See `registry.registry.Registry.model`."""
+    chosen = source or settings.model or (built_with.model_source if built_with else "")
+    return catalogue.load(
+        chosen or DEFAULT_MODEL,
+        device=settings.device,
+        cache=settings.model_cache,
+        threads=threads,
+    )
+
+
 def prepare_home(home: Path) -> None:
     """Create the home folder, readable by its owner alone: what lies in it is biometric data."""
     try:
@@ -80,15 +101,21 @@ class HomeLock:
         self._lock = FileLock(home / "lock", mode=0o600)
         self._holder = home / "lock.json"
 
-    def acquire(self, *, timeout_s: float = 0) -> None:
-        """Take the lock, waiting up to `timeout_s`. Raises `RegistryLocked`, naming the holder."""
+    def acquire(self, *, wait: bool = False, say: Callable[[str], None] = lambda _: None) -> None:
+        """Take the lock. Raises `RegistryLocked`, naming the holder.
+
+        With `wait`, waits until it is free instead, and says once for whom.
+        """
         try:
-            self._lock.acquire(timeout=timeout_s)
+            self._lock.acquire(timeout=0)
         except Timeout as exc:
-            raise RegistryLocked(
-                f"the registry at {self._home} is in use{self._who()}; "
-                "wait until that is done, or use another --home"
-            ) from exc
+            in_use = f"the registry at {self._home} is in use{self._who()}"
+            if not wait:
+                raise RegistryLocked(
+                    f"{in_use}; wait until that is done, or use another --home"
+                ) from exc
+            say(f"waiting: {in_use}")
+            self._lock.acquire(timeout=-1)
         since = datetime.now(UTC).isoformat(timespec="seconds")
         self._holder.write_text(json.dumps({"pid": os.getpid(), "since": since}))
 

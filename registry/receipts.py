@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -14,6 +13,7 @@ from registry.erasure import Eraser, Plan
 from registry.errors import StoreError
 from registry.index import Index
 from registry.records import RecordStore
+from registry.recovery import bring_up, rebuild
 
 NOT_COVERED = (
     "backups made before",
@@ -23,21 +23,19 @@ NOT_COVERED = (
 """What no registry can reach; every receipt says so."""
 
 
-def bring_up(index: Index, records: RecordStore, view: View, video_ids: Iterable[str]) -> None:
-    """Make the index say of these videos what their records do."""
-    for video_id in video_ids:
-        video = records.get(video_id)
-        if video is None:
-            index.remove(video_id, view)
-        else:
-            index.put(video, view)
+def erase_from_index(
+    index: Index, records: RecordStore, view: View, plan: Plan, *, keeps_deleted: bool
+) -> None:
+    """Delete what the objects no longer hold, from the engine's files too.
 
-
-def erase_from_index(index: Index, records: RecordStore, view: View, plan: Plan) -> None:
-    """Delete by filter what the objects no longer hold; for an engine that frees deleted bytes."""
+    With `keeps_deleted`, the engine does not free deleted bytes, and the index is written anew.
+    """
+    if keeps_deleted:
+        rebuild(index, records, view)
+        return
     videos = {payload["video_id"] for payload in index.videos(plan.identities)}
     bring_up(index, records, view, sorted(videos | set(plan.videos)))
-    index.put_identities(set(plan.identities), view)
+    index.regroup((), set(plan.identities), view)
     index.flush()
 
 

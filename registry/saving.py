@@ -37,6 +37,7 @@ def backup(registry: Registry, path: Path) -> dict[str, Any]:
             written; a file of that name stays as it was.
     """
     contract = registry.contract
+    registry.hold()
     registry.settle_objects()
     listed = list(copying.objects(registry.blobs))
     head = {
@@ -82,12 +83,19 @@ def restore(
     """
     with Archive(path) as saved:
         saved.verify()
+        registry.hold()
         _check(registry, saved.contract, overwrite=overwrite)
         if isinstance(registry.blobs, FolderStore):
             blobs: BlobStore = _into_folder(registry.blobs, saved)
         else:
             blobs = registry.blobs
-            copying.copy(saved.blobs(), saved.read, blobs, saved.contract.registry_id)
+            copying.copy(
+                saved.blobs(),
+                saved.read,
+                blobs,
+                saved.contract.registry_id,
+                allowed=registry.check,
+            )
             blobs.put(REINDEX_KEY, b"")
             blobs.delete(INCOMING_KEY)
         registry.adopt(blobs)

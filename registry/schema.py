@@ -7,11 +7,11 @@ A crash runs the step again, so a step must give the same result when part of it
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from registry import checked
 from registry import contract as contracts
 from registry.blobs.base import BlobStore
 from registry.errors import ContractError, StoreCorrupt
@@ -40,8 +40,15 @@ def latest(steps: Sequence[Step]) -> int:
     return steps[-1].frm + 1 if steps else SCHEMA
 
 
-def upgrade(blobs: BlobStore, steps: Sequence[Step] = STEPS) -> int:
+def upgrade(
+    blobs: BlobStore,
+    steps: Sequence[Step] = STEPS,
+    *,
+    allowed: Callable[[], None] | None = None,
+) -> int:
     """Bring the objects up to the latest version. Returns how many steps ran.
+
+    `allowed` is called before the first step, and raises where this process may not write.
 
     Raises:
         ContractError: a newer version wrote them, or no step starts at theirs.
@@ -64,8 +71,11 @@ def upgrade(blobs: BlobStore, steps: Sequence[Step] = STEPS) -> int:
             f"this registry has schema {found}, and this version reads schema "
             f"{goal - len(due)} and later: open it with an earlier version first"
         )
+    if due and allowed is not None:
+        allowed()
+        return upgrade(blobs, steps)  # another may have done it since
     for step in due:
         step.run(blobs)
         body["schema"] = step.frm + 1
-        blobs.put(contracts.KEY, json.dumps(body, indent=1, sort_keys=True).encode())
+        blobs.put(contracts.KEY, checked.encode(body))
     return len(due)

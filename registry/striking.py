@@ -55,7 +55,8 @@ def _split(decision: Decision, identities: Set[str], faces_left: Set[str]) -> De
     if given in identities or not faces:
         return _void(decision)
     origin = "" if decision.identity_id in identities else decision.identity_id
-    return replace(decision, identity_id=origin, faces=faces, new=given)
+    others = _others(decision.others, identities)
+    return replace(decision, identity_id=origin, others=others, faces=faces, new=given)
 
 
 def _others(members: tuple[str, ...], identities: Set[str]) -> tuple[str, ...]:

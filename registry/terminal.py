@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
-from registry.registry import Registry, open_registry
+from registry.opening import open_registry
+from registry.registry import Registry
 from registry.settings import Settings, load_settings
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -38,9 +39,13 @@ class Terminal:
         """Settings from global options and the environment."""
         return load_settings(**self.given)
 
-    def open(self, **given: Any) -> Registry:
-        """Open the registry; a command's own settings go before the global ones."""
-        return open_registry(load_settings(**{**self.given, **given}))
+    def open(self, *, wait: bool = False, **given: Any) -> Registry:
+        """Open the registry; a command's own settings go before the global ones.
+
+        With `wait`, waits for another process that uses it, and says so.
+        """
+        settings = load_settings(**{**self.given, **given})
+        return open_registry(settings, wait=wait, say=self.note)
 
     def json(self, document: Any) -> None:
         """Print one JSON document; a number that JSON cannot write becomes null."""
@@ -85,6 +90,15 @@ def number(value: float | None) -> str:
     if value is None or math.isnan(value):
         return "-"
     return f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
+def duplicates_note(duplicates: int, total: int) -> str:
+    """What a person should know of identities that are likely the same person as others."""
+    return (
+        f"warning: {duplicates} of {total} identities are likely duplicates, one person under "
+        "several, and averages are over each one's videos alone: `face-registry identities "
+        "consolidate` joins them (`identities suggest` shows them first)"
+    )
 
 
 def _finite(value: Any) -> Any:

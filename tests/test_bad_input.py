@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from registry.cli import main
-from registry.registry import open_registry
+from registry.opening import open_registry
 from registry.settings import load_settings
 from tests.media import write_video
 from tests.web import Web, serve, status

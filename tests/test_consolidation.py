@@ -16,7 +16,7 @@ from registry.domain import Vectors
 
 def _unit(rows: Any) -> Vectors:
     array = np.atleast_2d(np.asarray(rows, dtype=np.float32))
-    return array / np.linalg.norm(array, axis=1, keepdims=True)
+    return np.asarray(array / np.linalg.norm(array, axis=1, keepdims=True), np.float32)
 
 
 def _group(name: str, *tracks: list[float], videos: int = 1) -> Group:
@@ -68,6 +68,47 @@ def test_a_join_that_a_rival_contests_waits_for_a_person() -> None:
 def test_identities_of_poor_faces_only_are_left_alone() -> None:
     empty = Group("p", np.zeros((0, 3), dtype=np.float32))
     assert consolidate([empty, _group("a", A)], [], threshold=0.1) == Outcome((), (), ())
+
+
+def _poor(name: str, track: list[float], along: tuple[str, ...] = ()) -> Group:
+    return Group(name, np.zeros((0, 3), dtype=np.float32), (0, 1), _unit(track), along)
+
+
+def test_poor_faces_go_to_the_person_they_clearly_resemble() -> None:
+    found = consolidate([_group("a", A), _group("b", B), _poor("p", A2)], [], threshold=0.5)
+    assert found.groups == (("a", "p"),)
+
+
+def test_poor_faces_that_resemble_two_people_alike_stay_alone() -> None:
+    between = _poor("p", [1.0, 0.0, 0.99])
+    assert consolidate([_group("a", A), _group("b", B), between], [], threshold=0.5).groups == ()
+
+
+def test_poor_faces_go_to_the_person_of_their_track_however_little_they_resemble() -> None:
+    people = [_group("a", A), _group("b", B)]
+    assert consolidate([*people, _poor("p", B, ("a",))], [], threshold=0.5).groups == (("a", "p"),)
+    unclear = _poor("p", B, ("a", "b"))
+    assert consolidate([*people, unclear], [], threshold=0.5).groups == ()
+
+
+def test_poor_faces_never_join_two_people_nor_weigh_on_them() -> None:
+    """p lies between a and c, which are too far from each other; with p they would be near."""
+    c = [0.4, 0.9165, 0.0]
+    p = _poor("p", [0.9, 0.44, 0.0])
+    found = consolidate([_group("a", A), _group("c", c), p], [], threshold=0.5)
+    assert _sets(found) == {frozenset({"a", "p"})}
+
+
+def test_poor_faces_that_stood_in_frame_with_a_person_are_not_that_person() -> None:
+    people = [_group("a", A), _group("b", B)]
+    for poor in (_poor("p", A2), _poor("p", A2, ("a",))):
+        assert consolidate([*people, poor], [("p", "a")], threshold=0.5).groups == ()
+
+
+def test_of_two_poor_faces_in_one_frame_only_the_likelier_is_taken_in() -> None:
+    two = [_poor("p", A2), _poor("q", A)]
+    found = consolidate([_group("a", A), _group("b", B), *two], [("p", "q")], threshold=0.5)
+    assert found.groups == (("a", "q"),)
 
 
 def test_nothing_to_do() -> None:

@@ -21,7 +21,8 @@ from registry.cli import cli
 from registry.decisions import Decision, Kind
 from registry.domain import Vectors, Video
 from registry.errors import StoreUnreachable, UnknownError
-from registry.registry import Registry, open_registry
+from registry.opening import open_registry
+from registry.registry import Registry
 from registry.settings import load_settings
 from registry.store.server import ServerStore
 from tests.factories import contract, person, picture, video

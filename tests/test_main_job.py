@@ -105,6 +105,31 @@ def test_the_people_found_are_the_people_shown(first: tuple[Path, dict[str, Any]
     assert found == {frozenset(v.file for v in VIDEOS if p in v.people) for p in people}
 
 
+def test_consolidation_mends_a_rule_that_is_too_strict(site: Site, tmp_path: Path) -> None:
+    """At cosine 0.995 even neighbouring frames are strangers; joined, they are the people shown.
+
+    All but one: a player is only seen from the side, and poor faces join nobody by themselves.
+    """
+    home = tmp_path / "strict"
+    summary = ingest(home, site.table, "--threshold", "0.995")["identities"]
+    assert _json(home, "report")["likely_duplicates"] == summary["likely_duplicates"] > 0
+    again = ingest(home, site.table, "--consolidate")["identities"]
+    assert again["joined"] == summary["likely_duplicates"]
+    assert again["total"] == summary["total"] - again["joined"]
+    assert again["likely_duplicates"] == 0
+    videos = _json(home, "videos", "list")["videos"]
+    seen: dict[str, set[str]] = {}
+    for video in videos:
+        for appearance in video["appearances"]:
+            seen.setdefault(appearance["identity_id"], set()).add(Path(video["url"]).name)
+    people = {person for video in VIDEOS for person in video.people}
+    shown = [{v.file for v in VIDEOS if person in v.people} for person in people]
+    assert all(any(files <= of_person for of_person in shown) for files in seen.values())
+    assert sum(of_person in seen.values() for of_person in shown) == len(people) - 1
+    assert call(home, "identities", "undo").exit_code == 0
+    assert _json(home, "status")["identities"]["total"] == summary["total"]
+
+
 def test_averages_equal_a_pandas_computation(
     site: Site, first: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:

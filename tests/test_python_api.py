@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pandas as pd
 
 from ingest import ingest
@@ -32,7 +33,8 @@ def test_the_main_job_from_python(tmp_path: Path, astronaut: Image) -> None:
         assert summary.ingested == 1
         found = averages(registry)
         assert found["average_performance"].tolist() == [7.0]
-        answer = lookup(registry, cv2.resize(astronaut, None, fx=0.8, fy=0.8))
+        smaller = np.asarray(cv2.resize(astronaut, None, fx=0.8, fy=0.8), np.uint8)
+        answer = lookup(registry, smaller)
         assert answer.faces[0].matches[0].identity == found["identity"][0]
         write_csv(found, tmp_path / "out.csv")
         assert write_zip(registry, tmp_path / "faces.zip") == found["faces"][0]

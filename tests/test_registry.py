@@ -19,7 +19,8 @@ from registry.errors import (
     StoreError,
     UnknownError,
 )
-from registry.registry import Registry, open_registry
+from registry.opening import open_registry
+from registry.registry import Registry
 from registry.settings import load_settings
 from registry.store.edge import EdgeStore
 from tests.factories import contract, person, picture, video

@@ -20,7 +20,8 @@ from registry.cli import cli
 from registry.dump import dump
 from registry.errors import StoreCorrupt, StoreError, StoreUnreachable
 from registry.moving import move
-from registry.registry import Registry, open_registry
+from registry.opening import open_registry
+from registry.registry import Registry
 from registry.saving import backup, restore
 from registry.settings import load_settings, load_target
 from registry.store.server import ServerStore

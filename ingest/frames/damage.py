@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Damage:
         """
         self._one_each = one_each
         self._waiting: dict[int, _Place] = {}
+        self._order: list[int] = []
+        """A heap of presentation times; those no longer waiting may still be in it."""
         self._latest = _Place(0, -1, leading=False)
         self._key_pts: int | None = None
         self._spoilt_from: dict[int, int] = {}
@@ -54,6 +57,8 @@ class Damage:
         leading = pts is not None and self._key_pts is not None and pts < self._key_pts
         self._latest = _Place(group, self._latest.position + 1, leading)
         if pts is not None and shown:
+            if pts not in self._waiting:
+                heappush(self._order, pts)
             self._waiting[pts] = self._latest
 
     def hit(self, pts: int | None) -> None:
@@ -75,24 +80,35 @@ class Damage:
         place = self._latest if pts is None else self._waiting.get(pts, self._latest)
         if corrupt:
             self._spoil(place)
-        if self._one_each and pts is not None:
-            for early, missed in self._waiting.items():
-                if early < pts:
-                    self._spoil(missed)
         if self._is_spoilt(place):
             return [], False
         if pts is None:
             return [], True
+        overtaken = self._take_before(pts)
+        if self._one_each:
+            for early in overtaken:
+                self._spoil(self._waiting[early])
+            if self._is_spoilt(place):
+                self._order = [*overtaken, *self._order]  # sorted, all smaller: still a heap
+                return [], False
         self._waiting.pop(pts, None)
-        return self._before(pts), True
+        return self._told(overtaken), True
 
     def rest(self) -> list[int]:
         """The presentation times of the damaged frames that have not been told, at the end."""
-        return self._before(max(self._waiting, default=0) + 1)
+        return self._told(self._take_before(None))
 
-    def _before(self, pts: int) -> list[int]:
-        gone = sorted(early for early in self._waiting if early < pts)
-        return [early for early in gone if self._is_spoilt(self._waiting.pop(early))]
+    def _take_before(self, pts: int | None) -> list[int]:
+        """Waiting frames that are shown before a time (None: all), earliest first."""
+        taken = []
+        while self._order and (pts is None or self._order[0] < pts):
+            early = heappop(self._order)
+            if early in self._waiting:
+                taken.append(early)
+        return taken
+
+    def _told(self, overtaken: list[int]) -> list[int]:
+        return [early for early in overtaken if self._is_spoilt(self._waiting.pop(early))]
 
     def _spoil(self, place: _Place) -> None:
         first = self._spoilt_from.get(place.group, place.position)

@@ -76,6 +76,8 @@ class _Packets:
                 self._note_end(packet)
                 if packet.stream_index == stream.index:
                     yield packet
+        except IndexError:
+            pass  # PyAV, at the end of a file in which streams turned up on the way
         except (av.FFmpegError, OSError) as exc:
             self.error = exc.strerror or str(exc)
 
@@ -191,7 +193,8 @@ def in_full(
     # A temporal unit of AV1 shows exactly one frame (AV1 7.5).
     damage = Damage(one_each=codec.codec.canonical_name == "av1")
     packets = _Packets(source)
-    for packet in chain(packets, [None]):
+    for position, packet in enumerate(chain(packets, [None])):
+        check_frames(position, limits)
         entering = packet.pts if packet is not None and source.stamped else None
         if packet is not None:
             damage.enter(entering, key=packet.is_keyframe, shown=not packet.is_discard)
@@ -221,7 +224,6 @@ def in_full(
             index = found.frames + len(lost)
             found.frames = index + 1
             found.sound += 1
-            check_frames(found.frames, limits)
             time_s = clock.at(frame.pts if source.stamped else frame.dts)
             check_duration(time_s, limits)
             found.end_s = clock.end(frame.duration or source.interval)

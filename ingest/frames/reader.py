@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -66,7 +66,8 @@ class VideoReader:
         self._limits = limits or MediaLimits()
         self._threads = threads
         self._file: BinaryIO | None = None
-        self._samples: Iterator[Sample] | None = None
+        self._samples: Generator[Sample] | None = None
+        self._running: Generator[Sample] | None = None
         self._found = Findings()
         self._cut_off = False
         self._codec = ""
@@ -98,6 +99,8 @@ class VideoReader:
     ) -> None:
         """Close the file."""
         self._samples = None
+        if self._running is not None:
+            self._running.close()
         if self._file is not None:
             self._file.close()
 
@@ -109,9 +112,9 @@ class VideoReader:
         """
         if self._samples is None:
             raise RuntimeError("a VideoReader is iterated once, inside its with block")
-        samples, self._samples = self._samples, None
+        self._running, self._samples = self._samples, None
         held: Sample | None = None
-        for sample in samples:
+        for sample in self._running:
             self._sampled += 1
             self._size = sample.image.shape[1], sample.image.shape[0]
             if held is not None:
@@ -122,7 +125,7 @@ class VideoReader:
         if held is not None:
             yield _frame(held, self._found.end_s)
 
-    def _opened(self, file: BinaryIO) -> Iterator[Sample]:
+    def _opened(self, file: BinaryIO) -> Generator[Sample]:
         """The samples of an open file, once its headers are checked."""
         try:
             head = file.read(HEAD)
@@ -144,7 +147,7 @@ class VideoReader:
 
     def _decoded(
         self, file: BinaryIO, index: int, plan: Plan | None, probe: bool
-    ) -> Iterator[Sample]:
+    ) -> Generator[Sample]:
         """The samples of a quick pass, and from where that is surprised, of a careful one."""
         every, limits, threads = self._every, self._limits, self._threads
         latest = -1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import BinaryIO
 
 import numpy as np
@@ -22,7 +22,7 @@ def check_canvas(file: BinaryIO, limits: MediaLimits) -> None:
     check_pixels(width, height, limits)
 
 
-def animated(file: BinaryIO, every: int, limits: MediaLimits, found: Findings) -> Iterator[Sample]:
+def animated(file: BinaryIO, every: int, limits: MediaLimits, found: Findings) -> Generator[Sample]:
     """Every `every`-th frame of an animated WebP; it ends at the first that is damaged.
 
     Raises:

@@ -46,6 +46,16 @@ class BlobStore(Protocol):
     def get(self, key: str) -> bytes:
         """The object's bytes. Raises `ObjectMissing`."""
 
+    def get_tagged(self, key: str) -> tuple[bytes, str]:
+        """The object's bytes and its tag, which other bytes do not have. Raises `ObjectMissing`."""
+
+    def put_if(self, key: str, data: bytes, expected: str | None) -> str | None:
+        """Write an object only if the one there has this tag, or, for None, if there is none.
+
+        Returns the new tag, or None if the condition did not hold. Some S3 servers take no notice
+        of conditions and always write.
+        """
+
     def exists(self, key: str) -> bool:
         """Whether there is an object under this key."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import hashlib
 import os
 import secrets
 import stat
@@ -22,6 +24,8 @@ log, which takes 32 MiB at a time."""
 
 _TEMPORARY = ".put-"
 """Start of the names under which files are written; no key has a name with a dot in front."""
+_TURN = ".turn"
+"""The file that is locked while one `put_if` compares and writes; it stays."""
 _LEFTOVER_AGE_S = 3600.0
 """A temporary file not touched for so long belongs to a process that is gone."""
 _PRUNING_RACES = 64
@@ -91,6 +95,28 @@ class FolderStore:
                     return file.read()
             finally:
                 os.close(fd)
+
+    def get_tagged(self, key: str) -> tuple[bytes, str]:
+        """Read the file; its tag is its SHA-256."""
+        data = self.get(key)
+        return data, hashlib.sha256(data).hexdigest()
+
+    def put_if(self, key: str, data: bytes, expected: str | None) -> str | None:
+        """Compare and write while no other `put_if` does; a plain `put` beside it is not held."""
+        with self._errors(key):
+            turn = os.open(_TURN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=self._root)
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            try:
+                found: str | None = self.get_tagged(key)[1]
+            except ObjectMissing:
+                found = None
+            if found != expected:
+                return None
+            self.put(key, data)
+            return hashlib.sha256(data).hexdigest()
+        finally:
+            os.close(turn)
 
     def exists(self, key: str) -> bool:
         """Look for the file."""

@@ -7,10 +7,11 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from minio import Minio
-from minio.error import S3Error
+from minio.error import S3Error, ServerError
 from minio.helpers import check_bucket_name
 from urllib3.exceptions import LocationParseError, ProtocolError, ReadTimeoutError
 from urllib3.util import parse_url
@@ -26,6 +27,12 @@ _DIGEST = "sha256"
 """User metadata (`x-amz-meta-sha256`) with which every object is written and checked."""
 _MIN_PART = 5 * 2**20
 """Bytes: the smallest part size that S3 knows; larger objects are one part of their own size."""
+_PRESIGNED = timedelta(minutes=5)
+"""For how long the address of one conditional write is good."""
+_OK = 200
+_UNMET = (404, 409, 412)
+"""What S3 answers where a condition does not hold: the object is gone, another write is under way,
+or the tag differs."""
 _CREATED_MEANWHILE = "BucketAlreadyOwnedByYou"
 _NO_VERSIONING = ("NotImplemented", "MethodNotAllowed")
 
@@ -119,6 +126,30 @@ class MinioStore:
             except (ProtocolError, ReadTimeoutError):
                 # The connection broke within the object, where no request is repeated by itself.
                 return self._fetch(key, name)
+
+    def get_tagged(self, key: str) -> tuple[bytes, str]:
+        """Fetch the object with its ETag."""
+        name = self._name(key)
+        with self._errors(key):
+            response = self._client.get_object(self._bucket, name)
+            try:
+                return response.read(), response.headers.get("etag", "")
+            finally:
+                response.close()
+                response.release_conn()
+
+    def put_if(self, key: str, data: bytes, expected: str | None) -> str | None:
+        """Send the object with `If-Match` or `If-None-Match`, which the client has no call for."""
+        name = self._name(key)
+        condition = {"If-None-Match": "*"} if expected is None else {"If-Match": expected}
+        with self._errors(key):
+            url = self._client.get_presigned_url("PUT", self._bucket, name, expires=_PRESIGNED)
+            answer = self._pool.urlopen("PUT", url, body=data, headers=condition)
+            if answer.status in _UNMET:
+                return None
+            if answer.status != _OK:
+                raise ServerError(f"{answer.status} {answer.reason}", answer.status)
+            return answer.headers.get("etag", "")
 
     def exists(self, key: str) -> bool:
         """Ask for the object's head."""

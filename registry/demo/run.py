@@ -20,7 +20,7 @@ from registry.demo.cast import VIDEOS
 from registry.demo.server import serve_folder
 from registry.demo.videos import build_videos, write_probe
 from registry.demo.videos import write_csv as write_table
-from registry.registry import open_registry
+from registry.opening import open_registry
 from registry.settings import Settings, load_settings
 
 METRICS = ("Performance", "Views")

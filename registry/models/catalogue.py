@@ -15,12 +15,13 @@ from registry.models.entries import (
     ModelEntry,
     find,
     holds,
+    linkage_threshold,
     places,
     whereabouts,
 )
 from registry.models.weights import carried
 
-__all__ = ["Listed", "ModelEntry", "find", "listing", "load", "pull"]
+__all__ = ["Listed", "ModelEntry", "find", "linkage_threshold", "listing", "load", "pull"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Listed:
     source: str
     licence: str
     verification_threshold: float
+    linkage_threshold: float
     threshold_source: str
     present: bool
     """Whether its files are on this machine."""
@@ -51,6 +53,7 @@ def listing(cache: Path) -> list[Listed]:
                 source=entry.source,
                 licence=entry.licence,
                 verification_threshold=entry.verification_threshold,
+                linkage_threshold=entry.linkage_threshold,
                 threshold_source=entry.threshold_source,
                 present=where is not None,
                 where="" if where is None else str(where),

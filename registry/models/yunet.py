@@ -1,17 +1,18 @@
 """YuNet, the detector beside SFace: OpenCV's own `cv2.FaceDetectorYN` at two scales.
 
-Which scales, measured on 360 photos of 60 people (LFW), faces about 125 px high. Recall by the
+Which scales, measured on 120 photos of 60 people (LFW), faces about 125 px high. Recall by the
 height of the face as the network sees it: 16 px 0.67, 20 px 0.94, 24 px 0.99, 32 px 1.00. What its
 landmarks are worth, as the share of same-person pairs at cosine >= 0.40 (SFace, chip cut from the
 full-size photo): 20 px 0.84, 24 px 0.95, 28 px 0.98, 40 to 600 px 0.98 to 0.99, 800 px 0.93. So a
 long side of 640 px is enough for a face of 7 % of a 16:9 frame's height, and keeps a 1080p or 4K
 frame at a tenth of the cost of its full size (640 is InsightFace's own scale for SCRFD, too).
 
-A face that overflows the frame suffers there: cropped to 90 / 80 / 70 % of its box and blown up to
-1080 px, it was found in 1.00 / 0.91 / 0.60 of the photos at 640 alone, in all of them with a second
-look at 256, and same-person pairs at >= 0.40 rose from 0.80 / 0.56 / 0.30 to 0.89 / 0.74 / 0.49. A
-second look at 128 made things worse (0.67 / 0.59 / 0.40). The second look costs a seventh of the
-first. It speaks for large faces only: for small ones it added dark background heads and a hand.
+A face that overflows the frame suffers there. Cut to the inner 80 / 70 / 60 % of its box and blown
+up to 1080 px, it was found in 0.99 / 0.89 / 0.65 of 72 photos at 640 alone, in all of them with a
+second look at 256, and the share of same-person pairs at >= 0.40 rose from 0.78 / 0.51 / 0.14 to
+0.87 / 0.73 / 0.46. A second look at 128 made the first of these worse (0.64 / 0.54 / 0.36). The
+second look costs a seventh of the first. It speaks for large faces only: among small ones it added
+dark background heads and a hand.
 
 The int8 block-quantised file that OpenCV Zoo publishes finds the same faces as the float one, in
 the same time (OpenCV 5.0's default engine; its classic engine refuses both).
@@ -41,9 +42,10 @@ LARGE_FACE = 0.5
 
 NMS_IOU = 0.4
 """Two boxes that overlap by more (intersection over union) are one face: InsightFace's own value
-(`SCRFD.nms_thresh`), and between OpenCV's default (0.3) and that of most others (0.45)."""
+(`SCRFD.nms_thresh`)."""
 
 _TOP_K = 5000  # boxes kept before suppression: OpenCV's default
+_LOG_ERRORS = 2  # LOG_LEVEL_ERROR
 _BOX, _LANDMARKS, _SCORE = slice(0, 4), slice(4, 14), 14  # columns of FaceDetectorYN's rows
 
 
@@ -52,9 +54,11 @@ class YuNet:
 
     def __init__(self, model: bytes) -> None:
         """`model` is the ONNX file. Raises `ModelError` if OpenCV cannot load it."""
-        # OpenCV 5's engine warns at each load that it has no other target than the processor.
-        level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        # OpenCV 5's engine warns at each load that it has no other target than the processor. The
+        # level is set in cv2.utils.logging there, and in cv2 itself in OpenCV 4.
+        log = getattr(cv2.utils, "logging", cv2)
+        level = log.getLogLevel()
+        log.setLogLevel(_LOG_ERRORS)
         try:
             self._network = cv2.FaceDetectorYN.create(
                 "onnx",
@@ -68,7 +72,7 @@ class YuNet:
         except cv2.error as exc:
             raise ModelError(f"OpenCV {cv2.__version__} cannot load YuNet: {exc.err}") from exc
         finally:
-            cv2.utils.logging.setLogLevel(level)
+            log.setLogLevel(level)
 
     def detect(self, image: Image) -> list[Detection]:
         """As `registry.models.base.FaceModel.detect`."""

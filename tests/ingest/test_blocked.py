@@ -43,6 +43,7 @@ def _run(registry: Registry, folder: Path, name: str) -> dict[str, object]:
         Table((row,), (), (), 1),
         metrics=["Performance"],
         retry_failed=False,
+        consolidate=False,
         reporter=Silent(),
         stop=Event(),
     ).as_dict()

@@ -20,6 +20,7 @@ ENTRY = ModelEntry(
     licence="none",
     verification_threshold=0.4,
     threshold_source="made up",
+    linkage_threshold=0.3,
     files={name: hashlib.sha256(content).hexdigest() for name, content in WEIGHTS.items()},
 )
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from registry.domain import Video
-from registry.registry import Registry, open_registry
+from registry.opening import open_registry
+from registry.registry import Registry
 from registry.settings import load_settings
 from tests.factories import contract, person, picture, video
 

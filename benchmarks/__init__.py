@@ -1,0 +1,1 @@
+"""What docs and README state, measured: `python -m benchmarks.identity --help`."""

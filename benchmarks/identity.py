@@ -1,0 +1,202 @@
+"""One person, one identity? Measured on labelled videos, against other ways to group faces.
+
+    python -m benchmarks.identity --cache FOLDER [--data FOLDER] [--out FOLDER]
+
+Half of the 60 photographed people choose every setting; the other half is reported. Faces are
+extracted once a model and kept in the cache: the first run takes minutes, the next ones seconds.
+Without labelled data, the demo's videos are measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import _methods as methods
+from benchmarks._chart import Line, chart
+from benchmarks._extraction import Extractions
+from benchmarks._labelled import Labelled, clip_set, demo_set, only, photo_set
+from benchmarks._measures import Score
+from benchmarks._methods import Grouping
+from benchmarks._page import Cell, Finding, page
+from benchmarks._registry import same_as_registry
+from benchmarks._settings import GRID, Setting, best, highest, judge, sweep
+from benchmarks._slideshows import halves
+from registry.domain import Video
+from registry.models import catalogue
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+ORDERS, TABLES, NEAR = 5, 10, 0.05
+"""Shuffled orders; CSVs that the videos come in; distance at which sensitivity is measured."""
+_COLOURS = ("#1f5fa8", "#c4561a")
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way to group faces."""
+
+    name: str
+    group: Callable[[Sequence[Video], Setting], Grouping]
+    families: tuple[tuple[Setting, ...], ...]
+    """Settings that are tried; within a family the middle of the plateau counts."""
+
+
+_COSINES = tuple((cosine,) for cosine in GRID)
+CONSOLIDATION = Method(
+    "plain rule + consolidation", lambda v, s: methods.consolidated(v, s[0]), (_COSINES,)
+)
+AVERAGE = Method("average linkage", lambda v, s: methods.average_linkage(v, s[0]), (_COSINES,))
+METHODS = (
+    Method("notebook's rule", lambda v, s: methods.notebook(v, s[0]), (((0.85,),),)),
+    Method("plain rule", lambda v, s: methods.plain(v, s[0]), (((0.85,),),)),
+    CONSOLIDATION,
+    AVERAGE,
+    Method(
+        "DBSCAN",
+        lambda v, s: methods.dbscan(v, s[0], int(s[1])),
+        tuple(tuple((cosine, least) for cosine in GRID[::2]) for least in (1, 2, 3, 4)),
+    ),
+    Method(
+        "HDBSCAN",
+        lambda v, s: methods.hdbscan(v, int(s[0]), int(s[1])),
+        tuple(tuple((least, n) for least in (2, 3, 4, 6, 9, 12)) for n in (1, 2, 3, 5)),
+    ),
+    Method(
+        "Immich-like, its default",
+        lambda v, s: methods.immich(v, 1 - s[0], int(s[1])),
+        (((0.5, 3),),),
+    ),
+    Method(
+        "Immich-like",
+        lambda v, s: methods.immich(v, 1 - s[0], int(s[1])),
+        (tuple((cosine, 3) for cosine in GRID[::2]),),
+    ),
+)
+
+
+def main() -> None:
+    """Measure, and write identity.md and identity.svg."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    given = os.environ.get("FACE_REGISTRY_TEST_DATA")
+    parser.add_argument("--data", type=Path, default=Path(given) if given else DATA)
+    parser.add_argument("--cache", type=Path, required=True, help="a folder outside the project")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args()
+    options.cache.mkdir(parents=True, exist_ok=True)
+    sources = ["sface"]
+    if (options.data / "models" / "buffalo_sc_int8").is_dir():
+        sources.append(str(options.data / "models" / "buffalo_sc_int8"))
+    findings = [_measure(source, options.data, options.cache) for source in sources]
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "identity.md").write_text(page(findings), encoding="utf-8")
+    (options.out / "identity.svg").write_text(_plot(findings), encoding="utf-8")
+    print(page(findings))
+
+
+def _measure(source: str, data: Path, cache: Path) -> Finding:
+    extractions = Extractions(
+        cache, lambda: catalogue.load(source, device="cpu", cache=cache / "models")
+    )
+    if not (data / "photos").is_dir():
+        shown = demo_set(cache, extractions)
+        return _finding(extractions, shown, {"demo, tuned on itself": shown})
+    photos = photo_set(data, cache, extractions)
+    tuning, held = halves([p for v in photos for p in v.people if p])
+    sets = {
+        f"{len(held)} people not tuned on": only(photos, set(held).__contains__),
+        f"all {len(held) + len(tuning)} people": photos,
+        "clips of 9 people": clip_set(data, extractions),
+    }
+    return _finding(extractions, only(photos, set(tuning).__contains__), sets)
+
+
+def _finding(
+    extractions: Extractions, tuning: Sequence[Labelled], sets: dict[str, list[Labelled]]
+) -> Finding:
+    info = extractions.model.info
+    report = next(iter(sets.values()))
+    finding = Finding(info.name, tuple(sets))
+    for method in METHODS:
+        chosen = _choose(method, tuning, best)
+        fixed = len(method.families[0]) == 1
+        how = "its own" if fixed else "tuned"
+        scores = [judge(videos, method.group(_videos(videos), chosen)) for videos in sets.values()]
+        finding.rows.append(Cell(method.name, chosen, how, tuple(scores)))
+        if method is CONSOLIDATION:
+            finding.threshold = chosen[0]
+        elif not fixed:
+            oracle = [_choose(method, videos, highest) for videos in sets.values()]
+            scores = [
+                judge(videos, method.group(_videos(videos), setting))
+                for videos, setting in zip(sets.values(), oracle, strict=True)
+            ]
+            finding.rows.append(Cell(method.name, oracle[0], "oracle", tuple(scores)))
+    finding.curves = {
+        method.name: [s.f1 for s in _sweep(method, report, method.families[0])]
+        for method in (CONSOLIDATION, AVERAGE)
+    }
+    finding.near = [_consolidated(report, finding.threshold + step) for step in (-NEAR, 0.0, NEAR)]
+    for name, videos in sets.items():
+        finding.orders[name] = [
+            _consolidated(_shuffled(videos, seed), finding.threshold) for seed in range(ORDERS)
+        ]
+        finding.tables[name] = _consolidated(videos, finding.threshold, batches=TABLES)
+        finding.counts[name] = (
+            len(videos),
+            sum(person is not None for v in videos for person in v.people),
+            sum(person is None for v in videos for person in v.people),
+        )
+    finding.same = same_as_registry(_videos(report), info)
+    return finding
+
+
+def _choose(
+    method: Method,
+    videos: Sequence[Labelled],
+    pick: Callable[[Sequence[Setting], Sequence[Score]], Setting],
+) -> Setting:
+    """The best of each family, and of those the best."""
+    chosen = []
+    for family in method.families:
+        scores = _sweep(method, videos, family)
+        setting = pick(family, scores)
+        chosen.append((scores[family.index(setting)].f1, setting))
+    return max(chosen, key=lambda pair: pair[0])[1]
+
+
+def _sweep(method: Method, videos: Sequence[Labelled], family: Sequence[Setting]) -> list[Score]:
+    plain = _videos(videos)
+    return sweep(videos, lambda setting: method.group(plain, setting), family)
+
+
+def _consolidated(videos: Sequence[Labelled], threshold: float, *, batches: int = 1) -> Score:
+    return judge(videos, methods.consolidated(_videos(videos), threshold, batches=batches))
+
+
+def _videos(videos: Sequence[Labelled]) -> list[Video]:
+    return [labelled.video for labelled in videos]
+
+
+def _shuffled(videos: Sequence[Labelled], seed: int) -> list[Labelled]:
+    order = np.random.default_rng(seed).permutation(len(videos))
+    return [videos[i] for i in order]
+
+
+def _plot(findings: Sequence[Finding]) -> str:
+    lines = [
+        Line(f"{finding.model}: {name}", values, colour, dashed=name == AVERAGE.name)
+        for finding, colour in zip(findings, _COLOURS, strict=False)
+        for name, values in finding.curves.items()
+    ]
+    marks = [(f.threshold, colour) for f, colour in zip(findings, _COLOURS, strict=False)]
+    title = f"B-cubed F1 against threshold: {findings[0].sets[0]}"
+    return chart(title, GRID, lines, marks, low=0.8)
+
+
+if __name__ == "__main__":
+    main()

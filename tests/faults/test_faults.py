@@ -1,0 +1,42 @@
+"""A sample of the faults that `make faults` injects; the registry comes out as if there were none.
+
+In a process of its own: it forks, and no thread of a test run may be open then.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def strike(*arguments: str) -> tuple[int, dict[str, list[int]], str]:
+    """Exit code, and points, survived and lost by kind of fault."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    rows = [line.split("|")[1:-1] for line in done.stdout.splitlines() if line.startswith("| ")]
+    counts = {row[0].strip(): [int(cell) for cell in row[1:]] for row in rows[1:]}
+    return done.returncode, counts, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_process_killed_at_any_point_loses_nothing() -> None:
+    code, counts, output = strike("--kind", "killed", "--points", "55", "--timed", "0.1")
+    assert code == 0, output
+    assert counts["all"][0] >= 50
+    assert counts["all"][2] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_stores_that_fail_lose_nothing() -> None:
+    code, counts, output = strike("--kind", "n", "--points", "30", "--timed", "0", "--seed", "2")
+    assert code == 0, output
+    assert len(counts) >= 6

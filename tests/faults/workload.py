@@ -1,0 +1,165 @@
+"""What is done to a registry while faults strike: commands, one after the other, and a dump.
+
+Each step does what one command does, opens the registry as a command does, and can be run again
+after a failure as a user would: the command that failed, then those after it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from registry.blobs.folder import FolderStore
+from registry.decisions import Decision, Kind
+from registry.domain import Contract, Status, Video
+from registry.registry import Registry
+from registry.settings import load_settings
+from registry.store.edge import EdgeStore
+from tests.factories import contract, person, picture, video, with_metrics
+from tests.faults.proxies import FaultyBlobs, FaultyStore, Trigger
+
+CONTRACT: Contract = replace(contract(), registry_id="00000000-0000-4000-8000-000000000001")
+Step = Callable[[Registry], object]
+
+_A = video("a", [person(0), person(1), person(0, 0.1)])
+_B = video("b", [person(0, 0.2), person(2)])
+_C = video("c", [person(3), person(1, 0.1)])
+_SHORTER_C = video("c", [person(1, 0.1)])
+_D = video("d", [person(2, 0.1), person(4)])
+_FAILED = replace(video("e", []), status=Status.FAILED, reason="404")
+_GROWN_E = video("e", [person(4, 0.1)])
+
+
+def open_parts(home: Path, trigger: Trigger) -> Registry:
+    """The embedded registry in a folder, its parts wrapped."""
+    blobs = FaultyBlobs(FolderStore(home / "objects", reserve_bytes=0), trigger)
+    store = FaultyStore(EdgeStore(home / "index", reserve_bytes=0), trigger)
+    return Registry(load_settings(home=home), blobs, store)
+
+
+def _establish(registry: Registry) -> None:
+    if registry.is_empty:
+        registry.establish(CONTRACT)
+
+
+def _table(*videos: Video, retry: bool = False) -> Step:
+    """What ingest does with a table: read what is new, bring metrics up to date."""
+
+    def ingest(registry: Registry) -> None:
+        for one in videos:
+            known = registry.records.get(one.video_id)
+            if known is None or (retry and not _same(known, one)):
+                for face in one.faces:
+                    registry.blobs.put(face.crop, picture(face.crop))
+                registry.commit(one)
+            elif dict(known.metrics) != dict(one.metrics):
+                registry.update_metrics(one.video_id, one.metrics)
+        registry.index.optimize()
+
+    return ingest
+
+
+def _same(known: Video, one: Video) -> bool:
+    return [f.face_id for f in known.faces] == [f.face_id for f in one.faces]
+
+
+def _identity(registry: Registry, of: Video, face: int) -> str:
+    record = registry.records.get(of.video_id)
+    assert record is not None
+    return registry.view.identity_of(record.faces[face])
+
+
+def _name(registry: Registry) -> None:
+    registry.name(_identity(registry, _A, 0), "Ann")
+
+
+def _split(registry: Registry) -> None:
+    record = registry.records.get(_B.video_id)
+    assert record is not None
+    face = record.faces[0]
+    registry.decide(Decision(0, Kind.SPLIT, face.identity_id, faces=(face.face_id,)))
+
+
+def _merge(registry: Registry) -> None:
+    stays, joins = _identity(registry, _A, 1), _identity(registry, _B, 1)
+    if stays != joins:
+        registry.decide(Decision(0, Kind.MERGE, stays, others=(joins,)))
+
+
+def _undo(registry: Registry) -> None:
+    registry.decide(Decision(0, Kind.UNDO, undoes=2))
+
+
+STEPS: tuple[tuple[str, Step], ...] = (
+    ("establish", _establish),
+    ("ingest", _table(_A, _B, _C, _FAILED)),
+    ("metrics", _table(with_metrics(_A, Performance=5.0), with_metrics(_B, Views=7.0), _C)),
+    ("name", _name),
+    ("split", _split),
+    ("merge", _merge),
+    ("read again", _table(_SHORTER_C, _GROWN_E, retry=True)),
+    ("reindex", Registry.reindex),
+    ("second table", _table(_B, _D)),
+    ("undo", _undo),
+)
+
+
+def run(
+    home: Path,
+    trigger: Trigger,
+    *,
+    start: int = 0,
+    steps: Sequence[tuple[str, Step]] = STEPS,
+    finished: Callable[[int], None] = lambda _: None,
+) -> None:
+    """The steps from `start` on, a registry opened for each; `finished` hears of each one done."""
+    for number in range(start, len(steps)):
+        with open_parts(home, trigger) as registry:
+            steps[number][1](registry)
+        finished(number)
+
+
+def dump(registry: Registry) -> dict[str, Any]:
+    """Everything that a registry says, in one order; times and users of decisions left out."""
+    index = registry.index
+    return {
+        "contract": registry.contract.as_dict(),
+        "records": [_plain(record) for record in registry.records.all()],
+        "videos": [dict(payload) for payload in index.videos()],
+        "identities": [asdict(identity) for identity in index.identities()],
+        "faces": [
+            {**point.payload, "vector": _digest(_bytes(point.vector))}
+            for point in index.faces(with_vectors=True)
+        ],
+        "crops": {
+            info.key: _digest(registry.blobs.get(info.key)) for info in registry.blobs.list("crops")
+        },
+        "decisions": [
+            {**asdict(decision), "at": "", "by": ""} for decision in registry.decisions.read()
+        ],
+        "objects": [info.key for info in registry.blobs.list()],
+    }
+
+
+def _plain(video: Video) -> dict[str, Any]:
+    body = asdict(replace(video, faces=()))
+    body["faces"] = [
+        {
+            **{k: v for k, v in asdict(face).items() if k not in ("embedding", "landmarks")},
+            "embedding": _digest(_bytes(face.embedding)),
+            "landmarks": _digest(_bytes(face.landmarks)),
+        }
+        for face in video.faces
+    ]
+    return body
+
+
+def _bytes(array: Any) -> bytes:
+    return b"" if array is None else array.tobytes()
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

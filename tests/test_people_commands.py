@@ -1,0 +1,119 @@
+"""The commands about who is who, as a shell calls them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from registry.cli import cli
+from registry.errors import RegistryError
+from tests.factories import person, video
+from tests.registries import new_registry, who
+
+A, B = video("a", [person(0), person(1)]), video("b", [person(0, 0.9)])
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "registry"
+
+
+@pytest.fixture
+def people(home: Path) -> tuple[str, str, str]:
+    """One person under two identities, and another."""
+    with new_registry(home, A, B) as registry:
+        return who(registry, A), who(registry, B), who(registry, A, 1)
+
+
+def _call(home: Path, *arguments: str) -> Result:
+    result = CliRunner().invoke(cli, ["--home", str(home), *arguments])
+    if result.exception and not isinstance(result.exception, SystemExit | RegistryError):
+        raise result.exception
+    return result
+
+
+def _done(home: Path, *arguments: str) -> Result:
+    result = _call(home, *arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def _json(home: Path, *arguments: str) -> Any:
+    return json.loads(_done(home, *arguments, "--json").stdout)
+
+
+def _identities(home: Path) -> set[str]:
+    return {i["identity"] for i in _json(home, "identities", "list")["identities"]}
+
+
+def test_merge_and_undo(home: Path, people: tuple[str, str, str]) -> None:
+    one, other, third = people
+    done = _done(home, "identities", "merge", one[:8], other)
+    assert f"{one} has 2 videos, 2 faces now" in done.stdout
+    assert "identities undo 1" in done.stderr
+    assert _identities(home) == {one, third}
+    assert "decision 1 (merge) no longer counts" in _done(home, "identities", "undo").stdout
+    assert _identities(home) == set(people)
+
+
+def test_split_by_track(home: Path, people: tuple[str, str, str]) -> None:
+    one, other, _ = people
+    _done(home, "identities", "merge", one, other)
+    split = _done(home, "identities", "split", one, "--track", f"{B.video_id}:0")
+    assert split.stdout.startswith("1 faces are identity ")
+    assert len(_identities(home)) == 3
+    refused = _call(home, "identities", "split", one)
+    assert isinstance(refused.exception, RegistryError)
+    assert "--video, --track or --face" in str(refused.exception)
+
+
+def test_separate_is_named_by_what_it_forbids(home: Path, people: tuple[str, str, str]) -> None:
+    one, other, _ = people
+    _done(home, "identities", "separate", one, other)
+    refused = _call(home, "identities", "merge", one, other)
+    assert "identities undo 1" in str(refused.exception)
+    assert _json(home, "identities", "suggest") == {"suggestions": []}
+
+
+def test_suggest_then_consolidate(home: Path, people: tuple[str, str, str]) -> None:
+    one, other, third = people
+    [found] = _json(home, "identities", "suggest")["suggestions"]
+    assert {found["stays"]["identity"], found["joins"]["identity"]} == {one, other}
+    text = _done(home, "identities", "suggest").stdout
+    assert found["stays"]["identity"][:8] in text
+    assert found["joins"]["crop"] in text
+    report = _done(home, "report")
+    assert "1 of 3 identities are likely duplicates" in report.stderr
+    assert "face-registry identities consolidate" in report.stderr
+    assert _json(home, "report")["likely_duplicates"] == 1
+    done = _json(home, "identities", "consolidate")
+    assert (done["decision"], done["joined"], done["identities"]) == (1, 1, 2)
+    assert third in _identities(home)
+    assert _json(home, "report")["likely_duplicates"] == 0
+    assert "likely duplicates" not in _done(home, "report").stderr
+    again = _done(home, "identities", "consolidate")
+    assert "0 identities joined others; 2 identities now" in again.stdout
+
+
+def test_the_log_of_decisions(home: Path, people: tuple[str, str, str]) -> None:
+    _done(home, "identities", "name", people[0], "Ann")
+    _done(home, "identities", "undo", "1")
+    first, second = _json(home, "identities", "list", "--decisions")["decisions"]
+    assert (first["kind"], first["name"], first["counts"]) == ("name", "Ann", False)
+    assert (second["kind"], second["undoes"], second["counts"]) == ("undo", 1, True)
+    assert "undone by 2" in _done(home, "identities", "list", "--decisions").stdout
+    assert "no decision 7" in str(_call(home, "identities", "undo", "7").exception)
+
+
+def test_report_as_of(home: Path, people: tuple[str, str, str], tmp_path: Path) -> None:
+    before = _json(home, "report")["rows"]
+    _done(home, "identities", "consolidate")
+    earlier = _json(home, "report", "--as-of", "0")
+    assert (earlier["rows"], earlier["as_of"]) == (before, 0)
+    refused = _call(home, "report", "--as-of", "0", "--zip", str(tmp_path / "faces.zip"))
+    assert "--zip" in str(refused.exception)
+    assert not (tmp_path / "faces.zip").exists()

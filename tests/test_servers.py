@@ -1,0 +1,73 @@
+"""The same answers with the objects on a real S3 server, and after the index is lost."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from registry.demo.cast import VIDEOS
+from registry.demo.videos import build_videos
+from tests.test_main_job import call
+from tests.weed import S3Server, s3_server
+
+__all__ = ["s3_server"]
+FEW = ("card-tricks.mp4", "poker-night.mp4", "ask-an-astronaut.mp4")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("videos")
+    build_videos(folder, [video for video in VIDEOS if video.file in FEW])
+    path = folder / "videos.csv"
+    rows = "\n".join(f"{file},{number}" for number, file in enumerate(FEW, start=1))
+    path.write_text(f"Video URL,Performance\n{rows}\n")
+    return path
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("MINIO_ENDPOINT", s3_server.endpoint)
+    monkeypatch.setenv("MINIO_ACCESS_KEY", s3_server.access_key)
+    monkeypatch.setenv("MINIO_SECRET_KEY", s3_server.secret_key)
+    monkeypatch.setenv("MINIO_SECURE", "false")
+    monkeypatch.setenv("MINIO_BUCKET", "same-answers")
+    yield "same-answers"
+
+
+def _answers(home: Path, folder: Path) -> tuple[bytes, bytes]:
+    folder.mkdir()
+    files = folder / "out.csv", folder / "out.zip"
+    result = call(home, "report", "--csv", str(files[0]), "--zip", str(files[1]))
+    assert result.exit_code == 0, result.output
+    return files[0].read_bytes(), files[1].read_bytes()
+
+
+def test_a_bucket_gives_what_a_folder_gives(
+    table: Path, tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = tmp_path / "served"
+    assert call(served, "ingest", str(table)).exit_code == 0
+    there = _answers(served, tmp_path / "there")
+    assert not (served / "objects").exists()
+
+    shutil.rmtree(served / "index")
+    assert "face-registry reindex" in str(call(served, "report").exception)
+    assert call(served, "reindex").exit_code == 0
+    assert _answers(served, tmp_path / "again") == there
+
+    monkeypatch.delenv("MINIO_ENDPOINT")
+    embedded = tmp_path / "embedded"
+    assert call(embedded, "ingest", str(table)).exit_code == 0
+    assert _answers(embedded, tmp_path / "here") == there
+
+
+def test_wrong_keys_are_said_without_their_values(
+    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINIO_SECRET_KEY", "not-the-secret")
+    said = str(call(tmp_path, "status").exception)
+    assert "MINIO_SECRET_KEY" in said
+    assert "not-the-secret" not in said
