@@ -28,7 +28,10 @@ install: $(VENV)/.installed  ## face-registry into .venv, for the CPU
 
 install-gpu: $(VENV_GPU)/.installed-gpu  ## face-registry into .venv-gpu, for NVIDIA GPUs (Linux x86-64)
 
-test: $(VENV)/.installed-dev  ## all tests
+test: $(VENV)/.installed-dev  ## the tests, but for the slow ones
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+
+test-all: $(VENV)/.installed-dev  ## all tests
 	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile
 
 faults: $(VENV)/.installed-dev  ## kill and disturb a registry 1,000 times; prints a table

@@ -275,7 +275,7 @@ def _anew(opened: Registry) -> Registry:
     return fresh
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(_step, min_size=1, max_size=6), random=st.randoms(use_true_random=False))
 def test_undoing_any_sequence_in_any_order_restores_the_index(
     lasting: Registry, steps: list[tuple[str, int, int, str]], random: Any
