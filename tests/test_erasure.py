@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from registry.blobs.folder import FolderStore
 from registry.cli import cli
 from registry.decisions import Decision, Kind
 from registry.domain import Vectors, Video
-from registry.errors import StoreUnreachable, UnknownError
+from registry.errors import RegistryLocked, StoreUnreachable, UnknownError
+from registry.lease import Lease
 from registry.opening import open_registry
 from registry.registry import Registry
 from registry.settings import load_settings
@@ -98,6 +100,7 @@ def traces(vectors: dict[str, Vectors], ids: list[str]) -> dict[str, bytes]:
     return {**wanted, "name": NAME.encode()}
 
 
+@pytest.mark.slow
 def test_forgetting_leaves_no_byte_of_a_person_and_all_of_the_others(home: Path) -> None:
     with open_registry(home=home) as opened:
         ann = opened.identity(NAME).identity_id
@@ -244,9 +247,69 @@ def _state(registry: Registry) -> dict[str, Any]:
     }
 
 
-def _in_memory(home: Path, client: QdrantClient, blobs: FolderStore | None = None) -> Registry:
+def _in_memory(
+    home: Path,
+    client: QdrantClient,
+    blobs: FolderStore | None = None,
+    lease: Lease | None = None,
+) -> Registry:
     store = ServerStore("http://localhost", None, client=client)
-    return Registry(load_settings(home=home), blobs or FolderStore(home), store)
+    return Registry(load_settings(home=home), blobs or FolderStore(home), store, lease=lease)
+
+
+def _taken_over(blobs: FolderStore) -> list[BlobInfo]:
+    """Take the lease from whoever holds it. Returns what there is after that."""
+    Lease(blobs, clock=lambda: time.time() + 61).acquire()
+    return sorted(blobs.list(), key=lambda info: info.key)
+
+
+def test_whose_lease_was_taken_over_erases_nothing(tmp_path: Path) -> None:
+    blobs = FolderStore(tmp_path)
+    registry = _in_memory(tmp_path, QdrantClient(":memory:"), blobs, Lease(blobs))
+    ann = _fill(registry)
+    held = _taken_over(blobs)
+    for erase in (registry.forget, registry.remove_video, registry.unblock):
+        with pytest.raises(RegistryLocked, match="writes nothing more"):
+            erase("https://example.com/a.mp4" if erase == registry.remove_video else ann)
+    assert sorted(blobs.list(), key=lambda info: info.key) == held
+
+
+def test_an_erasure_that_another_took_over_stops_and_is_finished_by_that_one(
+    tmp_path: Path,
+) -> None:
+    class Overtaken(FolderStore):
+        """One whose lease another takes as soon as the first crop is gone."""
+
+        done = False
+
+        def delete(self, key: str) -> None:
+            super().delete(key)
+            if key.startswith("crops/") and not self.done:
+                self.done = True
+                _taken_over(self)
+
+    client, blobs = QdrantClient(":memory:"), Overtaken(tmp_path)
+    first = _in_memory(tmp_path, client, blobs, Lease(blobs))
+    ann = _fill(first)
+    with pytest.raises(RegistryLocked, match="taken over"):
+        first.forget(ann)
+    later = Lease(blobs, clock=lambda: time.time() + 200)
+    other = _in_memory(tmp_path, client, blobs, later)
+    assert [i.name for i in other.index.identities() if i.name] == ["Bea"]
+    assert list(blobs.list("intents/")) == []
+    assert next(blobs.list("receipts/"), None) is not None
+    assert not later.held, "a reader that settles gives the lease back"
+
+
+def test_a_reader_does_not_read_while_another_erases(tmp_path: Path) -> None:
+    client, blobs = QdrantClient(":memory:"), FolderStore(tmp_path)
+    writer = _in_memory(tmp_path, client, blobs, Lease(blobs))
+    _fill(writer)
+    blobs.put("intents/erase", b"{}")  # it is at work
+    reader = _in_memory(tmp_path, client, blobs, Lease(blobs))
+    with pytest.raises(RegistryLocked, match="in use by process"):
+        reader.identity(NAME)
+    assert blobs.get("intents/erase") == b"{}"
 
 
 def test_an_erasure_that_was_cut_off_anywhere_is_finished_at_the_next_opening(

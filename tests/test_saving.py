@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,8 @@ from registry import archive
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
 from registry.dump import dump
-from registry.errors import StoreCorrupt, StoreError, StoreUnreachable
+from registry.errors import RegistryLocked, StoreCorrupt, StoreError, StoreUnreachable
+from registry.lease import KEY, Lease
 from registry.moving import move
 from registry.opening import open_registry
 from registry.registry import Registry
@@ -71,6 +73,26 @@ def test_what_is_restored_equals_what_was_saved(
     }
     with open_registry(home=tmp_path / "embedded") as again:
         assert dump(again) == saved[1]
+
+
+def test_a_lease_is_no_part_of_what_is_saved(tmp_path: Path) -> None:
+    blobs = FolderStore(tmp_path / "objects")
+    store = ServerStore("http://localhost", None, client=QdrantClient(":memory:"))
+    settings, lease = load_settings(home=tmp_path), Lease(blobs)
+    with _fill(Registry(settings, blobs, store, lease=lease), "a") as registry:
+        assert blobs.exists(KEY)
+        backup(registry, tmp_path / "saved.zip")
+        whole = dump(registry)
+        with pytest.raises(RegistryLocked, match="in use by process"):
+            backup(Registry(settings, blobs, store, lease=Lease(blobs)), tmp_path / "other.zip")
+        Lease(blobs, clock=lambda: time.time() + 61).acquire()
+        with pytest.raises(RegistryLocked, match="taken over"):
+            registry.reindex()
+    with zipfile.ZipFile(tmp_path / "saved.zip") as held:
+        assert not [name for name in held.namelist() if KEY in name]
+    with _memory(tmp_path / "there") as there:
+        restore(there, tmp_path / "saved.zip")
+        assert dump(there) == whole
 
 
 def test_the_dump_tells_registries_apart_and_not_their_times(

@@ -28,6 +28,13 @@ def test_a_name_is_void_and_its_number_stays() -> None:
     assert struck(_name(3, "a", "Ann"), {"a"}, set()) == Decision(3, Kind.VOID)
 
 
+def test_a_split_no_longer_names_a_forgotten_person_whom_its_origin_was_merged_with() -> None:
+    split = Decision(1, Kind.SPLIT, "b", ("a", "c"), faces=("1",))
+    without = struck(split, {"a"}, {"1"})
+    assert (without.identity_id, without.others) == ("b", ("c",))
+    assert not mentions(without, {"a"}, {"1"})
+
+
 def test_what_is_about_others_stays_as_it_is() -> None:
     name = _name(1, "b", "Bea")
     assert struck(name, {"a"}, set()) is name
