@@ -119,6 +119,8 @@ def tell(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
         f"{summary.new_identities} new identities ({summary.total_identities} in all), "
         f"{summary.seconds:.1f} s"
     )
+    if summary.blocked:
+        terminal.note(f"{summary.blocked:,} faces left out: they are of people who are blocked")
     if summary.joined_identities:
         terminal.say(f"{summary.joined_identities} identities joined others (`identities undo`)")
     for failure in summary.failures[:_SHOWN]:

@@ -221,6 +221,7 @@ def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summa
     summary.ingested += 1
     summary.frames += video.media.frames_sampled
     summary.faces += len(video.faces)
+    summary.blocked += len(outcome.faces) - len(video.faces)
     founded = {ids.identity_id(face.face_id) for face in video.faces}
     present = {face.identity_id for face in video.faces}
     new = len(founded & present)

@@ -32,6 +32,8 @@ class Summary:
     frames: int = 0
     """Sampled frames."""
     faces: int = 0
+    blocked: int = 0
+    """Faces left out because the person is blocked."""
     new_identities: int = 0
     total_identities: int = 0
     single_video_identities: int = 0
@@ -67,6 +69,7 @@ class Summary:
             },
             "frames": self.frames,
             "faces": self.faces,
+            "blocked": self.blocked,
             "identities": {
                 "new": self.new_identities,
                 "total": self.total_identities,

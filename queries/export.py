@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from queries.averages import cover_path
-from registry.errors import StoreDenied, StoreError, StoreFull
+from registry.placing import placed
 from registry.registry import Registry
 from registry.store.base import Payload
 
@@ -38,7 +35,7 @@ INDEX_COLUMNS = [
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write the table of averages: UTF-8, an empty cell for no value."""
-    with _placed(path) as aside:
+    with placed(path) as aside:
         safe(table).to_csv(aside, index=False, encoding="utf-8", lineterminator="\n")
 
 
@@ -53,7 +50,7 @@ def write_zip(registry: Registry, path: Path) -> int:
         (point.payload for point in registry.index.faces()),
         key=lambda f: (f["identity_id"], f["video_id"], f["frame"], f["crop"]),
     )
-    with _placed(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
+    with placed(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
         rows: list[dict[str, Any]] = []
         for name, face in _named(faces):
             picture = registry.crop(face["crop"], face["crop_digest"])
@@ -105,26 +102,3 @@ def _csv(rows: list[dict[str, Any]]) -> bytes:
     writer.writeheader()
     writer.writerows({key: plain(value) for key, value in row.items()} for row in rows)
     return text.getvalue().encode()
-
-
-@contextmanager
-def _placed(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`, which takes its place if the block ends well."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        aside = Path(name)
-        try:
-            yield aside
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
-    except OSError as exc:
-        raise _file_error(path, exc) from exc
-
-
-def _file_error(path: Path, exc: OSError) -> StoreError:
-    if isinstance(exc, PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError):
-        return StoreDenied(f"{path} cannot be written ({exc.strerror}); choose another path")
-    return StoreFull(f"{path} cannot be written ({exc.strerror}); free some space")

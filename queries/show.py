@@ -75,13 +75,16 @@ def _sentence(decision: Decision) -> str:
         case Kind.MERGE:
             return f"{who} takes in {others}"
         case Kind.SPLIT:
-            return f"{len(decision.faces)} faces of {who} are {decision.new_identity[:8]}"
+            whose = who or "someone who was forgotten"
+            return f"{len(decision.faces)} faces of {whose} are {decision.new_identity[:8]}"
         case Kind.SEPARATE:
             return f"{who} and {others} are two people"
         case Kind.CONSOLIDATE:
             return f"{len(decision.merges)} identities join {len(decision.groups)} others"
         case Kind.UNDO:
             return f"decision {decision.undoes} does not count"
+        case Kind.VOID:
+            return "concerned someone who was forgotten"
 
 
 def video_documents(

@@ -16,16 +16,20 @@ import registry
 from registry.errors import RegistryError
 
 _COMMANDS = {
+    "backup": "registry.saving_commands:backup_command",
     "demo": "registry.demo.command:demo_command",
     "doctor": "registry.commands:doctor_command",
     "ingest": "ingest.commands:ingest_command",
     "lookup": "queries.commands:lookup_command",
+    "migrate": "registry.saving_commands:migrate_command",
     "reindex": "registry.commands:reindex_command",
     "report": "queries.commands:report_command",
+    "restore": "registry.saving_commands:restore_command",
     "status": "registry.commands:status_command",
 }
 _IDENTITIES = {
     "consolidate": "registry.people_commands:consolidate_command",
+    "forget": "registry.erasure_commands:identities_forget",
     "list": "queries.commands:identities_list",
     "merge": "registry.people_commands:merge_command",
     "name": "registry.commands:identities_name",
@@ -33,10 +37,12 @@ _IDENTITIES = {
     "show": "queries.commands:identities_show",
     "split": "registry.people_commands:split_command",
     "suggest": "registry.people_commands:suggest_command",
+    "unblock": "registry.erasure_commands:identities_unblock",
     "undo": "registry.people_commands:undo_command",
 }
 _VIDEOS = {
     "list": "queries.commands:videos_list",
+    "remove": "registry.erasure_commands:videos_remove",
     "show": "queries.commands:videos_show",
 }
 _MODELS = {
@@ -88,12 +94,12 @@ def cli(context: click.Context, home: Path | None, debug: bool) -> None:
 
 @cli.group(cls=_Group, where=_IDENTITIES)
 def identities() -> None:
-    """List, name and correct the people that were found."""
+    """List, name, correct and forget the people that were found."""
 
 
 @cli.group(cls=_Group, where=_VIDEOS)
 def videos() -> None:
-    """List and show the videos on record."""
+    """List, show and remove the videos on record."""
 
 
 @cli.group(cls=_Group, where=_MODELS)

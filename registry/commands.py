@@ -9,19 +9,24 @@ from typing import Any
 import click
 
 from registry.doctor import examine
+from registry.dump import dump
 from registry.models import catalogue, download
 from registry.status import status
 from registry.terminal import Terminal, json_option, pass_terminal
 
 
 @click.command("status")
+@click.option(
+    "--dump", "whole", is_flag=True,
+    help="Print all that the registry holds as JSON, to compare registries by.",
+)  # fmt: skip
 @json_option
 @pass_terminal
-def status_command(terminal: Terminal, as_json: bool) -> None:
+def status_command(terminal: Terminal, whole: bool, as_json: bool) -> None:
     """Show what the registry holds and where."""
     with terminal.open() as registry:
-        document = status(registry)
-    if as_json:
+        document = dump(registry) if whole else status(registry)
+    if as_json or whole:
         terminal.json(document)
         return
     for key, value in _flat(document):

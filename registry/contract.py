@@ -16,13 +16,19 @@ KEY = "registry.json"
 
 def read(blobs: BlobStore) -> Contract | None:
     """The contract, or None if nothing has been ingested yet."""
+    found = body(blobs)
+    return None if found is None else from_dict(found)
+
+
+def body(blobs: BlobStore) -> dict[str, Any] | None:
+    """The contract as it is stored, of whatever schema; None if there is none."""
     try:
-        body = checked.decode(blobs.get(KEY))
+        found = checked.decode(blobs.get(KEY))
     except ObjectMissing:
         return None
     except ValueError as exc:
         raise StoreCorrupt(f"{KEY} is damaged ({exc}); restore it from a backup") from exc
-    return _from_dict(body)
+    return found
 
 
 def write(blobs: BlobStore, contract: Contract) -> None:
@@ -74,14 +80,10 @@ def _short(model: ModelInfo) -> str:
     return f"{model.digest[:12]}, {model.dimension}-d"
 
 
-def _from_dict(body: dict[str, Any]) -> Contract:
+def from_dict(body: dict[str, Any]) -> Contract:
+    """The contract from plain JSON values. Raises `StoreCorrupt` if they are none."""
     try:
-        schema = int(body["schema"])
-        if schema > SCHEMA:
-            raise ContractError(
-                f"this registry has schema {schema} and this version knows {SCHEMA}: "
-                "upgrade face-registry"
-            )
-        return Contract(**{**body, "schema": schema, "model": ModelInfo(**body["model"])})
+        model = ModelInfo(**body["model"])
+        return Contract(**{**body, "schema": int(body["schema"]), "model": model})
     except (KeyError, TypeError, ValueError) as exc:
         raise StoreCorrupt(f"{KEY} is damaged ({exc}); restore it from a backup") from exc

@@ -125,6 +125,8 @@ def undo(registry: Registry, number: int | None = None) -> tuple[Decision, Decis
             f"there is no decision {number}; "
             "`face-registry identities list --decisions` shows those there are"
         )
+    if target.kind is Kind.VOID:
+        raise UsageError(f"decision {number} concerned someone who was forgotten: nothing is left")
     if number in gone:
         raise UsageError(
             f"decision {number} is undone already, by decision {gone[number]}; "

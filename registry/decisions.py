@@ -9,6 +9,7 @@ record, so each can be undone, and any earlier state can be seen again.
     separate      two identities are two people: never suggested or merged again
     consolidate   groups of identities are one person each, as `identities consolidate` found
     undo          an earlier decision no longer counts; undoing an undo makes it count again
+    void          what stood here concerned a person who was forgotten: only the number is left
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Kind(StrEnum):
     SEPARATE = "separate"
     CONSOLIDATE = "consolidate"
     UNDO = "undo"
+    VOID = "void"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,13 @@ class Decision:
     """The user who decided."""
     at: str = ""
     """When: ISO 8601, UTC."""
+    new: str = ""
+    """Of a split of which faces were forgotten since, the id that it gave; see `new_identity`."""
 
     @property
     def new_identity(self) -> str:
         """Of a split, the id of the identity that the faces make up."""
-        return ids.identity_id(f"split {self.number} {' '.join(sorted(self.faces))}")
+        return self.new or ids.identity_id(f"split {self.number} {' '.join(sorted(self.faces))}")
 
     @property
     def merges(self) -> list[tuple[str, str]]:
@@ -110,6 +114,10 @@ class View:
         return self.apart.get(frozenset((self.root(first), self.root(second))))
 
 
+_SILENT = (Kind.UNDO, Kind.VOID)
+"""What an undo does is in what it undoes; a void entry does nothing."""
+
+
 def undone(decisions: Sequence[Decision]) -> dict[int, int]:
     """The decisions that do not count: the number of the undo by the number of what it undoes."""
     by: dict[int, int] = {}
@@ -120,9 +128,9 @@ def undone(decisions: Sequence[Decision]) -> dict[int, int]:
 
 
 def standing(decisions: Sequence[Decision]) -> list[Decision]:
-    """The decisions that count, in order: those that no standing undo names."""
+    """The decisions that count, in order: those that no standing undo names, and not the void."""
     gone = undone(decisions)
-    return [d for d in decisions if d.number not in gone and d.kind is not Kind.UNDO]
+    return [d for d in decisions if d.number not in gone and d.kind not in _SILENT]
 
 
 def fold(decisions: Iterable[Decision], *, as_of: int | None = None) -> View:
@@ -137,7 +145,8 @@ def fold(decisions: Iterable[Decision], *, as_of: int | None = None) -> View:
     counted = {decision.number for decision in counting}
     folding = _Folding()
     for decision in everything:
-        if decision.kind is Kind.SPLIT and decision.number not in counted:
+        parted = decision.kind is Kind.SPLIT and decision.number not in counted
+        if parted and decision.identity_id:
             # Faces may have joined the split-off identity since; they go back with the others.
             folding.merge(decision.identity_id, decision.new_identity)
     for decision in counting:

@@ -134,7 +134,7 @@ def _separated(registry: Registry) -> frozenset[Pair]:
     pairs = [tuple(two) for two in view.apart]
     for decision in standing(registry.decisions.read()):
         if decision.kind is Kind.SPLIT:
-            left = (decision.identity_id, *decision.others)
+            left = [one for one in (decision.identity_id, *decision.others) if one]
             pairs += [(view.root(one), view.root(decision.new_identity)) for one in left]
     return frozenset(pair(*two) for two in pairs if len(set(two)) == 2)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from registry import ids, urls
+from registry.blobs.base import BlobStore
 from registry.domain import Identity
-from registry.errors import UnknownError
+from registry.errors import StoreCorrupt, UnknownError
 from registry.index import Index
 from registry.store.base import Payload
 
@@ -59,3 +61,14 @@ def _canonical(location: str) -> str:
 
 def _is_uuid(key: str) -> bool:
     return len(key) == 36 and key.count("-") == 4
+
+
+def find_crop(blobs: BlobStore, key: str, digest: str) -> bytes:
+    """The JPEG bytes of a crop. Raises `StoreCorrupt` if they are not what was stored."""
+    picture = blobs.get(key)
+    if hashlib.sha256(picture).hexdigest() != digest:
+        raise StoreCorrupt(
+            f"crop {key} is damaged: its bytes are not those that were stored; "
+            "restore it from a backup, or remove its video and ingest it again"
+        )
+    return picture

@@ -14,11 +14,16 @@ from registry.errors import ObjectMissing
 
 _PREFIX = "intents/"
 REINDEX = "reindex"
-"""The intent of rebuilding the index as a whole; any other is the id of a video."""
+"""The intent of rebuilding the index as a whole."""
+ERASE = "erase"
+"""The intent of removing a person or a video; its body says which (see `registry.erasure`)."""
+INCOMING = "incoming"
+"""Objects are on their way here from an archive or another store; the body is the registry's id."""
+INCOMING_KEY, REINDEX_KEY = f"{_PREFIX}{INCOMING}", f"{_PREFIX}{REINDEX}"
 
 
 class Intents:
-    """The intents of one registry, in its blob store."""
+    """The intents of one registry, in its blob store. Any that is not named is a video's id."""
 
     def __init__(
         self,

@@ -26,6 +26,8 @@ from registry.blobs.base import BlobStore
 from registry.errors import ObjectMissing, RegistryLocked, StoreError
 
 KEY = "lease.json"
+PROBE = "probe-"
+"""Beginning of the keys by which it is found out whether conditions are honoured."""
 TTL_S = 60.0
 """A holder that died is waited for so long. Longer than a store that has trouble keeps a request
 (`registry.blobs.http_pool`) would be safer still, and a crash would then block longer."""
@@ -201,7 +203,7 @@ class Lease:
 
     def _probe(self) -> bool:
         """Whether the store honours both conditions."""
-        key = f"probe-{secrets.token_hex(8)}"
+        key = f"{PROBE}{secrets.token_hex(8)}"
         try:
             tag = self._blobs.put_if(key, b"1", None)
             refused = self._blobs.put_if(key, b"2", None) is None

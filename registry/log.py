@@ -27,8 +27,7 @@ class DecisionLog:
 
     def append(self, decision: Decision) -> None:
         """Write a decision that `stamped` made."""
-        data = checked.encode(asdict(decision))
-        self._blobs.put(f"{_PREFIX}{decision.number:010d}.json", data)
+        self._blobs.put(key_of(decision), encode(decision))
 
     def _load(self, key: str) -> Decision:
         try:
@@ -37,6 +36,16 @@ class DecisionLog:
             raise StoreCorrupt(
                 f"decision {key} is damaged ({exc}); restore it from a backup"
             ) from exc
+
+
+def key_of(decision: Decision) -> str:
+    """Where a decision lies."""
+    return f"{_PREFIX}{decision.number:010d}.json"
+
+
+def encode(decision: Decision) -> bytes:
+    """The bytes of a decision."""
+    return checked.encode(asdict(decision))
 
 
 def stamped(decision: Decision, after: list[Decision]) -> Decision:

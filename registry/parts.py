@@ -15,8 +15,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from registry.blobs.base import BlobStore
+from registry.domain import Contract
 from registry.errors import RegistryLocked, StoreDenied
-from registry.settings import Settings
+from registry.models import catalogue
+from registry.models.base import FaceModel
+from registry.settings import DEFAULT_MODEL, Settings
 from registry.store.base import Store
 
 
@@ -24,7 +27,9 @@ def open_blobs(settings: Settings) -> BlobStore:
     """The object store: a folder in the home, or the S3 server of MINIO_ENDPOINT."""
     if settings.minio_endpoint is None:
         from registry.blobs.folder import FolderStore
+        from registry.blobs.swap import recover
 
+        recover(settings.home / "objects")
         return FolderStore(settings.home / "objects")
     from registry.blobs.minio_store import MinioStore
 
@@ -56,6 +61,23 @@ def open_store(settings: Settings) -> Store:
         replication_factor=settings.qdrant_replicas,
         on_disk=settings.qdrant_on_disk,
         quantization=settings.qdrant_quantization,
+    )
+
+
+def load_model(
+    settings: Settings,
+    source: str | None = None,
+    *,
+    built_with: Contract | None,
+    threads: int | None = None,
+) -> FaceModel:
+    """The model of a registry. See `registry.registry.Registry.model`."""
+    chosen = source or settings.model or (built_with.model_source if built_with else "")
+    return catalogue.load(
+        chosen or DEFAULT_MODEL,
+        device=settings.device,
+        cache=settings.model_cache,
+        threads=threads,
     )
 
 

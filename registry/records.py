@@ -36,15 +36,19 @@ class RecordStore:
 
     def put(self, video: Video) -> None:
         """Write a record whole; when this returns, the video is in the registry."""
-        self._blobs.put(_key(video.video_id), encode(video, self._dimension))
+        self._blobs.put(key_of(video.video_id), self.encoded(video))
+
+    def encoded(self, video: Video) -> bytes:
+        """The bytes that `put` writes."""
+        return encode(video, self._dimension)
 
     def get(self, video_id: str) -> Video | None:
         """The record, or None if there is none. Raises `StoreCorrupt` for a damaged one."""
         try:
-            data = self._blobs.get(_key(video_id))
+            data = self._blobs.get(key_of(video_id))
         except ObjectMissing:
             return None
-        return decode(data, _key(video_id))
+        return decode(data, key_of(video_id))
 
     def ids(self) -> Iterator[str]:
         """Ids of all videos on record, in order."""
@@ -61,10 +65,11 @@ class RecordStore:
 
     def delete(self, video_id: str) -> None:
         """Remove a record."""
-        self._blobs.delete(_key(video_id))
+        self._blobs.delete(key_of(video_id))
 
 
-def _key(video_id: str) -> str:
+def key_of(video_id: str) -> str:
+    """Where the record of a video lies."""
     return f"{_PREFIX}{video_id}{_SUFFIX}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from registry.blobs.base import BlobStore
@@ -11,7 +11,7 @@ from registry.decisions import View
 from registry.domain import Video
 from registry.errors import RegistryLocked
 from registry.index import Index
-from registry.intents import REINDEX, Intents
+from registry.intents import ERASE, INCOMING, REINDEX, Intents
 from registry.lease import Lease
 from registry.records import RecordStore
 
@@ -29,15 +29,14 @@ class Replacing:
     """Keys of crops that it no longer names."""
 
     @classmethod
-    def of(cls, before: Video | None, after: Video, view: View) -> Replacing:
-        """What changes when a record is written over another, or over none."""
-        if before is None:
-            return cls()
-        kept = {face.crop for face in after.faces}
-        return cls(
-            tuple(sorted({view.identity_of(face) for face in before.faces})),
-            tuple(sorted(face.crop for face in before.faces if face.crop not in kept)),
-        )
+    def of(cls, before: Video | None, given: Video, after: Video, view: View) -> Replacing:
+        """What changes when a record is written over another, or over none.
+
+        `given` is the video with all faces whose crops are stored, `after` the one on record.
+        """
+        shown = before.faces if before else ()
+        gone = {face.crop for face in (*shown, *given.faces)} - {face.crop for face in after.faces}
+        return cls(tuple(sorted({view.identity_of(face) for face in shown})), tuple(sorted(gone)))
 
     def encoded(self) -> bytes:
         """As the body of an intent."""
@@ -64,7 +63,7 @@ def finish(replaced: Replacing, index: Index, blobs: BlobStore, view: View) -> N
 def settle_if_free(lease: Lease | None, pending: list[str], work: Callable[[], None]) -> None:
     """Do the work of settling, unless another process is changing the registry: it does that then.
 
-    Raises `RegistryLocked` if that process is rebuilding the index.
+    Raises `RegistryLocked` if that process is rebuilding the index, or erasing.
     """
     if lease is None or lease.held:
         work()
@@ -72,7 +71,7 @@ def settle_if_free(lease: Lease | None, pending: list[str], work: Callable[[], N
         try:
             lease.acquire(wait=False)
         except RegistryLocked:
-            if REINDEX in pending:
+            if {REINDEX, ERASE} & set(pending):
                 raise
             return
         try:
@@ -84,18 +83,16 @@ def settle_if_free(lease: Lease | None, pending: list[str], work: Callable[[], N
 def settle(
     intents: Intents, index: Index, records: RecordStore, view: View, blobs: BlobStore
 ) -> None:
-    """Finish what a crash left standing between record and index."""
-    pending = intents.pending()
+    """Finish what a crash left standing between record and index.
+
+    Not an erasure and not a copy: those begin with the objects.
+    """
+    pending = [what for what in intents.pending() if what not in {ERASE, INCOMING}]
     bodies = {what: Replacing.decoded(intents.body(what)) for what in pending if what != REINDEX}
     if REINDEX in pending or None in bodies.values():
         rebuild(index, records, view)
     else:
-        for video_id in bodies:
-            video = records.get(video_id)
-            if video is None:
-                index.remove(video_id, view)
-            else:
-                index.put(video, view)
+        bring_up(index, records, view, bodies)
     for video_id, replaced in bodies.items():
         if replaced is not None:
             video = records.get(video_id)
@@ -107,6 +104,16 @@ def settle(
         index.flush()
     for what in pending:
         intents.settle(what)
+
+
+def bring_up(index: Index, records: RecordStore, view: View, video_ids: Iterable[str]) -> None:
+    """Make the index say of these videos what their records do."""
+    for video_id in video_ids:
+        video = records.get(video_id)
+        if video is None:
+            index.remove(video_id, view)
+        else:
+            index.put(video, view)
 
 
 def rebuild(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from platformdirs import user_data_path
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from registry.errors import UsageError
 
@@ -111,3 +112,62 @@ def _complaint(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
     what = str(error["msg"]).removeprefix("Value error, ")
     return f"setting {where}: {what}" if where else what
+
+
+class _Target(Settings):
+    """Settings of a target: from what is given alone."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Nothing from the environment: what stands there describes the source."""
+        return (init_settings,)
+
+
+def load_target(
+    source: Settings, *, home: Path | None, qdrant: str | None, minio: str | None
+) -> Settings:
+    """Settings of the registry that another is moved to.
+
+    Args:
+        source: the registry that is moved; what nothing is said of stays where it is.
+        home: a folder to be embedded in. Objects and index both go there, unless `qdrant` or
+            `minio` sends one of them to a server.
+        qdrant: URL of a server for the index; by default TARGET_QDRANT_URL. Its other settings are
+            TARGET_QDRANT_API_KEY, _PREFIX, _SHARDS, _REPLICAS, _ON_DISK and _QUANTIZATION.
+        minio: endpoint of an S3 server for the objects; by default TARGET_MINIO_ENDPOINT. Its other
+            settings are TARGET_MINIO_ACCESS_KEY, _SECRET_KEY, _BUCKET, _SECURE and _REGION.
+
+    Raises `UsageError` if nothing is to be moved or a setting does not fit.
+    """
+    values = dict(source)
+    given = {"qdrant_url": qdrant, "minio_endpoint": minio}
+    for group, main in (("qdrant_", "qdrant_url"), ("minio_", "minio_endpoint")):
+        theirs = _from_environment(group)
+        where = given[main] or theirs.get(main)
+        if where or home is not None:
+            values = {name: v for name, v in values.items() if not name.startswith(group)}
+        if where:
+            values |= {**theirs, main: where}
+    if home is not None:
+        values["home"] = home.expanduser().absolute()
+    if not any(values.get(n) != getattr(source, n) for n in ("home", *given)):
+        raise UsageError("say where to: --to-home DIR, --to-qdrant URL or --to-minio HOST:PORT")
+    try:
+        return _Target(**values)
+    except ValidationError as exc:
+        lines = [_complaint(error) for error in exc.errors(include_input=False)]
+        raise UsageError(f"of the target: {'; '.join(lines)}") from exc
+
+
+def _from_environment(group: str) -> dict[str, str]:
+    """What TARGET_* variables say of one group of settings, by field name."""
+    names = [name for name in Settings.model_fields if name.startswith(group)]
+    found = {name: os.environ.get(f"TARGET_{name.upper()}", "") for name in names}
+    return {name: value for name, value in found.items() if value}

@@ -21,15 +21,24 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "rules": "registry.appearances registry.checked registry.consolidation registry.ids "
         "registry.matching registry.quality registry.settings registry.urls"
     },
-    {"store": "registry.store.*", "blobs": "registry.blobs.*", "models": "registry.models.*"},
     {
-        "registry": "registry registry.contract registry.corrections registry.decisions "
-        "registry.evidence registry.finding registry.index registry.intents registry.lease "
-        "registry.log registry.opening registry.parts registry.people registry.records "
-        "registry.recovery registry.registry registry.terminal"
+        "store": "registry.store.*",
+        "blobs": "registry.blobs.*",
+        "models": "registry.models.*",
+        "files": "registry.placing",
     },
     {
-        "commands": "registry.commands registry.people_commands registry.doctor registry.status",
+        "registry": "registry registry.blocks registry.contract registry.corrections "
+        "registry.decisions registry.enrolment registry.erasure registry.evidence "
+        "registry.finding registry.index registry.intents registry.lease registry.log "
+        "registry.opened registry.opening registry.parts registry.people registry.receipts "
+        "registry.records registry.recovery registry.registry registry.schema registry.striking "
+        "registry.terminal"
+    },
+    {
+        "commands": "registry.archive registry.commands registry.copying registry.doctor "
+        "registry.dump registry.erasure_commands registry.moving registry.people_commands "
+        "registry.saving registry.saving_commands registry.status",
         "ingest": "ingest ingest.*",
         "queries": "queries queries.*",
     },

@@ -122,6 +122,9 @@ class Collection(Protocol):
 class Store(Protocol):
     """A set of collections. Every method may raise a `StoreError`."""
 
+    keeps_deleted: bool
+    """Whether the bytes of a deleted point stay in files until its collection is dropped."""
+
     def describe(self) -> str:
         """One line for people: what it is and where, without secrets."""
 

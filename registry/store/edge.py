@@ -37,6 +37,9 @@ class EdgeStore:
     and gain no speed.
     """
 
+    keeps_deleted = True
+    """Edge marks points as deleted and keeps their bytes in segments and log."""
+
     def __init__(self, path: Path, *, reserve_bytes: int = RESERVE_BYTES) -> None:
         self._path = path
         self._reserve = reserve_bytes

@@ -35,6 +35,9 @@ class ServerStore:
     is none, `StoreUnreachable`, `StoreDenied` and `StoreFull` from any request.
     """
 
+    keeps_deleted = False
+    """Qdrant's optimizer rewrites segments; see SECURITY.md for when."""
+
     def __init__(
         self,
         url: str,

@@ -149,6 +149,7 @@ class FaultyStore:
 
     def __init__(self, inner: Store, trigger: Trigger) -> None:
         self._inner, self._trigger = inner, trigger
+        self.keeps_deleted = inner.keeps_deleted
 
     def describe(self) -> str:
         return self._inner.describe()

@@ -1,0 +1,48 @@
+"""Files that people asked for: written aside, then put in their place, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from registry.errors import StoreDenied, StoreError, StoreFull
+
+
+@contextmanager
+def placed(path: Path) -> Iterator[Path]:
+    """A file to write beside `path`, which takes its place if the block ends well.
+
+    It is on the disk before it gets its name, and readable by its owner alone. Raises
+    `StoreDenied` or `StoreFull`; a file of that name stays as it was then.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        aside = Path(name)
+        try:
+            yield aside
+            _sync(aside)
+            aside.replace(path)
+            _sync(path.parent)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as exc:
+        raise _file_error(path, exc) from exc
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _file_error(path: Path, exc: OSError) -> StoreError:
+    if isinstance(exc, PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError):
+        return StoreDenied(f"{path} cannot be written ({exc.strerror}); choose another path")
+    return StoreFull(f"{path} cannot be written ({exc.strerror}); free some space")
