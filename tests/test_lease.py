@@ -185,6 +185,7 @@ work(MinioStore(endpoint, access, secret, bucket, secure=False), Path(home), nam
 """
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_end_in_the_registry_of_one_after_the_other(
     s3_server: S3Server, tmp_path: Path
 ) -> None:

@@ -105,6 +105,7 @@ def test_the_people_found_are_the_people_shown(first: tuple[Path, dict[str, Any]
     assert found == {frozenset(v.file for v in VIDEOS if p in v.people) for p in people}
 
 
+@pytest.mark.slow
 def test_consolidation_mends_a_rule_that_is_too_strict(site: Site, tmp_path: Path) -> None:
     """At cosine 0.995 even neighbouring frames are strangers; joined, they are the people shown.
 
