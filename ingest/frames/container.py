@@ -120,7 +120,7 @@ def opened(
     with _parsed(file, limits, probe=probe) as container:
         stream = _pictures(container, index)
         codec = stream.codec_context
-        if False:
+        if codec.name == "h264" and not probe:
             codec.reorder_depth = DEEPEST_REORDER
         codec.options = {"max_pixels": str(limits.max_pixels)}
         codec.thread_count = threads

@@ -128,6 +128,15 @@ def test_the_clock_goes_on_where_recordings_are_joined(tmp_path: Path) -> None:
     )
 
 
+def test_a_container_without_presentation_times_counts_frames(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.avi", numbered(60), options={"bf": "3"}, fps=25)
+
+    frames = read(path, every=1)
+
+    assert [number_of(frame.image) for frame in frames] == list(range(60))
+    assert [frame.time_s for frame in frames] == pytest.approx([n / 25 for n in range(60)])
+
+
 def test_times_in_decoding_order_never_run_backwards(tmp_path: Path) -> None:
     # Some writers put decoding times where presentation times belong.
     whole = write_video(tmp_path / "whole.mp4", numbered(60), options={"bf": "3"})

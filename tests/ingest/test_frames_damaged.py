@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
@@ -291,11 +291,13 @@ def test_whole_files_are_not_called_cut_off(tmp_path: Path, appended: bytes) -> 
 HEADS = [b"", b"\0\0\0\x18ftyp", b"RIFF", b"\x1a\x45\xdf\xa3", b"GIF89a", b"\x89PNG"]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80), st.sampled_from(HEADS))
 def test_any_bytes_have_an_extent(noise: bytes, head: bytes) -> None:
     assert is_cut_off(io.BytesIO(head + noise)) in (True, False)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.none() | st.integers(-(10**6), 10**6), min_size=1, max_size=30),
     st.lists(st.integers(-(10**6), 10**6), max_size=3),
@@ -407,6 +409,7 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(STEPS, st.booleans())
 def test_damage_is_told_once_whatever_comes(steps: list[tuple[str, int]], one_each: bool) -> None:
     # Times come twice, frames come that nobody sent, and some never come.

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from ingest.frames import MediaLimits, VideoReader
 from ingest.frames.container import opened
 from ingest.frames.decoding import Findings, Sample, planned, survey
+from ingest.frames.decoding import in_full as full_pass
 from ingest.packets.plan import Plan
 from registry.domain import Image
-from tests.media import number_of, numbered, write_video
+from tests.media import number_of, numbered, remuxed, write_video
 
 LIMITS = MediaLimits()
 
@@ -114,7 +115,7 @@ def test_h264(tmp_path: Path, options: str, every: int) -> None:
 def test_hevc(tmp_path: Path, options: str, every: int) -> None:
     path = write_video(
         tmp_path / "clip.mp4",
-        numbered(75),
+        numbered(75, (160, 192)),  # three rows of the largest blocks: room for two slices
         codec="libx265",
         options={"x265-params": options} if options else {},
     )
@@ -168,6 +169,36 @@ def test_streams_that_do_not_say_how_far_they_reorder(tmp_path: Path, options: s
     drop_usability_information(path)
 
     check(path, 10)
+
+
+def test_they_are_sorted_in_full_passes_too(tmp_path: Path) -> None:
+    # MPEG-TS is opened without a look into its streams, so nothing tells the depth beforehand.
+    whole = write_video(
+        tmp_path / "clip.mp4",
+        numbered(75),
+        options={"x264-params": "bframes=16:b-adapt=0:b-pyramid=normal:ref=16:scenecut=0"},
+    )
+    drop_usability_information(whole)
+    path = tmp_path / "clip.ts"
+    remuxed(whole, path)
+
+    with path.open("rb") as file, opened(file, LIMITS) as source:
+        assert source.headerless
+        samples = list(full_pass(source, 1, LIMITS, Findings()))
+
+    assert [number_of(sample.image) for sample in samples] == list(range(75))
+
+
+def test_an_edit_list_is_no_obstacle(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mp4", numbered(60), options={"g": "60", "bf": "3"})
+    path = tmp_path / "cut.mp4"
+    remuxed(whole, path, shift=-30, options={"avoid_negative_ts": "disabled"})
+
+    plan = check(path, 10)
+
+    assert plan.frames == 30
+    assert len(plan.pts) > 30, "the rest is decoded only"
+    assert not plan.feed.all()
 
 
 def drop_usability_information(path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.packets.h264 import H264Headers
@@ -39,6 +39,7 @@ def packed(bits: str) -> bytes:
     return bytes(out)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**20), min_size=1, max_size=20))
 def test_exp_golomb_codes_are_read_through_emulation_prevention(numbers: list[int]) -> None:
     bits = Bits(packed("".join(map(golomb, numbers))))
@@ -46,6 +47,7 @@ def test_exp_golomb_codes_are_read_through_emulation_prevention(numbers: list[in
     assert [bits.ue() for _ in numbers] == numbers
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-1000, 1000), min_size=1))
 def test_signed_codes_are_read(numbers: list[int]) -> None:
     codes = [2 * n - 1 if n > 0 else -2 * n for n in numbers]
@@ -68,6 +70,7 @@ PAYLOADS = st.binary(min_size=1, max_size=30).map(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PAYLOADS, min_size=1), st.sampled_from([1, 2, 4]))
 def test_units_are_found_behind_their_lengths(payloads: list[bytes], size: int) -> None:
     packet = b"".join(len(unit).to_bytes(size, "big") + unit for unit in payloads)
@@ -75,6 +78,7 @@ def test_units_are_found_behind_their_lengths(payloads: list[bytes], size: int) 
     assert list(units(packet, size)) == payloads
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(PAYLOADS, st.integers(0, 3)), min_size=1))
 def test_units_are_found_behind_start_codes(payloads: list[tuple[bytes, int]]) -> None:
     packet = b"".join(b"\0" * zeros + b"\0\0\1" + unit for unit, zeros in payloads)
@@ -98,6 +102,7 @@ def test_packets_that_do_not_add_up_are_unproven(packet: bytes, size: int) -> No
         list(units(packet, size))
 
 
+@settings(deadline=None)
 @given(st.data(), st.integers(4, 16))
 def test_order_counts_unwrap(data: st.DataObject, width: int) -> None:
     half = 1 << (width - 1)
@@ -253,6 +258,7 @@ def _parameters(record: bytes, heads: Sequence[bytes]) -> list[bytes]:
     return found
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_nothing_but_unproven_is_raised(stream: Stream, data: st.DataObject) -> None:
     # Hostile bytes: record and packets with some of theirs changed, or no such thing at all.
@@ -271,6 +277,7 @@ def test_nothing_but_unproven_is_raised(stream: Stream, data: st.DataObject) -> 
         pass
 
 
+@settings(deadline=None)
 @given(record=st.binary(max_size=60), packet=st.binary(max_size=60))
 @pytest.mark.parametrize("reader", READERS.values())
 def test_noise_raises_nothing_but_unproven(
@@ -337,6 +344,7 @@ def planned(pictures: Sequence[Picture], every: int, duration: int = 3) -> Plan:
     return survey.plan(every)
 
 
+@settings(deadline=None)
 @given(streams(), st.integers(1, 12))
 def test_a_plan_numbers_the_pictures_as_they_are_shown(pictures: list[Picture], every: int) -> None:
     shown = sorted(picture.pts for picture in pictures if picture.shown)
@@ -354,6 +362,7 @@ def test_a_plan_numbers_the_pictures_as_they_are_shown(pictures: list[Picture], 
     assert plan.duration == 3
 
 
+@settings(deadline=None)
 @given(streams(), st.integers(1, 12))
 def test_a_plan_leaves_out_nothing_that_is_needed(pictures: list[Picture], every: int) -> None:
     pictures[0] = replace(pictures[0], shown=True)
@@ -370,6 +379,7 @@ def test_a_plan_leaves_out_nothing_that_is_needed(pictures: list[Picture], every
             pytest.fail("new parameters are left out")
 
 
+@settings(deadline=None)
 @given(streams(), st.integers(1, 12))
 def test_a_decoder_never_holds_back_more_than_the_plan_says(
     pictures: list[Picture], every: int
