@@ -89,6 +89,7 @@ def test_the_second_is_told_who_has_it_and_gets_it_once_it_is_given_back(blobs: 
     second.release()
 
 
+@pytest.mark.slow
 def test_it_is_renewed_for_as_long_as_it_is_held(tmp_path: Path) -> None:
     blobs = FolderStore(tmp_path)
     first = Lease(blobs, ttl_s=0.6)
