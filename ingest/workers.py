@@ -10,7 +10,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from concurrent.futures import CancelledError, TimeoutError, wait
+from concurrent.futures import CancelledError, Future, TimeoutError, wait
 from pathlib import Path
 from threading import Event, Lock
 from typing import Protocol
@@ -87,6 +87,7 @@ class PoolExtractor:
     ) -> None:
         self._every, self._limits, self._timeout_s = every, limits, timeout_s
         self._closed = Event()
+        self._waiting: list[Future[Extraction]] = []
         self._pool = ProcessPool(
             max_workers=workers,
             initializer=_start,
@@ -101,10 +102,17 @@ class PoolExtractor:
             args=(path, video_id, self._every, self._limits),
             timeout=self._timeout_s,
         )
+        self._waiting.append(future)
+        try:
+            return self._answer(future)
+        finally:
+            self._waiting.remove(future)
+
+    def _answer(self, future: Future[Extraction]) -> Extraction:
         while not wait([future], timeout=_LOOK_S).done:
             # A job that was handed over while the pool stopped is never answered.
             if self._closed.is_set():
-                future.cancel()  # type: ignore[no-untyped-call]
+                future.cancel()
                 raise MediaError("reading it was stopped")
         try:
             extraction: Extraction = future.result()
@@ -120,8 +128,15 @@ class PoolExtractor:
         return extraction
 
     def close(self) -> None:
-        """Stop the workers, whatever they do; who waits for one is let go."""
+        """Stop the workers, whatever they do; who waits for one is let go.
+
+        Idle ones are told to end: a worker that is killed while it starts complains on stderr.
+        """
         self._closed.set()
+        if not self._waiting:
+            self._pool.close()  # type: ignore[no-untyped-call]
+            self._pool.join()
+            return
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
