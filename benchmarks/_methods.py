@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from itertools import combinations
+from collections.abc import Sequence
 
 import numpy as np
 from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering
 
-from registry.consolidation import Group, consolidate
+from registry.consolidation import consolidate
 from registry.domain import Face, Vectors, Video
+from registry.evidence import Seen
 from registry.matching import Neighbour, assign
 from registry.quality import founds
 
@@ -99,56 +99,22 @@ def _origin(videos: Sequence[Video], rule: float) -> Grouping:
 
 def joins(videos: Sequence[Video], identity: Grouping, threshold: float) -> dict[str, str]:
     """What consolidation joins: the identity that stays, by the one that goes."""
-    outcome = consolidate(groups(videos, identity), apart(videos, identity), threshold=threshold)
+    seen, shown = Seen(len(videos[0].faces[0].embedding)), defaultdict(set)
+    for video in videos:
+        for face in video.faces:
+            who, box = identity[face.face_id], face.box
+            shown[who].add(video.video_id)
+            seen.add(
+                who,
+                (video.video_id, face.track),
+                face.frame,
+                (box.x1, box.y1, box.x2, box.y2),
+                face.embedding,
+                good=founds(face.quality),
+            )
+    ranks = {who: (0, len(where)) for who, where in shown.items()}
+    outcome = consolidate(seen.groups(ranks), seen.together(), threshold=threshold)
     return {gone: group[0] for group in outcome.groups for gone in group[1:]}
-
-
-def groups(videos: Sequence[Video], identity: Grouping) -> list[Group]:
-    """Each identity with the means of the good faces of its tracks, and of the poor ones."""
-    good: dict[str, _Tracks] = defaultdict(lambda: defaultdict(list))
-    poor: dict[str, _Tracks] = defaultdict(lambda: defaultdict(list))
-    seen: dict[str, set[str]] = defaultdict(set)
-    owners: dict[tuple[str, int], set[str]] = defaultdict(set)
-    for video in videos:
-        for face in video.faces:
-            who, track = identity[face.face_id], (video.video_id, face.track)
-            seen[who].add(video.video_id)
-            kind = good if founds(face.quality) else poor
-            kind[who][track].append(face.embedding)
-            if kind is good:
-                owners[track].add(who)
-    dimension = len(all_faces(videos)[0].embedding) if seen else 1
-    return [
-        Group(
-            who,
-            _means(good[who], dimension),
-            (0, len(seen[who])),
-            _means(poor[who], dimension),
-            tuple(sorted({owner for track in poor[who] for owner in owners[track]} - {who})),
-        )
-        for who in seen
-    ]
-
-
-_Tracks = dict[tuple[str, int], list[Vectors]]
-"""Embeddings by video id and track."""
-
-
-def _means(tracks: _Tracks, dimension: int) -> Vectors:
-    if not tracks:
-        return np.zeros((0, dimension), dtype=np.float32)
-    means = np.stack([np.mean(track, axis=0) for track in tracks.values()])
-    return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
-
-
-def apart(videos: Sequence[Video], identity: Grouping) -> Iterator[tuple[str, str]]:
-    """Pairs of identities that were seen in one frame."""
-    for video in videos:
-        frames: dict[int, set[str]] = defaultdict(set)
-        for face in video.faces:
-            frames[face.frame].add(identity[face.face_id])
-        for together in frames.values():
-            yield from combinations(sorted(together), 2)
 
 
 def _root(joined: dict[str, str], identity: str) -> str:

@@ -33,6 +33,8 @@ MARGIN = 0.05
 """Cosine by which the better of two joins that exclude each other must lead. Half the distance
 between the 99th and the 99.99th percentile of impostor similarities of SFace (0.296 and 0.425) and
 of MobileFaceNet (0.185 and 0.317), rounded down: less is within an impostor's luck."""
+IN_TRACK = "poor faces, which run in tracks of this person alone"
+RESEMBLE = "poor faces, which resemble this person and clearly no other"
 _CHUNK = 1024
 """Rows of the similarity matrix held at once: 1,024 x 50,000 float32 are 200 MB."""
 
@@ -61,6 +63,8 @@ class Join:
     joins: str
     similarity: float
     """Average cosine between the tracks of both, as the groups stood when they were joined."""
+    reason: str = ""
+    """Of poor faces: why they go to this person. Empty where good faces speak for themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,37 +227,41 @@ class _Linkage:
         """Give identities of poor faces only to the groups that they belong to, surest first."""
         if not self._clusters:
             return
-        home = {m: place for place, c in self._clusters.items() for m in c.members}
         places = list(self._clusters)
+        home = {m: row for row, place in enumerate(places) for m in self._clusters[place].members}
         means = np.stack([c.total / c.tracks for c in self._clusters.values()])
         offers = []
         for name, group in self._leftover.items():
-            if group.poor is not None and len(group.poor):
-                near = dict(zip(places, (means @ group.poor.mean(axis=0)).tolist(), strict=True))
-                for stranger in self._strangers[name] & home.keys():
-                    near.pop(home[stranger], None)
-                tracked = {home[other] for other in group.along if other in home} & near.keys()
-                place = self._home(near, tracked)
-                if place is not None:
-                    offers.append((-near[place], name, place))
-        for negative, name, place in sorted(offers):
+            if group.poor is None or not len(group.poor):
+                continue
+            near = means @ group.poor.mean(axis=0)
+            near[[home[other] for other in self._strangers[name] if other in home]] = -np.inf
+            tracked = {home[other] for other in group.along if other in home}
+            tracked = {row for row in tracked if np.isfinite(near[row])}
+            row = self._home(near, tracked)
+            if row is not None:
+                reason = IN_TRACK if tracked else RESEMBLE
+                offers.append((-float(near[row]), name, places[row], reason))
+        for negative, name, place, reason in sorted(offers):
             cluster = self._clusters[place]
             # Of two poor identities in one frame, the one taken in first keeps the other out.
             if self._strangers[name].isdisjoint(cluster.members):
-                self._joins.append(Join(cluster.members[0], name, -negative))
+                self._joins.append(Join(cluster.members[0], name, -negative, reason))
                 cluster.members.append(name)
 
-    def _home(self, near: dict[int, float], tracked: set[int]) -> int | None:
-        """The cluster that a poor identity belongs to, of those it may; None where it is unclear.
+    def _home(self, near: Vectors, tracked: set[int]) -> int | None:
+        """The cluster that a poor identity belongs to; None where it is unclear.
 
-        `near` has its average similarity to each, `tracked` those that share a track with it.
+        `near` has its average similarity to each, -inf where it is known to be somebody else;
+        `tracked` those that share a track with it.
         """
         if tracked:
-            return tracked.pop() if len(tracked) == 1 else None
-        first, second = [*sorted(near, key=lambda place: -near[place])[:2], None, None][:2]
-        if first is None or near[first] < self._threshold:
+            return min(tracked) if len(tracked) == 1 else None
+        first = int(np.argmax(near))
+        if near[first] < self._threshold:
             return None
-        return first if second is None or near[first] - near[second] >= MARGIN else None
+        second = np.max(np.delete(near, first), initial=-np.inf)
+        return first if near[first] - second >= MARGIN else None
 
     def outcome(self) -> Outcome:
         groups = sorted(tuple(c.members) for c in self._clusters.values() if len(c.members) > 1)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from registry.consolidation import Group
 from registry.decisions import Kind, standing
-from registry.domain import Identity, Quality, Vectors
+from registry.domain import Quality, Vectors
 from registry.quality import founds
 from registry.registry import Registry
 
@@ -23,6 +22,8 @@ which the detectors here suppress the lesser of two boxes (YuNet 0.3, SCRFD 0.4)
 Pair = tuple[str, str]
 Track = tuple[str, int]
 """Video id and the number of a track in it."""
+_Sums = dict[str, dict[Track, Vectors]]
+"""Sum of embeddings by identity and track."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,49 +47,82 @@ class Evidence:
 
 def gather(registry: Registry) -> Evidence:
     """The evidence on all identities, from one pass over the faces of the index."""
-    faces = _Faces()
+    seen = Seen(registry.contract.model.dimension)
     for point in registry.index.faces(with_vectors=True):
         if point.vector is not None:
-            faces.add(point.payload, point.vector)
-    identities = {identity.identity_id: identity for identity in registry.index.identities()}
-    dimension = registry.contract.model.dimension
+            face = point.payload
+            seen.add(
+                face["identity_id"],
+                (face["video_id"], face["track"]),
+                face["frame"],
+                face["box"],
+                point.vector,
+                good=founds(Quality(face["quality"], tuple(face["reasons"]))),
+            )
+    ranks = {i.identity_id: (int(bool(i.name)), i.videos) for i in registry.index.identities()}
     return Evidence(
-        groups=tuple(faces.group(identities[i], dimension) for i in sorted(identities)),
-        tracks={i: frozenset(tracks) for i, tracks in faces.tracks.items()},
-        together=faces.together(),
+        groups=seen.groups(ranks),
+        tracks={i: frozenset(tracks) for i, tracks in seen.tracks.items()},
+        together=seen.together(),
         separated=_separated(registry),
     )
 
 
-class _Faces:
-    """The faces of the index while they pass by: what has to be kept of each, and no vector."""
+class Seen:
+    """The faces of all identities while they pass by: what has to be kept of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, dimension: int) -> None:
+        """`dimension` is D of the embeddings."""
         self.tracks: dict[str, set[Track]] = defaultdict(set)
-        self._sums: dict[str, dict[Track, Vectors]] = defaultdict(dict)
+        self._dimension = dimension
+        self._good: _Sums = defaultdict(dict)
+        self._poor: _Sums = defaultdict(dict)
         self._frames: dict[tuple[str, int], int] = {}
         self._numbers: dict[str, int] = {}
         self._rows: list[tuple[int, int]] = []
         self._boxes: list[Sequence[float]] = []
 
-    def add(self, face: Mapping[str, Any], vector: Vectors) -> None:
-        identity, track = face["identity_id"], (face["video_id"], face["track"])
+    def add(
+        self,
+        identity: str,
+        track: Track,
+        frame: int,
+        box: Sequence[float],
+        vector: Vectors,
+        *,
+        good: bool,
+    ) -> None:
+        """One face: box as x1, y1, x2, y2 in px; `good` as `registry.quality.founds` says."""
         self.tracks[identity].add(track)
-        frame = self._frames.setdefault((face["video_id"], face["frame"]), len(self._frames))
-        self._rows.append((frame, self._numbers.setdefault(identity, len(self._numbers))))
-        self._boxes.append(face["box"])
-        if founds(Quality(face["quality"], tuple(face["reasons"]))):
-            sums = self._sums[identity]
-            sums[track] = sums[track] + vector if track in sums else vector
+        number = self._frames.setdefault((track[0], frame), len(self._frames))
+        self._rows.append((number, self._numbers.setdefault(identity, len(self._numbers))))
+        self._boxes.append(box)
+        sums = (self._good if good else self._poor)[identity]
+        sums[track] = sums[track] + vector if track in sums else vector
 
-    def group(self, identity: Identity, dimension: int) -> Group:
-        rank = (int(bool(identity.name)), identity.videos)
-        sums = self._sums.get(identity.identity_id, {})
+    def groups(self, ranks: Mapping[str, tuple[int, ...]]) -> tuple[Group, ...]:
+        """Each identity of `ranks` as consolidation sees it, in order of id."""
+        owners: dict[Track, set[str]] = defaultdict(set)
+        for identity, sums in self._good.items():
+            for track in sums:
+                owners[track].add(identity)
+        return tuple(self._group(identity, ranks[identity], owners) for identity in sorted(ranks))
+
+    def _group(
+        self, identity: str, rank: tuple[int, ...], owners: Mapping[Track, set[str]]
+    ) -> Group:
+        if identity in self._good:
+            return Group(identity, self._means(self._good[identity]), rank)
+        poor = self._poor.get(identity, {})
+        along = {owner for track in poor for owner in owners.get(track, ())}
+        return Group(identity, self._means({}), rank, self._means(poor), tuple(sorted(along)))
+
+    def _means(self, sums: Mapping[Track, Vectors]) -> Vectors:
         if not sums:
-            return Group(identity.identity_id, np.zeros((0, dimension), np.float32), rank)
+            return np.zeros((0, self._dimension), np.float32)
         means = np.stack([sums[track] for track in sorted(sums)])
         means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-        return Group(identity.identity_id, means.astype(np.float32, copy=False), rank)
+        return means.astype(np.float32, copy=False)
 
     def together(self) -> dict[Pair, int]:
         """Pairs of identities by the frames that show both, overlapping boxes left out."""

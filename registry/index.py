@@ -35,6 +35,9 @@ EXACT_LIMIT = 200_000
 """Up to so many faces, a nearest neighbour is found by comparing with all of them, which makes
 assignment independent of how the engine built its graph; beyond, the graph answers."""
 
+_BATCH = 500
+"""Points written at once where many videos are: what the stores put into one request."""
+
 
 class Index:
     """The three collections of one registry."""
@@ -90,7 +93,7 @@ class Index:
         before = self._seen_in(video.video_id)
         if before is not None:
             self._faces.delete(Filter(must={"video_id": [video.video_id]}))
-        seen = self._write(video, view)
+        [(_, seen)] = self._written([video], view)
         self._refresh({a.identity_id for a in seen} | (before or set()), view)
 
     def put_metrics(self, video: Video) -> None:
@@ -116,8 +119,8 @@ class Index:
             identity_ids: every identity that gains or loses a face or whose name changes.
             view: what people decided.
         """
-        for video in videos:
-            self._write(video, view)
+        for _ in self._written(videos, view):
+            pass
         self._refresh(identity_ids, view)
 
     def rebuild(self, videos: Iterable[Video], view: View) -> int:
@@ -126,8 +129,8 @@ class Index:
         self._open()
         seen: dict[str, list[tuple[str, Appearance]]] = defaultdict(list)
         count = 0
-        for video in videos:
-            for appearance in self._write(video, view):
+        for video, found in self._written(videos, view):
+            for appearance in found:
                 seen[appearance.identity_id].append((video.video_id, appearance))
             count += 1
         self._write_identities(seen, view)
@@ -207,14 +210,27 @@ class Index:
             CollectionSpec(IDENTITIES, None, ("identity_id", "name"))
         )
 
-    def _write(self, video: Video, view: View) -> tuple[Appearance, ...]:
-        faces = [(face, view.origin_of(face)) for face in video.faces]
-        self._faces.upsert(
-            [self._face_point(video, face, origin, view.root(origin)) for face, origin in faces]
-        )
-        seen = appearances([replace(face, identity_id=view.root(origin)) for face, origin in faces])
-        self._videos.upsert([self._video_point(video, seen)])
-        return seen
+    def _written(
+        self, videos: Iterable[Video], view: View
+    ) -> Iterator[tuple[Video, tuple[Appearance, ...]]]:
+        """Write videos with their faces, many in a request, and yield each with its appearances."""
+        faces: list[Point] = []
+        shown: list[Point] = []
+        for video in videos:
+            whose = [(face, view.origin_of(face)) for face in video.faces]
+            faces += [self._face_point(video, f, origin, view.root(origin)) for f, origin in whose]
+            seen = appearances([replace(f, identity_id=view.root(origin)) for f, origin in whose])
+            shown.append(self._video_point(video, seen))
+            if len(faces) >= _BATCH or len(shown) >= _BATCH:
+                self._upsert(faces, shown)
+            yield video, seen
+        self._upsert(faces, shown)
+
+    def _upsert(self, faces: list[Point], videos: list[Point]) -> None:
+        self._faces.upsert(faces)
+        self._videos.upsert(videos)
+        faces.clear()
+        videos.clear()
 
     def _seen_in(self, video_id: str) -> set[str] | None:
         payload = self.video(video_id)

@@ -6,7 +6,6 @@ or one decision that can be undone as one.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +13,9 @@ from typing import Any
 from registry import consolidation
 from registry.decisions import Decision, Kind
 from registry.domain import Identity
-from registry.evidence import Evidence, Track, gather, pair
+from registry.evidence import Evidence, gather, pair
 from registry.models.catalogue import linkage_threshold
 from registry.registry import Registry
-
-IN_TRACK = "its faces are poor, and run in tracks of that person alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +24,8 @@ class Suggestion:
 
     stays: Identity
     joins: Identity
-    similarity: float | None
-    """Average cosine between the tracks of both; None where `joins` has poor faces only."""
+    similarity: float
+    """Average cosine between the tracks of both."""
     tracks: tuple[int, int]
     """How many tracks each has good faces in."""
     shared_tracks: int
@@ -37,14 +34,14 @@ class Suggestion:
     certain: bool
     """Whether `identities consolidate` joins them."""
     reason: str
-    """Why it is left to a person, or why they are joined without similar faces."""
+    """Why it is left to a person, or why poor faces are joined to this one."""
 
     def as_dict(self) -> dict[str, Any]:
         """An entry of `identities suggest --json`."""
         return {
             "stays": _side(self.stays, self.tracks[0]),
             "joins": _side(self.joins, self.tracks[1]),
-            "similarity": None if self.similarity is None else round(self.similarity, 6),
+            "similarity": round(self.similarity, 6),
             "shared_tracks": self.shared_tracks,
             "frames_together": self.together,
             "certain": self.certain,
@@ -62,9 +59,7 @@ def duplicates(
         evidence: as `gather` gave it; None gathers it.
         threshold: least average cosine; by default the model's linkage threshold.
     """
-    evidence = evidence or gather(registry)
-    found = _linked(registry, evidence, threshold)
-    return _with_poor(evidence, found.groups)
+    return _linked(registry, evidence or gather(registry), threshold).groups
 
 
 def suggest(registry: Registry, *, threshold: float | None = None) -> list[Suggestion]:
@@ -75,8 +70,8 @@ def suggest(registry: Registry, *, threshold: float | None = None) -> list[Sugge
     """
     evidence = gather(registry)
     found = _linked(registry, evidence, threshold)
-    lines: list[tuple[str, str, float | None, bool, str]] = [
-        (join.stays, join.joins, join.similarity, True, "") for join in found.joins
+    lines: list[tuple[str, str, float, bool, str]] = [
+        (join.stays, join.joins, join.similarity, True, join.reason) for join in found.joins
     ]
     place = _places(found.groups)
     barred = {
@@ -89,13 +84,7 @@ def suggest(registry: Registry, *, threshold: float | None = None) -> list[Sugge
         if frozenset((place.get(doubt.first, doubt.first), place.get(doubt.second, doubt.second)))
         not in barred
     ]
-    lines.sort(key=lambda line: (-(line[2] or 0.0), line[0], line[1]))
-    lines += [
-        (group[0], poor, None, True, IN_TRACK)
-        for group in _with_poor(evidence, found.groups)
-        for poor in group[1:]
-        if place.get(poor) != group[0]
-    ]
+    lines.sort(key=lambda line: (-line[2], line[0], line[1]))
     return _suggestions(registry, evidence, lines)
 
 
@@ -131,31 +120,6 @@ def _linked(
     return consolidation.consolidate(evidence.groups, sorted(evidence.apart), threshold=least)
 
 
-def _with_poor(
-    evidence: Evidence, groups: Sequence[tuple[str, ...]]
-) -> tuple[tuple[str, ...], ...]:
-    """The groups, and with them identities of poor faces that share tracks with one person only."""
-    place = _places(groups)
-    members = {group[0]: list(group) for group in groups}
-    good = {g.identity_id for g in evidence.groups if len(g.tracks)}
-    owners: dict[Track, set[str]] = defaultdict(set)
-    for identity in good:
-        for track in evidence.tracks[identity]:
-            owners[track].add(place.get(identity, identity))
-    others: dict[str, set[str]] = defaultdict(set)
-    for one, other in evidence.apart:
-        others[one].add(other)
-        others[other].add(one)
-    for poor in sorted(evidence.tracks.keys() - good):
-        people = {person for track in evidence.tracks[poor] for person in owners.get(track, ())}
-        if len(people) == 1:
-            [person] = people
-            joined = members.get(person, [person])
-            if others[poor].isdisjoint(joined):
-                members[person] = [*joined, poor]
-    return tuple(sorted(tuple(group) for group in members.values()))
-
-
 def _places(groups: Sequence[tuple[str, ...]]) -> dict[str, str]:
     """The identity that stays, by each member of a group."""
     return {member: group[0] for group in groups for member in group}
@@ -164,7 +128,7 @@ def _places(groups: Sequence[tuple[str, ...]]) -> dict[str, str]:
 def _suggestions(
     registry: Registry,
     evidence: Evidence,
-    lines: Sequence[tuple[str, str, float | None, bool, str]],
+    lines: Sequence[tuple[str, str, float, bool, str]],
 ) -> list[Suggestion]:
     named = sorted({identity for line in lines for identity in line[:2]})
     identities = registry.index.get_identities(named)

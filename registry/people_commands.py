@@ -110,11 +110,10 @@ def consolidate_command(terminal: Terminal, as_json: bool) -> None:
 
 def print_suggestion(terminal: Terminal, suggestion: Suggestion) -> None:
     """Print one suggestion and its evidence."""
-    alike = "-    " if suggestion.similarity is None else f"{suggestion.similarity:.3f}"
     sides = (suggestion.stays, suggestion.joins)
     who = "  ".join(f"{short(i.identity_id)}{f' {i.name}' if i.name else ''}" for i in sides)
     verdict = "likely one person" if suggestion.certain else "for you to say"
-    terminal.say(f"{alike}  {who}  {verdict}")
+    terminal.say(f"{suggestion.similarity:.3f}  {who}  {verdict}")
     if suggestion.reason:
         terminal.say(f"       {suggestion.reason}")
     terminal.say(

@@ -151,7 +151,8 @@ def test_poor_faces_join_the_one_person_of_their_track(registry: Registry) -> No
     both = _scene("b", [_good(person(1))], [_poor(unit(0, 0, 0, 0, 1.0))], [_good(person(2))])
     put(registry, a, both)
     [joined] = people.suggest(registry)
-    assert (joined.similarity, joined.certain, joined.tracks) == (None, True, (1, 0))
+    assert (joined.certain, joined.tracks) == (True, (1, 0))
+    assert (joined.similarity, "tracks of this person" in joined.reason) == (0, True)
     people.consolidate(registry)
     assert who(registry, a, 1) == who(registry, a, 0)
     assert len({who(registry, both, i) for i in range(3)}) == 3
@@ -163,6 +164,18 @@ def test_poor_faces_do_not_join_whom_they_were_seen_beside(registry: Registry) -
     frames = [_good(person(0))], [_poor(odd)], [_good(person(0)), _poor(odd, 1, left=300.0)]
     put(registry, _scene("a", *frames))
     assert people.duplicates(registry) == ()
+
+
+def test_poor_faces_go_to_the_one_they_resemble_unless_another_is_as_near(
+    registry: Registry,
+) -> None:
+    near, between = person(0, 0.9), unit(0, 0, 1.0, 1.0)
+    put(registry, _scene("a", [_good(person(0))]), _scene("b", [_poor(near)]))
+    put(registry, _scene("c", [_good(person(2))]), _scene("d", [_good(person(3))]))
+    put(registry, _scene("e", [_poor(between)]))
+    [joined] = people.suggest(registry)
+    assert "clearly no other" in joined.reason
+    assert joined.similarity == pytest.approx(1 / (1 + 0.9**2) ** 0.5, abs=1e-5)
 
 
 def test_poor_faces_alone_join_nobody(registry: Registry) -> None:
