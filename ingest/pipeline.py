@@ -23,6 +23,7 @@ from ingest.sources import Table, VideoRow
 from ingest.summary import Failure, Summary
 from ingest.workers import Extractor
 from registry import ids, people, urls
+from registry.appearances import appearances
 from registry.domain import Media, Status, Video
 from registry.errors import MediaError, RegistryError, VideoError
 from registry.registry import Registry
@@ -79,6 +80,7 @@ def run(
         summary.warnings.append(warning)
         reporter.warn(warning)
     reporter.begin(len(table.rows))
+    known = _established(parts.registry)
     planned = _Plan(parts.registry, summary, frozenset(metrics), retry_failed, reporter)
     for row, outcome in _read_ahead(parts, planned.todo(table.rows), stop):
         text = _commit(parts.registry, row, outcome, summary)
@@ -86,6 +88,7 @@ def run(
         reporter.advance(summary, urls.redacted(row.url), text)
     summary.stopped = stop.is_set()
     summary.failures.sort(key=lambda failure: failure.row)
+    summary.new_identities = len(_established(parts.registry) - known)
     if not summary.stopped:
         _look_for_duplicates(parts.registry, summary, consolidate)
     _count_identities(parts.registry, summary)
@@ -223,9 +226,8 @@ def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summa
     summary.faces += len(video.faces)
     summary.blocked += len(outcome.faces) - len(video.faces)
     founded = {ids.identity_id(face.face_id) for face in video.faces}
-    present = {face.identity_id for face in video.faces}
+    present = {a.identity_id for a in appearances(video.faces) if a.established}
     new = len(founded & present)
-    summary.new_identities += new
     summary.total_identities = registry.index.count_identities()
     people = "identity" if len(present) == 1 else "identities"
     text = f"{len(video.faces)} faces, {len(present)} {people} ({new} new)"
@@ -234,12 +236,18 @@ def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summa
 
 def _look_for_duplicates(registry: Registry, summary: Summary, consolidate: bool) -> None:
     if consolidate:
-        decision = people.consolidate(registry)
-        summary.joined_identities = len(decision.merges) if decision else 0
+        before = registry.index.count_identities()
+        people.consolidate(registry)
+        summary.joined_identities = before - registry.index.count_identities()
     summary.likely_duplicates = people.likely_duplicates(registry)
 
 
 def _count_identities(registry: Registry, summary: Summary) -> None:
-    identities = list(registry.index.identities())
+    identities = list(registry.index.identities(provisional=False))
     summary.total_identities = len(identities)
     summary.single_video_identities = sum(i.videos == 1 for i in identities)
+    summary.provisional_identities = registry.index.count_identities(provisional=True)
+
+
+def _established(registry: Registry) -> set[str]:
+    return {i.identity_id for i in registry.index.identities(provisional=False)}

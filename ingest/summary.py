@@ -35,7 +35,10 @@ class Summary:
     blocked: int = 0
     """Faces left out because the person is blocked."""
     new_identities: int = 0
+    """Established in this run, before consolidation."""
     total_identities: int = 0
+    provisional_identities: int = 0
+    """Identities, of the whole registry, that may be no person; in no other count."""
     single_video_identities: int = 0
     """Identities, of the whole registry, that were seen in one video only."""
     joined_identities: int = 0
@@ -76,6 +79,7 @@ class Summary:
                 "in_one_video": self.single_video_identities,
                 "joined": self.joined_identities,
                 "likely_duplicates": self.likely_duplicates,
+                "provisional": self.provisional_identities,
             },
             "failures": [{"row": f.row, "url": f.url, "reason": f.reason} for f in self.failures],
             "warnings": list(self.warnings),

@@ -37,13 +37,16 @@ _FIRST = [
 _LAST = ["spread", "interval_low", "interval_high"]
 
 
-def averages(registry: Registry, *, as_of: int | None = None) -> pd.DataFrame:
+def averages(
+    registry: Registry, *, as_of: int | None = None, provisional: bool = False
+) -> pd.DataFrame:
     """The table of who performs how, best first.
 
     Args:
         registry: an open registry that has ingested something.
         as_of: number of the last decision that counts; 0: none does. By default all do. The videos
             are those on record now.
+        provisional: whether provisional identities have rows too.
 
     Raises:
         EmptyRegistry: nothing has been ingested.
@@ -65,6 +68,8 @@ def averages(registry: Registry, *, as_of: int | None = None) -> pd.DataFrame:
     columns = _FIRST + [f"average_{name}" for name in others] + _LAST
     rows: list[dict[str, Any]] = []
     for one in identities:
+        if one.provisional and not provisional:
+            continue
         seen = values[one.identity_id]
         performance = [metrics[primary] for metrics in seen if primary in metrics]
         low, high = _interval(performance)

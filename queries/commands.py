@@ -11,7 +11,14 @@ from rich.table import Table
 from queries.averages import averages
 from queries.export import write_csv, write_zip
 from queries.lookup import Answer, Match, lookup
-from queries.show import decision_documents, identity_document, report_head, video_documents
+from queries.show import (
+    decision_documents,
+    established,
+    identity_document,
+    identity_documents,
+    report_head,
+    video_documents,
+)
 from registry.errors import UsageError
 from registry.terminal import (
     Terminal,
@@ -25,6 +32,12 @@ from registry.terminal import (
 )
 
 _SHOWN = 40
+_all_option = click.option(
+    "--all",
+    "provisional",
+    is_flag=True,
+    help="Also what may be no person: a few poor faces, hands.",
+)
 
 
 @click.command("report")
@@ -34,6 +47,7 @@ _SHOWN = 40
     "--as-of", type=click.IntRange(min=0),
     help="Number of the last decision that counts; 0: none. See `identities list --decisions`.",
 )  # fmt: skip
+@_all_option
 @json_option
 @pass_terminal
 def report_command(
@@ -41,13 +55,14 @@ def report_command(
     csv_path: Path | None,
     zip_path: Path | None,
     as_of: int | None,
+    provisional: bool,
     as_json: bool,
 ) -> None:
     """Show how the videos with each person perform: average over distinct videos."""
     if zip_path and as_of is not None:
         raise UsageError("--zip holds the faces as they stand now: leave --zip or --as-of out")
     with terminal.open() as registry:
-        table = averages(registry, as_of=as_of)
+        table = averages(registry, as_of=as_of, provisional=provisional)
         head = report_head(registry, as_of)
         contract = registry.contract
         if csv_path:
@@ -61,6 +76,12 @@ def report_command(
         print_averages(terminal, table.to_dict(orient="records"), contract.primary_metric)
     if head["likely_duplicates"]:
         terminal.note(duplicates_note(head["likely_duplicates"], len(table)))
+    if head["provisional"] and not provisional:
+        terminal.note(_left_out(head["provisional"]))
+
+
+def _left_out(provisional: int) -> str:
+    return f"{provisional} more may be no person (a few poor faces, hands): --all lists them"
 
 
 def print_averages(terminal: Terminal, rows: list[dict[Any, Any]], metric: str) -> None:
@@ -144,29 +165,37 @@ def _print_match(terminal: Terminal, match: Match) -> None:
 
 @click.command("list")
 @click.option("--decisions", is_flag=True, help="List instead what people decided about them.")
+@_all_option
 @json_option
 @pass_terminal
-def identities_list(terminal: Terminal, decisions: bool, as_json: bool) -> None:
-    """List all identities, those in most videos first."""
+def identities_list(terminal: Terminal, decisions: bool, provisional: bool, as_json: bool) -> None:
+    """List the identities, those in most videos first."""
     with terminal.open() as registry:
         _ = registry.contract
         if decisions:
             print_decisions(terminal, decision_documents(registry.decisions.read()), as_json)
             return
-        found = sorted(
-            registry.index.identities(), key=lambda i: (-i.videos, -i.faces, i.identity_id)
-        )
+        index = registry.index
+        found = identity_documents(index.identities(provisional=provisional))
+        left_out = 0 if provisional else index.count_identities(provisional=True)
     if as_json:
-        terminal.json({"identities": [identity_document(identity) for identity in found]})
+        terminal.json({"identities": found, "left_out": left_out})
         return
+    print_identities(terminal, found)
+    if left_out:
+        terminal.note(_left_out(left_out))
+
+
+def print_identities(terminal: Terminal, documents: list[dict[str, Any]]) -> None:
+    """Print the table of identities."""
     grid = Table("identity", "name", "videos", "faces", "on screen", box=None, pad_edge=False)
-    for identity in found:
+    for identity in documents:
         grid.add_row(
-            short(identity.identity_id),
-            clean(identity.name) or "-",
-            str(identity.videos),
-            str(identity.faces),
-            f"{identity.screen_time_s:.1f} s",
+            short(identity["identity"]),
+            clean(identity["name"]) or "-",
+            str(identity["videos"]),
+            str(identity["faces"]),
+            f"{identity['screen_time_s']:.1f} s",
         )
     terminal.out.print(grid)
 
@@ -197,7 +226,8 @@ def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
     """Show one identity, given by id, beginning of its id, or name: its videos and times."""
     with terminal.open() as registry:
         found = registry.identity(identity)
-        videos = video_documents(registry.index.videos([found.identity_id]), found.identity_id)
+        payloads = registry.index.videos([found.identity_id])
+        videos = video_documents(payloads, found.identity_id.__eq__)
     document = {**identity_document(found), "appearances": videos}
     if as_json:
         terminal.json(document)
@@ -215,13 +245,15 @@ def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
 
 
 @click.command("list")
+@_all_option
 @json_option
 @pass_terminal
-def videos_list(terminal: Terminal, as_json: bool) -> None:
+def videos_list(terminal: Terminal, provisional: bool, as_json: bool) -> None:
     """List all videos, with who is in them."""
     with terminal.open() as registry:
         _ = registry.contract
-        videos = video_documents(registry.index.videos())
+        keep = established(registry, provisional=provisional)
+        videos = video_documents(registry.index.videos(), keep)
     if as_json:
         terminal.json({"videos": videos})
         return
@@ -240,12 +272,14 @@ def videos_list(terminal: Terminal, as_json: bool) -> None:
 
 @click.command("show")
 @click.argument("video")
+@_all_option
 @json_option
 @pass_terminal
-def videos_show(terminal: Terminal, video: str, as_json: bool) -> None:
+def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool) -> None:
     """Show one video, given by URL, id or beginning of its id."""
     with terminal.open() as registry:
-        [document] = video_documents([registry.video(video)])
+        keep = established(registry, provisional=provisional)
+        [document] = video_documents([registry.video(video)], keep)
     if as_json:
         terminal.json(document)
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -29,10 +29,17 @@ def identity_document(identity: Identity) -> dict[str, Any]:
     return {"identity": body.pop("identity_id"), **body}
 
 
+def identity_documents(identities: Iterable[Identity]) -> list[dict[str, Any]]:
+    """Identities, those in most videos first."""
+    found = sorted(identities, key=lambda i: (-i.videos, -i.faces, i.identity_id))
+    return [identity_document(identity) for identity in found]
+
+
 def report_head(registry: Registry, as_of: int | None) -> dict[str, Any]:
     """What `report --json` says before its rows.
 
-    `likely_duplicates` is of how things stand now, and None in a report as of an earlier decision.
+    `likely_duplicates` and `provisional`, the number of those left out of the rows, are of how
+    things stand now, and None in a report as of an earlier decision.
     """
     return {
         "model": registry.contract.model.name,
@@ -40,6 +47,7 @@ def report_head(registry: Registry, as_of: int | None) -> dict[str, Any]:
         "videos": registry.index.count_videos(),
         "as_of": as_of,
         "likely_duplicates": likely_duplicates(registry) if as_of is None else None,
+        "provisional": registry.index.count_identities(provisional=True) if as_of is None else None,
     }
 
 
@@ -88,14 +96,20 @@ def _sentence(decision: Decision) -> str:
 
 
 def video_documents(
-    payloads: Iterable[Payload], identity_id: str | None = None
+    payloads: Iterable[Payload], keep: Callable[[str], bool] = lambda identity: True
 ) -> list[dict[str, Any]]:
-    """Videos by URL; with `identity_id`, only its appearances in them."""
-    documents = [_document(payload, identity_id) for payload in payloads]
+    """Videos by URL, with the appearances of identities that `keep` lets pass."""
+    documents = [_document(payload, keep) for payload in payloads]
     return sorted(documents, key=lambda document: document["url"])
 
 
-def _document(payload: Payload, identity_id: str | None) -> dict[str, Any]:
+def established(registry: Registry, *, provisional: bool) -> Callable[[str], bool]:
+    """What `video_documents` takes to leave out provisional identities, or to show them too."""
+    out = {i.identity_id for i in registry.index.identities() if i.provisional and not provisional}
+    return lambda identity: identity not in out
+
+
+def _document(payload: Payload, keep: Callable[[str], bool]) -> dict[str, Any]:
     return {
         "video": payload["video_id"],
         "url": payload["url"],
@@ -108,6 +122,6 @@ def _document(payload: Payload, identity_id: str | None) -> dict[str, Any]:
         "appearances": [
             {key: appearance[key] for key in _APPEARANCE}
             for appearance in payload["appearances"]
-            if identity_id in (None, appearance["identity_id"])
+            if keep(appearance["identity_id"])
         ],
     }

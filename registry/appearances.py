@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from registry.domain import Appearance, Face, Identity
-from registry.quality import founds
+from registry.quality import certainly, founds
+
+STEADY = 3
+"""Poor faces of one track, none of which the detector doubts, that establish somebody who is only
+ever seen from the side or in the dark: as many faces as Immich asks of a person."""
 
 
 def appearances(faces: Sequence[Face]) -> tuple[Appearance, ...]:
@@ -35,7 +39,13 @@ def _appearance(identity: str, faces: Sequence[Face]) -> Appearance:
         best_face=best.face_id,
         best_crop=best.crop,
         best_quality=best.quality.score if founds(best.quality) else 0.0,
+        established=founds(best.quality) or _is_steady(faces),
     )
+
+
+def _is_steady(faces: Sequence[Face]) -> bool:
+    certain = Counter(face.track for face in faces if certainly(face.quality))
+    return max(certain.values(), default=0) >= STEADY
 
 
 def identity(
@@ -54,4 +64,5 @@ def identity(
         screen_time_s=round(sum(a.screen_time_s for _, a in by_video), 6),
         cover=cover.best_crop,
         cover_face=cover.best_face,
+        provisional=not name and not any(appearance.established for _, appearance in by_video),
     )

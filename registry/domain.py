@@ -134,6 +134,9 @@ class Appearance:
     """Key of that face's crop."""
     best_quality: float
     """0 to 1; 0 for a poor face, which stands as cover only where there is no other."""
+    established: bool = True
+    """Whether it shows somebody for certain: by a good face, or by poor ones in one track that are
+    certainly faces (see `registry.appearances.STEADY`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,9 @@ class Identity:
     """Key of the crop that stands for it: its face of highest quality."""
     cover_face: str
     """face_id of that face."""
+    provisional: bool = False
+    """Whether no appearance establishes it and nobody named it: a hand taken for a face, a blur.
+    Lists, reports and counts leave it out until a better face joins it or a person names it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from registry.matching import Neighbour
 from registry.store.base import CollectionSpec, Filter, Hit, Payload, Point, Store
 
 FACES, VIDEOS, IDENTITIES = "faces", "videos", "identities"
+PROVISIONAL = "provisional"
 _SEEN = "appearances[].identity_id"
 EXACT_LIMIT = 200_000
 """Up to so many faces, a nearest neighbour is found by comparing with all of them, which makes
@@ -158,9 +159,10 @@ class Index:
         """How many videos the index holds, of one status or in all."""
         return self._videos.count(Filter(must={"status": [status]}) if status else None)
 
-    def count_identities(self) -> int:
-        """How many identities the index holds."""
-        return self._identities.count()
+    def count_identities(self, *, provisional: bool = False) -> int:
+        """How many established identities the index holds, or how many provisional ones."""
+        poor = self._identities.count(Filter(must={"standing": [PROVISIONAL]}))
+        return poor if provisional else self._identities.count() - poor
 
     def videos(self, identities: Sequence[str] | None = None) -> Iterator[Payload]:
         """Payloads of all videos, or of those that show one of these identities, in order of id."""
@@ -177,9 +179,10 @@ class Index:
         where = Filter(must={"crop_digest": [digest]})
         return next(self._faces.scroll(where, with_vectors=True), None)
 
-    def identities(self) -> Iterator[Identity]:
-        """All identities, in order of id."""
-        return (_identity(point.payload) for point in self._identities.scroll())
+    def identities(self, *, provisional: bool = True) -> Iterator[Identity]:
+        """All identities, or only the established ones, in order of id."""
+        where = None if provisional else Filter(must_not={"standing": [PROVISIONAL]})
+        return (_identity(point.payload) for point in self._identities.scroll(where))
 
     def get_identities(self, identity_ids: Sequence[str]) -> dict[str, Identity]:
         """Those that exist among these, by id."""
@@ -207,7 +210,7 @@ class Index:
         self._faces = self._store.open(spec)
         self._videos = self._store.open(CollectionSpec(VIDEOS, None, ("video_id", _SEEN, "status")))
         self._identities = self._store.open(
-            CollectionSpec(IDENTITIES, None, ("identity_id", "name"))
+            CollectionSpec(IDENTITIES, None, ("identity_id", "name", "standing"))
         )
 
     def _written(
@@ -255,7 +258,8 @@ class Index:
             if found is None:
                 gone.append(identity_id)
             else:
-                points.append(Point(identity_id, asdict(found)))
+                standing = PROVISIONAL if found.provisional else "established"
+                points.append(Point(identity_id, {**asdict(found), "standing": standing}))
         self._identities.upsert(points)
         if gone:
             self._identities.delete(Filter(must={"identity_id": gone}))
@@ -304,7 +308,7 @@ def video_appearances(payload: Payload) -> list[Appearance]:
 
 
 def _identity(payload: Payload) -> Identity:
-    known: dict[str, Any] = {f.name: payload[f.name] for f in fields(Identity)}
+    known: dict[str, Any] = {f.name: payload[f.name] for f in fields(Identity) if f.name in payload}
     return Identity(**known)
 
 

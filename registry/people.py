@@ -99,17 +99,19 @@ def consolidate(registry: Registry, *, threshold: float | None = None) -> Decisi
 
 
 def likely_duplicates(registry: Registry) -> int:
-    """How many identities `consolidate` would join to others now."""
-    return sum(len(group) - 1 for group in duplicates(registry))
+    """How many identities `consolidate` would join to others now, provisional ones left aside."""
+    provisional = {i.identity_id for i in registry.index.identities() if i.provisional}
+    groups = duplicates(registry)
+    return sum(identity not in provisional for group in groups for identity in group[1:])
 
 
-def consolidation_document(decision: Decision | None, total: int) -> dict[str, Any]:
-    """The document of `identities consolidate --json`; `total` identities are left."""
+def consolidation_document(decision: Decision | None, before: int, after: int) -> dict[str, Any]:
+    """The document of `identities consolidate --json`; identities before and after it."""
     return {
         "decision": decision.number if decision else None,
-        "joined": len(decision.merges) if decision else 0,
+        "joined": before - after,
         "groups": [list(group) for group in decision.groups] if decision else [],
-        "identities": total,
+        "identities": after,
     }
 
 

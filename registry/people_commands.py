@@ -95,15 +95,15 @@ def suggest_command(terminal: Terminal, as_json: bool) -> None:
 def consolidate_command(terminal: Terminal, as_json: bool) -> None:
     """Join identities that are one person as far as their faces tell; `undo` parts them again."""
     with terminal.open() as registry:
+        before = registry.index.count_identities()
         decision = people.consolidate(registry)
-        total = registry.index.count_identities()
+        after = registry.index.count_identities()
     if as_json:
-        terminal.json(people.consolidation_document(decision, total))
+        terminal.json(people.consolidation_document(decision, before, after))
         return
     for group in decision.groups if decision else ():
         terminal.say(f"{group[0]} takes in {', '.join(short(other) for other in group[1:])}")
-    joined = len(decision.merges) if decision else 0
-    terminal.say(f"{joined} identities joined others; {total} identities now")
+    terminal.say(f"{before - after} identities joined others; {after} identities now")
     if decision:
         _tell_undo(terminal, decision)
 

@@ -173,6 +173,11 @@ def founds(quality: Quality) -> bool:
     return not quality.reasons
 
 
+def certainly(quality: Quality) -> bool:
+    """Whether the detector does not doubt that it is a face, however poor."""
+    return "low_score" not in quality.reasons
+
+
 def _read(curve: _Curve, value: float) -> float:
     return float(np.interp(value, *curve))
 

@@ -18,7 +18,7 @@ def status(registry: Registry) -> dict[str, Any]:
     if registry.is_empty:
         return {**places, "empty": True}
     contract, index = registry.contract, registry.index
-    identities = list(index.identities())
+    identities = list(index.identities(provisional=False))
     return {
         **places,
         "empty": False,
@@ -34,5 +34,6 @@ def status(registry: Registry) -> dict[str, Any]:
             "total": len(identities),
             "named": sum(bool(i.name) for i in identities),
             "in_one_video": sum(i.videos == 1 for i in identities),
+            "provisional": index.count_identities(provisional=True),
         },
     }
