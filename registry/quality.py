@@ -118,8 +118,8 @@ _YUNET: _Curve = (
     (0.5, 0.7, 0.8, 0.85, 0.88, 0.90, 0.92, 0.95),
     (0.38, 0.43, 0.51, 0.60, 0.77, 0.89, 0.98, 1.0),
 )
-"""By YuNet's score: 0.93 for clean photos; 0.92 / 0.88 / 0.81 with the head tilted by
-20 / 40 / 60 degrees, where its landmarks do not follow and SFace keeps 0.90 / 0.46 / 0.13."""
+"""By YuNet's score: 0.93 for clean photos. A tilted head, which has less, is looked at again
+upright (`registry.models.upright`) and has the score of that look."""
 
 _SCRFD: _Curve = (
     (0.5, 0.6, 0.7, 0.8, 0.9),

@@ -30,6 +30,7 @@ from registry.domain import Detection, Image
 from registry.errors import ModelError
 from registry.models.base import DETECTION_THRESHOLD
 from registry.models.detections import can_hold_a_face, in_order
+from registry.models.upright import upright
 
 LONG_SIDE = 640
 """px. Larger images are shrunk to this before the network looks at them; none is enlarged."""
@@ -76,6 +77,9 @@ class YuNet:
 
     def detect(self, image: Image) -> list[Detection]:
         """As `registry.models.base.FaceModel.detect`."""
+        return [upright(image, found, self._find) for found in self._find(image)]
+
+    def _find(self, image: Image) -> list[Detection]:
         if not can_hold_a_face(image):
             return []
         height, width = image.shape[:2]

@@ -81,3 +81,19 @@ def test_a_face_that_overflows_the_frame_needs_the_second_look(
     filled = cv2.resize(inner, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     (found,) = sface.detect(filled.astype(np.uint8))
     assert found.box.height > 0.9 * 1080
+
+
+@pytest.mark.parametrize("degrees", [-50, -35, 20, 45])
+def test_a_tilted_head_is_known_again(sface: FaceModel, astronaut: Image, degrees: int) -> None:
+    """The landmarks follow the tilt, so that alignment undoes it."""
+    upright = largest(sface.detect(astronaut))
+    height, width = astronaut.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), -degrees, 0.7)
+    turned = np.asarray(cv2.warpAffine(astronaut, turn, (width, height)), np.uint8)
+    found = largest(sface.detect(turned))
+    across = found.landmarks[1] - found.landmarks[0]
+    assert np.degrees(np.arctan2(across[1], across[0])) == pytest.approx(degrees, abs=12)
+    [one] = sface.embed(sface.align(astronaut, [upright]))
+    [other] = sface.embed(sface.align(turned, [found]))
+    assert one @ other > 0.8
+    assert found.score == pytest.approx(upright.score, abs=0.03)

@@ -1,0 +1,103 @@
+"""Landmarks of a tilted head, found again with the head upright.
+
+YuNet was trained on upright faces: it finds a tilted head and puts its landmarks almost as if it
+were upright, so alignment does not undo the tilt and SFace sees a face that it does not know. So
+the face is turned by what the landmarks tell of the tilt and looked at again, until it is upright.
+
+Measured on 30 photos of 30 people (LFW), turned by 20 / 30 / 40 / 50 / 60 degrees: the cosine to
+the photo as it was rose from 0.88 / 0.75 / 0.63 / 0.20 / 0.12 (median) to 0.94 / 0.95 / 0.95 / 0.95
+/ 0.95, and of the worst tenth from 0.76 / 0.37 / 0.28 / 0.05 / 0.00 to 0.83 / 0.90 / 0.89 / 0.91 /
+0.88. Of 180 photos as they are, 21 were looked at again; the similarities of their pairs, the
+same person's and others', did not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from registry.domain import Detection, Image, Landmarks
+
+TILT = 3.0
+"""Degrees between the eyes' line and the horizontal from which a face is looked at again: with 10
+and 15 degrees of tilt, where the embedding begins to suffer (cosine 0.94 and 0.91), the landmarks
+tell of 2.3 and 4.6 (medians)."""
+
+UNSURE = 0.915
+"""Score of YuNet below which the tilt may be larger than the landmarks tell. An upright face has
+0.93 (median), one tilted by 20 / 40 / 60 degrees 0.92 / 0.88 / 0.81. At 0.88 a tenth of the faces
+tilted by 40 degrees kept a cosine below 0.36, at 0.915 below 0.89."""
+
+LOOKS = 4
+"""Further looks at most, each of which tells of more of the tilt."""
+
+_APART = 35.0  # degrees between the tilts that are tried where the detector is unsure
+_LEVEL = 2.0  # degrees: what is left once a face is upright
+_SLACK = 0.005  # of the score: looks at an upright face differ by so much
+_SIDE = 320  # px, the square that is looked at
+_FACE = 0.4  # of its side is the larger side of the face's box, as in a portrait with some margin
+
+
+def upright(
+    image: Image, found: Detection, detect: Callable[[Image], list[Detection]]
+) -> Detection:
+    """The detection with the landmarks, and the score, of its most upright look.
+
+    Args:
+        image: BGR uint8 (H, W, 3).
+        found: a detection in it. Its box stays as it is.
+        detect: what finds faces in an image.
+    """
+    best, tilt = found, _tilt(found.landmarks)
+    if abs(tilt) < TILT and found.score >= UNSURE:
+        return found
+    turned = 0.0
+    tilts = [tilt, tilt + _APART, tilt - _APART] if found.score < UNSURE else [tilt]
+    for _ in range(LOOKS):
+        looks = [(_look(image, found, each, detect), each) for each in tilts]
+        again, turned = max(looks, key=lambda look: look[0].score if look[0] else 0.0)
+        if again is None or again.score < best.score - _SLACK:
+            break
+        best, tilts = again, [_tilt(again.landmarks)]
+        if abs(tilts[0] - turned) < _LEVEL:
+            break
+    return best
+
+
+def _tilt(landmarks: Landmarks) -> float:
+    """Degrees by which the line of the eyes falls to the right."""
+    across = landmarks[1] - landmarks[0]
+    return float(np.degrees(np.arctan2(across[1], across[0])))
+
+
+def _look(
+    image: Image, face: Detection, tilt: float, detect: Callable[[Image], list[Detection]]
+) -> Detection | None:
+    """The same face, found in the image turned by `tilt`; None where no face is at its place."""
+    box = face.box
+    centre = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
+    size = max(box.width, box.height)
+    turn = cv2.getRotationMatrix2D(centre, tilt, _FACE * _SIDE / size)
+    turn[:, 2] += np.array([_SIDE / 2 - centre[0], _SIDE / 2 - centre[1]])
+    turned = cv2.warpAffine(image, turn, (_SIDE, _SIDE))
+    middle = _moved(face.landmarks, turn).mean(axis=0)
+    near = [(_distance(other, middle), other) for other in detect(np.asarray(turned, np.uint8))]
+    distance, nearest = min(near, key=lambda pair: pair[0], default=(np.inf, None))
+    if nearest is None or distance > _FACE * _SIDE / 2:
+        return None
+    back = _moved(nearest.landmarks, cv2.invertAffineTransform(turn))
+    return replace(face, landmarks=back, score=nearest.score)
+
+
+def _distance(face: Detection, point: NDArray[np.float32]) -> float:
+    return float(np.linalg.norm(face.landmarks.mean(axis=0) - point))
+
+
+def _moved(points: Landmarks, by: NDArray[Any]) -> Landmarks:
+    """Points (n, 2) moved by an affine transform (2, 3)."""
+    return np.asarray(points @ by[:, :2].T + by[:, 2], dtype=np.float32)
