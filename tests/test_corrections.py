@@ -275,11 +275,30 @@ def _anew(opened: Registry) -> Registry:
     return fresh
 
 
+_Steps = list[tuple[str, int, int, str]]
+_any_sequence = given(
+    steps=st.lists(_step, min_size=1, max_size=6), random=st.randoms(use_true_random=False)
+)
+
+
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
-@given(steps=st.lists(_step, min_size=1, max_size=6), random=st.randoms(use_true_random=False))
+@_any_sequence
 def test_undoing_any_sequence_in_any_order_restores_the_index(
-    lasting: Registry, steps: list[tuple[str, int, int, str]], random: Any
+    lasting: Registry, steps: _Steps, random: Any
 ) -> None:
+    _decide_and_undo(lasting, steps, random)
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@_any_sequence
+def test_undoing_a_hundred_sequences_restores_the_index(
+    lasting: Registry, steps: _Steps, random: Any
+) -> None:
+    _decide_and_undo(lasting, steps, random)
+
+
+def _decide_and_undo(lasting: Registry, steps: _Steps, random: Any) -> None:
     registry = _anew(lasting)
     before = dump(registry)
     for step in steps:
