@@ -217,7 +217,9 @@ def test_two_processes_at_once_end_in_the_registry_of_one_after_the_other(
         assert dump(one) == dump(other)
 
 
-def test_a_killed_writer_is_followed_by_one_that_waits(tmp_path: Path) -> None:
+@pytest.fixture
+def killed(tmp_path: Path) -> int:
+    """The process number of a writer that was killed with the lease in its hands."""
     code = (
         "import sys, time; from pathlib import Path; from registry.lease import Lease\n"
         "from registry.blobs.folder import FolderStore\n"
@@ -229,9 +231,30 @@ def test_a_killed_writer_is_followed_by_one_that_waits(tmp_path: Path) -> None:
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    said: list[str] = []
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     holder.stdout.close()
-    Lease(FolderStore(tmp_path), wait=True, say=said.append, ttl_s=2).acquire()
-    assert f"in use by process {holder.pid}" in said[0]
+    return holder.pid
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes of this machine are told on Linux")
+def test_a_killed_writer_of_this_machine_is_followed_at_once(tmp_path: Path, killed: int) -> None:
+    held = json.loads(FolderStore(tmp_path).get(KEY))
+    assert held["pid"] == killed
+    assert Lease(FolderStore(tmp_path), ttl_s=2).acquire().token == held["token"] + 1
+
+
+def test_a_killed_writer_of_another_machine_is_followed_by_one_that_waits(
+    tmp_path: Path, killed: int
+) -> None:
+    blobs, said = FolderStore(tmp_path), list[str]()
+    held = {**json.loads(blobs.get(KEY)), "machine": "another", "expires": time.time() + 1}
+    blobs.put(KEY, json.dumps(held).encode())
+    Lease(blobs, wait=True, say=said.append, ttl_s=2).acquire()
+    assert f"in use by process {killed}" in said[0]
+
+
+def test_a_lease_that_nobody_understands_is_nobodys(tmp_path: Path) -> None:
+    blobs = FolderStore(tmp_path)
+    blobs.put(KEY, b"{")
+    assert Lease(blobs).acquire().token == 1
