@@ -28,7 +28,9 @@ def strike(*arguments: str) -> tuple[int, dict[str, list[int]], str]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_process_killed_at_any_point_loses_nothing() -> None:
-    code, counts, output = strike("--kind", "killed", "--points", "55", "--timed", "0.1")
+    code, counts, output = strike(
+        "--kind", "killed", "--points", "55", "--timed", "0.1", "--network", "0", "--flips", "0"
+    )
     assert code == 0, output
     assert counts["all"][0] >= 50
     assert counts["all"][2] == 0
@@ -37,6 +39,40 @@ def test_a_process_killed_at_any_point_loses_nothing() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_stores_that_fail_lose_nothing() -> None:
-    code, counts, output = strike("--kind", "n", "--points", "30", "--timed", "0", "--seed", "2")
+    code, counts, output = strike(
+        "--kind",
+        "n",
+        "--points",
+        "30",
+        "--timed",
+        "0",
+        "--network",
+        "0",
+        "--flips",
+        "0",
+        "--seed",
+        "2",
+    )
     assert code == 0, output
     assert len(counts) >= 6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_bits_of_the_index_that_flip_are_not_believed() -> None:
+    code, counts, output = strike(
+        "--points", "30", "--timed", "0", "--network", "0", "--flips", "1"
+    )
+    assert code == 0, output
+    assert counts["all"] == [30, 30, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_servers_that_are_hard_to_reach_lose_nothing() -> None:
+    code, counts, output = strike(
+        "--points", "80", "--timed", "0", "--network", "1", "--flips", "0"
+    )
+    assert code == 0, output
+    assert len(counts) >= 40
+    assert counts["all"][2] == 0
