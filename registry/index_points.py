@@ -1,9 +1,15 @@
-"""What the index says of a record: its points, computed from the record and what people decided."""
+"""What the index says of a record: its points, computed from the record and what people decided.
+
+Qdrant, embedded or served, reads some numbers of a payload back one bit off: of 20,000 at random,
+9 % with 16 or 17 significant digits and none with 15 (qdrant-edge-py 0.9.0). So payloads have 15,
+and what is summed up from the index is what is summed up from the records.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +17,9 @@ from registry.appearances import appearances
 from registry.decisions import View
 from registry.domain import Appearance, Contract, Face, Video
 from registry.store.base import Point
+
+_DIGITS = 15
+"""Significant digits of a number in a payload: every decimal of so many is a double's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +35,12 @@ class VideoPoints:
 def points_of(video: Video, view: View, contract: Contract) -> VideoPoints:
     """What the index must hold about a video whose record this is."""
     faces = [(face, view.origin_of(face)) for face in video.faces]
-    seen = appearances([replace(face, identity_id=view.root(origin)) for face, origin in faces])
+    seen = tuple(
+        Appearance(**_kept(asdict(appearance)))
+        for appearance in appearances(
+            [replace(face, identity_id=view.root(origin)) for face, origin in faces]
+        )
+    )
     return VideoPoints(
         tuple(
             _face_point(video, face, origin, view.root(origin), contract) for face, origin in faces
@@ -58,7 +72,7 @@ def _face_point(
         "model": contract.model.name,
         "run": video.run,
     }
-    return Point(face.face_id, payload, np.asarray(face.embedding, dtype=np.float32))
+    return Point(face.face_id, _kept(payload), np.asarray(face.embedding, dtype=np.float32))
 
 
 def _video_point(video: Video, seen: Sequence[Appearance], contract: Contract) -> Point:
@@ -74,4 +88,21 @@ def _video_point(video: Video, seen: Sequence[Appearance], contract: Contract) -
         "media": asdict(video.media),
         "appearances": [asdict(appearance) for appearance in seen],
     }
-    return Point(video.video_id, payload)
+    return Point(video.video_id, _kept(payload))
+
+
+def metrics_of(video: Video) -> dict[str, float]:
+    """The metrics of a video as payloads have them."""
+    kept: dict[str, float] = _kept(dict(video.metrics))
+    return kept
+
+
+def _kept(value: Any) -> Any:
+    """Numbers to `_DIGITS`, however deep; everything else as it is."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    if isinstance(value, dict):
+        return {name: _kept(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_kept(inner) for inner in value]
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from registry.comparison import Kind, compare, different_fields, in_step, same_vector
 from registry.errors import StoreCorrupt
 from registry.index import FACES, IDENTITIES, VIDEOS
+from registry.opening import open_registry
 from registry.records import key_of
 from registry.registry import Registry
 from registry.store.base import Collection, CollectionSpec, Filter, Point
@@ -57,6 +59,19 @@ def test_an_index_that_is_right_differs_in_nothing(registry: Registry) -> None:
     assert found(registry) == []
     registry.reindex()
     assert found(registry) == []
+
+
+def test_numbers_that_the_index_reads_back_a_bit_off_are_no_difference(tmp_path: Path) -> None:
+    chance = random.Random(1)
+    values = {f"m{n}": chance.random() * 10 ** chance.randrange(-3, 14) for n in range(500)}
+    with new_registry(tmp_path / "home", video("a", [person(0)], metrics=values)) as registry:
+        registry.store.close()
+    with open_registry(home=tmp_path / "home") as registry:
+        assert found(registry) == []
+        [payload] = registry.index.videos()
+        assert payload["metrics"] == pytest.approx(values, rel=1e-14)
+        registry.update_metrics(payload["video_id"], {"m0": values["m1"]})
+        assert found(registry) == []
 
 
 def test_a_lost_face_is_missing(registry: Registry) -> None:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from qdrant_client import QdrantClient
@@ -24,6 +23,7 @@ from registry.lease import KEY, Lease
 from registry.registry import Registry
 from registry.settings import load_settings
 from registry.store.server import ServerStore
+from tests import places
 from tests.factories import person, picture, video
 from tests.faults.workload import CONTRACT, dump
 from tests.weed import S3Server, s3_server
@@ -45,7 +45,7 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlobStore]
     if request.param == "folder":
         store: BlobStore = FolderStore(tmp_path / "objects")
     else:
-        store = bucket(request.getfixturevalue("s3_server"), f"lease-{uuid4().hex[:12]}")
+        store = bucket(request.getfixturevalue("s3_server"), places.bucket("lease"))
     yield store
     store.close()
 
@@ -190,7 +190,7 @@ work(MinioStore(endpoint, access, secret, bucket, secure=False), Path(home), nam
 def test_two_processes_at_once_end_in_the_registry_of_one_after_the_other(
     s3_server: S3Server, tmp_path: Path
 ) -> None:
-    name = f"two-{uuid4().hex[:12]}"
+    name = places.bucket("two")
     shared = bucket(s3_server, name)
     arguments = [s3_server.endpoint, s3_server.access_key, s3_server.secret_key, name]
     processes = [

@@ -10,7 +10,8 @@ import pytest
 
 from registry.demo.cast import VIDEOS
 from registry.demo.videos import build_videos
-from tests.test_main_job import call
+from tests import places
+from tests.test_main_job import call_here as call
 from tests.weed import S3Server, s3_server
 
 __all__ = ["s3_server"]
@@ -29,12 +30,13 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    name = places.bucket("same")
     monkeypatch.setenv("MINIO_ENDPOINT", s3_server.endpoint)
     monkeypatch.setenv("MINIO_ACCESS_KEY", s3_server.access_key)
     monkeypatch.setenv("MINIO_SECRET_KEY", s3_server.secret_key)
     monkeypatch.setenv("MINIO_SECURE", "false")
-    monkeypatch.setenv("MINIO_BUCKET", "same-answers")
-    yield "same-answers"
+    monkeypatch.setenv("MINIO_BUCKET", name)
+    yield name
 
 
 def _answers(home: Path, folder: Path) -> tuple[bytes, bytes]:
