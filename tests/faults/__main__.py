@@ -47,10 +47,10 @@ def _embedded(golden: Golden, points: int, timed: int, kind: str, seed: int) -> 
         yield _hit(golden, one)
 
 
-def _on_servers(points: int, kind: str, seed: int) -> Iterator[tuple[Outcome, str]]:
+def _on_servers(points: int, kind: str, seed: int, steps: int) -> Iterator[tuple[Outcome, str]]:
     """Faults on the way to servers, each with the request that it struck."""
     with rig() as servers:
-        rehearse_on_servers(servers)
+        rehearse_on_servers(servers, steps)
         pool = [s for s in every_net_strike(servers) if kind in s.kind]
         chosen = sample(pool, points, random.Random(seed))
         for one in sorted(chosen, key=lambda s: (s.kind, s.step, s.at)):
@@ -68,6 +68,7 @@ def main() -> int:
     parser.add_argument("--timed", type=float, default=0.2, help="Share of kills at random times.")
     parser.add_argument("--network", type=float, default=0.3, help="Share on the way to servers.")
     parser.add_argument("--flips", type=float, default=0.1, help="Share of bits of the index.")
+    parser.add_argument("--steps", type=int, default=99, help="Of the workload, on servers.")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kind", default="", help="Only kinds that contain this.")
     given = parser.parse_args()
@@ -76,23 +77,24 @@ def main() -> int:
     outcomes: list[Outcome] = []
     found_out: Counter[str] = Counter()
     started = time.monotonic()
-    with workshop() as folder:  # forks: before any thread is started
-        golden = rehearse(folder)
-        points = given.points - timed - network - flipped
-        for outcome in _embedded(golden, points, timed, given.kind, given.seed):
-            outcomes.append(outcome)
-            if outcome.lost:
-                _lost(described(golden, outcome))
-        for flip in flips(golden, flipped * (given.kind in FLIPPED), random.Random(given.seed)):
-            outcome, how = flip_strike(golden, flip)
-            outcomes.append(outcome)
-            found_out[how] += 1
-            if outcome.lost:
-                _lost(outcome.lost)
+    points = given.points - timed - network - flipped
+    if points or timed or flipped:
+        with workshop() as folder:  # forks: before any thread is started
+            golden = rehearse(folder)
+            for outcome in _embedded(golden, points, timed, given.kind, given.seed):
+                outcomes.append(outcome)
+                if outcome.lost:
+                    _lost(described(golden, outcome))
+            for flip in flips(golden, flipped * (given.kind in FLIPPED), random.Random(given.seed)):
+                outcome, how = flip_strike(golden, flip)
+                outcomes.append(outcome)
+                found_out[how] += 1
+                if outcome.lost:
+                    _lost(outcome.lost)
     if network and find_weed() is None:
         print("no S3 server is installed: no faults on the way to servers", file=sys.stderr)
     elif network:
-        for outcome, request in _on_servers(network, given.kind, given.seed):
+        for outcome, request in _on_servers(network, given.kind, given.seed, given.steps):
             outcomes.append(outcome)
             if outcome.lost:
                 _lost(f"{request}: {outcome.lost}")

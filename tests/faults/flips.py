@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from tests.faults.proxies import Trigger
 from tests.faults.workload import STEPS, dump, open_parts
 
 FLIPPED = "a bit of the index flipped"
-_HANGS_S = 10.0
+_HANGS_S = 20.0
 """When a person would end the process; everything that is asked takes half a second."""
 _DIGITS = 5
 """Decimals of a similarity that count: a vector may differ by less (`VECTOR_TOLERANCE`)."""
@@ -91,15 +92,15 @@ def answered(golden: Golden) -> Any:
 def _found_out(home: Path, wanted: Any) -> tuple[str, str]:
     """How the damage shows, and what is wrong with that."""
     code, said = child(lambda say: _ask(home, say), kill_after_s=_HANGS_S)
+    how = "named by an error"
     if code < 0:
+        aborted = code != -signal.SIGKILL
         code, said = child(lambda say: _ask(home, say))  # the next command
-        if code < 0:
-            return "ends or hangs the process", f"twice, with {code}"
-        if code == 0 and not said[0]:
-            return "ends or hangs the process", "once, and then nothing is said of it"
         how = "ends or hangs the process, is named the next time"
-    else:
-        how = "named by an error"
+        if code < 0:
+            return how, f"ends it twice, with {code}"
+        if code == 0 and not said[0] and aborted:
+            return how, "ends it once, and then nothing is said of it"
     if code == 1:
         error = said[-1]
         clear = (

@@ -157,10 +157,10 @@ def rig() -> Iterator[Rig]:
             s3.stop()
 
 
-def rehearse_on_servers(servers: Rig) -> None:
-    """The workload without a fault."""
+def rehearse_on_servers(servers: Rig, steps: int) -> None:
+    """So many steps of the workload without a fault."""
     place = "golden"
-    for step in range(len(STEPS)):
+    for step in range(min(steps, len(STEPS))):
         servers.before.append(servers.standing(place))
         for way in servers.ways.values():
             way.arm()
