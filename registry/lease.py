@@ -183,10 +183,11 @@ class Lease:
                 renewed = replace(self._held, expires=self._clock() + self._ttl_s)
                 try:
                     tag = self._write(renewed, self._tag)
+                    found = self._read()[0] if tag is None else renewed
                 except StoreError:
                     continue  # there are more renewals before it runs out
                 if tag is None:
-                    self._lost = "was taken over by another"
+                    self._lost = f"was taken over by {found.owner or 'another'}"
                     return
                 self._held, self._tag = renewed, tag
                 self._good_until = started + self._ttl_s

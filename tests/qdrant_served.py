@@ -214,7 +214,7 @@ def _paths(prefix: str, value: Any) -> Iterator[str]:
     if isinstance(value, list):
         for inner in value:
             yield from _paths(f"{prefix}[]", inner)
-    elif isinstance(value, dict) and not prefix.endswith("payload"):
+    elif isinstance(value, dict) and not prefix.endswith(" payload"):
         for name, inner in value.items():
             yield from _paths(f"{prefix} {name}", inner)
     else:
