@@ -23,7 +23,7 @@ from registry.domain import (
     Video,
 )
 from registry.errors import ContractError, StoreCorrupt
-from registry.index_points import metrics_of, points_of
+from registry.index_points import as_kept, points_of
 from registry.matching import Neighbour
 from registry.store.base import CollectionSpec, Filter, Hit, Payload, Point, Store
 
@@ -98,7 +98,7 @@ class Index:
 
     def put_metrics(self, video: Video) -> None:
         """Bring the metrics of a video, and of each of its faces, up to its record."""
-        metrics = {"metrics": metrics_of(video)}
+        metrics = {"metrics": as_kept(video.metrics)}
         where = Filter(must={"video_id": [video.video_id]})
         self._faces.set_payload(metrics, where)
         self._videos.set_payload(metrics, where)

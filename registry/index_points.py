@@ -7,7 +7,7 @@ and what is summed up from the index is what is summed up from the records.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -91,9 +91,9 @@ def _video_point(video: Video, seen: Sequence[Appearance], contract: Contract) -
     return Point(video.video_id, _kept(payload))
 
 
-def metrics_of(video: Video) -> dict[str, float]:
-    """The metrics of a video as payloads have them."""
-    kept: dict[str, float] = _kept(dict(video.metrics))
+def as_kept(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Metrics as payloads have them: what to compare with those of the index."""
+    kept: dict[str, float] = _kept(dict(metrics))
     return kept
 
 
