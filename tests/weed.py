@@ -199,7 +199,8 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """The S3 server of this test run: SeaweedFS, or the one that the environment names."""
     if "MINIO_ENDPOINT" in places.MINIO:
         given = places.MINIO
-        yield S3Server(places.s3_url(), given["MINIO_ACCESS_KEY"], given["MINIO_SECRET_KEY"])
+        endpoint = places.s3_url().removeprefix("http://")
+        yield S3Server(endpoint, given["MINIO_ACCESS_KEY"], given["MINIO_SECRET_KEY"])
         return
     if not _shared:
         _shared.append(start_weed(tmp_path_factory.mktemp("weed")))
