@@ -15,7 +15,7 @@ JOBS ?= 2
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install install-gpu test faults lint types bench requirements clean
+.PHONY: help demo install install-gpu test test-all test-server faults lint types bench requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r t d; \
@@ -33,6 +33,9 @@ test: $(VENV)/.installed-dev  ## the tests, but for the slow ones
 
 test-all: $(VENV)/.installed-dev  ## all tests
 	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile
+
+test-server: $(VENV)/.installed-dev  ## the tests of stores and of the main job, on the servers of QDRANT_URL and MINIO_ENDPOINT
+	$(VENV)/bin/python -m tests.on_servers
 
 faults: $(VENV)/.installed-dev  ## kill and disturb a registry 1,000 times; prints a table
 	$(VENV)/bin/python -m tests.faults --points 1000

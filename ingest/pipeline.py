@@ -26,6 +26,7 @@ from registry import ids, people, urls
 from registry.appearances import appearances
 from registry.domain import Media, Status, Video
 from registry.errors import MediaError, RegistryError, VideoError
+from registry.index_points import as_kept
 from registry.registry import Registry
 
 
@@ -127,10 +128,11 @@ class _Plan:
     def _settle(self, row: VideoRow, known: dict[str, float]) -> str:
         merged = {name: value for name, value in known.items() if name not in self.metrics}
         merged |= row.metrics
-        if merged == known:
+        new, old = as_kept(merged), as_kept(known)
+        if new == old:
             return "unchanged"
         self.registry.update_metrics(ids.video_id(row.url), merged)
-        changed = sorted(n for n in merged.keys() | known.keys() if merged.get(n) != known.get(n))
+        changed = sorted(n for n in new.keys() | old.keys() if new.get(n) != old.get(n))
         return f"updated {', '.join(changed)}"
 
 
@@ -180,6 +182,7 @@ def _read(parts: Parts, row: VideoRow) -> _Outcome:
     try:
         download = parts.downloader.fetch(row.location, video)
         try:
+            parts.registry.check()  # it stores crops
             return parts.extractor.extract(download.path, video)
         finally:
             download.discard()

@@ -19,8 +19,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from registry.blobs.base import BlobStore
 from registry.errors import ObjectMissing, RegistryLocked, StoreError
@@ -34,6 +36,8 @@ TTL_S = 60.0
 _RENEWALS = 4
 """Renewals within one time to live: three may fail."""
 _POLL_S = 2.0
+_READINGS = 2
+"""A lease that cannot be understood may have changed on the way; twice, it is what lies there."""
 _UNCONDITIONAL_S = 3.0
 """Without conditional writes, how long one waits to see whether another wrote after oneself."""
 
@@ -51,6 +55,10 @@ class Holding:
     """ISO 8601, UTC."""
     expires: float = 0.0
     """Seconds since 1970."""
+    machine: str = ""
+    """Where the process is known by its number: this boot of a machine, and PID namespace; empty
+    where that cannot be told."""
+    pid: int = 0
 
 
 class Lease:
@@ -142,7 +150,7 @@ class Lease:
     def _try(self) -> Holding | None:
         """Take it if it is free. Returns whoever holds it otherwise."""
         found, tag = self._read()
-        if found.nonce and found.expires > self._clock():
+        if found.nonce and found.expires > self._clock() and not _ended(found):
             return found
         now = self._clock()
         mine = Holding(
@@ -151,6 +159,8 @@ class Lease:
             owner=f"process {os.getpid()} on {socket.gethostname()}",
             since=datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
             expires=now + self._ttl_s,
+            machine=_machine(),
+            pid=os.getpid(),
         )
         started = time.monotonic()
         written = self._write(mine, tag)
@@ -173,23 +183,25 @@ class Lease:
                 renewed = replace(self._held, expires=self._clock() + self._ttl_s)
                 try:
                     tag = self._write(renewed, self._tag)
+                    found = self._read()[0] if tag is None else renewed
                 except StoreError:
                     continue  # there are more renewals before it runs out
                 if tag is None:
-                    self._lost = "was taken over by another"
+                    self._lost = f"was taken over by {found.owner or 'another'}"
                     return
                 self._held, self._tag = renewed, tag
                 self._good_until = started + self._ttl_s
 
     def _read(self) -> tuple[Holding, str | None]:
-        try:
-            data, tag = self._blobs.get_tagged(KEY)
-        except ObjectMissing:
-            return Holding(), None
-        try:
-            return Holding(**json.loads(data)), tag
-        except (ValueError, TypeError):
-            return Holding(), tag  # nobody's; the next one writes it anew
+        tag: str | None = None
+        for _ in range(_READINGS):
+            try:
+                data, tag = self._blobs.get_tagged(KEY)
+            except ObjectMissing:
+                return Holding(), None
+            with suppress(ValueError, TypeError):
+                return Holding(**json.loads(data)), tag
+        return Holding(), tag  # nobody's; the next one writes it anew
 
     def _write(self, holding: Holding, expected: str | None) -> str | None:
         """The new tag, or None if another was quicker."""
@@ -212,6 +224,27 @@ class Lease:
             return refused and kept and stale
         finally:
             self._blobs.delete(key)
+
+
+def _machine() -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""  # no Linux: then a lease runs out by its time alone
+
+
+def _ended(holder: Holding) -> bool:
+    """Whether its holder was a process of this machine that is no more, so nobody need wait."""
+    if not holder.machine or holder.machine != _machine():
+        return False
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False  # another user's
+    return False
 
 
 def _in_use(holder: Holding) -> str:

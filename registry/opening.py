@@ -23,7 +23,7 @@ def open_registry(
     Args:
         settings: where and what; by default read from `given` and the environment.
         wait: wait for another process that uses the registry, instead of raising.
-        say: told whom it waits for, in a sentence.
+        say: told whom it waits for, and of an API key that travels unencrypted, in a sentence.
         given: fields of `Settings`, such as `home`.
 
     Raises:
@@ -39,7 +39,7 @@ def open_registry(
     try:
         blobs = open_blobs(settings)
         lease = None if lock else Lease(blobs, wait=wait, say=say)
-        return Registry(settings, blobs, open_store(settings), lock=lock, lease=lease)
+        return Registry(settings, blobs, open_store(settings, say=say), lock=lock, lease=lease)
     except BaseException:
         if lock:
             lock.release()

@@ -41,11 +41,16 @@ def open_blobs(settings: Settings) -> BlobStore:
         settings.minio_bucket,
         secure=settings.minio_secure,
         region=settings.minio_region,
+        ca_file=settings.minio_ca_file,
+        timeout_s=settings.timeout_s,
     )
 
 
-def open_store(settings: Settings) -> Store:
-    """The index: Qdrant Edge in the home, or the Qdrant server of QDRANT_URL."""
+def open_store(settings: Settings, *, say: Callable[[str], None] = lambda _: None) -> Store:
+    """The index: Qdrant Edge in the home, or the Qdrant server of QDRANT_URL.
+
+    `say` is told if the API key travels where others can read it.
+    """
     if settings.qdrant_url is None:
         from registry.store.edge import EdgeStore
 
@@ -53,15 +58,23 @@ def open_store(settings: Settings) -> Store:
     from registry.store.server import ServerStore
 
     key = settings.qdrant_api_key
-    return ServerStore(
+    store = ServerStore(
         settings.qdrant_url,
         key.get_secret_value() if key else None,
+        ca_file=settings.qdrant_ca_file,
+        timeout_s=settings.timeout_s,
         prefix=settings.qdrant_prefix,
         shard_number=settings.qdrant_shards,
         replication_factor=settings.qdrant_replicas,
         on_disk=settings.qdrant_on_disk,
         quantization=settings.qdrant_quantization,
     )
+    if store.exposed:
+        say(
+            f"warning: the API key travels unencrypted to {store.exposed}, for everyone on "
+            "the way to read; give QDRANT_URL an https:// address"
+        )
+    return store
 
 
 def load_model(

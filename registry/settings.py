@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     qdrant_url: str | None = Field(default=None, validation_alias=_env("QDRANT_URL"))
     """None: Qdrant Edge, in the process."""
     qdrant_api_key: SecretStr | None = Field(default=None, validation_alias=_env("QDRANT_API_KEY"))
+    qdrant_ca_file: Path | None = Field(default=None, validation_alias=_env("QDRANT_CA_FILE"))
+    """Certificates (PEM) of the authorities to trust instead of the usual ones."""
     qdrant_prefix: str = Field(
         default="", pattern=r"^[A-Za-z0-9_-]*$", validation_alias=_env("QDRANT_PREFIX")
     )
@@ -68,6 +70,12 @@ class Settings(BaseSettings):
     minio_bucket: str = Field(default="face-registry", validation_alias=_env("MINIO_BUCKET"))
     minio_secure: bool = Field(default=True, validation_alias=_env("MINIO_SECURE"))
     minio_region: str | None = Field(default=None, validation_alias=_env("MINIO_REGION"))
+    minio_ca_file: Path | None = Field(default=None, validation_alias=_env("MINIO_CA_FILE"))
+    """Certificates (PEM) of the authorities to trust instead of the usual ones."""
+    timeout_s: float = Field(
+        default=30.0, gt=0, le=3600, validation_alias=_env("FACE_REGISTRY_TIMEOUT")
+    )
+    """Seconds that a server may take to answer a request."""
 
     @model_validator(mode="after")
     def _keys_with_endpoint(self) -> Self:
@@ -140,9 +148,11 @@ def load_target(
         home: a folder to be embedded in. Objects and index both go there, unless `qdrant` or
             `minio` sends one of them to a server.
         qdrant: URL of a server for the index; by default TARGET_QDRANT_URL. Its other settings are
-            TARGET_QDRANT_API_KEY, _PREFIX, _SHARDS, _REPLICAS, _ON_DISK and _QUANTIZATION.
+            TARGET_QDRANT_API_KEY, _CA_FILE, _PREFIX, _SHARDS, _REPLICAS, _ON_DISK and
+            _QUANTIZATION.
         minio: endpoint of an S3 server for the objects; by default TARGET_MINIO_ENDPOINT. Its other
-            settings are TARGET_MINIO_ACCESS_KEY, _SECRET_KEY, _BUCKET, _SECURE and _REGION.
+            settings are TARGET_MINIO_ACCESS_KEY, _SECRET_KEY, _BUCKET, _SECURE, _REGION and
+            _CA_FILE.
 
     Raises `UsageError` if nothing is to be moved or a setting does not fit.
     """

@@ -13,6 +13,7 @@ import pytest
 
 from registry.domain import Image
 from registry.models.base import FaceModel
+from tests import places
 
 TEST_DATA = "FACE_REGISTRY_TEST_DATA"
 _OURS = ("FACE_REGISTRY_", "QDRANT_", "MINIO_")
@@ -29,6 +30,7 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
         patch.setenv("XDG_DATA_HOME", str(outside / "share"))
         patch.setenv("XDG_CACHE_HOME", str(outside / "cache"))
         yield
+    places.leave_clean()
 
 
 @pytest.fixture(autouse=True)

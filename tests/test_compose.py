@@ -33,6 +33,16 @@ def _health_command(name: str) -> list[str]:
     return [str(word) for word in command]
 
 
+def test_the_file_is_what_compose_reads() -> None:
+    reason = "check-jsonschema, which carries compose's own schema, is not installed"
+    pytest.importorskip("check_jsonschema", reason=reason)
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run(
+        [*command, str(ROOT / "docker-compose.yml")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @services
 def test_ports_are_open_to_this_machine_only(name: str) -> None:
     ports = SERVICES[name].get("ports", [])

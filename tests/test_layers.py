@@ -19,7 +19,7 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     {"nouns": "registry.domain registry.errors"},
     {
         "rules": "registry.appearances registry.checked registry.consolidation registry.ids "
-        "registry.matching registry.quality registry.settings registry.urls"
+        "registry.matching registry.quality registry.settings registry.trust registry.urls"
     },
     {
         "store": "registry.store.*",
@@ -28,11 +28,12 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "files": "registry.placing",
     },
     {
-        "registry": "registry registry.blocks registry.contract registry.corrections "
-        "registry.decisions registry.enrolment registry.erasure registry.evidence "
-        "registry.finding registry.index registry.intents registry.lease registry.log "
-        "registry.opened registry.opening registry.parts registry.people registry.receipts "
-        "registry.records registry.recovery registry.registry registry.schema registry.striking "
+        "registry": "registry registry.blocks registry.comparison registry.contract "
+        "registry.corrections registry.decisions registry.enrolment registry.erasure "
+        "registry.evidence registry.finding registry.index registry.index_points registry.intents "
+        "registry.lease registry.log registry.opened registry.opening registry.parts "
+        "registry.people registry.receipts registry.records registry.recovery registry.registry "
+        "registry.schema registry.striking "
         "registry.terminal"
     },
     {

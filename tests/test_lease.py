@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from qdrant_client import QdrantClient
@@ -24,6 +23,7 @@ from registry.lease import KEY, Lease
 from registry.registry import Registry
 from registry.settings import load_settings
 from registry.store.server import ServerStore
+from tests import places
 from tests.factories import person, picture, video
 from tests.faults.workload import CONTRACT, dump
 from tests.weed import S3Server, s3_server
@@ -45,7 +45,7 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlobStore]
     if request.param == "folder":
         store: BlobStore = FolderStore(tmp_path / "objects")
     else:
-        store = bucket(request.getfixturevalue("s3_server"), f"lease-{uuid4().hex[:12]}")
+        store = bucket(request.getfixturevalue("s3_server"), places.bucket("lease"))
     yield store
     store.close()
 
@@ -190,7 +190,7 @@ work(MinioStore(endpoint, access, secret, bucket, secure=False), Path(home), nam
 def test_two_processes_at_once_end_in_the_registry_of_one_after_the_other(
     s3_server: S3Server, tmp_path: Path
 ) -> None:
-    name = f"two-{uuid4().hex[:12]}"
+    name = places.bucket("two")
     shared = bucket(s3_server, name)
     arguments = [s3_server.endpoint, s3_server.access_key, s3_server.secret_key, name]
     processes = [
@@ -217,7 +217,9 @@ def test_two_processes_at_once_end_in_the_registry_of_one_after_the_other(
         assert dump(one) == dump(other)
 
 
-def test_a_killed_writer_is_followed_by_one_that_waits(tmp_path: Path) -> None:
+@pytest.fixture
+def killed(tmp_path: Path) -> int:
+    """The process number of a writer that was killed with the lease in its hands."""
     code = (
         "import sys, time; from pathlib import Path; from registry.lease import Lease\n"
         "from registry.blobs.folder import FolderStore\n"
@@ -229,9 +231,30 @@ def test_a_killed_writer_is_followed_by_one_that_waits(tmp_path: Path) -> None:
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    said: list[str] = []
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     holder.stdout.close()
-    Lease(FolderStore(tmp_path), wait=True, say=said.append, ttl_s=2).acquire()
-    assert f"in use by process {holder.pid}" in said[0]
+    return holder.pid
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes of this machine are told on Linux")
+def test_a_killed_writer_of_this_machine_is_followed_at_once(tmp_path: Path, killed: int) -> None:
+    held = json.loads(FolderStore(tmp_path).get(KEY))
+    assert held["pid"] == killed
+    assert Lease(FolderStore(tmp_path), ttl_s=2).acquire().token == held["token"] + 1
+
+
+def test_a_killed_writer_of_another_machine_is_followed_by_one_that_waits(
+    tmp_path: Path, killed: int
+) -> None:
+    blobs, said = FolderStore(tmp_path), list[str]()
+    held = {**json.loads(blobs.get(KEY)), "machine": "another", "expires": time.time() + 1}
+    blobs.put(KEY, json.dumps(held).encode())
+    Lease(blobs, wait=True, say=said.append, ttl_s=2).acquire()
+    assert f"in use by process {killed}" in said[0]
+
+
+def test_a_lease_that_nobody_understands_is_nobodys(tmp_path: Path) -> None:
+    blobs = FolderStore(tmp_path)
+    blobs.put(KEY, b"{")
+    assert Lease(blobs).acquire().token == 1

@@ -9,7 +9,6 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
@@ -27,6 +26,7 @@ from registry.registry import Registry
 from registry.saving import backup, restore
 from registry.settings import load_settings, load_target
 from registry.store.server import ServerStore
+from tests import places
 from tests.factories import contract, person, picture, video
 from tests.weed import S3Server, s3_server
 
@@ -275,7 +275,7 @@ class _Vanishing:
 @pytest.fixture
 def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """Settings of a bucket of this test's own, also as the variables of a target."""
-    name = f"saving-{uuid4().hex[:12]}"
+    name = places.bucket("saving")
     given = {
         "minio_endpoint": s3_server.endpoint,
         "minio_access_key": s3_server.access_key,

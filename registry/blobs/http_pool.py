@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import ssl
 import time
 from pathlib import Path
 from typing import Any
 
-import certifi
 import urllib3
 
-from registry.errors import UsageError
+from registry.trust import trusting
 
 CONNECTIONS = 16
 """At once; a thread more than that waits for one."""
@@ -56,7 +54,7 @@ class Pool(urllib3.PoolManager):
             maxsize=CONNECTIONS,
             block=True,
             timeout=urllib3.Timeout(connect=timeout_s / 3, read=timeout_s),
-            ssl_context=_trusting(ca_file) if tls else None,
+            ssl_context=trusting(ca_file) if tls else None,
         )
         self._window_s = timeout_s * 2 / 3
 
@@ -80,13 +78,3 @@ class Pool(urllib3.PoolManager):
         )
         retries.deadline = time.monotonic() + self._window_s
         return super().urlopen(method, url, redirect=redirect, **{**kw, "retries": retries})
-
-
-def _trusting(ca_file: Path | None) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError as exc:  # an SSLError is one as well
-        raise UsageError(f"{ca_file} holds no certificates in PEM ({exc})") from exc
-    if ca_file is None:
-        context.load_verify_locations(certifi.where())
-    return context

@@ -130,8 +130,9 @@ class Place:
         match reason:
             case SSLError():
                 return StoreUnreachable(
-                    f"{self.endpoint} offers no TLS connection to trust ({reason}); give the "
-                    "certificate of its authority, or set MINIO_SECURE=false for one without TLS"
+                    f"{self.endpoint} offers no TLS connection to trust ({reason}); name "
+                    "the certificate of its authority in MINIO_CA_FILE, or set MINIO_SECURE=false "
+                    "for one without TLS"
                 )
             case NameResolutionError():
                 found = "its name does not resolve"

@@ -13,7 +13,7 @@ import filelock
 from registry.errors import StoreError
 from registry.store.base import CollectionSpec
 from registry.store.edge_collection import EdgeCollection, make_room
-from registry.store.edge_engine import create, engine, load, loading_mark, locked
+from registry.store.edge_engine import PROBE_S, create, engine, load, loading_mark, locked
 from registry.store.shaping import check_name
 
 RESERVE_BYTES = 256 * 2**20
@@ -33,16 +33,20 @@ class EdgeStore:
 
     The folder is locked from the first `open` or `drop` until `close`. Raises `RegistryLocked` if
     another process, or another EdgeStore, has it; `StoreFull` where a write would leave less than
-    `reserve_bytes` free. Edge holds the interpreter's lock while it works: threads are safe here,
-    and gain no speed.
+    `reserve_bytes` free. After a loading that never ended, another process tries first, for
+    `probe_s` seconds. Edge holds the interpreter's lock while it works: threads are safe here, and
+    gain no speed.
     """
 
     keeps_deleted = True
     """Edge marks points as deleted and keeps their bytes in segments and log."""
 
-    def __init__(self, path: Path, *, reserve_bytes: int = RESERVE_BYTES) -> None:
+    def __init__(
+        self, path: Path, *, reserve_bytes: int = RESERVE_BYTES, probe_s: float = PROBE_S
+    ) -> None:
         self._path = path
         self._reserve = reserve_bytes
+        self._probe_s = probe_s
         self._lock = threading.RLock()
         self._held: filelock.BaseFileLock | None = None
         self._collections: dict[str, EdgeCollection] = {}
@@ -72,8 +76,9 @@ class EdgeStore:
                 make_room(self._path, 0, self._reserve)
                 self._create(spec, folder)
             make_room(self._path, 0, min(self._reserve, _LOAD_BYTES))
+            shard = load(spec, folder, probe_s=self._probe_s)
             collection = EdgeCollection(
-                spec, load(spec, folder), folder, lock=self._lock, reserve_bytes=self._reserve
+                spec, shard, folder, lock=self._lock, reserve_bytes=self._reserve
             )
             self._collections[spec.name] = collection
             collection.adopt(spec)

@@ -17,6 +17,7 @@ from registry.store.base import CollectionSpec, Filter, Hit, Payload, Point
 from registry.store.edge_engine import (
     REBUILD,
     add_indexes,
+    bytes_on_disk,
     engine,
     missing_indexes,
     passing,
@@ -206,7 +207,7 @@ class EdgeCollection:
         interpreter's lock meanwhile: no other thread of the process runs.
         """
         with self._use() as shard:
-            self._make_room(_bytes_on_disk(self._folder))
+            self._make_room(bytes_on_disk(self._folder))
             shard.optimize()
             shard.flush()
 
@@ -250,8 +251,3 @@ def _values(vector: Vectors | None) -> qe.Vector:
 
 def _hit(scored: qe.ScoredPoint) -> Hit:
     return Hit(str(scored.id), cosine(scored.score), scored.payload or {})
-
-
-def _bytes_on_disk(folder: Path) -> int:
-    """Bytes that the folder's files take, most of which are sparse."""
-    return 512 * sum(path.stat().st_blocks for path in folder.rglob("*") if path.is_file())

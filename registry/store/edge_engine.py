@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,8 +19,20 @@ from registry.store.shaping import by_kind
 REBUILD = "run `face-registry reindex` to rebuild it from the objects"
 _NO_VECTOR = "none"
 """Edge wants a vector of some kind; a sparse one that no point has takes no room."""
-_PROBE = "import sys, qdrant_edge; qdrant_edge.EdgeShard.load(sys.argv[1]).close()"
-_PROBE_S = 600
+_ITS_OWN_FAULT = ("Service runtime error", "Service internal error")
+"""How messages begin where no request is at fault: a file that cannot be read is one reason."""
+_PROBE = """
+import resource, sys, qdrant_edge
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), hard))
+qdrant_edge.EdgeShard.load(sys.argv[1]).close()
+"""
+PROBE_S = 60.0
+"""What loading may take in the process that tries first, and a second more for each 20 MiB.
+50,000 faces of 512-d load in 0.1 s."""
+_PROBED_A_SECOND = 20 * 2**20
+_GROWTH = 2**30
+"""Bytes; the largest file that Edge 0.9.0 was seen to lay out while it loads has 32 MiB."""
 
 
 def create(spec: CollectionSpec, folder: Path) -> None:
@@ -30,23 +43,26 @@ def create(spec: CollectionSpec, folder: Path) -> None:
     shard.close()
 
 
-def load(spec: CollectionSpec, folder: Path) -> qe.EdgeShard:
+def load(spec: CollectionSpec, folder: Path, *, probe_s: float = PROBE_S) -> qe.EdgeShard:
     """The shard in the folder.
 
     Raises `RegistryLocked` if another process has it open, `StoreCorrupt` if it does not load or
-    its vectors are not the spec's. Some damage makes Edge end the process while it loads, without
-    an exception (a flipped byte in an id map does). So a mark stands beside the folder meanwhile,
-    and where one was left behind, another process tries first.
+    its vectors are not the spec's. Some damage makes Edge end or hang the process while it loads,
+    without an exception (a flipped byte in an id map does). So a mark stands beside the folder
+    meanwhile, and where one was left behind, another process tries first, for `probe_s` seconds.
+    Other damage (the length of a payload index) makes it fill the disk: no file may grow by more
+    than `_GROWTH` meanwhile.
     """
     if not (folder / "edge_config.json").is_file() or not any(folder.glob("segments/*")):
         # Edge would make an empty shard of it.
         raise StoreCorrupt(f"{folder} does not load (parts of it are missing); {REBUILD}")
     mark = loading_mark(folder)
-    if mark.exists() and _ends_the_process(folder):
-        raise StoreCorrupt(f"{folder} ends the process that loads it; {REBUILD}")
+    if mark.exists() and _ends_the_process(folder, probe_s):
+        raise StoreCorrupt(f"{folder} ends or hangs the process that loads it; {REBUILD}")
     mark.touch(mode=0o600)
     try:
-        return qe.EdgeShard.load(str(folder), _config(spec))
+        with _files_within(_largest(folder) + _GROWTH):
+            return qe.EdgeShard.load(str(folder), _config(spec))
     except BaseException as exc:
         if not _is_engine_error(exc) or _is_full(exc):
             raise
@@ -105,7 +121,7 @@ def engine(folder: Path) -> Iterator[None]:
             raise
         if _is_full(exc):
             raise _full(folder) from exc
-        if type(exc) is not Exception:
+        if type(exc) is not Exception or str(exc).startswith(_ITS_OWN_FAULT):
             raise StoreCorrupt(f"Edge gave up on {folder} ({_brief(exc)}); {REBUILD}") from exc
         raise StoreError(f"Edge refused a request to {folder}: {_brief(exc)}") from exc
 
@@ -118,11 +134,34 @@ def _config(spec: CollectionSpec) -> qe.EdgeConfig:
     )
 
 
-def _ends_the_process(folder: Path) -> bool:
-    """Whether loading the shard kills or hangs a process made for that; an exception does not."""
-    command = [sys.executable, "-c", _PROBE, str(folder)]
+@contextmanager
+def _files_within(most: int) -> Iterator[None]:
+    """No file of this process grows beyond so many bytes: EFBIG, for Python ignores SIGXFSZ."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if soft != resource.RLIM_INFINITY:
+        most = min(most, soft)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
     try:
-        probe = subprocess.run(command, capture_output=True, timeout=_PROBE_S, check=False)
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def _largest(folder: Path) -> int:
+    return max((path.stat().st_size for path in folder.rglob("*") if path.is_file()), default=0)
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """Bytes that the folder's files take, most of which are sparse."""
+    return 512 * sum(path.stat().st_blocks for path in folder.rglob("*") if path.is_file())
+
+
+def _ends_the_process(folder: Path, probe_s: float) -> bool:
+    """Whether loading the shard kills or hangs a process made for that; an exception does not."""
+    command = [sys.executable, "-c", _PROBE, str(folder), str(_largest(folder) + _GROWTH)]
+    patience = probe_s + bytes_on_disk(folder) / _PROBED_A_SECOND
+    try:
+        probe = subprocess.run(command, capture_output=True, timeout=patience, check=False)
     except subprocess.TimeoutExpired:
         return True
     return probe.returncode < 0

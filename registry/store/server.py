@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 
 import httpx
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from registry.errors import StoreCorrupt, StoreError
+from registry.errors import StoreCorrupt, StoreError, UsageError
 from registry.store.base import CollectionSpec
 from registry.store.server_calls import Address, call
 from registry.store.server_collection import ServerCollection
 from registry.store.shaping import check_name
+from registry.trust import is_loopback, trusting
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _OVERSAMPLING = 2.0
 """Quantised neighbours fetched for each one wanted, before their true vectors are compared."""
 _QUANTILE = 0.99
@@ -30,7 +32,8 @@ class ServerStore:
 
     `shard_number`, `replication_factor`, `on_disk` (vectors and payloads are read from the disk
     and not kept in memory) and `quantization` ("scalar": 8-bit copies answer inexact queries, in a
-    quarter of the memory) hold for collections that this creates. Times in seconds. `client`
+    quarter of the memory) hold for collections that this creates. `ca_file` holds the certificates
+    (PEM) of the authorities to trust instead of the usual ones. Times in seconds. `client`
     replaces `url` and `api_key` and stays the caller's to close. Raises `UsageError` for a URL that
     is none, `StoreUnreachable`, `StoreDenied` and `StoreFull` from any request.
     """
@@ -44,6 +47,7 @@ class ServerStore:
         api_key: str | None,
         *,
         prefix: str = "",
+        ca_file: Path | None = None,
         timeout_s: float = 30.0,
         shard_number: int | None = None,
         replication_factor: int | None = None,
@@ -60,7 +64,8 @@ class ServerStore:
         self._closed = False
         self._own: QdrantClient | None = None
         self._in_memory = False
-        self._exposed = False
+        self.exposed = ""
+        """Where credentials go unencrypted to another machine; empty: nowhere."""
         if client is not None:
             # qdrant-client's own engine has no graph and no indexes, and warns when asked for them.
             self._in_memory = client.init_options.get("location") == ":memory:"
@@ -69,13 +74,14 @@ class ServerStore:
             return
         address = Address.parse(url)
         self._where = f"Qdrant at {address.url}"
-        remote_http = address.url.startswith("http:") and address.host not in _LOOPBACK
-        self._exposed = remote_http and bool(api_key or address.login)
+        remote_http = address.url.startswith("http:") and not is_loopback(address.host)
+        self.exposed = address.url if remote_http and (api_key or address.login) else ""
         self._client = self._own = QdrantClient(
             url=address.url,
             # As api_key= it would warn of plain http, which describe() says instead.
             headers={"api-key": api_key} if api_key else None,
             auth=httpx.BasicAuth(*address.login) if address.login else None,
+            verify=_verified(address, ca_file),
             timeout=timeout_s,  # type: ignore[arg-type]  # rounded up to a whole number
             check_compatibility=False,  # it prints; the requests here are the same since 1.16
         )
@@ -83,7 +89,7 @@ class ServerStore:
     def describe(self) -> str:
         """One line for people, without credentials."""
         collections = f", collections {self._prefix}*" if self._prefix else ""
-        exposed = ", to which the API key travels unencrypted" if self._exposed else ""
+        exposed = ", to which the API key travels unencrypted" if self.exposed else ""
         return self._where + collections + exposed
 
     def has(self, name: str) -> bool:
@@ -186,3 +192,11 @@ class ServerStore:
             return exact, models.SearchParams(exact=False)
         rescored = models.QuantizationSearchParams(rescore=True, oversampling=_OVERSAMPLING)
         return exact, models.SearchParams(exact=False, quantization=rescored)
+
+
+def _verified(address: Address, ca_file: Path | None) -> ssl.SSLContext | bool:
+    if address.url.startswith("https:"):
+        return trusting(ca_file)
+    if ca_file is not None:
+        raise UsageError(f"{ca_file} is for TLS, and {address.url} is to be reached without")
+    return False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -28,6 +30,9 @@ from registry.errors import (
 )
 
 T = TypeVar("T")
+
+# Whoever sets up logging hears of retries; else each would print a bare line to stderr.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 DEFAULT_PORT = 6333
 """Qdrant's own; qdrant-client adds it where a URL names none."""
@@ -95,7 +100,7 @@ def _again(exc: Exception) -> bool | float:
     if isinstance(exc, ResourceExhaustedResponse):
         return min(float(exc.retry_after_s), _MOST_WAIT_S)
     if isinstance(exc, ResponseHandlingException):
-        return isinstance(exc.source, httpx.TransportError)
+        return isinstance(exc.source, httpx.TransportError) and not _tls(exc.source)
     return isinstance(exc, UnexpectedResponse) and exc.status_code in _BUSY and not _is_full(exc)
 
 
@@ -103,15 +108,29 @@ def _ours(exc: Exception, where: str) -> StoreError:
     if isinstance(exc, UnexpectedResponse):
         return _answered(exc, where)
     if isinstance(exc, ResourceExhaustedResponse):
-        return StoreUnreachable(f"{where} is overloaded; try again in a while")
+        return StoreUnreachable(f"{where} is overloaded (429); try again in a while")
     if isinstance(exc, ResponseHandlingException):
         if isinstance(exc.source, ValidationError):
             return _not_qdrant(where)
+        if untrusted := _tls(exc.source):
+            return StoreUnreachable(
+                f"{where} offers no TLS connection to trust ({untrusted}); name the certificate of "
+                "its authority in QDRANT_CA_FILE, or check QDRANT_URL"
+            )
         reason = " ".join(str(exc.source).split())[:200] or type(exc.source).__name__
         return StoreUnreachable(
             f"{where} gives no answer ({reason}); start it, or check QDRANT_URL"
         )
     return StoreError(f"{where} answered with an error: {exc}")
+
+
+def _tls(exc: BaseException | None) -> str:
+    """What TLS objected, if that is behind this exception; asked again, it objects again."""
+    while exc is not None:
+        if isinstance(exc, ssl.SSLError):
+            return str(getattr(exc, "verify_message", "") or exc.reason or exc)
+        exc = exc.__cause__ or exc.__context__
+    return ""
 
 
 def _not_qdrant(where: str) -> StoreError:
@@ -123,7 +142,7 @@ def _answered(exc: UnexpectedResponse, where: str) -> StoreError:
     if status in (401, 403):
         return StoreDenied(f"{where} refused the credentials ({status}); check QDRANT_API_KEY")
     if _is_full(exc):
-        return StoreFull(f"{where} has no space left ({said}); make room on its disk")
+        return StoreFull(f"{where} has no space left ({status}: {said}); make room on its disk")
     if status in _BUSY:
         return StoreUnreachable(f"{where} is not ready ({status}: {said}); try again in a while")
     missing = status == 404 and "doesn't exist" in said

@@ -9,23 +9,18 @@ import pytest
 from registry.blobs.base import BlobStore
 from registry.blobs.folder import FolderStore
 from registry.blobs.minio_store import MinioStore
+from tests import places
 from tests.weed import S3Server, s3_server
 
 __all__ = ["s3_server"]
 
 
 @pytest.fixture(scope="session")
-def bucket(s3_server: S3Server) -> Iterator[str]:
-    """A bucket for this run; on a server that stays, emptied and removed at its end."""
-    name = f"blobs-{uuid.uuid4().hex[:12]}"
-    client = s3_server.client()
-    client.make_bucket(name)
-    yield name
-    if s3_server.ports:
-        return  # it ends with its files
-    for found in client.list_objects(name, recursive=True):
-        client.remove_object(name, str(found.object_name))
-    client.remove_bucket(name)
+def bucket(s3_server: S3Server) -> str:
+    """A bucket for this run."""
+    name = places.bucket("blobs")
+    s3_server.client().make_bucket(name)
+    return name
 
 
 @pytest.fixture

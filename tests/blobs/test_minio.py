@@ -22,6 +22,7 @@ from registry.errors import (
     StoreUnreachable,
     UsageError,
 )
+from tests import places
 from tests.blobs.test_contract import METHODS, listed
 from tests.weed import S3Server, free_ports, start_weed
 
@@ -36,7 +37,7 @@ def put_bare(server: S3Server, bucket: str, name: str, data: bytes, **metadata: 
 @pytest.fixture
 def new_bucket(s3_server: S3Server) -> Iterator[str]:
     """The name of a bucket that is not there yet, removed afterwards."""
-    name = f"blobs-{uuid.uuid4().hex[:12]}"
+    name = places.bucket("new")
     yield name
     client = s3_server.client()
     if client.bucket_exists(name):

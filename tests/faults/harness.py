@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Golden:
     operations: list[list[str]]
     """Of each step, in order."""
     seconds: list[float]
+    answers: list[Any] = field(default_factory=list)
+    """What the last state answers; asked once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,7 @@ def _stubborn(home: Path, trigger: Trigger, step: int, say: Callable[[Any], None
 
 
 def _compared(golden: Golden, fault: Strike, found: Any) -> str:
-    return _difference(golden.dumps[fault.step], found)
+    return difference(golden.dumps[fault.step], found)
 
 
 def _dumped(home: Path, *, again: int | None = None) -> Any:
@@ -205,7 +207,8 @@ def _ours(said: list[Any]) -> bool:
     return bool(said) and str(said[-1].get("error", "")).startswith("Store")
 
 
-def _difference(wanted: Any, found: Any) -> str:
+def difference(wanted: Any, found: Any) -> str:
+    """Where two dumps differ; empty if they do not."""
     if wanted == found:
         return ""
     for key in sorted({*wanted, *found}):

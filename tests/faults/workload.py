@@ -36,7 +36,7 @@ _GROWN_E = video("e", [person(4, 0.1)])
 def open_parts(home: Path, trigger: Trigger) -> Registry:
     """The embedded registry in a folder, its parts wrapped."""
     blobs = FaultyBlobs(FolderStore(home / "objects", reserve_bytes=0), trigger)
-    store = FaultyStore(EdgeStore(home / "index", reserve_bytes=0), trigger)
+    store = FaultyStore(EdgeStore(home / "index", reserve_bytes=0, probe_s=5.0), trigger)
     return Registry(load_settings(home=home), blobs, store)
 
 

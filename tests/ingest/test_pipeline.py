@@ -81,6 +81,19 @@ def test_a_stop_keeps_what_is_committed_and_the_next_run_goes_on(
         assert (second.unchanged, second.ingested, second.exit_code) == (1, 11, 0)
 
 
+def test_numbers_with_more_digits_than_the_index_keeps_are_no_change(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    few = table.head(4).assign(Performance=[0.33299999999999996, 0.1 + 0.2, 2 / 3, 1e22 / 7])
+    with open_registry(home=tmp_path / "home") as registry:
+        assert ingest(registry, few, workers=0, allow_local_files=True).ingested == 4
+    with open_registry(home=tmp_path / "home") as registry:
+        again = ingest(registry, few, workers=0, allow_local_files=True)
+        assert (again.unchanged, again.updated) == (4, 0)
+        kept = {video.metrics["Performance"] for video in registry.records.all()}
+        assert kept == set(few["Performance"])  # the records keep every digit
+
+
 class _Stumbles:
     """An extractor with a defect that one video in two brings to light."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,15 +13,13 @@ from qdrant_client import QdrantClient
 from registry.store.base import Store
 from registry.store.edge import EdgeStore
 from registry.store.server import ServerStore
-
-# Read while tests are collected: no test sees QDRANT_* or FACE_REGISTRY_* later on.
-SERVER_URL = os.environ.get("FACE_REGISTRY_TEST_QDRANT_URL")
-SERVER_KEY = os.environ.get("FACE_REGISTRY_TEST_QDRANT_API_KEY")
+from tests import places
+from tests.qdrant_served import serve_qdrant
 
 Opener = Callable[[], Store]
 
 
-@pytest.fixture(params=["edge", "memory", "server"])
+@pytest.fixture(params=["edge", "memory", "served", "server"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
     """Opens a store over what the last one left; the last one is closed first."""
     opened: list[Store] = []
@@ -56,16 +54,18 @@ def _maker(kind: str, tmp_path: Path) -> tuple[Opener, Callable[[], None]]:
     if kind == "memory":
         client = QdrantClient(":memory:")
         return (lambda: ServerStore("", None, prefix="t-", client=client)), client.close
-    if SERVER_URL is None:
-        pytest.skip("a Qdrant server: FACE_REGISTRY_TEST_QDRANT_URL is not set")
-    url, prefix = SERVER_URL, f"test-{uuid4().hex[:12]}-"
-
-    def clean() -> None:
-        headers = {"api-key": SERVER_KEY} if SERVER_KEY else None
-        client = QdrantClient(url=url, headers=headers, check_compatibility=False)
-        for collection in client.get_collections().collections:
-            if collection.name.startswith(prefix):
-                client.delete_collection(collection.name)
-        client.close()
-
-    return (lambda: ServerStore(url, SERVER_KEY, prefix=prefix)), clean
+    if kind == "served":
+        over_http = ExitStack()
+        served = over_http.enter_context(serve_qdrant())
+        return (lambda: ServerStore(served.url, None, prefix="t-")), over_http.close
+    if "QDRANT_URL" not in places.QDRANT:
+        pytest.skip("a Qdrant server: run `make test-server` with QDRANT_URL set")
+    prefix, ca_file = f"{places.RUN}-{uuid4().hex[:8]}-", places.QDRANT.get("QDRANT_CA_FILE")
+    return (
+        lambda: ServerStore(
+            places.QDRANT["QDRANT_URL"],
+            places.QDRANT.get("QDRANT_API_KEY"),
+            prefix=prefix,
+            ca_file=Path(ca_file) if ca_file else None,
+        )
+    ), lambda: None
