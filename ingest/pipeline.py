@@ -7,24 +7,24 @@ same identities with any number of workers.
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from threading import Event
 
+from ingest import telling
 from ingest.download import Downloader
 from ingest.extract import Extraction
 from ingest.progress import Reporter
 from ingest.sources import Table, VideoRow
-from ingest.summary import Failure, Summary
+from ingest.summary import Summary
 from ingest.workers import Extractor
 from registry import ids, people, urls
 from registry.domain import Media, Status, Video
 from registry.errors import MediaError, RegistryError, VideoError
+from registry.history import new_run
 from registry.registry import Registry
 
 
@@ -37,16 +37,13 @@ class Parts:
     extractor: Extractor
     ahead: int
     """Videos fetched or read at once."""
+    summary: Summary = field(default_factory=lambda: Summary(run=new_run()))
+    """Where the run counts, so that whoever started it knows how far it came."""
 
 
 def default_workers() -> int:
     """One worker for each processor, eight at most: beyond that the downloads are the limit."""
     return max(1, min(8, os.cpu_count() or 1))
-
-
-def new_run() -> str:
-    """An id for a run: when it began, and four random digits."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
 def run(
@@ -72,11 +69,14 @@ def run(
         run, and what was committed stays.
     """
     started = time.monotonic()
-    summary = Summary(run=new_run(), rows=table.total)
+    summary = parts.summary
+    summary.rows = table.total
     summary.duplicates = table.total - len(table.rows) - len(table.failures)
-    summary.failures += [Failure(f.row, urls.redacted(f.url), str(f)) for f in table.failures]
+    for unusable in table.failures:
+        telling.failed(summary, unusable.row, unusable.url, str(unusable))
     for warning in table.warnings:
         summary.warnings.append(warning)
+        telling.warning(summary, warning)
         reporter.warn(warning)
     reporter.begin(len(table.rows))
     planned = _Plan(parts.registry, summary, frozenset(metrics), retry_failed, reporter)
@@ -114,11 +114,13 @@ class _Plan:
             text = self._settle(row, known["metrics"])
             if known["status"] == Status.FAILED:
                 text = f"failed before: {known['reason']} (--retry-failed tries again)"
-                self.summary.failures.append(Failure(row.row, urls.redacted(row.url), text))
+                telling.failed(self.summary, row.row, row.url, text, known["video_id"])
             elif text == "unchanged":
                 self.summary.unchanged += 1
+                telling.unchanged(self.summary, row)
             else:
                 self.summary.updated += 1
+                telling.updated(self.summary, row)
             self.reporter.advance(self.summary, urls.redacted(row.url), text)
 
     def _settle(self, row: VideoRow, known: dict[str, float]) -> str:
@@ -173,9 +175,10 @@ def _done(future: Future[_Outcome], stop: Event) -> bool:
 
 
 def _read(parts: Parts, row: VideoRow) -> _Outcome:
-    video = ids.video_id(row.url)
+    video, started = ids.video_id(row.url), time.monotonic()
     try:
         download = parts.downloader.fetch(row.location, video)
+        telling.fetched(parts.summary, row, time.monotonic() - started)
         try:
             return parts.extractor.extract(download.path, video)
         finally:
@@ -190,7 +193,7 @@ def _read(parts: Parts, row: VideoRow) -> _Outcome:
 
 
 def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summary) -> str:
-    video_id = ids.video_id(row.url)
+    video_id, started = ids.video_id(row.url), time.monotonic()
     if isinstance(outcome, VideoError):
         # The row and the URL stand beside the reason wherever it is shown.
         reason = str(outcome).removeprefix(f"{urls.redacted(row.location)}: ")
@@ -204,7 +207,7 @@ def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summa
             run=summary.run,
         )
         registry.commit(video)
-        summary.failures.append(Failure(row.row, urls.redacted(row.url), reason))
+        telling.failed(summary, row.row, row.url, reason, video_id)
         return f"failed: {reason}"
     video = registry.commit(
         Video(
@@ -227,6 +230,7 @@ def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summa
     new = len(founded & present)
     summary.new_identities += new
     summary.total_identities = registry.index.count_identities()
+    telling.recorded(summary, row, video, new, time.monotonic() - started)
     people = "identity" if len(present) == 1 else "identities"
     text = f"{len(video.faces)} faces, {len(present)} {people} ({new} new)"
     return f"{text}; partial: {outcome.reason}" if outcome.reason else text

@@ -18,8 +18,9 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     # room -> the modules in it. Modules import from floors below, and from their own room.
     {"nouns": "registry.domain registry.errors"},
     {
-        "rules": "registry.appearances registry.checked registry.consolidation registry.ids "
-        "registry.matching registry.quality registry.settings registry.urls"
+        "rules": "registry.appearances registry.checked registry.consolidation registry.events "
+        "registry.exposition registry.ids registry.matching registry.quality registry.settings "
+        "registry.urls"
     },
     {
         "store": "registry.store.*",
@@ -30,8 +31,9 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     {
         "registry": "registry registry.blocks registry.contract registry.corrections "
         "registry.decisions registry.enrolment registry.erasure registry.evidence "
-        "registry.finding registry.index registry.intents registry.lease registry.log "
-        "registry.opened registry.opening registry.parts registry.people registry.receipts "
+        "registry.finding registry.history registry.index registry.intents registry.lease "
+        "registry.log registry.monitoring registry.opened registry.opening registry.parts "
+        "registry.people registry.receipts "
         "registry.records registry.recovery registry.registry registry.schema registry.striking "
         "registry.terminal"
     },
