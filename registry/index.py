@@ -9,23 +9,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from typing import Any
 
-import numpy as np
-
-from registry.appearances import appearances, identity
+from registry.appearances import identity
 from registry.decisions import View
 from registry.domain import (
     Appearance,
     Contract,
-    Face,
     Identity,
     Status,
     Vectors,
     Video,
 )
-from registry.errors import ContractError
+from registry.errors import ContractError, StoreCorrupt
+from registry.index_points import points_of
 from registry.matching import Neighbour
 from registry.store.base import CollectionSpec, Filter, Hit, Payload, Point, Store
 
@@ -44,6 +42,11 @@ class Index:
         self._store = store
         self._contract = contract
         self._open()
+
+    @property
+    def contract(self) -> Contract:
+        """What the registry was built with."""
+        return self._contract
 
     @staticmethod
     def present(store: Store) -> bool:
@@ -176,7 +179,19 @@ class Index:
 
     def identities(self) -> Iterator[Identity]:
         """All identities, in order of id."""
-        return (_identity(point.payload) for point in self._identities.scroll())
+        return (_identity(payload) for payload in self.identity_payloads())
+
+    def identity_payloads(self, identity_ids: Sequence[str] | None = None) -> Iterator[Payload]:
+        """Payloads of all identities, in order of id, or of those that exist among these."""
+        ids = identity_ids
+        return (
+            p.payload
+            for p in (self._identities.scroll() if ids is None else self._identities.get(ids))
+        )
+
+    def count_named(self, name: str, identity_id: str) -> int:
+        """1 if the index finds the identity by its name."""
+        return self._identities.count(Filter(must={"name": [name], "identity_id": [identity_id]}))
 
     def get_identities(self, identity_ids: Sequence[str]) -> dict[str, Identity]:
         """Those that exist among these, by id."""
@@ -191,6 +206,19 @@ class Index:
         """Payloads of the faces of one identity, in order of id."""
         where = Filter(must={"identity_id": [identity_id]})
         return (point.payload for point in self._faces.scroll(where))
+
+    def count_faces_of(self, identity_id: str) -> int:
+        """How many faces of one identity the index finds."""
+        return self._faces.count(Filter(must={"identity_id": [identity_id]}))
+
+    def count_crops_of(self, video_id: str, digests: Sequence[str]) -> int:
+        """How many faces of a video the index finds by these sha256 of crops."""
+        where = Filter(must={"video_id": [video_id], "crop_digest": list(digests)})
+        return self._faces.count(where)
+
+    def faces_in(self, video_id: str) -> Iterator[Point]:
+        """The faces of one video with their vectors, in order of id."""
+        return self._faces.scroll(Filter(must={"video_id": [video_id]}), with_vectors=True)
 
     def faces(self, *, with_vectors: bool = False) -> Iterator[Point]:
         """All faces, in order of id."""
@@ -208,13 +236,10 @@ class Index:
         )
 
     def _write(self, video: Video, view: View) -> tuple[Appearance, ...]:
-        faces = [(face, view.origin_of(face)) for face in video.faces]
-        self._faces.upsert(
-            [self._face_point(video, face, origin, view.root(origin)) for face, origin in faces]
-        )
-        seen = appearances([replace(face, identity_id=view.root(origin)) for face, origin in faces])
-        self._videos.upsert([self._video_point(video, seen)])
-        return seen
+        points = points_of(video, view, self._contract)
+        self._faces.upsert(points.faces)
+        self._videos.upsert([points.video])
+        return points.appearances
 
     def _seen_in(self, video_id: str) -> set[str] | None:
         payload = self.video(video_id)
@@ -244,53 +269,31 @@ class Index:
         if gone:
             self._identities.delete(Filter(must={"identity_id": gone}))
 
-    def _face_point(self, video: Video, face: Face, origin: str, identity_id: str) -> Point:
-        payload = {
-            "face_id": face.face_id,
-            "identity_id": identity_id,
-            "origin_id": origin,
-            "video_id": video.video_id,
-            "video_url": video.url,
-            "metrics": dict(video.metrics),
-            "frame": face.frame,
-            "time_s": face.time_s,
-            "box": [face.box.x1, face.box.y1, face.box.x2, face.box.y2],
-            "det_score": face.det_score,
-            "quality": face.quality.score,
-            "reasons": list(face.quality.reasons),
-            "track": face.track,
-            "crop": face.crop,
-            "crop_digest": face.crop_digest,
-            "model": self._contract.model.name,
-            "run": video.run,
-        }
-        return Point(face.face_id, payload, np.asarray(face.embedding, dtype=np.float32))
-
-    def _video_point(self, video: Video, seen: Sequence[Appearance]) -> Point:
-        payload = {
-            "registry_id": self._contract.registry_id,
-            "video_id": video.video_id,
-            "url": video.url,
-            "metrics": dict(video.metrics),
-            "status": str(video.status),
-            "reason": video.reason,
-            "run": video.run,
-            "faces": len(video.faces),
-            "media": asdict(video.media),
-            "appearances": [asdict(appearance) for appearance in seen],
-        }
-        return Point(video.video_id, payload)
-
 
 def video_appearances(payload: Payload) -> list[Appearance]:
-    """The appearances in the payload of a video."""
-    return [Appearance(**appearance) for appearance in payload["appearances"]]
+    """The appearances in the payload of a video. Raises `StoreCorrupt`."""
+    try:
+        return [Appearance(**appearance) for appearance in payload["appearances"]]
+    except (KeyError, TypeError) as exc:
+        raise _damaged("video", exc) from exc
 
 
 def _identity(payload: Payload) -> Identity:
-    known: dict[str, Any] = {f.name: payload[f.name] for f in fields(Identity)}
+    try:
+        known: dict[str, Any] = {f.name: payload[f.name] for f in fields(Identity)}
+    except KeyError as exc:
+        raise _damaged("identity", exc) from exc
     return Identity(**known)
 
 
 def _neighbour(hit: Hit) -> Neighbour:
-    return Neighbour(hit.id, hit.payload["origin_id"], hit.score)
+    try:
+        return Neighbour(hit.id, hit.payload["origin_id"], hit.score)
+    except KeyError as exc:
+        raise _damaged("face", exc) from exc
+
+
+def _damaged(what: str, exc: Exception) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"the index holds a damaged {what} ({exc}): run `face-registry reindex` to rebuild it"
+    )

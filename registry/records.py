@@ -50,6 +50,10 @@ class RecordStore:
             return None
         return decode(data, key_of(video_id))
 
+    def has(self, video_id: str) -> bool:
+        """Whether there is a record, damaged or not."""
+        return self._blobs.exists(key_of(video_id))
+
     def ids(self) -> Iterator[str]:
         """Ids of all videos on record, in order."""
         for info in self._blobs.list(_PREFIX):

@@ -29,12 +29,13 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "files": "registry.placing",
     },
     {
-        "registry": "registry registry.blocks registry.contract registry.corrections "
-        "registry.decisions registry.enrolment registry.erasure registry.evidence "
-        "registry.finding registry.history registry.index registry.intents registry.lease "
-        "registry.log registry.monitoring registry.opened registry.opening registry.parts "
-        "registry.people registry.receipts "
-        "registry.records registry.recovery registry.registry registry.schema registry.striking "
+        "registry": "registry registry.blocks registry.comparison registry.contract "
+        "registry.corrections registry.decisions registry.enrolment registry.erasure "
+        "registry.evidence registry.finding registry.index registry.index_points registry.intents "
+        "registry.lease registry.log registry.opened registry.opening registry.parts "
+        "registry.people registry.receipts registry.records registry.recovery registry.registry "
+        "registry.schema registry.striking "
+        "registry.history registry.monitoring "
         "registry.terminal"
     },
     {
