@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Event
@@ -79,9 +79,10 @@ def run(
         telling.warning(summary, warning)
         reporter.warn(warning)
     reporter.begin(len(table.rows))
-    planned = _Plan(parts.registry, summary, frozenset(metrics), retry_failed, reporter)
+    again = frozenset(parts.registry.rereads.marked())
+    planned = _Plan(parts.registry, summary, frozenset(metrics), retry_failed, reporter, again)
     for row, outcome in _read_ahead(parts, planned.todo(table.rows), stop):
-        text = _commit(parts.registry, row, outcome, summary)
+        text = _commit(planned, row, outcome)
         summary.seconds = time.monotonic() - started
         reporter.advance(summary, urls.redacted(row.url), text)
     summary.stopped = stop.is_set()
@@ -104,15 +105,18 @@ class _Plan:
     metrics: frozenset[str]
     retry_failed: bool
     reporter: Reporter
+    again: frozenset[str]
+    """Ids of videos on record that are to be read again."""
 
     def todo(self, rows: Sequence[VideoRow]) -> Iterator[VideoRow]:
         for row in rows:
             known = self.registry.index.video(ids.video_id(row.url))
-            if known is None or (known["status"] == Status.FAILED and self.retry_failed):
+            failed = known is not None and known["status"] == Status.FAILED
+            if known is None or (failed and self.retry_failed) or known["video_id"] in self.again:
                 yield row
                 continue
             text = self._settle(row, known["metrics"])
-            if known["status"] == Status.FAILED:
+            if failed:
                 text = f"failed before: {known['reason']} (--retry-failed tries again)"
                 telling.failed(self.summary, row.row, row.url, text, known["video_id"])
             elif text == "unchanged":
@@ -123,9 +127,17 @@ class _Plan:
                 telling.updated(self.summary, row)
             self.reporter.advance(self.summary, urls.redacted(row.url), text)
 
+    def lift(self, video_id: str) -> None:
+        """A video that was to be read again has been."""
+        if video_id in self.again:
+            self.registry.rereads.lift(video_id)
+
+    def merged(self, row: VideoRow, known: Mapping[str, float]) -> dict[str, float]:
+        """The metrics of the row, and those on record that the table has no column for."""
+        return {n: value for n, value in known.items() if n not in self.metrics} | {**row.metrics}
+
     def _settle(self, row: VideoRow, known: dict[str, float]) -> str:
-        merged = {name: value for name, value in known.items() if name not in self.metrics}
-        merged |= row.metrics
+        merged = self.merged(row, known)
         if merged == known:
             return "unchanged"
         self.registry.update_metrics(ids.video_id(row.url), merged)
@@ -192,28 +204,35 @@ def _read(parts: Parts, row: VideoRow) -> _Outcome:
         return MediaError(f"reading it failed in an unforeseen way ({type(exc).__name__}: {exc})")
 
 
-def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summary) -> str:
+def _commit(planned: _Plan, row: VideoRow, outcome: _Outcome) -> str:
     video_id, started = ids.video_id(row.url), time.monotonic()
+    registry, summary = planned.registry, planned.summary
+    known = registry.index.video(video_id)
+    metrics = planned.merged(row, known["metrics"] if known else {})
     if isinstance(outcome, VideoError):
         # The row and the URL stand beside the reason wherever it is shown.
         reason = str(outcome).removeprefix(f"{urls.redacted(row.location)}: ")
-        video = Video(
-            video_id=video_id,
-            url=row.url,
-            metrics=row.metrics,
-            status=Status.FAILED,
-            reason=reason,
-            media=Media(),
-            run=summary.run,
-        )
-        registry.commit(video)
+        if known and known["status"] != Status.FAILED:
+            reason = f"{reason}; what is on record of it stays, and the next ingest tries again"
+        else:
+            failed = Video(
+                video_id=video_id,
+                url=row.url,
+                metrics=metrics,
+                status=Status.FAILED,
+                reason=reason,
+                media=Media(),
+                run=summary.run,
+            )
+            registry.commit(failed)
+            planned.lift(video_id)
         telling.failed(summary, row.row, row.url, reason, video_id)
         return f"failed: {reason}"
     video = registry.commit(
         Video(
             video_id=video_id,
             url=row.url,
-            metrics=row.metrics,
+            metrics=metrics,
             status=Status.PARTIAL if outcome.reason else Status.DONE,
             reason=outcome.reason,
             media=outcome.media,
@@ -221,6 +240,7 @@ def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summa
             run=summary.run,
         )
     )
+    planned.lift(video_id)
     summary.ingested += 1
     summary.frames += video.media.frames_sampled
     summary.faces += len(video.faces)

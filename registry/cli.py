@@ -26,6 +26,7 @@ _COMMANDS = {
     "migrate": "registry.saving_commands:migrate_command",
     "reindex": "registry.commands:reindex_command",
     "report": "queries.commands:report_command",
+    "retention": "registry.retention_commands:retention_command",
     "restore": "registry.saving_commands:restore_command",
     "status": "registry.commands:status_command",
 }
@@ -98,6 +99,7 @@ def cli(context: click.Context, /, home: Path | None, debug: bool, **log: Any) -
     """
     from registry.terminal import Terminal
 
+    os.umask(0o077)  # what is written is for its owner alone: faces are biometric data
     context.obj = Terminal(given={"home": home, **log})
     context.obj.start_log()
     if events.listening():

@@ -86,16 +86,28 @@ def _flat(document: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 @click.command("doctor")
+@click.option("--deep", is_flag=True, help="Read every crop and check its digest.")
+@click.option(
+    "--fix", is_flag=True,
+    help="Repair what is safe: remove crops of no record, rebuild an index that differs, tighten "
+    "modes, mark videos with damaged records or crops to be read again.",
+)  # fmt: skip
 @json_option
 @pass_terminal
-def doctor_command(terminal: Terminal, as_json: bool) -> None:
-    """Check that everything a registry needs is there and works."""
-    findings = list(examine(terminal.settings))
+def doctor_command(terminal: Terminal, deep: bool, fix: bool, as_json: bool) -> None:
+    """Check that everything a registry needs is there, works, and is what was written.
+
+    Exits with 1 while a part fails.
+    """
+    findings = []
+    for finding in examine(terminal.settings, fix=fix, deep=deep):
+        findings.append(finding)
+        if not as_json:
+            terminal.say(f"{finding.verdict:<8} {finding.part:<12} {finding.detail}")
+            if finding.advice:
+                terminal.say(f"{'':<21} {finding.advice}")
     if as_json:
         terminal.json({"findings": [asdict(finding) for finding in findings]})
-    else:
-        for finding in findings:
-            terminal.say(f"{finding.verdict:<8} {finding.part:<12} {finding.detail}")
     sys.exit(any(finding.verdict == "failed" for finding in findings))
 
 

@@ -9,6 +9,7 @@ check the graph that answers inexact queries (more than `registry.index.EXACT_LI
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -33,6 +34,8 @@ F = TypeVar("F")
 VECTOR_TOLERANCE = 1e-6
 """Most by which a component may differ. Engines bring vectors to length 1 again, each in its own
 float32 arithmetic, which moves a component of a unit vector by 1e-7."""
+NUMBER_TOLERANCE = 1e-12
+"""Relative. Qdrant Edge 0.9.0 reads a number from its JSON a unit in the last place (1e-16) off."""
 _KNOWN = 4096
 """Videos whose record was looked for lately."""
 
@@ -168,7 +171,18 @@ def different_fields(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> tup
     """Names of the fields that two payloads do not share or that differ, in order."""
     absent = object()
     names = sorted({*wanted, *found})
-    return tuple(n for n in names if wanted.get(n, absent) != found.get(n, absent))
+    return tuple(n for n in names if not same_value(wanted.get(n, absent), found.get(n, absent)))
+
+
+def same_value(wanted: object, found: object) -> bool:
+    """Whether two JSON values are the same, numbers to `NUMBER_TOLERANCE`."""
+    if isinstance(wanted, float) and isinstance(found, float):
+        return math.isclose(wanted, found, rel_tol=NUMBER_TOLERANCE)
+    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+        return not different_fields(wanted, found)
+    if isinstance(wanted, list | tuple) and isinstance(found, list | tuple):
+        return len(wanted) == len(found) and all(map(same_value, wanted, found))
+    return wanted == found
 
 
 def same_vector(wanted: Vectors | None, found: Vectors | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,6 @@ def test_on_servers_a_reader_sees_whether_a_run_is_at_work(tmp_path: Path) -> No
 
 
 def test_whose_lease_was_taken_over_writes_no_end(tmp_path: Path) -> None:
-    import time
-
     writer = _served(tmp_path, leased=True)
     writer.establish(contract())
     with pytest.raises(RegistryLocked), recorded(writer, "reindex"):
