@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from registry import open_registry, retention
+from registry.blobs.folder import FolderStore
 from registry.cli import cli
 from registry.dump import dump
 from registry.erasure import Plan, decode
@@ -34,10 +36,16 @@ def _read(days_ago: float, name: str, who: int) -> Any:
 OLD, OLDER, NEW = _read(40, "old", 0), _read(400, "older", 1), _read(2, "new", 0)
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("filled") / "home"
+    with new_registry(home, OLD, OLDER, NEW):
+        return home
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    with new_registry(tmp_path / "home", OLD, OLDER, NEW):
-        return tmp_path / "home"
+def home(filled: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(filled, tmp_path / "home"))
 
 
 def _call(home: Path, *arguments: str) -> Result:
@@ -96,11 +104,11 @@ def test_a_video_of_an_unknown_day_counts_as_old(home: Path) -> None:
         assert {v.url for v in older_than(opened, 0, now=NOW + timedelta(days=1))} >= {NEW.url}
 
 
-def test_a_damaged_period_says_how_to_set_it_again(home: Path) -> None:
-    with open_registry(home=home) as opened:
-        opened.blobs.put(retention.KEY, b"{}")
-        with pytest.raises(StoreCorrupt, match="retention --days"):
-            retention.days(opened.blobs)
+def test_a_damaged_period_says_how_to_set_it_again(tmp_path: Path) -> None:
+    blobs = FolderStore(tmp_path)
+    blobs.put(retention.KEY, b"{}")
+    with pytest.raises(StoreCorrupt, match="retention --days"):
+        retention.days(blobs)
 
 
 def test_a_plan_comes_back_from_its_intent() -> None:
