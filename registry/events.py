@@ -36,7 +36,7 @@ class Fields(TypedDict, total=False):
 
     run: str
     kind: str
-    """Of a run: `ingest`, `reindex` and so on."""
+    """Of a run, a decision or an erasure: `ingest`, `merge`, `person` and so on."""
     video: str
     """Id of a video."""
     row: int
@@ -51,7 +51,7 @@ class Fields(TypedDict, total=False):
     """Class of an error."""
     traceback: str
     counts: Mapping[str, Any]
-    """Of a run: as `ingest --json` has them."""
+    """Of a run, as `ingest --json` has them; of an erasure, as its receipt has."""
     failures: int
     frames: int
     faces: int

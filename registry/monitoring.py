@@ -11,6 +11,7 @@ from pathlib import Path
 
 import registry as package
 from registry import contract as contracts
+from registry import retention
 from registry.domain import Status
 from registry.errors import StoreError
 from registry.exposition import Family, Sample, exposition, gauge
@@ -66,6 +67,9 @@ def _sizes(registry: Opened) -> Iterator[Family]:
         tuple(Sample(index.count_videos(status=s), {"status": str(s)}) for s in Status),
     )
     yield gauge("face_registry_faces", "Faces on record.", index.count_faces())
+    if period := retention.days(registry.blobs):
+        old = sum(1 for _ in retention.older_than(registry, period))
+        yield gauge("face_registry_videos_past_retention", "Videos kept for too long.", old)
     identities = list(index.identities())
     yield gauge("face_registry_identities", "Identities.", len(identities))
     named, single = (sum(bool(i.name) for i in identities), sum(i.videos == 1 for i in identities))

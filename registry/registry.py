@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from registry import contract as contracts
-from registry import receipts
+from registry import events, receipts
 from registry.decisions import Decision, Kind, concerned, fold
 from registry.domain import Contract, Video
 from registry.enrolment import assigned, without_blocked
@@ -98,6 +98,7 @@ class Registry(Opened):
             videos = showing(index, self.records, touched) if regrouped else ()
             index.regroup(videos, touched, after)
             index.flush()
+        events.emit("decision", kind=str(decision.kind))
         return decision
 
     def name(self, key: str, name: str) -> Decision:
@@ -183,6 +184,7 @@ class Registry(Opened):
         with self._intents.declared(ERASE, plan.encoded()):
             self.settle_objects()
             receipt = self._erase_index(plan, index)
+        events.emit("erasure", kind=plan.kind, counts=receipt["removed"])
         if self._lock:  # else another process may be reading what it downloaded
             shutil.rmtree(self.settings.downloads, ignore_errors=True)
         return receipt

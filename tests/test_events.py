@@ -110,7 +110,8 @@ def test_a_command_speaks_in_events_and_names_nobody(tmp_path: Path) -> None:
         registry.name(one_identity := next(registry.index.identities()).identity_id, "Annabel")
     log = ["--home", str(tmp_path), "--log-format", "json"]
     undone = CliRunner().invoke(cli, [*log, "identities", "undo"], catch_exceptions=False)
-    [note] = _lines(undone.stderr)
+    decision, note = _lines(undone.stderr)
+    assert (decision["event"], decision["kind"]) == ("decision", "undo")
     assert note["event"] == "note"
     assert "Annabel" not in undone.stderr
     assert one_identity not in undone.stderr
