@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -29,7 +30,7 @@ from registry.diagnosis import Finding
 from registry.doctor import examine, examine_registry
 from registry.domain import Media
 from registry.dump import dump
-from registry.errors import FetchError, StoreCorrupt
+from registry.errors import FetchError, StoreCorrupt, StoreError
 from registry.history import runs
 from registry.inspection import Inspection
 from registry.intents import Intents
@@ -40,8 +41,10 @@ from registry.registry import Registry
 from registry.settings import load_settings
 from registry.store.server import ServerStore
 from tests.factories import contract, face, person, picture, video
+from tests.faults.proxies import Fault, FaultyBlobs, FaultyStore, Trigger
 from tests.registries import new_registry, put
 
+CONTRACT = contract()
 A, B = video("a", [person(0), person(1)]), video("b", [person(0, 0.1)])
 
 
@@ -303,3 +306,45 @@ def test_a_marked_video_is_read_again_and_kept_where_it_cannot_be(tmp_path: Path
         opened.rereads.mark(video_id)
         opened.remove_video(clip.as_uri())
         assert [i.key for i in opened.blobs.list() if video_id in i.key] == []
+
+
+def _damaged(home: Path) -> QdrantClient:
+    """A registry with every damage that can be repaired. Returns its index."""
+    client = QdrantClient(":memory:")
+    with _served(home, client) as opened:
+        opened.establish(CONTRACT)
+        put(opened, A, B, video("c", [person(2)]))
+        _damage_a_record(opened)
+        opened.blobs.delete(B.faces[0].crop)
+        opened.blobs.put("crops/x/0_0.jpg", b"of no video")
+        opened.index.put_metrics(replace(B, metrics={"Performance": 99.0}))
+    return client
+
+
+def _mended(home: Path, client: QdrantClient) -> Any:
+    """What a repair makes of it, and that it then is in order but for what is to be read again."""
+    with _served(home, client) as opened:
+        _look(opened, fix=True)
+        _look(opened, fix=True)  # the crops of the record that was given up are orphans now
+        assert _verdicts(_look(opened)) == {"crops": "warning"}
+        return dump(opened)
+
+
+@pytest.mark.slow
+def test_a_repair_that_was_cut_off_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
+    """At every third operation in turn the connection is lost."""
+    whole = _mended(tmp_path / "whole", _damaged(tmp_path / "whole"))
+    cut_off, at = 0, 0
+    while True:
+        home = tmp_path / str(at)
+        client, trigger = _damaged(home), Trigger(Fault.GONE, at)
+        store = ServerStore("http://localhost", None, client=client)
+        blobs = FaultyBlobs(FolderStore(home / "objects"), trigger)
+        with suppress(StoreError):
+            opened = Registry(load_settings(home=home), blobs, FaultyStore(store, trigger))
+            _look(opened, fix=True)
+        if trigger.done <= at:
+            break
+        assert _mended(home, client) == whole, trigger.names[at]
+        cut_off, at = cut_off + 1, at + 3
+    assert cut_off > 20
