@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from qdrant_client import QdrantClient
 
 from registry import open_registry, retention
 from registry.blobs.folder import FolderStore
@@ -20,10 +22,13 @@ from registry.erasure import Plan, decode
 from registry.errors import StoreCorrupt
 from registry.inspection import Inspection
 from registry.monitoring import measured
+from registry.registry import Registry
 from registry.retention import older_than
 from registry.saving import backup, restore
-from tests.factories import person, video
-from tests.registries import new_registry
+from registry.settings import load_settings
+from registry.store.server import ServerStore
+from tests.factories import contract, person, video
+from tests.registries import new_registry, put
 
 NOW = datetime.now(UTC)
 
@@ -92,18 +97,32 @@ def test_what_is_older_is_listed_first_and_removed_with_yes(home: Path) -> None:
     assert "no video is that old" in again.stdout
 
 
-def test_several_videos_are_removed_by_name(home: Path) -> None:
-    done = _call(home, "videos", "remove", OLD.url, NEW.video_id, OLD.video_id, "--json")
-    assert json.loads(done.stdout)["removed"]["videos"] == 2
-    assert _call(home, "videos", "remove").exit_code == 2
-    assert _call(home, "videos", "remove", OLDER.url, "--older-than", "3").exit_code == 2
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Registry]:
+    """The same on the served kind of index, in memory."""
+    store = ServerStore("http://localhost", None, client=QdrantClient(":memory:"))
+    blobs = FolderStore(tmp_path / "objects")
+    with Registry(load_settings(home=tmp_path), blobs, store) as opened:
+        opened.establish(contract())
+        put(opened, OLD, OLDER, NEW)
+        yield opened
 
 
-def test_a_video_of_an_unknown_day_counts_as_old(home: Path) -> None:
-    with open_registry(home=home) as opened:
-        opened.commit(video("of no day", []))
-        assert [v.last_read for v in older_than(opened, 10_000)] == [""]
-        assert {v.url for v in older_than(opened, 0, now=NOW + timedelta(days=1))} >= {NEW.url}
+def test_several_videos_are_removed_by_name(served: Registry) -> None:
+    receipt = served.remove_videos([OLD.url, NEW.video_id, OLD.video_id])
+    assert receipt["removed"]["videos"] == 2
+    assert list(served.records.ids()) == [OLDER.video_id]
+
+
+def test_videos_are_named_or_chosen_by_age(tmp_path: Path) -> None:
+    assert _call(tmp_path, "videos", "remove").exit_code == 2
+    assert _call(tmp_path, "videos", "remove", OLDER.url, "--older-than", "3").exit_code == 2
+
+
+def test_a_video_of_an_unknown_day_counts_as_old(served: Registry) -> None:
+    served.commit(video("of no day", []))
+    assert [v.last_read for v in older_than(served, 10_000)] == [""]
+    assert {v.url for v in older_than(served, 0, now=NOW + timedelta(days=1))} >= {NEW.url}
 
 
 def test_a_damaged_period_says_how_to_set_it_again(tmp_path: Path) -> None:
