@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
@@ -17,6 +18,7 @@ from ingest.sources import Table, read_csv, read_frame
 from ingest.summary import Summary
 from ingest.workers import Extractor, InlineExtractor, PoolExtractor
 from registry import contract as contracts
+from registry.history import check_purpose, new_run, recorded
 from registry.models.entries import CATALOGUE
 from registry.registry import Registry
 from registry.settings import (
@@ -44,6 +46,7 @@ def ingest(
     workers: int | None = None,
     retry_failed: bool = False,
     consolidate: bool = False,
+    purpose: str | None = None,
     allow_local_files: bool = False,
     policy: AddressPolicy | None = None,
     limits: MediaLimits | None = None,
@@ -65,6 +68,8 @@ def ingest(
         workers: processes that decode and embed; 0 does it in this one.
         retry_failed: try videos again that failed before.
         consolidate: at the end, join identities that are one person, as one decision.
+        purpose: why these people's faces are processed, kept with the run; by default
+            FACE_REGISTRY_PURPOSE.
         allow_local_files: let the table name files outside its own folder.
         policy: which network addresses may be spoken to; by default public ones only.
         limits: what a video may be at most.
@@ -78,31 +83,46 @@ def ingest(
         RegistryLocked: another process writes to the registry.
         StoreError: a store failed; what was committed stays, and running again goes on from there.
     """
+    why = check_purpose(registry.settings.purpose or "" if purpose is None else purpose)
     table = _read(videos, url_column, metrics, allow_local_files)
     registry.hold()
     _agree(registry, model, threshold, every, metrics)
     settings = registry.settings
     workers = default_workers() if workers is None else workers
     limits = limits or MediaLimits()
+    summary = Summary(new_run())
     downloader = Downloader(
         settings.downloads, limits=fetch_limits or FetchLimits(), policy=policy or AddressPolicy()
     )
     if workers:
         workers = min(workers, max(1, len(table.rows)))
-    extractor = _extractor(registry, model, workers, limits)
+    csv = "" if isinstance(videos, pd.DataFrame) else Path(videos).name
+    extractor = _extractor(registry, model, workers, limits, summary.run)
     try:
-        return run(
-            Parts(registry, downloader, extractor, ahead=2 * max(1, workers)),
-            table,
-            metrics=metrics,
-            retry_failed=retry_failed,
-            consolidate=consolidate,
-            reporter=reporter or Silent(),
-            stop=stop or Event(),
-        )
+        with _recorded(registry, summary, csv, why):
+            return run(
+                Parts(registry, downloader, extractor, 2 * max(1, workers), summary),
+                table,
+                metrics=metrics,
+                retry_failed=retry_failed,
+                consolidate=consolidate,
+                reporter=reporter or Silent(),
+                stop=stop or Event(),
+            )
     finally:
         extractor.close()
         downloader.close()
+
+
+@contextmanager
+def _recorded(registry: Registry, summary: Summary, csv: str, purpose: str) -> Iterator[None]:
+    """Keep the run in the registry's history."""
+    with recorded(registry, "ingest", run=summary.run, csv=csv, purpose=purpose) as recording:
+        try:
+            yield
+        finally:
+            recording.counts, recording.failures = summary.counts(), len(summary.failures)
+            recording.interrupted = summary.stopped
 
 
 def _read(
@@ -159,11 +179,12 @@ def _source(registry: Registry, model: str | None) -> str:
 
 
 def _extractor(
-    registry: Registry, model: str | None, workers: int, limits: MediaLimits
+    registry: Registry, model: str | None, workers: int, limits: MediaLimits, run_id: str
 ) -> Extractor:
     every = registry.contract.every
     if workers == 0:
-        return InlineExtractor(registry.model(), registry.blobs, every=every, limits=limits)
+        model_here, blobs = registry.model(), registry.blobs
+        return InlineExtractor(model_here, blobs, every=every, limits=limits, run=run_id)
     return PoolExtractor(
         registry.settings,
         registry.contract,
@@ -172,4 +193,5 @@ def _extractor(
         every=every,
         limits=limits,
         timeout_s=VIDEO_TIMEOUT_S,
+        run=run_id,
     )

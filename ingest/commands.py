@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 
@@ -13,8 +13,10 @@ import click
 
 from ingest.addresses import AddressPolicy
 from ingest.api import ingest
-from ingest.progress import Bar, Lines, Reporter
+from ingest.progress import Bar, Lines, Reporter, Silent
 from ingest.summary import Summary
+from registry import events, monitoring
+from registry.errors import RegistryError
 from registry.registry import Registry
 from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
 from registry.terminal import Terminal, duplicates_note, file_path, json_option, pass_terminal
@@ -49,6 +51,14 @@ _SHOWN = 10
 @click.option(
     "--consolidate", is_flag=True, help="At the end, join identities that are one person."
 )
+@click.option(
+    "--purpose", metavar="TEXT",
+    help="Why these people's faces are processed; kept with the run.",
+)  # fmt: skip
+@click.option(
+    "--metrics-file", type=file_path(),
+    help="At the end, write measurements here for node_exporter's textfile collector.",
+)  # fmt: skip
 @click.option("--allow-local-files", is_flag=True, help="Accept files outside the CSV's folder.")
 @click.option(
     "--allow-private-hosts", is_flag=True, help="Accept URLs on this machine and its networks."
@@ -68,6 +78,8 @@ def ingest_command(
     workers: int | None,
     retry_failed: bool,
     consolidate: bool,
+    purpose: str | None,
+    metrics_file: Path | None,
     allow_local_files: bool,
     allow_private_hosts: bool,
     wait: bool,
@@ -81,6 +93,7 @@ def ingest_command(
     with (
         terminal.open(device=device, wait=wait) as registry,
         _as_the_writer(registry),
+        _measured(registry, metrics_file),
         reporting(terminal) as reporter,
         _stoppable(terminal) as stop,
     ):
@@ -95,6 +108,7 @@ def ingest_command(
             workers=workers,
             retry_failed=retry_failed,
             consolidate=consolidate,
+            purpose=purpose,
             allow_local_files=allow_local_files,
             policy=AddressPolicy(allow_private=allow_private_hosts),
             reporter=reporter,
@@ -154,9 +168,25 @@ def _as_the_writer(registry: Registry) -> Iterator[None]:
 
 
 @contextmanager
+def _measured(registry: Registry, path: Path | None) -> Iterator[None]:
+    """Write measurements at the end, also that of a run that failed."""
+    try:
+        yield
+    except BaseException:
+        with suppress(RegistryError):
+            if path:
+                monitoring.write(registry, path)
+        raise
+    if path:
+        monitoring.write(registry, path)
+
+
+@contextmanager
 def reporting(terminal: Terminal) -> Iterator[Reporter]:
-    """A bar on a terminal, lines elsewhere; on stderr."""
-    if terminal.err.is_terminal:
+    """A bar on a terminal, lines elsewhere, on stderr; nothing where events are logged there."""
+    if events.listening():
+        yield Silent()
+    elif terminal.err.is_terminal:
         with Bar(terminal.err) as bar:
             yield bar
     else:

@@ -7,25 +7,25 @@ same identities with any number of workers.
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from threading import Event
 
+from ingest import telling
 from ingest.download import Downloader
 from ingest.extract import Extraction
 from ingest.progress import Reporter
 from ingest.sources import Table, VideoRow
-from ingest.summary import Failure, Summary
+from ingest.summary import Summary
 from ingest.workers import Extractor
 from registry import ids, people, urls
 from registry.appearances import appearances
 from registry.domain import Media, Status, Video
 from registry.errors import MediaError, RegistryError, VideoError
+from registry.history import new_run
 from registry.index_points import as_kept
 from registry.registry import Registry
 
@@ -39,16 +39,13 @@ class Parts:
     extractor: Extractor
     ahead: int
     """Videos fetched or read at once."""
+    summary: Summary = field(default_factory=lambda: Summary(run=new_run()))
+    """Where the run counts, so that whoever started it knows how far it came."""
 
 
 def default_workers() -> int:
     """One worker for each processor, eight at most: beyond that the downloads are the limit."""
     return max(1, min(8, os.cpu_count() or 1))
-
-
-def new_run() -> str:
-    """An id for a run: when it began, and four random digits."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
 def run(
@@ -74,22 +71,26 @@ def run(
         run, and what was committed stays.
     """
     started = time.monotonic()
-    summary = Summary(run=new_run(), rows=table.total)
+    summary = parts.summary
+    summary.rows = table.total
     summary.duplicates = table.total - len(table.rows) - len(table.failures)
-    summary.failures += [Failure(f.row, urls.redacted(f.url), str(f)) for f in table.failures]
+    for unusable in table.failures:
+        telling.failed(summary, unusable.row, unusable.url, str(unusable))
     for warning in table.warnings:
         summary.warnings.append(warning)
+        telling.warning(summary, warning)
         reporter.warn(warning)
     reporter.begin(len(table.rows))
-    known = _established(parts.registry)
-    planned = _Plan(parts.registry, summary, frozenset(metrics), retry_failed, reporter)
+    before = _established(parts.registry)
+    again = frozenset(parts.registry.rereads.marked())
+    planned = _Plan(parts.registry, summary, frozenset(metrics), retry_failed, reporter, again)
     for row, outcome in _read_ahead(parts, planned.todo(table.rows), stop):
-        text = _commit(parts.registry, row, outcome, summary)
+        text = _commit(planned, row, outcome)
         summary.seconds = time.monotonic() - started
         reporter.advance(summary, urls.redacted(row.url), text)
     summary.stopped = stop.is_set()
     summary.failures.sort(key=lambda failure: failure.row)
-    summary.new_identities = len(_established(parts.registry) - known)
+    summary.new_identities = len(_established(parts.registry) - before)
     if not summary.stopped:
         _look_for_duplicates(parts.registry, summary, consolidate)
     _count_identities(parts.registry, summary)
@@ -108,26 +109,39 @@ class _Plan:
     metrics: frozenset[str]
     retry_failed: bool
     reporter: Reporter
+    again: frozenset[str]
+    """Ids of videos on record that are to be read again."""
 
     def todo(self, rows: Sequence[VideoRow]) -> Iterator[VideoRow]:
         for row in rows:
             known = self.registry.index.video(ids.video_id(row.url))
-            if known is None or (known["status"] == Status.FAILED and self.retry_failed):
+            failed = known is not None and known["status"] == Status.FAILED
+            if known is None or (failed and self.retry_failed) or known["video_id"] in self.again:
                 yield row
                 continue
             text = self._settle(row, known["metrics"])
-            if known["status"] == Status.FAILED:
+            if failed:
                 text = f"failed before: {known['reason']} (--retry-failed tries again)"
-                self.summary.failures.append(Failure(row.row, urls.redacted(row.url), text))
+                telling.failed(self.summary, row.row, row.url, text, known["video_id"])
             elif text == "unchanged":
                 self.summary.unchanged += 1
+                telling.unchanged(self.summary, row)
             else:
                 self.summary.updated += 1
+                telling.updated(self.summary, row)
             self.reporter.advance(self.summary, urls.redacted(row.url), text)
 
+    def lift(self, video_id: str) -> None:
+        """A video that was to be read again has been."""
+        if video_id in self.again:
+            self.registry.rereads.lift(video_id)
+
+    def merged(self, row: VideoRow, known: Mapping[str, float]) -> dict[str, float]:
+        """The metrics of the row, and those on record that the table has no column for."""
+        return {n: value for n, value in known.items() if n not in self.metrics} | {**row.metrics}
+
     def _settle(self, row: VideoRow, known: dict[str, float]) -> str:
-        merged = {name: value for name, value in known.items() if name not in self.metrics}
-        merged |= row.metrics
+        merged = self.merged(row, known)
         new, old = as_kept(merged), as_kept(known)
         if new == old:
             return "unchanged"
@@ -178,9 +192,10 @@ def _done(future: Future[_Outcome], stop: Event) -> bool:
 
 
 def _read(parts: Parts, row: VideoRow) -> _Outcome:
-    video = ids.video_id(row.url)
+    video, started = ids.video_id(row.url), time.monotonic()
     try:
         download = parts.downloader.fetch(row.location, video)
+        telling.fetched(parts.summary, row, time.monotonic() - started)
         try:
             parts.registry.check()  # it stores crops
             return parts.extractor.extract(download.path, video)
@@ -195,28 +210,35 @@ def _read(parts: Parts, row: VideoRow) -> _Outcome:
         return MediaError(f"reading it failed in an unforeseen way ({type(exc).__name__}: {exc})")
 
 
-def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summary) -> str:
-    video_id = ids.video_id(row.url)
+def _commit(planned: _Plan, row: VideoRow, outcome: _Outcome) -> str:
+    video_id, started = ids.video_id(row.url), time.monotonic()
+    registry, summary = planned.registry, planned.summary
+    known = registry.index.video(video_id)
+    metrics = planned.merged(row, known["metrics"] if known else {})
     if isinstance(outcome, VideoError):
         # The row and the URL stand beside the reason wherever it is shown.
         reason = str(outcome).removeprefix(f"{urls.redacted(row.location)}: ")
-        video = Video(
-            video_id=video_id,
-            url=row.url,
-            metrics=row.metrics,
-            status=Status.FAILED,
-            reason=reason,
-            media=Media(),
-            run=summary.run,
-        )
-        registry.commit(video)
-        summary.failures.append(Failure(row.row, urls.redacted(row.url), reason))
+        if known and known["status"] != Status.FAILED:
+            reason = f"{reason}; what is on record of it stays, and the next ingest tries again"
+        else:
+            failed = Video(
+                video_id=video_id,
+                url=row.url,
+                metrics=metrics,
+                status=Status.FAILED,
+                reason=reason,
+                media=Media(),
+                run=summary.run,
+            )
+            registry.commit(failed)
+            planned.lift(video_id)
+        telling.failed(summary, row.row, row.url, reason, video_id)
         return f"failed: {reason}"
     video = registry.commit(
         Video(
             video_id=video_id,
             url=row.url,
-            metrics=row.metrics,
+            metrics=metrics,
             status=Status.PARTIAL if outcome.reason else Status.DONE,
             reason=outcome.reason,
             media=outcome.media,
@@ -224,6 +246,7 @@ def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summa
             run=summary.run,
         )
     )
+    planned.lift(video_id)
     summary.ingested += 1
     summary.frames += video.media.frames_sampled
     summary.faces += len(video.faces)
@@ -232,6 +255,7 @@ def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summa
     present = {a.identity_id for a in appearances(video.faces) if a.established}
     new = len(founded & present)
     summary.total_identities = registry.index.count_identities()
+    telling.recorded(summary, row, video, len(present), new, time.monotonic() - started)
     people = "identity" if len(present) == 1 else "identities"
     text = f"{len(video.faces)} faces, {len(present)} {people} ({new} new)"
     return f"{text}; partial: {outcome.reason}" if outcome.reason else text

@@ -58,10 +58,9 @@ class Summary:
             return 130
         return 3 if self.failures else 0
 
-    def as_dict(self) -> dict[str, Any]:
-        """The document of `ingest --json`."""
+    def counts(self) -> dict[str, Any]:
+        """What was counted: names no row, video or person."""
         return {
-            "run": self.run,
             "videos": {
                 "rows": self.rows,
                 "ingested": self.ingested,
@@ -81,6 +80,13 @@ class Summary:
                 "likely_duplicates": self.likely_duplicates,
                 "provisional": self.provisional_identities,
             },
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document of `ingest --json`."""
+        return {
+            "run": self.run,
+            **self.counts(),
             "failures": [{"row": f.row, "url": f.url, "reason": f.reason} for f in self.failures],
             "warnings": list(self.warnings),
             "seconds": round(self.seconds, 3),

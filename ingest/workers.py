@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import time
 from concurrent.futures import CancelledError, Future, TimeoutError, wait
 from pathlib import Path
 from threading import Event, Lock
@@ -20,6 +21,7 @@ from pebble import ProcessExpired, ProcessPool
 from ingest.extract import Extraction, extract
 from ingest.frames import MediaLimits
 from registry import contract as contracts
+from registry import events
 from registry.blobs.base import BlobStore
 from registry.domain import Contract
 from registry.errors import MediaError, RegistryError
@@ -46,16 +48,23 @@ class InlineExtractor:
     """Extraction in this process, one video at a time."""
 
     def __init__(
-        self, model: FaceModel, blobs: BlobStore, *, every: int, limits: MediaLimits
+        self,
+        model: FaceModel,
+        blobs: BlobStore,
+        *,
+        every: int,
+        limits: MediaLimits,
+        run: str = "",
     ) -> None:
         self._model, self._blobs = model, blobs
-        self._every, self._limits = every, limits
+        self._every, self._limits, self._run = every, limits, run
         self._one = Lock()
 
     def extract(self, path: Path, video_id: str) -> Extraction:
         """The faces of one video; a second thread waits its turn."""
         with self._one:
-            return extract(
+            started = time.monotonic()
+            extraction = extract(
                 path,
                 video_id,
                 model=self._model,
@@ -63,6 +72,8 @@ class InlineExtractor:
                 every=self._every,
                 limits=self._limits,
             )
+            _tell(self._run, video_id, extraction, started)
+            return extraction
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -84,6 +95,7 @@ class PoolExtractor:
         every: int,
         limits: MediaLimits,
         timeout_s: float,
+        run: str = "",
     ) -> None:
         self._every, self._limits, self._timeout_s = every, limits, timeout_s
         self._closed = Event()
@@ -91,7 +103,7 @@ class PoolExtractor:
         self._pool = ProcessPool(
             max_workers=workers,
             initializer=_start,
-            initargs=(settings, contract, model_source),
+            initargs=(settings, contract, model_source, run, events.listening()),
             context=multiprocessing.get_context("spawn"),
         )
 
@@ -144,7 +156,8 @@ class PoolExtractor:
 class _Worker:
     """What a worker process keeps from one video to the next."""
 
-    def __init__(self, settings: Settings, contract: Contract, model_source: str) -> None:
+    def __init__(self, settings: Settings, contract: Contract, model_source: str, run: str) -> None:
+        self.run = run
         self.model = catalogue.load(
             model_source, device=settings.device, cache=settings.model_cache, threads=1
         )
@@ -155,14 +168,24 @@ class _Worker:
 _worker: _Worker | RegistryError | None = None
 
 
-def _start(settings: Settings, contract: Contract, model_source: str) -> None:
+def _start(
+    settings: Settings,
+    contract: Contract,
+    model_source: str,
+    run: str,
+    log: tuple[events.Format, events.Level] | None,
+) -> None:
     """Run once in each worker: Ctrl-C is the parent's to handle, the model is loaded."""
     global _worker  # noqa: PLW0603  a worker process has one model and one store
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(5)
+    if log:
+        events.start(*log)
+    started = time.monotonic()
     try:
-        _worker = _Worker(settings, contract, model_source)
+        _worker = _Worker(settings, contract, model_source, run)
+        events.emit("worker.ready", run=run, seconds=time.monotonic() - started)
     except RegistryError as exc:
         _worker = exc  # raised for the first video: an initialiser has nobody to tell
 
@@ -172,6 +195,20 @@ def _work(path: Path, video_id: str, every: int, limits: MediaLimits) -> Extract
         raise _worker
     if _worker is None:
         raise RuntimeError("this worker was not started")
-    return extract(
+    started = time.monotonic()
+    extraction = extract(
         path, video_id, model=_worker.model, blobs=_worker.blobs, every=every, limits=limits
+    )
+    _tell(_worker.run, video_id, extraction, started)
+    return extraction
+
+
+def _tell(run: str, video_id: str, extraction: Extraction, started: float) -> None:
+    events.emit(
+        "video.read",
+        run=run,
+        video=video_id,
+        frames=extraction.media.frames_sampled,
+        faces=len(extraction.faces),
+        seconds=time.monotonic() - started,
     )

@@ -8,12 +8,14 @@ import sys
 import traceback
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 import registry
-from registry.errors import RegistryError
+from registry import events
+from registry.errors import RegistryError, UnknownError
+from registry.events import FORMATS, LEVELS
 
 _COMMANDS = {
     "backup": "registry.saving_commands:backup_command",
@@ -24,6 +26,7 @@ _COMMANDS = {
     "migrate": "registry.saving_commands:migrate_command",
     "reindex": "registry.commands:reindex_command",
     "report": "queries.commands:report_command",
+    "retention": "registry.retention_commands:retention_command",
     "restore": "registry.saving_commands:restore_command",
     "status": "registry.commands:status_command",
 }
@@ -79,17 +82,28 @@ class _Group(click.Group):
     type=click.Path(path_type=Path),
     help="Folder of the registry.  [default: FACE_REGISTRY_HOME, or the user's data folder]",
 )
+@click.option(
+    "--log-format", type=click.Choice(FORMATS),
+    help="Log events to stderr, one a line, in place of progress and notes.",
+)  # fmt: skip
+@click.option(
+    "--log-level", type=click.Choice(LEVELS), help="Least level of an event.  [default: info]"
+)
 @click.option("--debug", is_flag=True, help="Show where in the program an error arose.")
 @click.version_option(registry.__version__, prog_name="face-registry")
 @click.pass_context
-def cli(context: click.Context, home: Path | None, debug: bool) -> None:
+def cli(context: click.Context, /, home: Path | None, debug: bool, **log: Any) -> None:
     """Who is on screen, and how do the videos with that person perform?
 
     Ingest a CSV of video URLs and performance numbers, then report, export, or look a face up.
     """
     from registry.terminal import Terminal
 
-    context.obj = Terminal(given={"home": home})
+    os.umask(0o077)  # what is written is for its owner alone: faces are biometric data
+    context.obj = Terminal(given={"home": home, **log})
+    context.obj.start_log()
+    if events.listening():
+        logging.getLogger().setLevel(logging.CRITICAL)  # also with --debug: lines of one form
 
 
 @cli.group(cls=_Group, where=_IDENTITIES)
@@ -118,12 +132,12 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Abort:
         _end("stopped", 130)
     except click.ClickException as exc:
+        if events.listening():
+            _end(exc.format_message(), exc.exit_code, exc)
         exc.show()
         sys.exit(exc.exit_code)
     except RegistryError as exc:
-        if debug:
-            traceback.print_exc()
-        _end(f"error: {exc}", exc.exit_code)
+        _end(f"error: {exc}", exc.exit_code, exc, debug=debug)
     except KeyboardInterrupt:
         _end("stopped", 130)
     except BrokenPipeError:
@@ -131,13 +145,21 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as exc:
-        if debug:
-            traceback.print_exc()
-        _end(f"internal error: {type(exc).__name__}: {exc} (run with --debug for more)", 1)
+        text = f"internal error: {type(exc).__name__}: {exc} (run with --debug for more)"
+        _end(text, 1, exc, debug=debug)
 
 
-def _end(message: str, code: int) -> None:
+def _end(
+    message: str, code: int, error: Exception | None = None, *, debug: bool = False
+) -> NoReturn:
     from registry.terminal import clean
 
-    click.echo(clean(message), err=True)
+    where = "".join(traceback.format_exception(error)) if debug and error else ""
+    if events.listening():
+        message = message.removeprefix("error: ")
+        message = events.masked(message) if isinstance(error, UnknownError) else message
+        said = events.Fields(message=message, error=type(error).__name__ if error else "")
+        events.emit("error", logging.ERROR, **said, **({"traceback": where} if where else {}))
+    else:
+        click.echo(where + clean(message), err=True)
     sys.exit(code)

@@ -8,8 +8,11 @@ from typing import Any
 
 import click
 
+from registry import monitoring
 from registry.doctor import examine
 from registry.dump import dump
+from registry.errors import StoreError
+from registry.history import recorded, runs
 from registry.models import catalogue, download
 from registry.status import status
 from registry.terminal import Terminal, json_option, pass_terminal
@@ -20,10 +23,19 @@ from registry.terminal import Terminal, json_option, pass_terminal
     "--dump", "whole", is_flag=True,
     help="Print all that the registry holds as JSON, to compare registries by.",
 )  # fmt: skip
+@click.option("--runs", "history", is_flag=True, help="List the runs, newest first.")
+@click.option("--metrics", is_flag=True, help="Print measurements as Prometheus reads them.")
 @json_option
 @pass_terminal
-def status_command(terminal: Terminal, whole: bool, as_json: bool) -> None:
+def status_command(
+    terminal: Terminal, whole: bool, history: bool, metrics: bool, as_json: bool
+) -> None:
     """Show what the registry holds and where."""
+    if whole + history + metrics > 1:
+        raise click.UsageError("choose one of --dump, --runs and --metrics")
+    if history or metrics:
+        (_tell_runs if history else _tell_metrics)(terminal, as_json)
+        return
     with terminal.open() as registry:
         document = dump(registry) if whole else status(registry)
     if as_json or whole:
@@ -33,6 +45,34 @@ def status_command(terminal: Terminal, whole: bool, as_json: bool) -> None:
         terminal.say(f"{key:<24}{value}")
     if document["empty"]:
         terminal.note("next: `face-registry ingest CSV`")
+
+
+def _tell_runs(terminal: Terminal, as_json: bool) -> None:
+    with terminal.open() as registry:
+        found = runs(registry)
+    if as_json:
+        terminal.json({"runs": [asdict(run) for run in found]})
+        return
+    for run in found:
+        ended = f"{run.seconds:.1f} s" if run.ended else ""
+        words = (run.started, run.kind, run.outcome, ended, run.csv, run.by, run.run)
+        terminal.say("  ".join(word for word in words if word))
+        counted = ", ".join(f"{n} {what}" for what, n in run.counts.get("videos", {}).items() if n)
+        for text in (counted, run.reason, run.purpose and f"for: {run.purpose}"):
+            if text:
+                terminal.say(f"    {text}")
+
+
+def _tell_metrics(terminal: Terminal, as_json: bool) -> None:
+    if as_json:
+        raise click.UsageError("--metrics has a format of its own; leave --json out")
+    try:
+        with terminal.open() as registry:
+            text = monitoring.measured(registry)
+    except StoreError:
+        click.echo(monitoring.unreachable(terminal.settings), nl=False)
+        raise
+    click.echo(text, nl=False)
 
 
 def _flat(document: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -46,16 +86,28 @@ def _flat(document: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 @click.command("doctor")
+@click.option("--deep", is_flag=True, help="Read every crop and check its digest.")
+@click.option(
+    "--fix", is_flag=True,
+    help="Repair what is safe: remove crops of no record, rebuild an index that differs, tighten "
+    "modes, mark videos with damaged records or crops to be read again.",
+)  # fmt: skip
 @json_option
 @pass_terminal
-def doctor_command(terminal: Terminal, as_json: bool) -> None:
-    """Check that everything a registry needs is there and works."""
-    findings = list(examine(terminal.settings))
+def doctor_command(terminal: Terminal, deep: bool, fix: bool, as_json: bool) -> None:
+    """Check that everything a registry needs is there, works, and is what was written.
+
+    Exits with 1 while a part fails.
+    """
+    findings = []
+    for finding in examine(terminal.settings, fix=fix, deep=deep):
+        findings.append(finding)
+        if not as_json:
+            terminal.say(f"{finding.verdict:<8} {finding.part:<12} {finding.detail}")
+            if finding.advice:
+                terminal.say(f"{'':<21} {finding.advice}")
     if as_json:
         terminal.json({"findings": [asdict(finding) for finding in findings]})
-    else:
-        for finding in findings:
-            terminal.say(f"{finding.verdict:<8} {finding.part:<12} {finding.detail}")
     sys.exit(any(finding.verdict == "failed" for finding in findings))
 
 
@@ -63,8 +115,9 @@ def doctor_command(terminal: Terminal, as_json: bool) -> None:
 @pass_terminal
 def reindex_command(terminal: Terminal) -> None:
     """Rebuild the index in Qdrant from the objects: the same answers, anywhere."""
-    with terminal.open() as registry:
+    with terminal.open() as registry, recorded(registry, "reindex") as recording:
         count = registry.reindex()
+        recording.counts = {"videos": {"rows": count}}
     terminal.say(f"rebuilt the index from the records of {count} videos")
 
 

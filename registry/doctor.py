@@ -1,89 +1,63 @@
-"""Is everything there that a registry needs? One finding for each part, whatever state it is in."""
+"""Is everything there that a registry needs, and is it what was written? One finding a part."""
 
 from __future__ import annotations
 
-import platform
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib import metadata
-from typing import Literal
-from uuid import uuid4
+from collections.abc import Iterator
 
-from registry.errors import RegistryError
+from registry.diagnosis import Finding, attempt
+from registry.errors import RegistryError, RegistryLocked
+from registry.history import recorded
+from registry.inspection import Inspection
+from registry.machine import examine_machine
 from registry.opening import open_registry
 from registry.registry import Registry
 from registry.settings import Settings
 
-Verdict = Literal["ok", "warning", "failed"]
 
-_LOW_SPACE = 2 * 1024**3
-"""Bytes; the largest download allowed would not fit."""
+def examine(settings: Settings, *, fix: bool = False, deep: bool = False) -> Iterator[Finding]:
+    """Look at the machine first, then at the registry that the settings describe.
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found out about one part."""
-
-    part: str
-    verdict: Verdict
-    detail: str
-
-
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at the machine first, then at the registry that the settings describe."""
-    yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform(terse=True)}")
-    yield _one_of("opencv", ("opencv-python-headless", "opencv-python"))
-    yield _one_of("onnxruntime", ("onnxruntime", "onnxruntime-gpu"))
-    yield _attempt("home", lambda: _home(settings))
+    Args:
+        settings: where the registry is.
+        fix: repair what is safe: orphan crops are removed, an index that differs is rebuilt, modes
+            are tightened, videos with damaged records or crops are marked to be read again.
+        deep: read every crop.
+    """
+    yield from examine_machine(settings, fix=fix)
     try:
         registry = open_registry(settings)
     except RegistryError as exc:
         yield Finding("registry", "failed", str(exc))
         return
     with registry:
-        yield _attempt("model", lambda: _model(registry))
-        yield _attempt("objects", lambda: _objects(registry))
-        yield _attempt("index", lambda: _index(registry))
+        yield attempt("model", lambda: _model(registry))
+        yield from examine_registry(registry, Inspection(registry, fix, deep))
 
 
-def _attempt(part: str, check: Callable[[], Finding]) -> Finding:
+def examine_registry(registry: Registry, look: Inspection) -> Iterator[Finding]:
+    """Look through an open registry, unless another process is changing it."""
     try:
-        return check()
+        if registry.is_empty:
+            yield attempt("objects", look.objects)
+            yield attempt("index", look.probe)
+            return
+        registry.hold()
+    except RegistryLocked as exc:
+        advice = "run it again when that is done: only a registry that rests can be checked"
+        yield Finding("registry", "warning", str(exc), advice)
+        return
     except RegistryError as exc:
-        return Finding(part, "failed", str(exc))
-
-
-def _one_of(part: str, names: tuple[str, str]) -> Finding:
-    """Two distributions that own the same files: exactly one may be installed."""
-    found = {
-        d.metadata["Name"]: d.version
-        for d in metadata.distributions()
-        if d.metadata["Name"] in names
-    }
-    text = " and ".join(f"{name} {version}" for name, version in sorted(found.items()))
-    if len(found) == 1:
-        return Finding(part, "ok", text)
-    if not found:
-        return Finding(part, "failed", f"neither {names[0]} nor {names[1]} is installed")
-    keep, drop = names if part == "opencv" else (names[1], names[0])
-    return Finding(
-        part,
-        "warning",
-        f"{text} are both installed and overwrite each other; run "
-        f"`pip uninstall -y {drop} && pip install --force-reinstall --no-deps {keep}`",
-    )
-
-
-def _home(settings: Settings) -> Finding:
-    home = settings.home
-    if not home.exists():
-        return Finding("home", "ok", f"{home} (made at the first ingest)")
-    free = shutil.disk_usage(home).free
-    text = f"{home}, {free / 1e9:.1f} GB free"
-    if home.stat().st_mode & 0o077:
-        return Finding("home", "warning", f"{text}; others can read it: run `chmod 700 {home}`")
-    return Finding("home", "warning" if free < _LOW_SPACE else "ok", text)
+        yield Finding("registry", "failed", str(exc))
+        return
+    if not look.fix:
+        yield from look.findings()
+        return
+    fixed = 0
+    with recorded(registry, "repair") as recording:
+        for finding in look.findings():
+            fixed += finding.verdict == "fixed"
+            recording.counts = {"fixed": fixed}
+            yield finding
 
 
 def _model(registry: Registry) -> Finding:
@@ -94,30 +68,3 @@ def _model(registry: Registry) -> Finding:
         "ok",
         f"{info.name} on {model.device}, {info.dimension}-d, digest {info.digest[:12]} checked",
     )
-
-
-def _objects(registry: Registry) -> Finding:
-    key, data = f"doctor/{uuid4()}", b"round trip"
-    registry.blobs.put(key, data)
-    back = registry.blobs.get(key)
-    registry.blobs.delete(key)
-    where = registry.blobs.describe()
-    if back != data:
-        return Finding("objects", "failed", f"{where} returned other bytes than were written")
-    return Finding("objects", "ok", f"{where}: written, read back and deleted")
-
-
-def _index(registry: Registry) -> Finding:
-    where = registry.store.describe()
-    if registry.is_empty:
-        registry.store.has("faces")
-        return Finding("index", "ok", f"{where}: nothing ingested yet")
-    videos, records = registry.index.count_videos(), sum(1 for _ in registry.records.ids())
-    if videos != records:
-        return Finding(
-            "index",
-            "failed",
-            f"{where} holds {videos} videos and there are {records} records: "
-            "run `face-registry reindex`",
-        )
-    return Finding("index", "ok", f"{where}: {videos} videos, as many as records")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from registry import retention
 from registry.domain import Face, Video
 from registry.registry import Registry
 from registry.store.base import Payload
@@ -27,6 +28,8 @@ def dump(registry: Registry) -> dict[str, Any]:
     contract.pop("registry_id")
     return {
         "contract": contract,
+        "retention_days": retention.days(registry.blobs),
+        "rereads": registry.rereads.marked(),
         "videos": [_video(video) for video in registry.records.all()],
         "appearances": [
             {"video_id": payload["video_id"], **appearance}

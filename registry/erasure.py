@@ -25,6 +25,7 @@ from registry.domain import Face, Video
 from registry.errors import StoreCorrupt, UnknownError
 from registry.log import DecisionLog
 from registry.records import RecordStore
+from registry.rereads import Rereads
 from registry.striking import mentions, struck
 
 _REWRITES = "rewrites/"
@@ -40,11 +41,11 @@ class Plan:
     """Every id that goes by the person; of a video, by those who are in no other video."""
     videos: tuple[str, ...]
     """The videos whose records change."""
-    video: str = ""
-    """The video to remove."""
+    removing: tuple[str, ...] = ()
+    """The videos to remove."""
     salt: str = field(default_factory=lambda: secrets.token_hex(16))
-    subject: str = ""
-    """Salted hash of the id that was asked for."""
+    subject: str | tuple[str, ...] = ""
+    """Salted hash of the id that was asked for; of each, where there were several."""
     block: str = ""
     """Id of the block to make; empty: none."""
     removed: Mapping[str, int] = field(default_factory=dict)
@@ -59,8 +60,10 @@ def decode(data: bytes) -> Plan:
     """The plan in these bytes. Raises `StoreCorrupt`."""
     try:
         body = json.loads(data)
-        lists = {name: tuple(body[name]) for name in ("identities", "videos")}
-        return Plan(**{**body, **lists})
+        lists = {name: tuple(body[name]) for name in ("identities", "videos", "removing")}
+        subject = body["subject"]
+        who = subject if isinstance(subject, str) else tuple(subject)
+        return Plan(**{**body, **lists, "subject": who})
     except (ValueError, TypeError, KeyError) as exc:
         raise StoreCorrupt(
             f"the intent of an erasure is damaged ({exc}); delete the object intents/erase "
@@ -82,6 +85,7 @@ class Eraser:
         self._allowed = allowed
         self._blobs = blobs
         self._records = records
+        self._rereads = Rereads(blobs)
         self._log = DecisionLog(blobs)
 
     def plan_person(self, view: View, identity: str, *, block: bool) -> Plan:
@@ -99,31 +103,34 @@ class Eraser:
         counts = {"faces": faces, "crops": faces, "videos_changed": whole}
         return self._plan("person", identity, ids, videos, counts, block=block)
 
-    def plan_video(self, view: View, video_id: str) -> Plan:
-        """What is to go for this video, and the ids of those who are in no other."""
+    def plan_videos(self, view: View, video_ids: Sequence[str]) -> Plan:
+        """What is to go for these videos, and the ids of those who are in no other."""
+        going = set(video_ids)
         here: set[str] = set()
         elsewhere: set[str] = set()
         faces = 0
         for video in self._records.all():
             seen = {view.identity_of(face) for face in video.faces}
-            if video.video_id == video_id:
-                here, faces = seen, len(video.faces)
+            if video.video_id in going:
+                here |= seen
+                faces += len(video.faces)
             else:
                 elsewhere |= seen
         ids = _cluster(view, here - elsewhere)
         changed = [
             video.video_id
             for video in self._records.all()
-            if video.video_id == video_id or any(face.identity_id in ids for face in video.faces)
+            if video.video_id in going or any(face.identity_id in ids for face in video.faces)
         ]
-        counts = {"videos": 1, "faces": faces, "crops": faces}
-        plan = self._plan("video", video_id, ids, changed, counts, block=False)
-        return replace(plan, video=video_id)
+        counts = {"videos": len(going), "faces": faces, "crops": faces}
+        subject = video_ids[0] if len(going) == 1 else sorted(going)
+        plan = self._plan("video", subject, ids, changed, counts, block=False)
+        return replace(plan, removing=tuple(sorted(going)))
 
     def _plan(
         self,
         kind: str,
-        subject: str,
+        subject: str | Sequence[str],
         ids: set[str],
         videos: Sequence[str],
         counts: dict[str, int],
@@ -133,7 +140,9 @@ class Eraser:
         plan = Plan(kind, tuple(sorted(ids)), tuple(videos))
         return replace(
             plan,
-            subject=salted(plan.salt, subject),
+            subject=salted(plan.salt, subject)
+            if isinstance(subject, str)
+            else tuple(salted(plan.salt, each) for each in subject),
             block=str(uuid4()) if block else "",
             removed={**counts, "identities": len(ids)},
         )
@@ -147,8 +156,9 @@ class Eraser:
         for video_id in plan.videos:
             self._allowed()
             video = self._records.get(video_id)
-            if video_id == plan.video or video is None:
+            if video_id in plan.removing or video is None:
                 self._drop_crops(video_id, keep=())
+                self._rereads.lift(video_id)
                 self._records.delete(video_id)
                 continue
             kept = [_baked(f, view, ids) for f in video.faces if view.origin_of(f) not in ids]
@@ -165,7 +175,7 @@ class Eraser:
         records, faces, crops = 0, 0, 0
         for video_id in plan.videos:
             video = self._records.get(video_id)
-            records += video_id == plan.video and video is not None
+            records += video_id in plan.removing and video is not None
             held = video.faces if video else ()
             faces += sum(face.identity_id in ids for face in held)
             crops += len(self._crops(video_id) - {face.crop for face in held})
@@ -181,7 +191,7 @@ class Eraser:
             if view.origin_of(face) in plan.identities
         ]
         if faces:
-            block = Block(plan.block, plan.salt, plan.subject, template_of(faces))
+            block = Block(plan.block, plan.salt, str(plan.subject), template_of(faces))
             Blocks(self._blobs).put(block)
 
     def _faces_of(self, video_id: str) -> tuple[Face, ...]:

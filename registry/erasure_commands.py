@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from registry.placing import placed
+from registry.retention import Old, older_than
 from registry.terminal import Terminal, file_path, json_option, pass_terminal
 
 _receipt_option = click.option(
@@ -48,15 +50,46 @@ def identities_unblock(terminal: Terminal, block: str) -> None:
 
 
 @click.command("remove")
-@click.argument("video")
+@click.argument("videos", nargs=-1)
+@click.option(
+    "--older-than", "days", type=click.IntRange(min=0), metavar="DAYS",
+    help="Those that were last read longer ago; lists them, unless --yes is given.",
+)  # fmt: skip
+@click.option("--yes", is_flag=True, help="With --older-than: remove them.")
 @_receipt_option
 @json_option
 @pass_terminal
-def videos_remove(terminal: Terminal, video: str, path: Path | None, as_json: bool) -> None:
-    """Remove a video (URL, id or beginning of an id) for good, and those who are in no other."""
+def videos_remove(
+    terminal: Terminal,
+    videos: tuple[str, ...],
+    days: int | None,
+    yes: bool,
+    path: Path | None,
+    as_json: bool,
+) -> None:
+    """Remove videos (URL, id or beginning of an id) for good, and those who are in no other."""
+    if bool(videos) == (days is not None):
+        raise click.UsageError("name videos, or give --older-than DAYS")
     with terminal.open() as registry:
-        receipt = registry.remove_video(video)
-    _hand_out(terminal, receipt, path, as_json)
+        old = [] if days is None else list(older_than(registry, days))
+        going = [*videos, *(video.video for video in old)]
+        receipt = registry.remove_videos(going) if going and (videos or yes) else None
+    if receipt is None:
+        _preview(terminal, old, as_json)
+    else:
+        _hand_out(terminal, receipt, path, as_json)
+
+
+def _preview(terminal: Terminal, old: list[Old], as_json: bool) -> None:
+    if as_json:
+        terminal.json({"removed": None, "videos": [asdict(video) for video in old]})
+        return
+    for video in old:
+        terminal.say(f"{video.last_read or 'unknown':<25}  {video.faces:>6} faces  {video.url}")
+    if old:
+        terminal.note(f"{len(old)} videos would be removed for good; --yes removes them")
+    else:
+        terminal.say("no video is that old")
 
 
 def _hand_out(

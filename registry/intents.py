@@ -42,14 +42,18 @@ class Intents:
     @contextmanager
     def declared(self, what: str, body: bytes = b"") -> Iterator[None]:
         """Hold an intent for as long as the block runs; it stays if the block does not end well."""
-        self._allowed()
         try:
-            self._blobs.put(_PREFIX + what, body)
+            self.declare(what, body)
             yield
             self.settle(what)
         except BaseException:
             self._failed()
             raise
+
+    def declare(self, what: str, body: bytes = b"") -> None:
+        """Write an intent, for the next opening of the index to settle."""
+        self._allowed()
+        self._blobs.put(_PREFIX + what, body)
 
     def pending(self) -> list[str]:
         """Intents that nothing has settled."""

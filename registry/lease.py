@@ -95,6 +95,16 @@ class Lease:
         """Whether this process took it and has not given it back."""
         return self._held is not None
 
+    @property
+    def token(self) -> int:
+        """The token under which this process holds it; 0 if it does not."""
+        return self._held.token if self._held else 0
+
+    def working(self) -> int | None:
+        """The token of whoever holds it now, in any process; None if nobody does."""
+        found, _ = self._read()
+        return found.token if found.nonce and found.expires > self._clock() else None
+
     def acquire(self, *, wait: bool | None = None) -> Holding:
         """Take the lease, and renew it from now on. Raises `RegistryLocked`, naming the holder."""
         wait = self._wait if wait is None else wait

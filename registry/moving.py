@@ -18,6 +18,7 @@ from registry.blobs.base import BlobStore
 from registry.copying import Copied
 from registry.domain import Contract
 from registry.errors import StoreError
+from registry.history import recorded
 from registry.intents import INCOMING, INCOMING_KEY, REINDEX_KEY, Intents
 from registry.lease import Lease
 from registry.parts import HomeLock, open_blobs, open_store, prepare_home
@@ -79,7 +80,9 @@ def move(
             copied = _copy(source, blobs, lease, contract, progress)
         moved = Registry(target, blobs, store, lease=lease)
         check_index(moved, contract)
-        videos = moved.reindex(lambda video: progress(video.video_id))
+        with recorded(moved, "migrate") as recording:
+            videos = moved.reindex(lambda video: progress(video.video_id))
+            recording.counts = {"videos": {"rows": videos}}
     return Moved(copied, videos, blobs.describe(), store.describe())
 
 

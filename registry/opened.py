@@ -27,6 +27,7 @@ from registry.models.base import FaceModel
 from registry.parts import HomeLock, load_model
 from registry.records import RecordStore
 from registry.recovery import settle, settle_if_free
+from registry.rereads import Rereads
 from registry.settings import Settings
 from registry.store.base import Payload, Store
 
@@ -56,6 +57,7 @@ class Opened:
         self.blobs = blobs
         self.decisions = DecisionLog(blobs)
         self.blocks = Blocks(blobs)
+        self.rereads = Rereads(blobs)
         self._index: Index | None = None
         self._view: View | None = None
         self._intents = Intents(blobs, allowed=self.check, failed=self._forget)

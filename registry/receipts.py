@@ -44,7 +44,7 @@ def certify(blobs: BlobStore, records: RecordStore, index: Index, plan: Plan) ->
     left = Eraser(blobs, records).left(plan)
     left["index_faces"] = sum(1 for i in plan.identities for _ in index.faces_of(i))
     left["index_identities"] = len(index.get_identities(plan.identities))
-    left["index_videos"] = int(bool(plan.video) and index.video(plan.video) is not None)
+    left["index_videos"] = sum(index.video(v) is not None for v in plan.removing)
     if any(left.values()):
         raise StoreError(
             f"the erasure left something behind ({left}); it is taken up again "

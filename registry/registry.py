@@ -8,12 +8,12 @@ registry settles what a crash left standing.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from registry import contract as contracts
-from registry import receipts
+from registry import events, receipts
 from registry.decisions import Decision, Kind, concerned, fold
 from registry.domain import Contract, Video
 from registry.enrolment import assigned, without_blocked
@@ -24,6 +24,7 @@ from registry.intents import ERASE, REINDEX
 from registry.log import repeats, stamped
 from registry.opened import Opened
 from registry.recovery import Replacing, finish, rebuild, showing
+from registry.rereads import lost
 
 
 class Registry(Opened):
@@ -97,6 +98,7 @@ class Registry(Opened):
             videos = showing(index, self.records, touched) if regrouped else ()
             index.regroup(videos, touched, after)
             index.flush()
+        events.emit("decision", kind=str(decision.kind))
         return decision
 
     def name(self, key: str, name: str) -> Decision:
@@ -140,9 +142,37 @@ class Registry(Opened):
 
     def remove_video(self, key: str) -> dict[str, Any]:
         """Remove a video, named as for `video`, for good, and those who are in no other."""
+        return self.remove_videos([key])
+
+    def remove_videos(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Remove videos, at least one, in one go: one receipt, and the index is rebuilt once."""
         self.hold()
-        video_id = self.video(key)["video_id"]
-        return self._erase(self._eraser().plan_video(self.view, video_id))
+        going = sorted({str(self.video(key)["video_id"]) for key in keys})
+        return self._erase(self._eraser().plan_videos(self.view, going))
+
+    def give_up(self, video_ids: Sequence[str]) -> dict[str, str]:
+        """Put failed videos in the places of records that are damaged, to be read again.
+
+        Their faces go from the index. A record of a video that the index does not know is removed;
+        ingesting its URL takes it for a new one. Returns the URLs by id, empty where not known.
+        """
+        self.check()
+        index, found = None, {}
+        if Index.present(self.store):
+            index = Index(self.store, self.contract)
+        else:
+            self._intents.declare(REINDEX)
+        for video_id in video_ids:
+            known = index.video(video_id) if index else None
+            found[video_id] = str(known["url"]) if known else ""
+            self._intents.declare(video_id)
+            if known:
+                self.rereads.mark(video_id)
+                self.records.put(lost(known))
+            else:
+                self.records.delete(video_id)
+        self._forget()  # opening the index anew brings it up to the records
+        return found
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -154,6 +184,7 @@ class Registry(Opened):
         with self._intents.declared(ERASE, plan.encoded()):
             self.settle_objects()
             receipt = self._erase_index(plan, index)
+        events.emit("erasure", kind=plan.kind, counts=receipt["removed"])
         if self._lock:  # else another process may be reading what it downloaded
             shutil.rmtree(self.settings.downloads, ignore_errors=True)
         return receipt

@@ -16,6 +16,7 @@ from registry.blobs.base import BlobInfo, BlobStore
 from registry.blobs.folder import FolderStore
 from registry.domain import Contract, Video
 from registry.errors import ContractError, ObjectMissing, StoreError
+from registry.history import recorded
 from registry.index import Index
 from registry.intents import INCOMING_KEY, REINDEX_KEY
 from registry.placing import placed
@@ -99,7 +100,8 @@ def restore(
             blobs.put(REINDEX_KEY, b"")
             blobs.delete(INCOMING_KEY)
         registry.adopt(blobs)
-        registry.reindex(progress)
+        with recorded(registry, "restore") as recording:
+            recording.counts = {"videos": {"rows": registry.reindex(progress)}}
         return {key: value for key, value in saved.manifest.items() if key != "objects"}
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from platformdirs import user_data_path
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from registry.errors import UsageError
+from registry.events import Format, Level
 
 DEFAULT_MODEL = "sface"
 DEFAULT_THRESHOLD = 0.85
@@ -21,16 +22,26 @@ DEFAULT_METRIC = "Performance"
 DEFAULT_URL_COLUMN = "Video URL"
 
 Device = Literal["auto", "cpu", "cuda", "coreml"]
+S = TypeVar("S", bound=BaseSettings)
 
 
 def _env(*names: str) -> AliasChoices:
     return AliasChoices(*names)
 
 
-class Settings(BaseSettings):
-    """Settings from arguments, then the environment. With none set, everything is embedded."""
+class LogSettings(BaseSettings):
+    """How events are logged; apart, because that is known before anything else is read."""
 
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
+
+    log_format: Format | None = Field(
+        default=None, validation_alias=_env("FACE_REGISTRY_LOG_FORMAT")
+    )
+    log_level: Level | None = Field(default=None, validation_alias=_env("FACE_REGISTRY_LOG_LEVEL"))
+
+
+class Settings(LogSettings):
+    """Settings from arguments, then the environment. With none set, everything is embedded."""
 
     home: Path = Field(
         default_factory=lambda: user_data_path("face-registry", appauthor=False),
@@ -39,6 +50,8 @@ class Settings(BaseSettings):
     """Folder of everything that is embedded, and of temporary files."""
     model: str | None = Field(default=None, validation_alias=_env("FACE_REGISTRY_MODEL"))
     """Model of a new registry: a catalogue name or a folder; None: the registry's own, or sface."""
+    purpose: str | None = Field(default=None, validation_alias=_env("FACE_REGISTRY_PURPOSE"))
+    """Why people's faces are processed; kept with each ingest."""
     device: Device = Field(default="auto", validation_alias=_env("FACE_REGISTRY_DEVICE"))
 
     qdrant_url: str | None = Field(default=None, validation_alias=_env("QDRANT_URL"))
@@ -107,13 +120,21 @@ def load_settings(**given: Any) -> Settings:
 
     Raises `UsageError` with one line for each setting that does not fit.
     """
-    known = {name: value for name, value in given.items() if value is not None}
+    settings = _loaded(Settings, given)
+    return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
+
+
+def load_log_settings(**given: Any) -> LogSettings:
+    """How events are logged. Raises `UsageError` as `load_settings` does."""
+    return _loaded(LogSettings, given)
+
+
+def _loaded(kind: type[S], given: dict[str, Any]) -> S:
     try:
-        settings = Settings(**known)
+        return kind(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as exc:
         lines = [_complaint(error) for error in exc.errors(include_input=False)]
         raise UsageError("; ".join(lines)) from exc
-    return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
 
 
 def _complaint(error: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from registry import retention
 from registry.domain import Status
 from registry.registry import Registry
 
@@ -28,6 +29,7 @@ def status(registry: Registry) -> dict[str, Any]:
         "threshold": contract.threshold,
         "every": contract.every,
         "primary_metric": contract.primary_metric,
+        "retention_days": retention.days(registry.blobs),
         "videos": {str(s): index.count_videos(status=s) for s in Status},
         "faces": index.count_faces(),
         "identities": {

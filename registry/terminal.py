@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
+from registry import events
 from registry.opening import open_registry
 from registry.registry import Registry
-from registry.settings import Settings, load_settings
+from registry.settings import Settings, load_log_settings, load_settings
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,6 +40,11 @@ class Terminal:
         """Settings from global options and the environment."""
         return load_settings(**self.given)
 
+    def start_log(self) -> None:
+        """Log events as the global options or the environment say."""
+        log = load_log_settings(**self.given)
+        events.start(log.log_format, log.log_level)
+
     def open(self, *, wait: bool = False, **given: Any) -> Registry:
         """Open the registry; a command's own settings go before the global ones.
 
@@ -56,7 +62,10 @@ class Terminal:
         self.out.print(clean(text), markup=False, highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """Print a line for the person, not for the pipe."""
+        """Print a line for the person, not for the pipe; where events are logged, as an event."""
+        if events.listening():
+            events.emit("note", message=text)
+            return
         self.err.print(clean(text), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -14,6 +14,7 @@ from registry.cli import cli
 from registry.settings import Settings
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -56,8 +57,10 @@ def test_every_option_has_help(path: tuple[str, ...]) -> None:
             assert parameter.help, f"{' '.join(path)} {parameter.opts[0]} has no help"
 
 
-def test_every_command_line_in_the_readme_is_one() -> None:
-    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
+@pytest.mark.parametrize("document", ["README.md", "docs/LAWFUL_USE.md"])
+def test_every_command_line_of_a_document_is_one(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
     lines = [line.split("#")[0] for line in blocks.splitlines() if "face-registry " in line]
     assert lines
     for line in lines:
@@ -80,8 +83,22 @@ def test_every_variable_stands_in_the_readme() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#]+)\)", text):
             if "://" not in target:
                 assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_tests_that_documents_name_exist() -> None:
+    sources = {path: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    known = {
+        name for text in sources.values() for name in re.findall(r"^def (test_\w+)", text, re.M)
+    }
+    files = {str(path.relative_to(ROOT)) for path in sources}
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        named = set(re.findall(r"(?:::|`)(test_\w+)`", text))
+        assert named <= known, f"{document.name}: {named - known}"
+        paths = set(re.findall(r"tests/[\w/]*test_\w+\.py", text))
+        assert paths <= files, f"{document.name}: {paths - files}"

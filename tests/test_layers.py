@@ -18,8 +18,9 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     # room -> the modules in it. Modules import from floors below, and from their own room.
     {"nouns": "registry.domain registry.errors"},
     {
-        "rules": "registry.appearances registry.checked registry.consolidation registry.ids "
-        "registry.matching registry.quality registry.settings registry.trust registry.urls"
+        "rules": "registry.appearances registry.checked registry.consolidation registry.events "
+        "registry.exposition registry.ids registry.matching registry.quality registry.settings "
+        "registry.trust registry.urls"
     },
     {
         "store": "registry.store.*",
@@ -34,11 +35,13 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "registry.lease registry.log registry.opened registry.opening registry.parts "
         "registry.people registry.receipts registry.records registry.recovery registry.registry "
         "registry.schema registry.striking "
+        "registry.history registry.monitoring registry.rereads registry.retention "
         "registry.terminal"
     },
     {
         "commands": "registry.archive registry.commands registry.copying registry.doctor "
         "registry.dump registry.erasure_commands registry.moving registry.people_commands "
+        "registry.diagnosis registry.inspection registry.machine registry.retention_commands "
         "registry.saving registry.saving_commands registry.status",
         "ingest": "ingest ingest.*",
         "queries": "queries queries.*",

@@ -390,5 +390,5 @@ def test_the_commands(tmp_path: Path) -> None:
     assert json.loads(before)["crops"]
     run(homes[0], "backup", str(tmp_path / "b.zip"))
     assert "restored 5 objects" in run(homes[1], "restore", str(tmp_path / "b.zip"))
-    assert "5 objects written" in run(homes[1], "migrate", "--to-home", homes[2])
+    assert "6 objects written" in run(homes[1], "migrate", "--to-home", homes[2])
     assert run(homes[2], "status", "--dump") == before

@@ -140,7 +140,7 @@ def dump(registry: Registry) -> dict[str, Any]:
         "decisions": [
             {**asdict(decision), "at": "", "by": ""} for decision in registry.decisions.read()
         ],
-        "objects": [info.key for info in registry.blobs.list()],
+        "objects": [info.key for info in registry.blobs.list() if not info.key.startswith("runs/")],
     }
 
 
