@@ -22,8 +22,8 @@ from registry.appearances import identity
 from registry.decisions import View
 from registry.domain import Appearance, Status, Vectors
 from registry.errors import StoreCorrupt
-from registry.index import Index, video_appearances
-from registry.index_points import VideoPoints, identity_point, points_of
+from registry.index import Index
+from registry.index_points import VideoPoints, identity_point, points_of, video_appearances
 from registry.records import RecordStore
 from registry.store.base import Payload, Point
 

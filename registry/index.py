@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
-from typing import Any
 
 from registry.appearances import identity
 from registry.decisions import View
@@ -22,8 +20,16 @@ from registry.domain import (
     Vectors,
     Video,
 )
-from registry.errors import ContractError, StoreCorrupt
-from registry.index_points import PROVISIONAL, as_kept, identity_point, points_of
+from registry.errors import ContractError
+from registry.index_points import (
+    PROVISIONAL,
+    as_kept,
+    identity_in,
+    identity_point,
+    neighbour_in,
+    points_of,
+    video_appearances,
+)
 from registry.matching import Neighbour
 from registry.store.base import CollectionSpec, Filter, Hit, Payload, Point, Store
 
@@ -78,7 +84,7 @@ class Index:
         """The nearest stored face of another video for each of (n, D) embeddings, in one query."""
         others = Filter(must_not={"video_id": [video_id]})
         answers = self.neighbours(embeddings, limit=1, where=others)
-        return [_neighbour(hits[0]) if hits else None for hits in answers]
+        return [neighbour_in(hits[0]) if hits else None for hits in answers]
 
     def neighbours(
         self, embeddings: Vectors, *, limit: int, where: Filter | None = None
@@ -184,7 +190,7 @@ class Index:
     def identities(self, *, provisional: bool = True) -> Iterator[Identity]:
         """All identities, or only the established ones, in order of id."""
         where = None if provisional else Filter(must_not={"standing": [PROVISIONAL]})
-        return (_identity(point.payload) for point in self._identities.scroll(where))
+        return (identity_in(point.payload) for point in self._identities.scroll(where))
 
     def identity_payloads(self, identity_ids: Sequence[str] | None = None) -> Iterator[Payload]:
         """Payloads of all identities, in order of id, or of those that exist among these."""
@@ -200,12 +206,12 @@ class Index:
 
     def get_identities(self, identity_ids: Sequence[str]) -> dict[str, Identity]:
         """Those that exist among these, by id."""
-        return {p.id: _identity(p.payload) for p in self._identities.get(identity_ids)}
+        return {p.id: identity_in(p.payload) for p in self._identities.get(identity_ids)}
 
     def named(self, name: str) -> list[Identity]:
         """Identities of exactly this name."""
         where = Filter(must={"name": [name]})
-        return [_identity(point.payload) for point in self._identities.scroll(where)]
+        return [identity_in(point.payload) for point in self._identities.scroll(where)]
 
     def faces_of(self, identity_id: str) -> Iterator[Payload]:
         """Payloads of the faces of one identity, in order of id."""
@@ -288,32 +294,3 @@ class Index:
         self._identities.upsert(points)
         if gone:
             self._identities.delete(Filter(must={"identity_id": gone}))
-
-
-def video_appearances(payload: Payload) -> list[Appearance]:
-    """The appearances in the payload of a video. Raises `StoreCorrupt`."""
-    try:
-        return [Appearance(**appearance) for appearance in payload["appearances"]]
-    except (KeyError, TypeError) as exc:
-        raise _damaged("video", exc) from exc
-
-
-def _identity(payload: Payload) -> Identity:
-    known: dict[str, Any] = {f.name: payload[f.name] for f in fields(Identity) if f.name in payload}
-    try:
-        return Identity(**known)
-    except TypeError as exc:
-        raise _damaged("identity", exc) from exc
-
-
-def _neighbour(hit: Hit) -> Neighbour:
-    try:
-        return Neighbour(hit.id, hit.payload["origin_id"], hit.score)
-    except KeyError as exc:
-        raise _damaged("face", exc) from exc
-
-
-def _damaged(what: str, exc: Exception) -> StoreCorrupt:
-    return StoreCorrupt(
-        f"the index holds a damaged {what} ({exc}): run `face-registry reindex` to rebuild it"
-    )

@@ -1,4 +1,4 @@
-"""What the index says of a record: its points, computed from the record and what people decided.
+"""Between records and points: what the index must hold of a record, and what its points say.
 
 Qdrant, embedded or served, reads some numbers of a payload back one bit off: of 20,000 at random,
 9 % with 16 or 17 significant digits and none with 15 (qdrant-edge-py 0.9.0). So payloads have 15,
@@ -8,7 +8,7 @@ and what is summed up from the index is what is summed up from the records.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ import numpy as np
 from registry.appearances import appearances
 from registry.decisions import View
 from registry.domain import Appearance, Contract, Face, Identity, Video
-from registry.store.base import Point
+from registry.errors import StoreCorrupt
+from registry.matching import Neighbour
+from registry.store.base import Hit, Payload, Point
 
 PROVISIONAL = "provisional"
 _DIGITS = 15
@@ -113,3 +115,34 @@ def _kept(value: Any) -> Any:
     if isinstance(value, list):
         return [_kept(inner) for inner in value]
     return value
+
+
+def video_appearances(payload: Payload) -> list[Appearance]:
+    """The appearances in the payload of a video. Raises `StoreCorrupt`."""
+    try:
+        return [Appearance(**appearance) for appearance in payload["appearances"]]
+    except (KeyError, TypeError) as exc:
+        raise _damaged("video", exc) from exc
+
+
+def identity_in(payload: Payload) -> Identity:
+    """The identity in its payload. Raises `StoreCorrupt`."""
+    known: dict[str, Any] = {f.name: payload[f.name] for f in fields(Identity) if f.name in payload}
+    try:
+        return Identity(**known)
+    except TypeError as exc:
+        raise _damaged("identity", exc) from exc
+
+
+def neighbour_in(hit: Hit) -> Neighbour:
+    """The stored face that a query came back with. Raises `StoreCorrupt`."""
+    try:
+        return Neighbour(hit.id, hit.payload["origin_id"], hit.score)
+    except KeyError as exc:
+        raise _damaged("face", exc) from exc
+
+
+def _damaged(what: str, exc: Exception) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"the index holds a damaged {what} ({exc}): run `face-registry reindex` to rebuild it"
+    )
