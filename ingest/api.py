@@ -31,6 +31,11 @@ VIDEO_TIMEOUT_S = 3 * 3600.0
 """Longest time that reading one video may take: half of the longest video allowed, which a single
 slow processor passes several times over."""
 
+_INLINE = (
+    "0 workers: videos are read in this process, without a limit on memory or time; one that "
+    "crashes the decoder ends the run."
+)
+
 
 def ingest(
     registry: Registry,
@@ -62,7 +67,8 @@ def ingest(
         every: look at one frame in so many (10 in a new registry).
         threshold: cosine at and above which a face joins its nearest neighbour (0.85 in a new one).
         model: a catalogue name or the folder of a pack (sface in a new registry).
-        workers: processes that decode and embed; 0 does it in this one.
+        workers: processes that decode and embed; 0 does it in this one, where nothing limits the
+            memory and the time that a video takes.
         retry_failed: try videos again that failed before.
         consolidate: at the end, join identities that are one person, as one decision.
         allow_local_files: let the table name files outside its own folder.
@@ -82,7 +88,10 @@ def ingest(
     registry.hold()
     _agree(registry, model, threshold, every, metrics)
     settings = registry.settings
+    reporter = reporter or Silent()
     workers = default_workers() if workers is None else workers
+    if not workers:
+        reporter.warn(_INLINE)
     limits = limits or MediaLimits()
     downloader = Downloader(
         settings.downloads, limits=fetch_limits or FetchLimits(), policy=policy or AddressPolicy()
@@ -97,7 +106,7 @@ def ingest(
             metrics=metrics,
             retry_failed=retry_failed,
             consolidate=consolidate,
-            reporter=reporter or Silent(),
+            reporter=reporter,
             stop=stop or Event(),
         )
     finally:

@@ -13,6 +13,7 @@ import click
 
 from ingest.addresses import AddressPolicy
 from ingest.api import ingest
+from ingest.frames import MediaLimits
 from ingest.progress import Bar, Lines, Reporter
 from ingest.summary import Summary
 from registry.registry import Registry
@@ -42,9 +43,14 @@ _SHOWN = 10
 )
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
-    help="Processes that read videos.  [default: one a core]",
+    type=click.IntRange(min=0),
+    help="Processes that read videos; 0: this one, no limits.  [default: one a core, 8 at most]",
 )
+@click.option(
+    "--max-memory", type=click.IntRange(min=64), metavar="MIB",
+    default=MediaLimits().max_memory >> 20, show_default=True,
+    help="Memory that a worker may take for a video; one that needs more fails.",
+)  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Try videos again that failed before.")
 @click.option(
     "--consolidate", is_flag=True, help="At the end, join identities that are one person."
@@ -66,6 +72,7 @@ def ingest_command(
     model: str | None,
     device: str | None,
     workers: int | None,
+    max_memory: int,
     retry_failed: bool,
     consolidate: bool,
     allow_local_files: bool,
@@ -97,6 +104,7 @@ def ingest_command(
             consolidate=consolidate,
             allow_local_files=allow_local_files,
             policy=AddressPolicy(allow_private=allow_private_hosts),
+            limits=MediaLimits(max_memory=max_memory << 20),
             reporter=reporter,
             stop=stop,
         )

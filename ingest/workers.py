@@ -1,7 +1,8 @@
 """Where extraction runs: in this process, or in others that a bad video cannot take along.
 
 A worker loads the model once and then reads video after video. If a decoder crashes or hangs, its
-worker is replaced and the run loses that one video.
+worker is replaced and the run loses that one video. A video that takes more memory than is allowed
+ends its worker, too.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from ingest.extract import Extraction, extract
 from ingest.frames import MediaLimits
+from ingest.memory import OVER_MEMORY, MemoryGuard
 from registry import contract as contracts
 from registry.blobs.base import BlobStore
 from registry.domain import Contract
@@ -43,7 +45,7 @@ class Extractor(Protocol):
 
 
 class InlineExtractor:
-    """Extraction in this process, one video at a time."""
+    """Extraction in this process, one video at a time: no limit on memory, and none on time."""
 
     def __init__(
         self, model: FaceModel, blobs: BlobStore, *, every: int, limits: MediaLimits
@@ -122,10 +124,20 @@ class PoolExtractor:
             ) from exc
         except (ProcessExpired, CancelledError) as exc:
             code = getattr(exc, "exitcode", None)
-            raise MediaError(
-                f"the process that decoded it died (exit code {code}); the file may be damaged"
-            ) from exc
+            raise MediaError(self._death(code)) from exc
+        except MemoryError as exc:
+            raise MediaError("there was not enough memory to read it") from exc
         return extraction
+
+    def _death(self, code: int | None) -> str:
+        if code == OVER_MEMORY:
+            return (
+                f"reading it took more than {self._limits.max_memory >> 20:,} MiB of memory, the "
+                "limit (--max-memory), and was stopped"
+            )
+        if code == -signal.SIGKILL:
+            return "the process that decoded it was killed; the machine may be short of memory"
+        return f"the process that decoded it died (exit code {code}); the file may be damaged"
 
     def close(self) -> None:
         """Stop the workers, whatever they do; who waits for one is let go.
@@ -150,6 +162,7 @@ class _Worker:
         )
         contracts.check_model(contract, self.model.info)
         self.blobs = open_blobs(settings)
+        self.memory = MemoryGuard()
 
 
 _worker: _Worker | RegistryError | None = None
@@ -172,6 +185,7 @@ def _work(path: Path, video_id: str, every: int, limits: MediaLimits) -> Extract
         raise _worker
     if _worker is None:
         raise RuntimeError("this worker was not started")
-    return extract(
-        path, video_id, model=_worker.model, blobs=_worker.blobs, every=every, limits=limits
-    )
+    with _worker.memory.watching(limits.max_memory):
+        return extract(
+            path, video_id, model=_worker.model, blobs=_worker.blobs, every=every, limits=limits
+        )
