@@ -34,6 +34,8 @@ _SEEN = "appearances[].identity_id"
 EXACT_LIMIT = 200_000
 """Up to so many faces, a nearest neighbour is found by comparing with all of them, which makes
 assignment independent of how the engine built its graph; beyond, the graph answers."""
+_AT_ONCE = 1024
+"""Faces that are asked for or written together: payloads and answers take 7 kB a face."""
 
 
 class Index:
@@ -69,10 +71,14 @@ class Index:
     # --- neighbours -----------------------------------------------------------------------------
 
     def nearest(self, video_id: str, embeddings: Vectors) -> list[Neighbour | None]:
-        """The nearest stored face of another video for each of (n, D) embeddings, in one query."""
+        """The nearest stored face of another video for each of (n, D) embeddings."""
         others = Filter(must_not={"video_id": [video_id]})
-        answers = self.neighbours(embeddings, limit=1, where=others)
-        return [_neighbour(hits[0]) if hits else None for hits in answers]
+        found: list[Neighbour | None] = []
+        for start in range(0, len(embeddings), _AT_ONCE):
+            run = embeddings[start : start + _AT_ONCE]
+            hits = self.neighbours(run, limit=1, where=others)
+            found += [_neighbour(best[0]) if best else None for best in hits]
+        return found
 
     def neighbours(
         self, embeddings: Vectors, *, limit: int, where: Filter | None = None
@@ -209,9 +215,9 @@ class Index:
 
     def _write(self, video: Video, view: View) -> tuple[Appearance, ...]:
         faces = [(face, view.origin_of(face)) for face in video.faces]
-        self._faces.upsert(
-            [self._face_point(video, face, origin, view.root(origin)) for face, origin in faces]
-        )
+        for start in range(0, len(faces), _AT_ONCE):
+            run = faces[start : start + _AT_ONCE]
+            self._faces.upsert([self._face_point(video, f, o, view.root(o)) for f, o in run])
         seen = appearances([replace(face, identity_id=view.root(origin)) for face, origin in faces])
         self._videos.upsert([self._video_point(video, seen)])
         return seen
@@ -233,15 +239,9 @@ class Index:
         self._write_identities(seen, view)
 
     def _write_identities(self, seen: dict[str, list[tuple[str, Appearance]]], view: View) -> None:
-        points, gone = [], []
-        for identity_id, where in seen.items():
-            found = identity(identity_id, view.name_of(identity_id), where)
-            if found is None:
-                gone.append(identity_id)
-            else:
-                points.append(Point(identity_id, asdict(found)))
-        self._identities.upsert(points)
-        if gone:
+        found = {i: identity(i, view.name_of(i), where) for i, where in seen.items()}
+        self._identities.upsert([Point(i, asdict(one)) for i, one in found.items() if one])
+        if gone := [i for i, one in found.items() if one is None]:
             self._identities.delete(Filter(must={"identity_id": gone}))
 
     def _face_point(self, video: Video, face: Face, origin: str, identity_id: str) -> Point:
