@@ -15,13 +15,13 @@ from pathlib import Path
 from threading import Event, Lock
 from urllib.parse import urljoin
 
-import certifi
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 from ingest.addresses import AddressPolicy
 from ingest.content import HEAD, not_a_video
-from ingest.http import Answer, Line, Request, Transport, TryAgain
+from ingest.http import Answer, Line, Request, Transport, TryAgain, trusted
+from ingest.pages.reading import Pages
 from ingest.partial import Partial, disk_error
 from ingest.patience import FetchLimits, persist
 from registry.errors import FetchError, RegistryError, UsageError
@@ -67,13 +67,26 @@ class Downloader:
         limits: FetchLimits | None = None,
         policy: AddressPolicy | None = None,
         tls: ssl.SSLContext | None = None,
+        pages: Pages | None = None,
     ) -> None:
-        """`tls`: whom to trust; by default the system's and Mozilla's certificate authorities."""
+        """The folder is made if it is not there.
+
+        Args:
+            folder: for temporary files.
+            limits: what a download may take.
+            policy: whom to speak to.
+            tls: whom to trust; by default the system's and Mozilla's certificate authorities.
+            pages: what reads pages of video sites; by default yt-dlp, within the same limits.
+        """
         self._folder = folder
         self._limits = limits or FetchLimits()
+        policy = policy or AddressPolicy()
+        self._pages = pages or Pages(
+            policy, folder, max_bytes=self._limits.max_bytes, seconds=self._limits.page_s
+        )
         self._transport = Transport(
-            policy or AddressPolicy(),
-            tls or _trust(),
+            policy,
+            tls or trusted(),
             connect_s=self._limits.connect_s,
             read_s=self._limits.read_s,
         )
@@ -131,8 +144,9 @@ class Downloader:
         try:
             if self._closed.is_set():
                 raise _stopped()
+            ask = self._wanted(url, line)
             with Partial(path, self._limits.max_bytes, self._limits.reserve_bytes) as part:
-                persist(lambda: self._try(url, part, line), part, self._limits, self._closed)
+                persist(lambda: self._try(ask, part, line), part, self._limits, self._closed)
                 return Download(path, part.size, temporary=True)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -142,9 +156,19 @@ class Downloader:
             with self._lock:
                 self._lines.discard(line)
 
-    def _try(self, url: HttpUrl, part: Partial, line: Line) -> None:
+    def _wanted(self, url: HttpUrl, line: Line) -> Request:
+        """What to ask for: the file of this URL, or the video on this page."""
+        if not self._pages.recognises(url):
+            return Request(url, {}, url.credentials)
+        found = self._pages.read(url, line)
+        try:
+            return Request(parse(found.url), found.headers)
+        except UsageError as exc:
+            raise FetchError(f"{line.url}: the video on the page: {exc}") from exc
+
+    def _try(self, ask: Request, part: Partial, line: Line) -> None:
         line.check()
-        with self._follow(url, part.resume_headers(), line) as answer:
+        with self._follow(ask, part.resume_headers(), line) as answer:
             if answer.status in _PASSING:
                 raise TryAgain(f"{answer.url}: the server answered {answer.told}.", _after(answer))
             part.begin(answer)
@@ -156,13 +180,15 @@ class Downloader:
             part.finish(answer.url)
             _refuse_pages(answer.url, part.head, kind)
 
-    def _follow(self, url: HttpUrl, headers: dict[str, str], line: Line) -> Answer:
+    def _follow(self, ask: Request, more: dict[str, str], line: Line) -> Answer:
         """The first answer that is no redirect. Each hop is checked as the first was."""
-        start = url
+        url, headers = ask.url, {**ask.headers, **more}
         for _ in range(self._limits.redirects + 1):
-            # To anybody else, not even to another port, the credentials are never shown.
-            credentials = start.credentials if url.origin == start.origin else ""
-            answer = self._transport.get(Request(url, headers, credentials), line)
+            # To anybody else, not even to another port, credentials and cookies are never shown.
+            own = url.origin == ask.url.origin
+            sent = {k: v for k, v in headers.items() if own or k != "Cookie"}
+            request = Request(url, sent, ask.credentials if own else "")
+            answer = self._transport.get(request, line)
             if answer.status not in _REDIRECTS:
                 return answer
             with answer:
@@ -179,13 +205,6 @@ class Downloader:
         with self._lock:
             self._made = {made for made in self._made if made.exists()} | {Path(path)}
         return Path(path)
-
-
-def _trust() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    # Some Pythons, python.org's for macOS among them, come without any authorities.
-    context.load_verify_locations(certifi.where())
-    return context
 
 
 def _next(url: HttpUrl, answer: Answer) -> HttpUrl:

@@ -1,4 +1,4 @@
-"""One GET over one connection to a checked address: no proxy, no redirect, no second try.
+"""One request over one connection to a checked address: no proxy, no redirect, no second try.
 
 The connection goes to the very address that the policy judged, while TLS (SNI and certificate) and
 the Host header keep the name. `Line` lets another thread cut it, so that neither a slow drip of
@@ -20,6 +20,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
+import certifi
 from urllib3 import BaseHTTPResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
@@ -94,6 +95,8 @@ class Request:
     headers: Mapping[str, str]
     credentials: str = ""
     """`user:password` for the Authorization header, or nothing."""
+    method: str = "GET"
+    body: bytes | None = None
 
 
 class Answer:
@@ -106,6 +109,11 @@ class Answer:
         self._response: BaseHTTPResponse = connection.getresponse()
         self.status = self._response.status
         self.headers: Mapping[str, str] = self._response.headers
+
+    @property
+    def cookies(self) -> list[str]:
+        """What the server wants to be remembered, a header each."""
+        return self._response.headers.getlist("Set-Cookie")
 
     @property
     def told(self) -> str:
@@ -160,7 +168,7 @@ class Transport:
     """Seconds without a byte."""
 
     def get(self, request: Request, line: Line) -> Answer:
-        """Send a GET and await status and headers.
+        """Send a request and await status and headers.
 
         Raises `FetchError`, or `TryAgain` if the failure may pass.
         """
@@ -182,8 +190,9 @@ class Transport:
                 token = base64.b64encode(request.credentials.encode()).decode("ascii")
                 headers["Authorization"] = f"Basic {token}"
             connection.request(
-                "GET",
+                request.method,
                 request.url.target,
+                body=request.body,
                 headers=headers,
                 preload_content=False,
                 decode_content=False,
@@ -226,6 +235,14 @@ class Transport:
         return HTTPSConnection(
             address, url.port, timeout=timeout, ssl_context=self.tls, server_hostname=url.host
         )
+
+
+def trusted() -> ssl.SSLContext:
+    """The system's certificate authorities and Mozilla's."""
+    context = ssl.create_default_context()
+    # Some Pythons, python.org's for macOS among them, come without any authorities.
+    context.load_verify_locations(certifi.where())
+    return context
 
 
 def failure(url: str, exc: Exception) -> FetchError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ingest.pages.names import page_name
 from registry.errors import RowError, UsageError
 from registry.urls import CONTROL, canonical, printable, redacted
 
@@ -62,7 +63,7 @@ def locate(row: int, cell: str, base: Path, allow_local_files: bool) -> tuple[st
 
 
 def _web(cell: str, place: _Place) -> tuple[str, str]:
-    return canonical(cell), cell
+    return page_name(canonical(cell)), cell
 
 
 def _file(cell: str, place: _Place) -> tuple[str, str]:

@@ -56,6 +56,7 @@ ONLY_IN: Mapping[str, str] = {
     "insightface": "registry.models.*",
     "onnx": "registry.models.*",
     "av": "ingest.frames* ingest.packets registry.demo.*",
+    "yt_dlp": "ingest.pages.extraction ingest.pages.requests",
     "pydantic_settings": "registry.settings",
     "rich": "registry.terminal registry.cli *.commands *_commands ingest.progress registry.demo.*",
     "click": "registry.terminal registry.cli *.commands *_commands registry.demo.command",
