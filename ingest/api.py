@@ -18,6 +18,7 @@ from ingest.summary import Summary
 from ingest.workers import Extractor, InlineExtractor, PoolExtractor
 from registry import contract as contracts
 from registry.models.entries import CATALOGUE
+from registry.parts import open_buckets
 from registry.registry import Registry
 from registry.settings import (
     DEFAULT_EVERY,
@@ -94,7 +95,10 @@ def ingest(
         reporter.warn(_INLINE)
     limits = limits or MediaLimits()
     downloader = Downloader(
-        settings.downloads, limits=fetch_limits or FetchLimits(), policy=policy or AddressPolicy()
+        settings.downloads,
+        limits=fetch_limits or FetchLimits(),
+        policy=policy or AddressPolicy(),
+        buckets=open_buckets(settings),
     )
     if workers:
         workers = min(workers, max(1, len(table.rows)))

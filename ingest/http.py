@@ -97,6 +97,8 @@ class Request:
     """`user:password` for the Authorization header, or nothing."""
     method: str = "GET"
     body: bytes | None = None
+    called: str = ""
+    """In messages, instead of its URL."""
 
 
 class Answer:
@@ -172,7 +174,7 @@ class Transport:
 
         Raises `FetchError`, or `TryAgain` if the failure may pass.
         """
-        shown = redacted(str(request.url))
+        shown = request.called or redacted(str(request.url))
         connection = self._connect(request.url, shown, line)
         try:
             line.hold(connection.sock)

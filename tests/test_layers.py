@@ -19,7 +19,7 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     {"nouns": "registry.domain registry.errors"},
     {
         "rules": "registry.appearances registry.checked registry.consolidation registry.ids "
-        "registry.matching registry.quality registry.settings registry.urls"
+        "registry.matching registry.page_urls registry.quality registry.settings registry.urls"
     },
     {
         "store": "registry.store.*",

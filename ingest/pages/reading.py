@@ -17,8 +17,8 @@ from typing import Any
 
 from ingest.addresses import AddressPolicy
 from ingest.http import Line
-from ingest.pages.names import FILES, site_of
 from registry.errors import FetchError
+from registry.page_urls import FILES, site_of
 from registry.urls import HttpUrl, printable, redacted
 
 _LOOK_S = 0.2

@@ -12,9 +12,9 @@ import pytest
 from ingest.addresses import AddressPolicy
 from ingest.download import Downloader, FetchLimits
 from ingest.locations import locate
-from ingest.pages.names import page_name
 from ingest.pages.reading import Pages
 from registry.errors import FetchError
+from registry.page_urls import page_name
 from registry.urls import parse
 from tests.media import write_video
 from tests.web import Web, redirect, serve, web_server
