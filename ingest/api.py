@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
@@ -13,6 +14,7 @@ from ingest.download import Downloader, FetchLimits
 from ingest.frames import MediaLimits
 from ingest.pipeline import Parts, default_workers, run
 from ingest.progress import Reporter, Silent
+from ingest.retrying import again, explained
 from ingest.sources import Table, read_csv, read_frame
 from ingest.summary import Summary
 from ingest.workers import Extractor, InlineExtractor, PoolExtractor
@@ -88,24 +90,10 @@ def ingest(
     table = _read(videos, url_column, metrics, allow_local_files)
     registry.hold()
     _agree(registry, model, threshold, every, metrics)
-    settings = registry.settings
-    reporter = reporter or Silent()
-    workers = default_workers() if workers is None else workers
-    if not workers:
-        reporter.warn(_INLINE)
-    limits = limits or MediaLimits()
-    downloader = Downloader(
-        settings.downloads,
-        limits=fetch_limits or FetchLimits(),
-        policy=policy or AddressPolicy(),
-        buckets=open_buckets(settings),
-    )
-    if workers:
-        workers = min(workers, max(1, len(table.rows)))
-    extractor = _extractor(registry, model, workers, limits)
-    try:
+    reporter = _told(reporter, workers)
+    with _parts(registry, model, workers, len(table.rows), limits, policy, fetch_limits) as parts:
         return run(
-            Parts(registry, downloader, extractor, ahead=2 * max(1, workers)),
+            parts,
             table,
             metrics=metrics,
             retry_failed=retry_failed,
@@ -113,6 +101,77 @@ def ingest(
             reporter=reporter,
             stop=stop or Event(),
         )
+
+
+def retry(
+    registry: Registry,
+    videos: Sequence[str] = (),
+    *,
+    workers: int | None = None,
+    policy: AddressPolicy | None = None,
+    limits: MediaLimits | None = None,
+    fetch_limits: FetchLimits | None = None,
+    reporter: Reporter | None = None,
+    stop: Event | None = None,
+) -> Summary:
+    """Read videos that failed or are partial again, from the URLs on record.
+
+    A partial one that fails this time stays as it is. Metrics stay as they are.
+
+    Args:
+        registry: an open registry.
+        videos: URLs, ids or unique beginnings of ids; without any, all that failed or are partial.
+
+    The other arguments, and errors, are those of `ingest`. Raises `UnknownError` if a video is not
+    on record and `UsageError` if it is whole.
+    """
+    registry.hold()
+    table = again(registry, videos)
+    reporter = _told(reporter, workers)
+    with _parts(registry, None, workers, len(table.rows), limits, policy, fetch_limits) as parts:
+        summary = run(
+            parts,
+            table,
+            metrics=(),
+            retry_failed=True,
+            consolidate=False,
+            reporter=reporter,
+            stop=stop or Event(),
+            read_again=True,
+        )
+    summary.failures = [explained(failure) for failure in summary.failures]
+    return summary
+
+
+def _told(reporter: Reporter | None, workers: int | None) -> Reporter:
+    reporter = reporter or Silent()
+    if workers == 0:
+        reporter.warn(_INLINE)
+    return reporter
+
+
+@contextmanager
+def _parts(
+    registry: Registry,
+    model: str | None,
+    workers: int | None,
+    videos: int,
+    limits: MediaLimits | None,
+    policy: AddressPolicy | None,
+    fetch_limits: FetchLimits | None,
+) -> Iterator[Parts]:
+    """What a run works with; closed at the end."""
+    settings = registry.settings
+    workers = min(default_workers() if workers is None else workers, max(1, videos))
+    downloader = Downloader(
+        settings.downloads,
+        limits=fetch_limits or FetchLimits(),
+        policy=policy or AddressPolicy(),
+        buckets=open_buckets(settings),
+    )
+    extractor = _extractor(registry, model, workers, limits or MediaLimits())
+    try:
+        yield Parts(registry, downloader, extractor, ahead=2 * max(1, workers))
     finally:
         extractor.close()
         downloader.close()

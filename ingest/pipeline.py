@@ -58,6 +58,7 @@ def run(
     consolidate: bool,
     reporter: Reporter,
     stop: Event,
+    read_again: bool = False,
 ) -> Summary:
     """Bring every row of a table on record.
 
@@ -66,6 +67,7 @@ def run(
         retry_failed: whether videos that failed before are tried again.
         consolidate: whether identities that are one person are joined at the end.
         stop: set from outside to end the run after the video that is being committed.
+        read_again: read every video of the table, whatever is on record.
 
     Returns:
         The counts. Errors that concern one row or video are in `failures`; any other error ends the
@@ -80,7 +82,8 @@ def run(
         reporter.warn(warning)
     reporter.begin(len(table.rows))
     planned = _Plan(parts.registry, summary, frozenset(metrics), retry_failed, reporter)
-    for row, outcome in _read_ahead(parts, planned.todo(table.rows), stop):
+    rows = iter(table.rows) if read_again else planned.todo(table.rows)
+    for row, outcome in _read_ahead(parts, rows, stop):
         text = _commit(parts.registry, row, outcome, summary)
         summary.seconds = time.monotonic() - started
         reporter.advance(summary, urls.redacted(row.url), text)
@@ -194,6 +197,10 @@ def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summa
     if isinstance(outcome, VideoError):
         # The row and the URL stand beside the reason wherever it is shown.
         reason = str(outcome).removeprefix(f"{urls.redacted(row.location)}: ")
+        summary.failures.append(Failure(row.row, urls.redacted(row.url), reason))
+        known = registry.index.video(video_id)
+        if known is not None and known["status"] != Status.FAILED:
+            return f"failed: {reason} (what is on record stays)"
         video = Video(
             video_id=video_id,
             url=row.url,
@@ -204,7 +211,6 @@ def _commit(registry: Registry, row: VideoRow, outcome: _Outcome, summary: Summa
             run=summary.run,
         )
         registry.commit(video)
-        summary.failures.append(Failure(row.row, urls.redacted(row.url), reason))
         return f"failed: {reason}"
     video = registry.commit(
         Video(
