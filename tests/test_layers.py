@@ -174,7 +174,8 @@ def test_one_module_reads_the_environment() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
     ]
-    assert set(readers) <= {"registry.settings"}
+    # The package itself sets one variable, for ONNX Runtime, and reads none.
+    assert set(readers) <= {"registry.settings", "registry"}
 
 
 def test_modules_are_short() -> None:
