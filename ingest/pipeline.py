@@ -187,6 +187,8 @@ def _read(parts: Parts, row: VideoRow) -> _Outcome:
         return exc
     except RegistryError:
         raise
+    except MemoryError:
+        return MediaError("there was not enough memory to read it")
     except Exception as exc:
         # A defect that one video brings to light costs that video, not the run.
         return MediaError(f"reading it failed in an unforeseen way ({type(exc).__name__}: {exc})")

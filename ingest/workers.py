@@ -11,6 +11,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, TimeoutError, wait
 from pathlib import Path
 from threading import Event, Lock
@@ -86,7 +87,10 @@ class PoolExtractor:
         every: int,
         limits: MediaLimits,
         timeout_s: float,
+        work: Callable[[Path, str, int, MediaLimits], Extraction] | None = None,
     ) -> None:
+        """`work` is what a worker does with a video; by default it extracts."""
+        self._work = work or _work
         self._every, self._limits, self._timeout_s = every, limits, timeout_s
         self._closed = Event()
         self._waiting: list[Future[Extraction]] = []
@@ -100,7 +104,7 @@ class PoolExtractor:
     def extract(self, path: Path, video_id: str) -> Extraction:
         """The faces of one video, from whichever worker is free next."""
         future = self._pool.schedule(
-            _work,
+            self._work,
             args=(path, video_id, self._every, self._limits),
             timeout=self._timeout_s,
         )
@@ -125,8 +129,6 @@ class PoolExtractor:
         except (ProcessExpired, CancelledError) as exc:
             code = getattr(exc, "exitcode", None)
             raise MediaError(self._death(code)) from exc
-        except MemoryError as exc:
-            raise MediaError("there was not enough memory to read it") from exc
         return extraction
 
     def _death(self, code: int | None) -> str:

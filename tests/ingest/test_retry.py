@@ -37,6 +37,17 @@ def clip(tmp_path: Path) -> bytes:
     return write_video(tmp_path / "v.mp4", lambda i: (i, 80, 120), frames=12).read_bytes()
 
 
+def _cut_off(folder: Path) -> tuple[Path, bytes]:
+    """A video without its last third, and the bytes of the whole one."""
+    path, muxer = folder / "cut.mp4", {"movflags": "frag_keyframe+empty_moov"}
+    write_video(
+        path, lambda i: (i, 80, 120), frames=60, container_options=muxer, options={"g": "6"}
+    )
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    return path, whole
+
+
 def _ingest(run: Run, tmp_path: Path, *urls: str) -> None:
     rows = [f"{url},{number}" for number, url in enumerate(urls, start=1)]
     (tmp_path / "t.csv").write_text("\n".join(["Video URL,Performance", *rows]))
@@ -47,16 +58,7 @@ def test_failed_and_partial_videos_are_read_again(
     run: Run, tmp_path: Path, web: Web, clip: bytes
 ) -> None:
     gone = web.on("/gone.mp4", status(404))
-    cut = tmp_path / "cut.mp4"
-    write_video(
-        cut,
-        lambda i: (i, 80, 120),
-        frames=60,
-        container_options={"movflags": "frag_keyframe+empty_moov"},
-        options={"g": "6"},
-    )
-    whole = cut.read_bytes()
-    cut.write_bytes(whole[: len(whole) * 2 // 3])
+    cut, whole = _cut_off(tmp_path)
     _ingest(run, tmp_path, gone, "cut.mp4", "v.mp4")
     web.on("/gone.mp4", serve(clip))
     cut.write_bytes(whole)
@@ -68,17 +70,8 @@ def test_failed_and_partial_videos_are_read_again(
     assert _retry(run, "--all")["videos"]["rows"] == 0
 
 
-def test_a_partial_video_that_fails_stays_as_it_is(run: Run, tmp_path: Path, clip: bytes) -> None:
-    cut = tmp_path / "cut.mp4"
-    write_video(
-        cut,
-        lambda i: (i, 80, 120),
-        frames=60,
-        container_options={"movflags": "frag_keyframe+empty_moov"},
-        options={"g": "6"},
-    )
-    whole = cut.read_bytes()
-    cut.write_bytes(whole[: len(whole) * 2 // 3])
+def test_a_partial_video_that_fails_stays_as_it_is(run: Run, tmp_path: Path) -> None:
+    cut, _ = _cut_off(tmp_path)
     _ingest(run, tmp_path, "cut.mp4")
     before = run("videos", "list", "--json").stdout
     assert json.loads(before)["videos"][0]["status"] == "partial"
