@@ -163,11 +163,12 @@ def _parts(
     """What a run works with; closed at the end."""
     settings = registry.settings
     workers = min(default_workers() if workers is None else workers, max(1, videos))
+    buckets = open_buckets(settings)
     downloader = Downloader(
         settings.downloads,
         limits=fetch_limits or FetchLimits(),
         policy=policy or AddressPolicy(),
-        buckets=open_buckets(settings),
+        buckets=buckets,
     )
     extractor = _extractor(registry, model, workers, limits or MediaLimits())
     try:
@@ -175,6 +176,8 @@ def _parts(
     finally:
         extractor.close()
         downloader.close()
+        if buckets is not None:
+            buckets.close()
 
 
 def _read(

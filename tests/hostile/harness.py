@@ -162,7 +162,7 @@ def strike(folder: Path, kinds: Sequence[str] = ("files", "servers", "tables", "
         web.on("/good.mp4", serve(good))
         before = listing(box)
         home = ["--home", str(box.home)]
-        first = [*home, "ingest", str(box.table / "files.csv"), "--json", "--workers", "2"]
+        first = [*home, "ingest", str(box.table / "files.csv"), "--json", "--workers", "1"]
         _rows(report, batches["files"], runner.run({"argv": first}), "files")
         if batches["servers"]:
             given = {"home": str(box.home), "csv": str(box.table / "servers.csv"), "workers": 2}

@@ -93,6 +93,7 @@ def _killed(*given: object) -> Extraction:
     raise AssertionError("still there")
 
 
+@pytest.mark.slow
 def test_a_worker_that_the_system_kills_costs_its_video(tmp_path: Path) -> None:
     """As Linux does where memory is short."""
     extractor = PoolExtractor(
