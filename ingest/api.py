@@ -14,12 +14,14 @@ from ingest.download import Downloader, FetchLimits
 from ingest.frames import MediaLimits
 from ingest.pipeline import Parts, default_workers, run
 from ingest.progress import Reporter, Silent
+from ingest.retrying import again, explained
 from ingest.sources import Table, read_csv, read_frame
 from ingest.summary import Summary
 from ingest.workers import Extractor, InlineExtractor, PoolExtractor
 from registry import contract as contracts
 from registry.history import check_purpose, new_run, recorded
 from registry.models.entries import CATALOGUE
+from registry.parts import open_buckets
 from registry.registry import Registry
 from registry.settings import (
     DEFAULT_EVERY,
@@ -32,6 +34,11 @@ from registry.settings import (
 VIDEO_TIMEOUT_S = 3 * 3600.0
 """Longest time that reading one video may take: half of the longest video allowed, which a single
 slow processor passes several times over."""
+
+_INLINE = (
+    "0 workers: videos are read in this process, without a limit on memory or time; one that "
+    "crashes the decoder ends the run."
+)
 
 
 def ingest(
@@ -65,7 +72,8 @@ def ingest(
         every: look at one frame in so many (10 in a new registry).
         threshold: cosine at and above which a face joins its nearest neighbour (0.85 in a new one).
         model: a catalogue name or the folder of a pack (sface in a new registry).
-        workers: processes that decode and embed; 0 does it in this one.
+        workers: processes that decode and embed; 0 does it in this one, where nothing limits the
+            memory and the time that a video takes.
         retry_failed: try videos again that failed before.
         consolidate: at the end, join identities that are one person, as one decision.
         purpose: why these people's faces are processed, kept with the run; by default
@@ -87,37 +95,111 @@ def ingest(
     table = _read(videos, url_column, metrics, allow_local_files)
     registry.hold()
     _agree(registry, model, threshold, every, metrics)
-    settings = registry.settings
-    workers = default_workers() if workers is None else workers
-    limits = limits or MediaLimits()
-    summary = Summary(new_run())
-    downloader = Downloader(
-        settings.downloads, limits=fetch_limits or FetchLimits(), policy=policy or AddressPolicy()
-    )
-    if workers:
-        workers = min(workers, max(1, len(table.rows)))
     csv = "" if isinstance(videos, pd.DataFrame) else Path(videos).name
-    extractor = _extractor(registry, model, workers, limits, summary.run)
-    try:
-        with _recorded(registry, summary, csv, why):
-            return run(
-                Parts(registry, downloader, extractor, 2 * max(1, workers), summary),
-                table,
-                metrics=metrics,
-                retry_failed=retry_failed,
-                consolidate=consolidate,
-                reporter=reporter or Silent(),
-                stop=stop or Event(),
-            )
-    finally:
-        extractor.close()
-        downloader.close()
+    reporter = _told(reporter, workers)
+    with (
+        _parts(registry, model, workers, len(table.rows), limits, policy, fetch_limits) as parts,
+        _recorded(registry, parts.summary, "ingest", csv=csv, purpose=why),
+    ):
+        return run(
+            parts,
+            table,
+            metrics=metrics,
+            retry_failed=retry_failed,
+            consolidate=consolidate,
+            reporter=reporter,
+            stop=stop or Event(),
+        )
+
+
+def retry(
+    registry: Registry,
+    videos: Sequence[str] = (),
+    *,
+    workers: int | None = None,
+    purpose: str | None = None,
+    policy: AddressPolicy | None = None,
+    limits: MediaLimits | None = None,
+    fetch_limits: FetchLimits | None = None,
+    reporter: Reporter | None = None,
+    stop: Event | None = None,
+) -> Summary:
+    """Read videos again that failed, are partial or were found damaged, from the URLs on record.
+
+    A partial one that fails this time stays as it is. Metrics stay as they are.
+
+    Args:
+        registry: an open registry.
+        videos: URLs, ids or unique beginnings of ids; without any, all that there are.
+
+    The other arguments, and errors, are those of `ingest`. Raises `UnknownError` if a video is not
+    on record and `UsageError` if it is whole.
+    """
+    why = check_purpose(registry.settings.purpose or "" if purpose is None else purpose)
+    registry.hold()
+    table = again(registry, videos)
+    reporter = _told(reporter, workers)
+    with (
+        _parts(registry, None, workers, len(table.rows), limits, policy, fetch_limits) as parts,
+        _recorded(registry, parts.summary, "retry", purpose=why),
+    ):
+        summary = run(
+            parts,
+            table,
+            metrics=(),
+            retry_failed=True,
+            consolidate=False,
+            reporter=reporter,
+            stop=stop or Event(),
+            read_again=True,
+        )
+    summary.failures = [explained(failure) for failure in summary.failures]
+    return summary
+
+
+def _told(reporter: Reporter | None, workers: int | None) -> Reporter:
+    reporter = reporter or Silent()
+    if workers == 0:
+        reporter.warn(_INLINE)
+    return reporter
 
 
 @contextmanager
-def _recorded(registry: Registry, summary: Summary, csv: str, purpose: str) -> Iterator[None]:
+def _parts(
+    registry: Registry,
+    model: str | None,
+    workers: int | None,
+    videos: int,
+    limits: MediaLimits | None,
+    policy: AddressPolicy | None,
+    fetch_limits: FetchLimits | None,
+) -> Iterator[Parts]:
+    """What a run works with; closed at the end."""
+    settings, summary = registry.settings, Summary(new_run())
+    workers = min(default_workers() if workers is None else workers, max(1, videos))
+    buckets = open_buckets(settings)
+    downloader = Downloader(
+        settings.downloads,
+        limits=fetch_limits or FetchLimits(),
+        policy=policy or AddressPolicy(),
+        buckets=buckets,
+    )
+    extractor = _extractor(registry, model, workers, limits or MediaLimits(), summary.run)
+    try:
+        yield Parts(registry, downloader, extractor, 2 * max(1, workers), summary)
+    finally:
+        extractor.close()
+        downloader.close()
+        if buckets is not None:
+            buckets.close()
+
+
+@contextmanager
+def _recorded(
+    registry: Registry, summary: Summary, kind: str, *, csv: str = "", purpose: str = ""
+) -> Iterator[None]:
     """Keep the run in the registry's history."""
-    with recorded(registry, "ingest", run=summary.run, csv=csv, purpose=purpose) as recording:
+    with recorded(registry, kind, run=summary.run, csv=csv, purpose=purpose) as recording:
         try:
             yield
         finally:

@@ -13,6 +13,7 @@ import click
 
 from ingest.addresses import AddressPolicy
 from ingest.api import ingest
+from ingest.frames import MediaLimits
 from ingest.progress import Bar, Lines, Reporter, Silent
 from ingest.summary import Summary
 from registry import events, monitoring
@@ -22,6 +23,21 @@ from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
 from registry.terminal import Terminal, duplicates_note, file_path, json_option, pass_terminal
 
 _SHOWN = 10
+
+
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    help="Processes that read videos; 0: this one, no limits.  [default: one a core, 8 at most]",
+)
+max_memory_option = click.option(
+    "--max-memory", type=click.IntRange(min=64), metavar="MIB",
+    default=MediaLimits().max_memory >> 20, show_default=True,
+    help="Memory that a worker may take for a video; one that needs more fails.",
+)  # fmt: skip
+private_hosts_option = click.option(
+    "--allow-private-hosts", is_flag=True, help="Accept URLs on this machine and its networks."
+)
 
 
 @click.command("ingest")
@@ -42,11 +58,8 @@ _SHOWN = 10
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda", "coreml"]), help="Where models run."
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="Processes that read videos.  [default: one a core]",
-)
+@workers_option
+@max_memory_option
 @click.option("--retry-failed", is_flag=True, help="Try videos again that failed before.")
 @click.option(
     "--consolidate", is_flag=True, help="At the end, join identities that are one person."
@@ -60,9 +73,7 @@ _SHOWN = 10
     help="At the end, write measurements here for node_exporter's textfile collector.",
 )  # fmt: skip
 @click.option("--allow-local-files", is_flag=True, help="Accept files outside the CSV's folder.")
-@click.option(
-    "--allow-private-hosts", is_flag=True, help="Accept URLs on this machine and its networks."
-)
+@private_hosts_option
 @click.option("--wait", is_flag=True, help="Wait for another process that uses the registry.")
 @json_option
 @pass_terminal
@@ -76,6 +87,7 @@ def ingest_command(
     model: str | None,
     device: str | None,
     workers: int | None,
+    max_memory: int,
     retry_failed: bool,
     consolidate: bool,
     purpose: str | None,
@@ -92,10 +104,10 @@ def ingest_command(
     """
     with (
         terminal.open(device=device, wait=wait) as registry,
-        _as_the_writer(registry),
+        as_the_writer(registry),
         _measured(registry, metrics_file),
         reporting(terminal) as reporter,
-        _stoppable(terminal) as stop,
+        stoppable(terminal) as stop,
     ):
         summary = ingest(
             registry,
@@ -111,6 +123,7 @@ def ingest_command(
             purpose=purpose,
             allow_local_files=allow_local_files,
             policy=AddressPolicy(allow_private=allow_private_hosts),
+            limits=MediaLimits(max_memory=max_memory << 20),
             reporter=reporter,
             stop=stop,
         )
@@ -138,8 +151,8 @@ def tell(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
     if summary.joined_identities:
         terminal.say(f"{summary.joined_identities} identities joined others (`identities undo`)")
     for failure in summary.failures[:_SHOWN]:
-        where = f" {failure.url}" if failure.url else ""
-        terminal.note(f"failed: row {failure.row}{where}: {failure.reason}")
+        where = [f"row {failure.row}"] * bool(failure.row) + [failure.url] * bool(failure.url)
+        terminal.note(f"failed: {' '.join(where)}: {failure.reason}")
     if len(summary.failures) > _SHOWN:
         terminal.note(f"… and {len(summary.failures) - _SHOWN} more: --json lists them all")
     if hints:
@@ -161,7 +174,7 @@ def _hint(terminal: Terminal, summary: Summary) -> None:
 
 
 @contextmanager
-def _as_the_writer(registry: Registry) -> Iterator[None]:
+def as_the_writer(registry: Registry) -> Iterator[None]:
     """Before anything is read, and while Ctrl-C still ends the waiting at once."""
     registry.hold()
     yield
@@ -194,7 +207,7 @@ def reporting(terminal: Terminal) -> Iterator[Reporter]:
 
 
 @contextmanager
-def _stoppable(terminal: Terminal) -> Iterator[Event]:
+def stoppable(terminal: Terminal) -> Iterator[Event]:
     """An event that the first Ctrl-C (or SIGTERM) sets; the second ends the process at once."""
     stop = Event()
 

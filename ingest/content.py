@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import re
 
+from registry.errors import FetchError
+
 HEAD = 512
 """Bytes that are looked at: what `file` and browsers (WHATWG MIME Sniffing: 1,445) need at most of
 for the kinds told apart here."""
@@ -52,6 +54,12 @@ def not_a_video(head: bytes, content_type: str = "") -> str:
     if _is_text(head):
         return "JSON" if head.lstrip()[:1] in (b"{", b"[") else "text"
     return ""
+
+
+def refuse_pages(shown: str, head: bytes, content_type: str) -> None:
+    """Raises `FetchError` if a body, called `shown`, is no video."""
+    if what := not_a_video(head, content_type):
+        raise FetchError(f"{shown} is {what}, not a video; give the address of the file itself.")
 
 
 def _is_text(head: bytes) -> bool:

@@ -5,27 +5,29 @@ from __future__ import annotations
 import os
 import re
 import ssl
-import stat
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Lock
+from typing import Protocol
 from urllib.parse import urljoin
 
-import certifi
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 from ingest.addresses import AddressPolicy
-from ingest.content import HEAD, not_a_video
+from ingest.content import HEAD, refuse_pages
 from ingest.http import Answer, Line, Request, Transport, TryAgain
+from ingest.local import local_file
+from ingest.pages.reading import Pages
 from ingest.partial import Partial, disk_error
 from ingest.patience import FetchLimits, persist
-from registry.errors import FetchError, RegistryError, UsageError
-from registry.urls import HttpUrl, parse, printable, redacted
+from registry.errors import FetchError, RegistryError, StoreError, UsageError
+from registry.trust import trusting
+from registry.urls import HttpUrl, bucket_and_key, parse, printable, redacted
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -53,6 +55,16 @@ class Download:
             self.path.unlink(missing_ok=True)
 
 
+class Buckets(Protocol):
+    """An S3 server: `registry.blobs.minio_videos`."""
+
+    tls: ssl.SSLContext
+    """Whom to trust on the way to it."""
+
+    def address(self, bucket: str, key: str, seconds: float) -> str:
+        """A URL that gives the object for so many seconds. Raises `StoreError`."""
+
+
 class Downloader:
     """Fetches videos into a folder of its own; one object serves any number of threads.
 
@@ -67,13 +79,28 @@ class Downloader:
         limits: FetchLimits | None = None,
         policy: AddressPolicy | None = None,
         tls: ssl.SSLContext | None = None,
+        pages: Pages | None = None,
+        buckets: Buckets | None = None,
     ) -> None:
-        """`tls`: whom to trust; by default the system's and Mozilla's certificate authorities."""
+        """The folder is made if it is not there.
+
+        Args:
+            folder: for temporary files.
+            limits: what a download may take.
+            policy: whom to speak to.
+            tls: whom to trust; by default the system's and Mozilla's certificate authorities.
+            pages: what reads pages of video sites; by default yt-dlp, within the same limits.
+            buckets: the S3 server of s3 URLs; None: there is none.
+        """
         self._folder = folder
         self._limits = limits or FetchLimits()
+        policy = policy or AddressPolicy()
+        self._pages = pages or Pages(
+            policy, folder, max_bytes=self._limits.max_bytes, seconds=self._limits.page_s
+        )
         self._transport = Transport(
-            policy or AddressPolicy(),
-            tls or _trust(),
+            policy,
+            tls or trusting(None),
             connect_s=self._limits.connect_s,
             read_s=self._limits.read_s,
         )
@@ -84,7 +111,9 @@ class Downloader:
         self._schemes: dict[str, Callable[[str, str], Download]] = {
             "http": self._web,
             "https": self._web,
+            "s3": self._bucket,
         }
+        self._buckets = buckets
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as exc:
@@ -102,7 +131,7 @@ class Downloader:
             raise _stopped()
         scheme, found, _ = location.partition("://")
         if not found:
-            return _local(Path(location))
+            return Download(*local_file(Path(location)), temporary=False)
         fetch = self._schemes.get(scheme.lower())
         if fetch is None:
             raise FetchError(f"{redacted(location)}: {printable(scheme)}:// is not fetched from.")
@@ -124,15 +153,22 @@ class Downloader:
             url = parse(location)
         except UsageError as exc:
             raise FetchError(str(exc)) from exc
+        return self._save(name, redacted(str(url)), lambda line: self._wanted(url, line))
+
+    def _bucket(self, location: str, name: str) -> Download:
+        return self._save(name, redacted(location), lambda line: self._signed(location, line))
+
+    def _save(self, name: str, shown: str, wanted: Callable[[Line], _Wanted]) -> Download:
         path = self._new_file(name)
-        line = Line(redacted(str(url)), self._limits.total_s)
+        line = Line(shown, self._limits.total_s)
         with self._lock:
             self._lines.add(line)
         try:
             if self._closed.is_set():
                 raise _stopped()
+            ask = wanted(line)
             with Partial(path, self._limits.max_bytes, self._limits.reserve_bytes) as part:
-                persist(lambda: self._try(url, part, line), part, self._limits, self._closed)
+                persist(lambda: _try(ask, part, line), part, self._limits, self._closed)
                 return Download(path, part.size, temporary=True)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -142,32 +178,33 @@ class Downloader:
             with self._lock:
                 self._lines.discard(line)
 
-    def _try(self, url: HttpUrl, part: Partial, line: Line) -> None:
-        line.check()
-        with self._follow(url, part.resume_headers(), line) as answer:
-            if answer.status in _PASSING:
-                raise TryAgain(f"{answer.url}: the server answered {answer.told}.", _after(answer))
-            part.begin(answer)
-            kind = answer.headers.get("Content-Type", "")
-            for chunk in answer.chunks():
-                if part.size < HEAD <= part.size + len(chunk):
-                    _refuse_pages(answer.url, part.head + chunk, kind)
-                part.write(chunk, answer.url)
-            part.finish(answer.url)
-            _refuse_pages(answer.url, part.head, kind)
+    def _wanted(self, url: HttpUrl, line: Line) -> _Wanted:
+        """The file of this URL, or the video on this page."""
+        request = Request(url, {}, url.credentials)
+        if self._pages.recognises(url):
+            found = self._pages.read(url, line)
+            try:
+                request = Request(parse(found.url), found.headers)
+            except UsageError as exc:
+                raise FetchError(f"{line.url}: the video on the page: {exc}") from exc
+        return _Wanted(request, self._transport, self._limits.redirects)
 
-    def _follow(self, url: HttpUrl, headers: dict[str, str], line: Line) -> Answer:
-        """The first answer that is no redirect. Each hop is checked as the first was."""
-        start = url
-        for _ in range(self._limits.redirects + 1):
-            # To anybody else, not even to another port, the credentials are never shown.
-            credentials = start.credentials if url.origin == start.origin else ""
-            answer = self._transport.get(Request(url, headers, credentials), line)
-            if answer.status not in _REDIRECTS:
-                return answer
-            with answer:
-                url = _next(url, answer)
-        raise FetchError(f"{line.url}: more than {self._limits.redirects} redirects.")
+    def _signed(self, location: str, line: Line) -> _Wanted:
+        """The object of an s3 URL, from the server that is set up, wherever that is."""
+        if self._buckets is None:
+            raise FetchError(
+                f"{line.url}: no S3 server is set up; set MINIO_ENDPOINT, MINIO_ACCESS_KEY and "
+                "MINIO_SECRET_KEY."
+            )
+        try:
+            bucket, key = bucket_and_key(location)
+            url = parse(self._buckets.address(bucket, key, line.left()))
+        except (StoreError, UsageError) as exc:
+            raise FetchError(f"{line.url}: {exc}.") from exc
+        line.check()
+        policy = replace(self._transport.policy, allow_private=True)
+        transport = replace(self._transport, policy=policy, tls=self._buckets.tls)
+        return _Wanted(Request(url, {}, called=line.url), transport, 0)
 
     def _new_file(self, name: str) -> Path:
         plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:80]
@@ -181,11 +218,45 @@ class Downloader:
         return Path(path)
 
 
-def _trust() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    # Some Pythons, python.org's for macOS among them, come without any authorities.
-    context.load_verify_locations(certifi.where())
-    return context
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What to ask for, and how."""
+
+    request: Request
+    transport: Transport
+    redirects: int
+
+
+def _try(ask: _Wanted, part: Partial, line: Line) -> None:
+    line.check()
+    with _follow(ask, part.resume_headers(), line) as answer:
+        if answer.status in _PASSING:
+            raise TryAgain(f"{answer.url}: the server answered {answer.told}.", _after(answer))
+        part.begin(answer)
+        kind = answer.headers.get("Content-Type", "")
+        for chunk in answer.chunks():
+            if part.size < HEAD <= part.size + len(chunk):
+                refuse_pages(answer.url, part.head + chunk, kind)
+            part.write(chunk, answer.url)
+        part.finish(answer.url)
+        refuse_pages(answer.url, part.head, kind)
+
+
+def _follow(ask: _Wanted, more: dict[str, str], line: Line) -> Answer:
+    """The first answer that is no redirect. Each hop is checked as the first was."""
+    first = ask.request
+    url, headers = first.url, {**first.headers, **more}
+    for _ in range(ask.redirects + 1):
+        # To anybody else, not even to another port, credentials and cookies are never shown.
+        own = url.origin == first.url.origin
+        sent = {name: value for name, value in headers.items() if own or name != "Cookie"}
+        credentials = first.credentials if own else ""
+        answer = ask.transport.get(Request(url, sent, credentials, called=first.called), line)
+        if answer.status not in _REDIRECTS:
+            return answer
+        with answer:
+            url = _next(url, answer)
+    raise FetchError(f"{line.url}: more than {ask.redirects} redirects.")
 
 
 def _next(url: HttpUrl, answer: Answer) -> HttpUrl:
@@ -212,34 +283,6 @@ def _after(answer: Answer) -> float | None:
         return Retry().parse_retry_after(asked) if asked else None
     except InvalidHeader:
         return None
-
-
-def _refuse_pages(shown: str, head: bytes, content_type: str) -> None:
-    if what := not_a_video(head, content_type):
-        raise FetchError(f"{shown} is {what}, not a video; give the address of the file itself.")
-
-
-def _local(path: Path) -> Download:
-    shown = printable(str(path), 500)
-    if not path.is_absolute():
-        raise FetchError(f"{shown} is not an absolute path.")
-    try:
-        found = path.stat()
-        if stat.S_ISDIR(found.st_mode):
-            raise FetchError(f"{shown} is a folder, not a video.")
-        if not stat.S_ISREG(found.st_mode):
-            raise FetchError(f"{shown} is a device or a pipe, not a file.")
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-    except FileNotFoundError as exc:
-        raise FetchError(f"There is no file {shown}.") from exc
-    except (OSError, ValueError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) else exc
-        raise FetchError(f"{shown} cannot be read: {why}.") from exc
-    if not head:
-        raise FetchError(f"{shown} is empty.")
-    _refuse_pages(shown, head, "")
-    return Download(path, found.st_size, temporary=False)
 
 
 def _clear(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""One GET over one connection to a checked address: no proxy, no redirect, no second try.
+"""One request over one connection to a checked address: no proxy, no redirect, no second try.
 
 The connection goes to the very address that the policy judged, while TLS (SNI and certificate) and
 the Host header keep the name. `Line` lets another thread cut it, so that neither a slow drip of
@@ -94,6 +94,10 @@ class Request:
     headers: Mapping[str, str]
     credentials: str = ""
     """`user:password` for the Authorization header, or nothing."""
+    method: str = "GET"
+    body: bytes | None = None
+    called: str = ""
+    """In messages, instead of its URL."""
 
 
 class Answer:
@@ -106,6 +110,11 @@ class Answer:
         self._response: BaseHTTPResponse = connection.getresponse()
         self.status = self._response.status
         self.headers: Mapping[str, str] = self._response.headers
+
+    @property
+    def cookies(self) -> list[str]:
+        """What the server wants to be remembered, a header each."""
+        return self._response.headers.getlist("Set-Cookie")
 
     @property
     def told(self) -> str:
@@ -160,11 +169,11 @@ class Transport:
     """Seconds without a byte."""
 
     def get(self, request: Request, line: Line) -> Answer:
-        """Send a GET and await status and headers.
+        """Send a request and await status and headers.
 
         Raises `FetchError`, or `TryAgain` if the failure may pass.
         """
-        shown = redacted(str(request.url))
+        shown = request.called or redacted(str(request.url))
         connection = self._connect(request.url, shown, line)
         try:
             line.hold(connection.sock)
@@ -182,8 +191,9 @@ class Transport:
                 token = base64.b64encode(request.credentials.encode()).decode("ascii")
                 headers["Authorization"] = f"Basic {token}"
             connection.request(
-                "GET",
+                request.method,
                 request.url.target,
+                body=request.body,
                 headers=headers,
                 preload_content=False,
                 decode_content=False,

@@ -53,7 +53,7 @@ def locate(row: int, cell: str, base: Path, allow_local_files: bool) -> tuple[st
         raise place.error(
             cell,
             f"'{redacted(cell)}' starts with {printable(scheme[1])}:, which is not read; "
-            "use http, https or the name of a file.",
+            "use http, https, s3 or the name of a file.",
         )
     try:
         return reader(cell, place)
@@ -65,6 +65,10 @@ def _web(cell: str, place: _Place) -> tuple[str, str]:
     return canonical(cell), cell
 
 
+def _bucket(cell: str, place: _Place) -> tuple[str, str]:
+    return canonical(cell), canonical(cell)
+
+
 def _file(cell: str, place: _Place) -> tuple[str, str]:
     canonical(cell)  # refuses what is no file on this machine
     return _path(unquote(urlsplit(cell).path, errors="surrogateescape"), place, "file: URLs")
@@ -74,6 +78,7 @@ _SCHEMES: dict[str, Callable[[str, _Place], tuple[str, str]]] = {
     "http": _web,
     "https": _web,
     "file": _file,
+    "s3": _bucket,
 }
 """A kind of URL is added here, and to those that `Downloader` fetches."""
 

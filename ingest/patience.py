@@ -22,6 +22,8 @@ class FetchLimits:
     max_bytes: int = 2 * 1024**3
     total_s: float = 1800.0
     """Seconds for one video, all tries and pauses together."""
+    page_s: float = 60.0
+    """Seconds to find the video on a page, before it is downloaded."""
     connect_s: float = 10.0
     """Seconds to reach one address."""
     read_s: float = 30.0

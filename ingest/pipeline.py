@@ -57,6 +57,7 @@ def run(
     consolidate: bool,
     reporter: Reporter,
     stop: Event,
+    read_again: bool = False,
 ) -> Summary:
     """Bring every row of a table on record.
 
@@ -65,6 +66,7 @@ def run(
         retry_failed: whether videos that failed before are tried again.
         consolidate: whether identities that are one person are joined at the end.
         stop: set from outside to end the run after the video that is being committed.
+        read_again: read every video of the table, whatever is on record.
 
     Returns:
         The counts. Errors that concern one row or video are in `failures`; any other error ends the
@@ -84,7 +86,8 @@ def run(
     before = _established(parts.registry)
     again = frozenset(parts.registry.rereads.marked())
     planned = _Plan(parts.registry, summary, frozenset(metrics), retry_failed, reporter, again)
-    for row, outcome in _read_ahead(parts, planned.todo(table.rows), stop):
+    rows = iter(table.rows) if read_again else planned.todo(table.rows)
+    for row, outcome in _read_ahead(parts, rows, stop):
         text = _commit(planned, row, outcome)
         summary.seconds = time.monotonic() - started
         reporter.advance(summary, urls.redacted(row.url), text)
@@ -205,6 +208,8 @@ def _read(parts: Parts, row: VideoRow) -> _Outcome:
         return exc
     except RegistryError:
         raise
+    except MemoryError:
+        return MediaError("there was not enough memory to read it")
     except Exception as exc:
         # A defect that one video brings to light costs that video, not the run.
         return MediaError(f"reading it failed in an unforeseen way ({type(exc).__name__}: {exc})")
@@ -219,7 +224,7 @@ def _commit(planned: _Plan, row: VideoRow, outcome: _Outcome) -> str:
         # The row and the URL stand beside the reason wherever it is shown.
         reason = str(outcome).removeprefix(f"{urls.redacted(row.location)}: ")
         if known and known["status"] != Status.FAILED:
-            reason = f"{reason}; what is on record of it stays, and the next ingest tries again"
+            reason = f"{reason}; what is on record of it stays"
         else:
             failed = Video(
                 video_id=video_id,

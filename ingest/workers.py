@@ -1,7 +1,8 @@
 """Where extraction runs: in this process, or in others that a bad video cannot take along.
 
 A worker loads the model once and then reads video after video. If a decoder crashes or hangs, its
-worker is replaced and the run loses that one video.
+worker is replaced and the run loses that one video. A video that takes more memory than is allowed
+ends its worker, too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, TimeoutError, wait
 from pathlib import Path
 from threading import Event, Lock
@@ -20,6 +22,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from ingest.extract import Extraction, extract
 from ingest.frames import MediaLimits
+from ingest.memory import OVER_MEMORY, MemoryGuard
 from registry import contract as contracts
 from registry import events
 from registry.blobs.base import BlobStore
@@ -45,7 +48,7 @@ class Extractor(Protocol):
 
 
 class InlineExtractor:
-    """Extraction in this process, one video at a time."""
+    """Extraction in this process, one video at a time: no limit on memory, and none on time."""
 
     def __init__(
         self,
@@ -96,7 +99,10 @@ class PoolExtractor:
         limits: MediaLimits,
         timeout_s: float,
         run: str = "",
+        work: Callable[[Path, str, int, MediaLimits], Extraction] | None = None,
     ) -> None:
+        """`work` is what a worker does with a video; by default it extracts."""
+        self._work = work or _work
         self._every, self._limits, self._timeout_s = every, limits, timeout_s
         self._closed = Event()
         self._waiting: list[Future[Extraction]] = []
@@ -110,7 +116,7 @@ class PoolExtractor:
     def extract(self, path: Path, video_id: str) -> Extraction:
         """The faces of one video, from whichever worker is free next."""
         future = self._pool.schedule(
-            _work,
+            self._work,
             args=(path, video_id, self._every, self._limits),
             timeout=self._timeout_s,
         )
@@ -134,10 +140,18 @@ class PoolExtractor:
             ) from exc
         except (ProcessExpired, CancelledError) as exc:
             code = getattr(exc, "exitcode", None)
-            raise MediaError(
-                f"the process that decoded it died (exit code {code}); the file may be damaged"
-            ) from exc
+            raise MediaError(self._death(code)) from exc
         return extraction
+
+    def _death(self, code: int | None) -> str:
+        if code == OVER_MEMORY:
+            return (
+                f"reading it took more than {self._limits.max_memory >> 20:,} MiB of memory, the "
+                "limit (--max-memory), and was stopped"
+            )
+        if code == -signal.SIGKILL:
+            return "the process that decoded it was killed; the machine may be short of memory"
+        return f"the process that decoded it died (exit code {code}); the file may be damaged"
 
     def close(self) -> None:
         """Stop the workers, whatever they do; who waits for one is let go.
@@ -163,6 +177,7 @@ class _Worker:
         )
         contracts.check_model(contract, self.model.info)
         self.blobs = open_blobs(settings)
+        self.memory = MemoryGuard()
 
 
 _worker: _Worker | RegistryError | None = None
@@ -196,9 +211,10 @@ def _work(path: Path, video_id: str, every: int, limits: MediaLimits) -> Extract
     if _worker is None:
         raise RuntimeError("this worker was not started")
     started = time.monotonic()
-    extraction = extract(
-        path, video_id, model=_worker.model, blobs=_worker.blobs, every=every, limits=limits
-    )
+    with _worker.memory.watching(limits.max_memory):
+        extraction = extract(
+            path, video_id, model=_worker.model, blobs=_worker.blobs, every=every, limits=limits
+        )
     _tell(_worker.run, video_id, extraction, started)
     return extraction
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import warnings
 from pathlib import Path
 
@@ -25,7 +26,10 @@ def read_photo(path: Path) -> Image:
         ImageError: there is no such file, it is no image, or it is too large.
     """
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        size = found.st_size
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise ImageError(f"{path} is a device or a pipe, not a file; give a photo")
         if size > MAX_BYTES:
             raise ImageError(f"{path} has {size:,} bytes; a photo may have {MAX_BYTES:,} at most")
         data = path.read_bytes()

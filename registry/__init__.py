@@ -14,11 +14,17 @@ From Python:
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from registry.opening import open_registry
     from registry.registry import Registry
+
+# ONNX Runtime reports to Microsoft by default: it keeps an id of the device and a log of events in
+# the user's cache and uploads them. Only this, set before its import, keeps that from starting
+# (onnxruntime/Privacy.md). Whoever wants it sets the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 __all__ = ["Registry", "__version__", "open_registry"]

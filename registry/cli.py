@@ -46,6 +46,7 @@ _IDENTITIES = {
 _VIDEOS = {
     "list": "queries.commands:videos_list",
     "remove": "registry.erasure_commands:videos_remove",
+    "retry": "ingest.retry_commands:retry_command",
     "show": "queries.commands:videos_show",
 }
 _MODELS = {
@@ -113,7 +114,7 @@ def identities() -> None:
 
 @cli.group(cls=_Group, where=_VIDEOS)
 def videos() -> None:
-    """List, show and remove the videos on record."""
+    """List, show, read again and remove the videos on record."""
 
 
 @cli.group(cls=_Group, where=_MODELS)

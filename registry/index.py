@@ -24,11 +24,12 @@ from registry.errors import ContractError
 from registry.index_points import (
     PROVISIONAL,
     as_kept,
+    face_points,
     identity_in,
     identity_point,
     neighbour_in,
-    points_of,
     video_appearances,
+    video_point,
 )
 from registry.matching import Neighbour
 from registry.store.base import CollectionSpec, Filter, Hit, Payload, Point, Store
@@ -40,7 +41,8 @@ EXACT_LIMIT = 200_000
 assignment independent of how the engine built its graph; beyond, the graph answers."""
 
 _BATCH = 500
-"""Points written at once where many videos are: what the stores put into one request."""
+"""Points that are asked for or written together, as many as the stores put into one request:
+payloads and answers take 7 kB a face."""
 
 
 class Index:
@@ -81,10 +83,14 @@ class Index:
     # --- neighbours -----------------------------------------------------------------------------
 
     def nearest(self, video_id: str, embeddings: Vectors) -> list[Neighbour | None]:
-        """The nearest stored face of another video for each of (n, D) embeddings, in one query."""
+        """The nearest stored face of another video for each of (n, D) embeddings."""
         others = Filter(must_not={"video_id": [video_id]})
-        answers = self.neighbours(embeddings, limit=1, where=others)
-        return [neighbour_in(hits[0]) if hits else None for hits in answers]
+        found: list[Neighbour | None] = []
+        for start in range(0, len(embeddings), _BATCH):
+            run = embeddings[start : start + _BATCH]
+            hits = self.neighbours(run, limit=1, where=others)
+            found += [neighbour_in(best[0]) if best else None for best in hits]
+        return found
 
     def neighbours(
         self, embeddings: Vectors, *, limit: int, where: Filter | None = None
@@ -253,12 +259,15 @@ class Index:
         faces: list[Point] = []
         shown: list[Point] = []
         for video in videos:
-            points = points_of(video, view, self._contract)
-            faces += points.faces
-            shown.append(points.video)
-            if len(faces) >= _BATCH or len(shown) >= _BATCH:
+            for point in face_points(video, view, self._contract):
+                faces.append(point)
+                if len(faces) >= _BATCH:
+                    self._upsert(faces, [])
+            point, seen = video_point(video, view, self._contract)
+            shown.append(point)
+            if len(shown) >= _BATCH:
                 self._upsert(faces, shown)
-            yield video, points.appearances
+            yield video, seen
         self._upsert(faces, shown)
 
     def _upsert(self, faces: list[Point], videos: list[Point]) -> None:
@@ -284,13 +293,7 @@ class Index:
         self._write_identities(seen, view)
 
     def _write_identities(self, seen: dict[str, list[tuple[str, Appearance]]], view: View) -> None:
-        points, gone = [], []
-        for identity_id, where in seen.items():
-            found = identity(identity_id, view.name_of(identity_id), where)
-            if found is None:
-                gone.append(identity_id)
-            else:
-                points.append(identity_point(found))
-        self._identities.upsert(points)
-        if gone:
+        found = {i: identity(i, view.name_of(i), where) for i, where in seen.items()}
+        self._identities.upsert([identity_point(one) for one in found.values() if one])
+        if gone := [i for i, one in found.items() if one is None]:
             self._identities.delete(Filter(must={"identity_id": gone}))

@@ -7,7 +7,7 @@ and what is summed up from the index is what is summed up from the records.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -37,20 +37,28 @@ class VideoPoints:
 
 def points_of(video: Video, view: View, contract: Contract) -> VideoPoints:
     """What the index must hold about a video whose record this is."""
-    faces = [(face, view.origin_of(face)) for face in video.faces]
+    point, seen = video_point(video, view, contract)
+    return VideoPoints(tuple(face_points(video, view, contract)), point, seen)
+
+
+def face_points(video: Video, view: View, contract: Contract) -> Iterator[Point]:
+    """The points of its faces, in the order of the record, made as they are asked for."""
+    for face in video.faces:
+        origin = view.origin_of(face)
+        yield _face_point(video, face, origin, view.root(origin), contract)
+
+
+def video_point(
+    video: Video, view: View, contract: Contract
+) -> tuple[Point, tuple[Appearance, ...]]:
+    """The point of the video itself, and the appearances in it."""
     seen = tuple(
         Appearance(**_kept(asdict(appearance)))
         for appearance in appearances(
-            [replace(face, identity_id=view.root(origin)) for face, origin in faces]
+            [replace(face, identity_id=view.identity_of(face)) for face in video.faces]
         )
     )
-    return VideoPoints(
-        tuple(
-            _face_point(video, face, origin, view.root(origin), contract) for face, origin in faces
-        ),
-        _video_point(video, seen, contract),
-        seen,
-    )
+    return _video_point(video, seen, contract), seen
 
 
 def _face_point(

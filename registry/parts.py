@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
@@ -21,6 +22,9 @@ from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.settings import DEFAULT_MODEL, Settings
 from registry.store.base import Store
+
+if TYPE_CHECKING:
+    from registry.blobs.minio_videos import Buckets
 
 
 def open_blobs(settings: Settings) -> BlobStore:
@@ -39,6 +43,24 @@ def open_blobs(settings: Settings) -> BlobStore:
         access.get_secret_value() if access else "",
         secret.get_secret_value() if secret else "",
         settings.minio_bucket,
+        secure=settings.minio_secure,
+        region=settings.minio_region,
+        ca_file=settings.minio_ca_file,
+        timeout_s=settings.timeout_s,
+    )
+
+
+def open_buckets(settings: Settings) -> Buckets | None:
+    """Any bucket of the S3 server of MINIO_ENDPOINT, to read videos from; None without one."""
+    if settings.minio_endpoint is None:
+        return None
+    from registry.blobs.minio_videos import Buckets
+
+    access, secret = settings.minio_access_key, settings.minio_secret_key
+    return Buckets(
+        settings.minio_endpoint,
+        access.get_secret_value() if access else "",
+        secret.get_secret_value() if secret else "",
         secure=settings.minio_secure,
         region=settings.minio_region,
         ca_file=settings.minio_ca_file,

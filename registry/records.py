@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -80,11 +81,11 @@ def key_of(video_id: str) -> str:
 def encode(video: Video, dimension: int) -> bytes:
     """The record's bytes: Parquet with page checksums and a digest over all of it."""
     head = _head(video)
-    rows = [_row(face) for face in video.faces]
     embeddings = _matrix(video.faces, dimension)
-    head["digest"] = _digest(head, rows, embeddings)
+    head["digest"] = _digest(head, map(_row, video.faces), embeddings)
     columns = {
-        name: pa.array([row[name] for row in rows], type=kind) for name, kind in _COLUMNS.items()
+        name: pa.array((_CELLS[name](face) for face in video.faces), type=kind)
+        for name, kind in _COLUMNS.items()
     }
     columns["embedding"] = pa.FixedSizeListArray.from_arrays(
         pa.array(embeddings.ravel(), type=pa.float32()), dimension
@@ -150,23 +151,17 @@ def _head(video: Video) -> dict[str, Any]:
     }
 
 
+_CELLS: dict[str, Callable[[Face], Any]] = {
+    **{name: attrgetter(name) for name in _COLUMNS},
+    "box": lambda face: [face.box.x1, face.box.y1, face.box.x2, face.box.y2],
+    "landmarks": lambda face: np.asarray(face.landmarks, dtype=np.float32).ravel().tolist(),
+    "quality": lambda face: face.quality.score,
+    "reasons": lambda face: list(face.quality.reasons),
+}
+
+
 def _row(face: Face) -> dict[str, Any]:
-    return {
-        "face_id": face.face_id,
-        "identity_id": face.identity_id,
-        "frame": face.frame,
-        "position": face.position,
-        "time_s": face.time_s,
-        "span_s": face.span_s,
-        "box": [face.box.x1, face.box.y1, face.box.x2, face.box.y2],
-        "landmarks": np.asarray(face.landmarks, dtype=np.float32).ravel().tolist(),
-        "det_score": face.det_score,
-        "quality": face.quality.score,
-        "reasons": list(face.quality.reasons),
-        "track": face.track,
-        "crop": face.crop,
-        "crop_digest": face.crop_digest,
-    }
+    return {name: _CELLS[name](face) for name in _COLUMNS}
 
 
 def _video(head: dict[str, Any], rows: Sequence[dict[str, Any]], embeddings: Vectors) -> Video:
@@ -207,9 +202,13 @@ def _matrix(faces: Sequence[Face], dimension: int) -> Vectors:
     return np.stack([face.embedding for face in faces]).astype(np.float32, copy=False)
 
 
-def _digest(head: dict[str, Any], rows: Sequence[dict[str, Any]], embeddings: Vectors) -> str:
+def _digest(head: dict[str, Any], rows: Iterable[dict[str, Any]], embeddings: Vectors) -> str:
     digest = hashlib.sha256(_canonical(head))
-    digest.update(_canonical(list(rows)))
+    # The JSON of a list of all rows, one by one: two hours of video have 50,000 and more.
+    digest.update(b"[")
+    for number, row in enumerate(rows):
+        digest.update((b"," if number else b"") + _canonical(row))
+    digest.update(b"]")
     digest.update(np.ascontiguousarray(embeddings, dtype="<f4").tobytes())
     return digest.hexdigest()
 

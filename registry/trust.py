@@ -22,6 +22,7 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext:
     except OSError as exc:  # an SSLError is one as well
         raise UsageError(f"{ca_file} holds no certificates in PEM ({exc})") from exc
     if ca_file is None:
+        # Some Pythons, python.org's for macOS among them, come without any authorities.
         context.load_verify_locations(certifi.where())
     return context
 

@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 import idna
 
 from registry.errors import UsageError
+from registry.page_urls import page_name
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """A control character (Unicode category Cc)."""
@@ -33,6 +34,8 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 _ESCAPE = re.compile(r"(%[0-9A-Fa-f]{2})")
 _HOST = re.compile(r"(?!.{254})[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _LAST_PORT = 65_535
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_LAST_KEY = 1024
 
 _SECRET_KEY = re.compile(
     r"sig|token|key|secret|pass|pwd|auth|cred|session|jwt|hmac|hdn|policy|ticket|otp|code",
@@ -113,15 +116,29 @@ def canonical(url: str) -> str:
 
     Scheme and host in lower case, the host in ASCII (IDNA) and without a final dot; no default
     port, credentials, fragment or dot segments; percent-encoding as RFC 3986 (6.2.2) has it. The
-    query keeps its order. Takes http, https and file URLs (of an absolute path on this machine);
-    the result is its own canonical form. Raises `UsageError` for anything else.
+    query keeps its order. A page of a well-known video site has one name. Takes http, https, file
+    (of an absolute path on this machine) and s3 URLs; the result is its own canonical form. Raises
+    `UsageError` for anything else.
     """
+    if url.strip()[:5].lower() == "s3://":
+        return "s3://{}/{}".format(*bucket_and_key(url))
     if url.strip()[:5].lower() == "file:":
         return _canonical_file(url.strip())
     parsed = parse(url)
     path = _normalised(parsed.path, _PATH_SAFE)
     query = f"?{_normalised(parsed.query, _QUERY_SAFE)}" if parsed.query else ""
-    return f"{parsed.scheme}://{parsed.authority}{path}{query}"
+    return page_name(f"{parsed.scheme}://{parsed.authority}{path}{query}")
+
+
+def bucket_and_key(url: str) -> tuple[str, str]:
+    """What an s3 URL names. Keys are taken as written: they may hold ?, # and %."""
+    text = url.strip()
+    bucket, _, key = text[5:].partition("/")
+    if not _BUCKET.fullmatch(bucket) or not key or len(key.encode(errors="replace")) > _LAST_KEY:
+        raise _unusable(text, "write s3://bucket/key, with a key of 1 to 1,024 bytes")
+    if CONTROL.search(key) or {".", ".."} & set(key.split("/")):
+        raise _unusable(text, "its key has control characters or dot segments in it")
+    return bucket, key
 
 
 def redacted(url: str, limit: int = 200) -> str:

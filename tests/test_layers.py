@@ -19,8 +19,8 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     {"nouns": "registry.domain registry.errors"},
     {
         "rules": "registry.appearances registry.checked registry.consolidation registry.events "
-        "registry.exposition registry.ids registry.matching registry.quality registry.settings "
-        "registry.trust registry.urls"
+        "registry.exposition registry.ids registry.matching registry.page_urls registry.quality "
+        "registry.settings registry.trust registry.urls"
     },
     {
         "store": "registry.store.*",
@@ -60,6 +60,7 @@ ONLY_IN: Mapping[str, str] = {
     "insightface": "registry.models.*",
     "onnx": "registry.models.*",
     "av": "ingest.frames* ingest.packets registry.demo.*",
+    "yt_dlp": "ingest.pages.extraction ingest.pages.requests",
     "pydantic_settings": "registry.settings",
     "rich": "registry.terminal registry.cli *.commands *_commands ingest.progress registry.demo.*",
     "click": "registry.terminal registry.cli *.commands *_commands registry.demo.command",
@@ -177,7 +178,8 @@ def test_one_module_reads_the_environment() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
     ]
-    assert set(readers) <= {"registry.settings"}
+    # The package itself sets one variable, for ONNX Runtime, and reads none.
+    assert set(readers) <= {"registry.settings", "registry"}
 
 
 def test_modules_are_short() -> None:

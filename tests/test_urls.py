@@ -63,7 +63,7 @@ def test_spellings_of_one_url_have_one_canonical_form(written: str, expected: st
     [
         ("", "does not start with http"),
         ("example.com/a.mp4", "does not start with http"),
-        ("s3://bucket/key", "does not start with http"),
+        ("gs://bucket/key", "does not start with http"),
         ("javascript:alert(1)", "does not start with http"),
         ("http:///a", "names no host"),
         ("http://user@/a", "names no host"),

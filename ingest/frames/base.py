@@ -32,3 +32,7 @@ class MediaLimits:
     max_frames: int = 6 * 3600 * 120
     """The longest duration at the highest frame rate of phones in use, 120 a second and more for
     seconds only (slow motion, which is played at 30)."""
+    max_memory: int = 3 * 1024**3
+    """Bytes that a worker process may take beyond its model. Twice what the hungriest video within
+    the other limits took (8K, H.264 with 16 reference frames: 1.5 GB). Only worker processes are
+    held to it."""

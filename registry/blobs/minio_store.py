@@ -68,7 +68,7 @@ class MinioStore:
 
         Raises `UsageError` for arguments that cannot be meant, else `StoreError`.
         """
-        secure, host = _parsed(endpoint, secure=secure)
+        secure, host = parsed_endpoint(endpoint, secure=secure)
         for name, value in (("MINIO_ACCESS_KEY", access_key), ("MINIO_SECRET_KEY", secret_key)):
             if not _CREDENTIAL.fullmatch(value):
                 raise UsageError(
@@ -251,7 +251,7 @@ class MinioStore:
             raise Place(self._endpoint, self._bucket, what).error(exc) from exc
 
 
-def _parsed(endpoint: str, *, secure: bool) -> tuple[bool, str]:
+def parsed_endpoint(endpoint: str, *, secure: bool) -> tuple[bool, str]:
     """Whether to use TLS, and `host` or `host:port`. Raises `UsageError`."""
     # Not repeated where it is wrong in this way: it may hold a password.
     wrong = "MINIO_ENDPOINT is none; write host:port, or http:// or https:// in front of it"

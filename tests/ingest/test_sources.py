@@ -181,7 +181,7 @@ def test_credentials_stay_out_of_the_url_and_in_the_location(write: Write) -> No
     ("cell", "why"),
     [
         ("", "the URL is missing"),
-        ("s3://bucket/a.mp4", "starts with s3:, which is not read"),
+        ("gs://bucket/a.mp4", "starts with gs:, which is not read"),
         ("javascript:alert(1)", "starts with javascript:"),
         ("data:video/mp4;base64", "starts with data:"),
         ("http://", "names no host"),

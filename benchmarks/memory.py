@@ -1,0 +1,140 @@
+"""The most memory that `face-registry ingest` takes, parent and workers together.
+
+    python -m benchmarks.memory [--hours 0.25 2] [--workers 1] [--fps 30]
+
+It makes a video in which the people of the demo come and go (640 × 360, H.264): its scenes are
+encoded once and their packets repeated until the length is reached. The real command reads it in a
+new registry, and every process below it is measured five times a second: proportional set size
+(PSS, which counts a shared page once) on Linux, resident memory elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+
+import av
+from av.video.stream import VideoStream
+
+from registry.demo.cast import LANDSCAPE, VIDEOS
+from registry.demo.videos import frames
+
+_LOOK_S = 0.2
+_FPS = 30
+"""Of the demo's frames, one of which is encoded for each frame of the video."""
+
+
+def scenes(path: Path, fps: int) -> None:
+    """All scenes of the demo, one after the other."""
+    options = {"preset": "veryfast", "crf": "28", "g": "300", "threads": "1"}
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=fps, options=options)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height = LANDSCAPE
+        stream.pix_fmt = "yuv420p"
+        numbers = count()
+        for video in VIDEOS:
+            for picture in frames(replace(video, size=LANDSCAPE)):
+                frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+                frame.pts, frame.time_base = next(numbers), Fraction(1, fps)
+                file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+
+
+def repeated(source: Path, target: Path, seconds: float) -> None:
+    """The packets of a video, again and again until it is so long."""
+    with av.open(str(target), "w") as new:
+        copy: VideoStream | None = None
+        shift = 0
+        while True:
+            with av.open(str(source)) as old:
+                stream = old.streams.video[0]
+                assert stream.time_base is not None and stream.duration is not None
+                copy = copy or new.add_stream_from_template(stream)
+                for packet in old.demux(stream):
+                    if packet.pts is None or packet.dts is None:
+                        continue
+                    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                    packet.time_base = stream.time_base
+                    packet.stream = copy
+                    new.mux(packet)
+                shift += stream.duration
+                if shift * stream.time_base >= seconds:
+                    return
+
+
+def below(root: int) -> list[int]:
+    """A process and its descendants."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, check=True)
+    pairs = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
+    found = [root]
+    for parent in found:
+        found += [pid for pid, ppid in pairs if ppid == parent]
+    return found
+
+
+def memory(pid: int) -> int:
+    """Bytes that a process holds; 0 once it has ended."""
+    if sys.platform == "linux":
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            return 0
+        found = re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)
+    else:
+        command = ["ps", "-o", "rss=", "-p", str(pid)]
+        told = subprocess.run(command, capture_output=True, text=True, check=False)
+        found = re.match(r"\s*(\d+)", told.stdout)
+    return int(found[1]) * 1024 if found else 0
+
+
+def measured(command: list[str]) -> tuple[int, int, float, str]:
+    """Peak of all processes, of the first alone, seconds, and what the command said."""
+    started = time.monotonic()
+    peak = peak_first = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            held = [memory(pid) for pid in below(process.pid)]
+            peak, peak_first = max(peak, sum(held)), max(peak_first, held[0])
+            time.sleep(_LOOK_S)
+        assert process.stdout is not None
+        return peak, peak_first, time.monotonic() - started, process.stdout.read()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory")
+    parser.add_argument("--hours", type=float, nargs="+", default=[0.25, 2.0])
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--fps", type=int, default=_FPS)
+    given = parser.parse_args()
+    print("| hours | peak, MiB | of it the parent's own peak, MiB | seconds | the command said |")
+    print("|---|---|---|---|---|")
+    worst = 0
+    for hours in given.hours:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            scenes(folder / "scenes.mp4", given.fps)
+            repeated(folder / "scenes.mp4", folder / "long.mp4", hours * 3600)
+            (folder / "t.csv").write_text("Video URL,Performance\nlong.mp4,1\n")
+            code = "from registry.cli import main; main()"
+            command = [sys.executable, "-c", code, "--home", str(folder / "home"), "ingest"]
+            command += [str(folder / "t.csv"), "--workers", str(given.workers)]
+            peak, first, seconds, said = measured(command)
+        worst = max(worst, peak)
+        told = said.splitlines()[1] if "\n" in said else said
+        print(
+            f"| {hours:g} | {peak >> 20:,} | {first >> 20:,} | {seconds:.0f} | {told} |", flush=True
+        )
+    return int(worst > 1.5e9)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""`face-registry videos retry`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ingest.addresses import AddressPolicy
+from ingest.api import retry
+from ingest.commands import (
+    as_the_writer,
+    max_memory_option,
+    private_hosts_option,
+    reporting,
+    stoppable,
+    tell,
+    workers_option,
+)
+from ingest.frames import MediaLimits
+from registry.errors import UsageError
+from registry.terminal import Terminal, json_option, pass_terminal
+
+
+@click.command("retry")
+@click.argument("videos", nargs=-1, metavar="[VIDEO]...")
+@click.option(
+    "--all", "everything", is_flag=True,
+    help="All that failed, are partial or were found damaged.",
+)  # fmt: skip
+@workers_option
+@max_memory_option
+@private_hosts_option
+@json_option
+@pass_terminal
+def retry_command(
+    terminal: Terminal,
+    videos: tuple[str, ...],
+    everything: bool,
+    workers: int | None,
+    max_memory: int,
+    allow_private_hosts: bool,
+    as_json: bool,
+) -> None:
+    """Read videos (URLs, ids or beginnings of ids) that failed or are partial once more.
+
+    They are fetched from the URLs on record, which have no user names and passwords.
+    """
+    if bool(videos) == everything:
+        raise UsageError("name the videos to read again, or give --all")
+    with (
+        terminal.open() as registry,
+        as_the_writer(registry),
+        reporting(terminal) as reporter,
+        stoppable(terminal) as stop,
+    ):
+        summary = retry(
+            registry,
+            videos,
+            workers=workers,
+            policy=AddressPolicy(allow_private=allow_private_hosts),
+            limits=MediaLimits(max_memory=max_memory << 20),
+            reporter=reporter,
+            stop=stop,
+        )
+    terminal.json(summary.as_dict()) if as_json else tell(terminal, summary)
+    sys.exit(summary.exit_code)

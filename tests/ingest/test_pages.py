@@ -1,0 +1,184 @@
+"""Videos on pages: found by yt-dlp, fetched under the same rules as any other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.addresses import AddressPolicy
+from ingest.download import Downloader, FetchLimits
+from ingest.locations import locate
+from ingest.pages.reading import Pages
+from registry.errors import FetchError
+from registry.page_urls import page_name
+from registry.urls import parse
+from tests.media import write_video
+from tests.web import Web, redirect, serve, web_server
+
+__all__ = ["web_server"]
+CLIPS = "tests.ingest.extractors:ClipIE"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://youtu.be/dQw4w9WgXcQ?si=abc",
+        "https://m.youtube.com/watch?v=dQw4w9WgXcQ&list=PL1&index=2",
+        "https://www.youtube.com/shorts/dQw4w9WgXcQ",
+        "https://music.youtube.com/watch?feature=share&v=dQw4w9WgXcQ",
+        "https://www.youtube-nocookie.com/embed/dQw4w9WgXcQ",
+    ],
+)
+def test_spellings_of_a_page_are_one_video(url: str, tmp_path: Path) -> None:
+    assert locate(2, url, tmp_path, False) == ("https://www.youtube.com/watch?v=dQw4w9WgXcQ", url)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://vm.tiktok.com/ZM1/", "https://vm.tiktok.com/ZM1/"),
+        ("https://m.tiktok.com/@a.b/video/71?x=1", "https://www.tiktok.com/@a.b/video/71"),
+        ("https://www.instagram.com/reel/Cx_1/?igsh=1", "https://www.instagram.com/p/Cx_1/"),
+        ("https://player.vimeo.com/video/76?h=ab12cd", "https://vimeo.com/76/ab12cd"),
+        ("https://twitter.com/nasa/status/20?s=20", "https://x.com/i/status/20"),
+        ("https://www.youtube.com/watch?list=PL1", "https://www.youtube.com/watch?list=PL1"),
+        ("https://www.youtube.com/file.mp4?v=dQw4w9WgXcQ", "https://www.youtube.com/file.mp4?v=dQw4w9WgXcQ"),
+        ("https://notyoutube.com/watch?v=dQw4w9WgXcQ", "https://notyoutube.com/watch?v=dQw4w9WgXcQ"),
+    ],
+)  # fmt: skip
+def test_names_of_pages(url: str, name: str) -> None:
+    assert page_name(url) == name
+    assert page_name(name) == name
+
+
+def test_without_yt_dlp_a_well_known_page_says_what_to_install(tmp_path: Path) -> None:
+    pages = Pages(AddressPolicy(), tmp_path, max_bytes=1, seconds=1, available=lambda: False)
+    downloader = Downloader(tmp_path / "tmp", pages=pages)
+    with pytest.raises(FetchError, match="pip install yt-dlp"):
+        downloader.fetch("https://www.youtube.com/watch?v=dQw4w9WgXcQ", "v")
+    assert not pages.recognises(parse("https://example.com/watch"))
+
+
+# --- with yt-dlp --------------------------------------------------------------------------------
+
+Make = Callable[..., Downloader]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    pytest.importorskip("yt_dlp", reason="yt-dlp (the extra `pages`) is not installed")
+    made: list[Downloader] = []
+
+    def build(
+        policy: AddressPolicy | None = None, seconds: float = 60, **limits: Any
+    ) -> Downloader:
+        policy = policy or AddressPolicy(allow_private=True)
+        fetch = FetchLimits(**limits)
+        folder = tmp_path / "tmp"
+        pages = Pages(
+            policy, folder, max_bytes=fetch.max_bytes, seconds=seconds, extractors=[CLIPS]
+        )
+        made.append(Downloader(folder, limits=fetch, policy=policy, pages=pages))
+        return made[-1]
+
+    yield build
+    for downloader in made:
+        downloader.close()
+
+
+def _page(web: Web, **info: Any) -> str:
+    web.on("/clip/a/info", serve(json.dumps(info).encode(), content_type="application/json"))
+    return web.url("/clip/a")
+
+
+def _refusal(downloader: Downloader, url: str) -> str:
+    with pytest.raises(FetchError) as refused:
+        downloader.fetch(url, "v")
+    assert list(downloader._folder.iterdir()) == []
+    return str(refused.value)
+
+
+def test_pages_are_known_by_yt_dlp_and_files_by_their_names(make: Make) -> None:
+    pages = make()._pages
+    assert pages.recognises(parse("https://www.ted.com/talks/a_talk"))
+    assert pages.recognises(parse("http://127.0.0.1:1/clip/a"))
+    assert not pages.recognises(parse("https://www.ted.com/talks/a_talk.mp4"))
+    assert not pages.recognises(parse("https://example.com/some/page"))
+
+
+def test_the_fitting_file_of_a_page_is_fetched(web: Web, make: Make, tmp_path: Path) -> None:
+    data = write_video(tmp_path / "v.mp4", lambda i: (i, 80, 120), frames=2).read_bytes()
+    good = web.on("/good.mp4", serve(data))
+    formats = [
+        {"url": web.url("/small.mp4"), "height": 360, "ext": "mp4"},
+        {"url": good, "height": 720, "ext": "mp4", "http_headers": {"Referer": "https://r.test/"}},
+        {"url": web.url("/large.mp4"), "height": 2160, "ext": "mp4"},
+        {"url": web.url("/list.m3u8"), "height": 720, "protocol": "m3u8_native"},
+        {"url": web.url("/sound.m4a"), "vcodec": "none", "height": 720},
+    ]
+    download = make().fetch(_page(web, formats=formats), "v")
+    assert download.path.read_bytes() == data
+    assert [seen.path for seen in web.seen] == ["/clip/a/info", "/good.mp4"]
+    assert web.seen[-1].headers["referer"] == "https://r.test/"
+
+
+@pytest.mark.slow
+def test_a_page_on_a_private_host_is_refused(web: Web, make: Make) -> None:
+    said = _refusal(make(AddressPolicy()), _page(web, url=web.url("/v.mp4")))
+    assert "not a public address" in said
+    assert web.connections == 0
+
+
+def test_a_page_leads_to_no_private_host(web: Web, make: Make) -> None:
+    local = web.url("/clip/a", host="localhost")
+    public = AddressPolicy(allowed_hosts=frozenset({"localhost"}))
+    _page(web, url="http://127.0.0.1:9/v.mp4")
+    assert "127.0.0.1 is at 127.0.0.1" in _refusal(make(public), local)
+    web.on("/clip/a/info", redirect("http://169.254.169.254/latest/meta-data"))
+    assert "metadata" in _refusal(make(public), local)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("info", "said"),
+    [
+        ({"is_live": True, "url": "http://127.0.0.1/v.mp4"}, "live broadcast"),
+        ({"_type": "playlist", "entries": [{"url": "a"}, {"url": "b"}]}, "list of videos"),
+        ({"formats": [{"url": "http://127.0.0.1/l.m3u8", "protocol": "m3u8"}]}, "no video file"),
+        ({"url": "http://127.0.0.1/v.mp4", "filesize": 10**12}, "no video file"),
+        ({"url": "file:///etc/passwd", "ext": "mp4"}, "no video file"),
+        ({"_type": "url", "url": "file:///etc/passwd"}, "No suitable extractor"),
+    ],
+    ids=["live", "playlist", "pieces", "too-large", "file", "leads-to-a-file"],
+)
+def test_what_is_no_single_file_is_refused(
+    web: Web, make: Make, info: dict[str, Any], said: str
+) -> None:
+    assert said in _refusal(make(), _page(web, **info))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mischief", "said"),
+    [
+        ({"run": "written"}, "start programs"),
+        ({"write": "written"}, "write files"),
+        ({"connect": "192.0.2.1"}, "was not judged"),
+    ],
+)
+def test_a_page_does_nothing_that_reading_it_does_not_need(
+    web: Web, make: Make, tmp_path: Path, mischief: dict[str, str], said: str
+) -> None:
+    told = {how: what.replace("written", str(tmp_path / "x")) for how, what in mischief.items()}
+    assert said in _refusal(make(), _page(web, url=web.url("/v.mp4"), **told))
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_a_page_that_takes_too_long_is_given_up(web: Web, make: Make) -> None:
+    url = _page(web, sleep=60, url=web.url("/v.mp4"))
+    assert "longer than 5 s" in _refusal(make(seconds=5), url)
