@@ -25,6 +25,8 @@ def dump(registry: Registry) -> dict[str, Any]:
         return {"contract": None}
     index, contract = registry.index, registry.contract.as_dict()
     contract.pop("registry_id")
+    for earlier in contract.get("earlier_models", ()):
+        earlier.pop("until")
     return {
         "contract": contract,
         "videos": [_video(video) for video in registry.records.all()],

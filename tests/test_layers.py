@@ -18,8 +18,8 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     # room -> the modules in it. Modules import from floors below, and from their own room.
     {"nouns": "registry.domain registry.errors"},
     {
-        "rules": "registry.appearances registry.checked registry.consolidation registry.ids "
-        "registry.matching registry.quality registry.settings registry.urls"
+        "rules": "registry.appearances registry.boxes registry.checked registry.consolidation "
+        "registry.ids registry.matching registry.quality registry.settings registry.urls"
     },
     {
         "store": "registry.store.*",
@@ -28,16 +28,17 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "files": "registry.placing",
     },
     {
-        "registry": "registry registry.blocks registry.contract registry.corrections "
+        "registry": "registry registry.beside registry.blocks registry.carrying "
+        "registry.comparing registry.contract registry.corrections "
         "registry.decisions registry.enrolment registry.erasure registry.evidence "
         "registry.finding registry.index registry.intents registry.lease registry.log "
         "registry.opened registry.opening registry.parts registry.people registry.receipts "
-        "registry.records registry.recovery registry.registry registry.schema registry.striking "
-        "registry.terminal"
+        "registry.records registry.recovery registry.reembedding registry.registry "
+        "registry.schema registry.striking registry.switching registry.terminal"
     },
     {
-        "commands": "registry.archive registry.commands registry.copying registry.doctor "
-        "registry.dump registry.erasure_commands registry.moving registry.people_commands "
+        "commands": "registry.archive registry.changing registry.changing_commands registry.commands "
+        "registry.copying registry.doctor registry.dump registry.erasure_commands registry.moving registry.people_commands "
         "registry.saving registry.saving_commands registry.status",
         "ingest": "ingest ingest.*",
         "queries": "queries queries.*",
