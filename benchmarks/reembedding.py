@@ -26,6 +26,7 @@ from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.reembedding import SAME_FACE, reembed
 
+DATA = Path(__file__).parents[2] / "shared" / "data"
 EVERY = 10
 """The registry's default."""
 
@@ -33,15 +34,19 @@ EVERY = 10
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of clips and models")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of clips and models")
     data = parser.parse_args().data
     clips = sorted((data / "videos" / "asl_gestures").glob("*.mkv"))
+    if not clips:
+        print(f"nothing measured: there are no clips in {data}")
+        return
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder)
         sources = "sface", str(data / "models" / "buffalo_sc_int8")
         models = [catalogue.load(source, device="cpu", cache=cache) for source in sources]
-        print("| from | to | faces, found in their crops | cosine: median, 5 %, least | by the ")
-        print("landmarks on record alone | least overlap of both boxes |\n|---|---|---|---|---|---|")
+        print("Cosine of the embeddings from crop and frame: median, 5 %, least.\n")
+        print("| from | to | faces | found in their crops | new landmarks | landmarks on record |")
+        print("|---|---|---|---|---|---|")
         for old, new in (models, models[::-1]):
             print(_row(old, new, clips, cache / old.info.name))
 
@@ -62,8 +67,9 @@ def _row(old: FaceModel, new: FaceModel, clips: Sequence[Path], folder: Path) ->
             crops.append(float(again.embeddings[face.face_id] @ embedding))
             landmarks.append(float(blind.embeddings[face.face_id] @ embedding))
     return (
-        f"| {old.info.name} | {new.info.name} | {faces}, {faces - missed} | {_spread(crops)} "
-        f"({len(crops)}) | {_spread(landmarks)} | {min(overlaps):.2f} |"
+        f"| {old.info.name} | {new.info.name} | {faces} | {faces - missed} | {_spread(crops)} "
+        f"| {_spread(landmarks)} |\n\n"
+        f"Boxes of both models overlap by {min(overlaps):.2f} or more.\n"
     )
 
 
@@ -75,7 +81,7 @@ def _in_frames(
         for frame in reader:
             detections = model.detect(frame.image)
             for face in (face for face in faces if face.frame == frame.index):
-                best = max(detections, key=lambda d: overlap(d.box, face.box), default=None)  # noqa: B023
+                best = max(detections, key=lambda d: overlap(d.box, face.box), default=None)
                 if best is not None and overlap(best.box, face.box) > SAME_FACE:
                     [embedding] = model.embed(model.align(frame.image, [best]))
                     yield face, embedding, overlap(best.box, face.box)

@@ -9,6 +9,7 @@ keep: all of it follows from records and crops.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from registry import contract as contracts
 from registry.blobs.base import BlobStore
@@ -69,6 +70,13 @@ class Beside:
     def strays(self, records: RecordStore) -> int:
         """How many videos here hold faces that are not on record."""
         return sum(self._strays(video_id, records) for video_id in self.records.ids())
+
+    def describe(self) -> dict[str, Any] | None:
+        """Model and number of videos, for people; None if nothing has been begun."""
+        contract = self.contract
+        if contract is None:
+            return None
+        return {"model": contract.model.name, "videos": sum(1 for _ in self.records.ids())}
 
     def discard(self) -> int:
         """Remove all of it. Returns how many objects there were."""

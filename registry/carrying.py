@@ -18,14 +18,15 @@ A consolidation is carried too, though a model made it: people let it stand. `id
 `identities consolidate` redo it with the new model.
 
 Videos go in the order of their runs, then of their ids: the order within a run is not on record.
-An identity founded anew keeps the id of the identity whose founding face it holds, so that what the
-change leaves as it was keeps its id whatever the order.
+An id stays with most of the faces that it had, so what the change leaves as it was keeps its id
+whatever the order.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import count
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def carried(
             own = gallery[start : start + len(faces)]
             stored = _nearest(own, gallery[:start], known, passes_on)
             # Provisional ids, that none of the registry's can be taken for.
-            founders = [f"carried {face.face_id}" for face in faces]
+            founders = [f"provisional {face.face_id}" for face in faces]
             passes_on += assign(founders, own, stored, threshold)
     taken = kept | spoken_of(decisions) | set(passes_on[: len(pinned)])
     names = _founded(known[len(pinned) :], passes_on[len(pinned) :], taken)
@@ -106,16 +107,31 @@ def _founded(
 ) -> Mapping[str, str]:
     """The id of each identity that was founded anew, by its provisional one.
 
-    It is that of a face of its own which founded one before, or else that of its first face.
+    An id goes where most of its faces are; an identity that gets none takes one from its own faces.
     """
     members: dict[str, list[Face]] = defaultdict(list)
     for face, identity in zip(faces, identities, strict=True):
         if identity not in taken:
             members[identity].append(face)
-    names = {}
+    shares = Counter(
+        (face.identity_id, identity) for identity, group in members.items() for face in group
+    )
+    names: dict[str, str] = {}
+    used = set(taken)
+    for before, identity in (pair for pair, _ in shares.most_common()):  # equals: first come
+        if before not in used and identity not in names:
+            names[identity] = before
+            used.add(before)
+    used |= {face.identity_id for face in faces}
     for identity, group in members.items():
-        before = Counter(face.identity_id for face in group)
-        # Equal counts: max() takes the first, and faces are in order.
-        candidates = [i for i in (ids.identity_id(f.face_id) for f in group) if i not in taken]
-        names[identity] = max(candidates, key=lambda i: before[i], default=identity)
+        if identity not in names:
+            names[identity] = next(i for i in _own_ids(group) if i not in used)
+            used.add(names[identity])
     return names
+
+
+def _own_ids(group: Sequence[Face]) -> Iterator[str]:
+    """Ids that an identity of these faces may go by: without end, and different from others'."""
+    yield from (ids.identity_id(face.face_id) for face in group)
+    for number in count():
+        yield ids.identity_id(f"{group[0].face_id} again {number}")

@@ -8,7 +8,7 @@ is touched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +17,11 @@ from uuid import uuid4
 
 import numpy as np
 
+from registry import people, prospects
 from registry.beside import Beside
-from registry.carrying import carried
+from registry.carrying import carried, spoken_of
 from registry.comparing import Comparison, compare
+from registry.decisions import Decision, fold
 from registry.domain import Contract, EarlierModel, Video
 from registry.errors import UsageError
 from registry.models.base import FaceModel
@@ -28,8 +30,8 @@ from registry.reembedding import reembed
 from registry.registry import Registry
 from registry.switching import CALIBRATION_KEY, Switch
 
-Progress = Callable[[Video, int], None]
-"""Told each video, and how many of its faces were embedded in this run."""
+Progress = Callable[[int, Video, int], None]
+"""Told of each video that took work: which one of all it is, and how many faces were embedded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ class Change:
     """Ids; the new model cannot read their templates."""
     calibrated: bool
     """Whether thresholds were measured with the old model."""
+    decided: int
+    """Identities that decisions name: they keep all their faces."""
+    duplicates: tuple[int, int]
+    """Identities that consolidation would join to others, now and after."""
     comparison: Comparison
 
     @property
@@ -88,6 +94,8 @@ class Change:
                 "unusable": self.unusable,
             },
             **self.comparison.as_dict(),
+            "decided": self.decided,
+            "likely_duplicates": {"before": self.duplicates[0], "after": self.duplicates[1]},
             "blocks": list(self.blocks),
             "calibration_dropped": self.calibrated,
             "hindrances": self.hindrances,
@@ -124,16 +132,22 @@ def prepare(
     beside.prune(registry.records)
     decisions = registry.decisions.read()
     identities = carried(videos, decisions, new.threshold)
+    videos = tuple(_named(video, identities) for video in videos)
     return Change(
         old=old,
         new=new,
-        videos=tuple(_named(video, identities) for video in videos),
+        videos=videos,
         faces=bringing.faces,
         embedded=bringing.embedded,
         by_landmarks=bringing.by_landmarks,
         unusable=bringing.unusable,
         blocks=tuple(block.block_id for block in registry.blocks.read()),
         calibrated=registry.blobs.exists(CALIBRATION_KEY),
+        decided=_decided(bringing.before, decisions),
+        duplicates=(
+            people.likely_duplicates(registry),
+            prospects.likely_duplicates(registry, videos, info),
+        ),
         comparison=compare(bringing.before, identities, registry.view, old.primary_metric),
     )
 
@@ -213,10 +227,10 @@ class _Bringing:
 
     def up(self) -> Iterator[Video]:
         """Every video with its new embeddings; faces without one are left out."""
-        for video in self._registry.records.all():
-            yield self._one(video)
+        for number, video in enumerate(self._registry.records.all(), start=1):
+            yield self._one(number, video)
 
-    def _one(self, video: Video) -> Video:
+    def _one(self, number: int, video: Video) -> Video:
         bare = tuple(replace(face, embedding=_NONE) for face in video.faces)
         self.before.append(replace(video, faces=bare))
         known = self._beside.embeddings(video)
@@ -232,13 +246,19 @@ class _Bringing:
         if done.embeddings:
             self._registry.check()
             self._records.put(video)
-            self._progress(video, len(done.embeddings))
+            self._progress(number, video, len(done.embeddings))
         crops = {face.face_id: face.crop for face in missing}
         self.faces += len(faces) + len(done.unusable)
         self.embedded += len(done.embeddings)
         self.by_landmarks += len(done.by_landmarks)
         self.unusable |= {crops[face_id]: why for face_id, why in done.unusable.items()}
         return video
+
+
+def _decided(videos: Sequence[Video], decisions: Sequence[Decision]) -> int:
+    view = fold(decisions)
+    there = {view.identity_of(face) for video in videos for face in video.faces}
+    return len(there & {view.root(identity) for identity in spoken_of(decisions)})
 
 
 def _named(video: Video, identities: dict[str, str]) -> Video:

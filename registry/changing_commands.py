@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from shlex import quote
 
 import click
 
@@ -11,7 +12,8 @@ from registry.comparing import Comparison, Moved, Shift, Standing
 from registry.domain import Video
 from registry.parts import load_model
 from registry.registry import Registry
-from registry.terminal import Terminal, clean, number, short
+from registry.terminal import Terminal, clean, duplicates_note, number, short
+from registry.urls import redacted
 
 _LINES = 20
 """Of each list; `--json` has them all."""
@@ -50,8 +52,8 @@ def _prepare(terminal: Terminal, registry: Registry, name: str | None) -> Change
     model = load_model(terminal.settings, source, built_with=None)
     total = sum(1 for _ in registry.records.ids())
 
-    def progress(video: Video, faces: int) -> None:
-        terminal.note(f"{video.url}: {faces} faces embedded anew (of {total} videos)")
+    def progress(done: int, video: Video, faces: int) -> None:
+        terminal.note(f"[{done}/{total}] {redacted(video.url)}: {_count(faces, 'face')}")
 
     return prepare(registry, model, source, progress)
 
@@ -59,8 +61,8 @@ def _prepare(terminal: Terminal, registry: Registry, name: str | None) -> Change
 def _print(terminal: Terminal, change: Change, *, switched: bool) -> None:
     old, new, found = change.old.model, change.new.model, change.comparison
     terminal.say(
-        f"{old.name} ({old.dimension}-d) to {new.name} ({new.dimension}-d): {change.faces} faces "
-        f"in {len(change.videos)} videos"
+        f"{old.name} ({old.dimension}-d) to {new.name} ({new.dimension}-d): "
+        f"{_count(change.faces, 'face')} in {_count(len(change.videos), 'video')}"
     )
     if change.by_landmarks:
         terminal.say(
@@ -68,9 +70,16 @@ def _print(terminal: Terminal, change: Change, *, switched: bool) -> None:
             "in their crops, and were aligned by the landmarks on record"
         )
     terminal.say(
-        f"identities   {found.before} before, {found.after} after; {found.unchanged} as they were"
+        f"identities  {found.before} -> {found.after}, {found.unchanged} of them as they were "
+        f"(cosine >= {change.new.threshold:g} as before)"
     )
-    terminal.say(f"named        {found.named_before} before, {found.named_after} after")
+    before, after = found.before - change.duplicates[0], found.after - change.duplicates[1]
+    terminal.say(f"people      {before} -> {after}, as far as consolidation would join them")
+    if change.decided:
+        terminal.say(
+            f"decided     {change.decided}: identities that decisions name keep their faces"
+        )
+    terminal.say(f"named       {found.named_before} -> {found.named_after}")
     _print_shifts(terminal, "joined", "of", found.joined)
     _print_shifts(terminal, "split", "into", found.split)
     _print_moved(terminal, change.old.primary_metric, found)
@@ -101,17 +110,20 @@ def _print_moved(terminal: Terminal, metric: str, found: Comparison) -> None:
         terminal.say(f"averages of {clean(metric)} or numbers of videos that move: {len(lasting)}")
         _print_lines(terminal, map(_moved, lasting[:_LINES]), len(lasting))
     if gone or come:
-        terminal.say(
-            f"{len(gone)} identities are no more, {len(come)} are new; "
-            "--json has their averages, too"
-        )
+        terminal.say(f"no more: {len(gone)}, new: {len(come)} (--json has their averages, too)")
 
 
 def _moved(line: Moved) -> str:
     def side(standing: Standing | None) -> str:
-        return "-" if standing is None else f"{number(standing.average)} ({standing.videos} videos)"
+        if standing is None:
+            return "-"
+        return f"{number(standing.average)} ({_count(standing.videos, 'video')})"
 
     return f"  {_called(line.identity, line.name)} {side(line.before)} -> {side(line.after)}"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _print_lines(terminal: Terminal, lines: Iterable[str], total: int) -> None:
@@ -130,11 +142,13 @@ def _tell_next(terminal: Terminal, change: Change, *, switched: bool) -> None:
     if not switched:
         terminal.note(
             "the registry is as it was. To switch: "
-            f"`face-registry migrate --model {source} --switch`; "
+            f"`face-registry migrate --model {quote(source)} --switch`; "
             "to drop what was made beside it: `face-registry migrate --discard`"
         )
         return
     terminal.note(f"the registry is built with {change.new.model.name} now")
+    if change.duplicates[1]:
+        terminal.note(duplicates_note(change.duplicates[1], change.comparison.after))
     if terminal.settings.model not in (None, source):
         terminal.note(
             f"FACE_REGISTRY_MODEL still says {terminal.settings.model}: unset it, "

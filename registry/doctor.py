@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
+from registry.beside import Beside
 from registry.errors import RegistryError
 from registry.opening import open_registry
 from registry.registry import Registry
@@ -45,6 +46,17 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield _attempt("model", lambda: _model(registry))
         yield _attempt("objects", lambda: _objects(registry))
         yield _attempt("index", lambda: _index(registry))
+        if begun := Beside(registry.blobs).describe():
+            yield _begun(begun)
+
+
+def _begun(begun: dict[str, Any]) -> Finding:
+    return Finding(
+        "change",
+        "warning",
+        f"a change to {begun['model']} was begun, {begun['videos']} videos of it are there: "
+        "`face-registry migrate --switch` makes it, `face-registry migrate --discard` drops it",
+    )
 
 
 def _attempt(part: str, check: Callable[[], Finding]) -> Finding:

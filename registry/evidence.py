@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,14 +46,35 @@ class Evidence:
 
 def gather(registry: Registry) -> Evidence:
     """The evidence on all identities, from one pass over the faces of the index."""
+    points = registry.index.faces(with_vectors=True)
+    return weigh(
+        registry,
+        ((point.payload, point.vector) for point in points if point.vector is not None),
+        registry.index.identities(),
+        registry.contract.model.dimension,
+    )
+
+
+def weigh(
+    registry: Registry,
+    points: Iterable[tuple[Mapping[str, Any], Vectors]],
+    identities: Iterable[Identity],
+    dimension: int,
+) -> Evidence:
+    """The evidence in these faces.
+
+    Args:
+        registry: says what people separated.
+        points: payload, as the index has it, and vector of each face, in any order.
+        identities: those that the payloads name, all of them.
+        dimension: D of the vectors.
+    """
     faces = _Faces()
-    for point in registry.index.faces(with_vectors=True):
-        if point.vector is not None:
-            faces.add(point.payload, point.vector)
-    identities = {identity.identity_id: identity for identity in registry.index.identities()}
-    dimension = registry.contract.model.dimension
+    for payload, vector in points:
+        faces.add(payload, vector)
+    known = {identity.identity_id: identity for identity in identities}
     return Evidence(
-        groups=tuple(faces.group(identities[i], dimension) for i in sorted(identities)),
+        groups=tuple(faces.group(known[i], dimension) for i in sorted(known)),
         tracks={i: frozenset(tracks) for i, tracks in faces.tracks.items()},
         together=faces.together(),
         separated=_separated(registry),

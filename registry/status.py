@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from registry.beside import Beside
 from registry.domain import Status
 from registry.registry import Registry
 
@@ -19,6 +20,7 @@ def status(registry: Registry) -> dict[str, Any]:
         return {**places, "empty": True}
     contract, index = registry.contract, registry.index
     identities = list(index.identities())
+    begun = Beside(registry.blobs).describe()
     return {
         **places,
         "empty": False,
@@ -35,4 +37,5 @@ def status(registry: Registry) -> dict[str, Any]:
             "named": sum(bool(i.name) for i in identities),
             "in_one_video": sum(i.videos == 1 for i in identities),
         },
+        **({"change_begun": begun} if begun else {}),
     }

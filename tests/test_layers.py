@@ -32,13 +32,15 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "registry.comparing registry.contract registry.corrections "
         "registry.decisions registry.enrolment registry.erasure registry.evidence "
         "registry.finding registry.index registry.intents registry.lease registry.log "
-        "registry.opened registry.opening registry.parts registry.people registry.receipts "
+        "registry.opened registry.opening registry.parts registry.people registry.prospects "
+        "registry.receipts "
         "registry.records registry.recovery registry.reembedding registry.registry "
         "registry.schema registry.striking registry.switching registry.terminal"
     },
     {
-        "commands": "registry.archive registry.changing registry.changing_commands registry.commands "
-        "registry.copying registry.doctor registry.dump registry.erasure_commands registry.moving registry.people_commands "
+        "commands": "registry.archive registry.changing registry.changing_commands "
+        "registry.commands registry.copying registry.doctor registry.dump "
+        "registry.erasure_commands registry.moving registry.people_commands "
         "registry.saving registry.saving_commands registry.status",
         "ingest": "ingest ingest.*",
         "queries": "queries queries.*",
