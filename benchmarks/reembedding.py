@@ -21,7 +21,7 @@ from ingest.extract import extract
 from ingest.frames import MediaLimits, VideoReader
 from registry.blobs.folder import FolderStore
 from registry.boxes import overlap
-from registry.domain import Face, Vectors
+from registry.domain import Face, Status, Vectors, Video
 from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.reembedding import SAME_FACE, reembed
@@ -45,7 +45,7 @@ def main() -> None:
         sources = "sface", str(data / "models" / "buffalo_sc_int8")
         models = [catalogue.load(source, device="cpu", cache=cache) for source in sources]
         print("Cosine of the embeddings from crop and frame: median, 5 %, least.\n")
-        print("| from | to | faces | found in their crops | new landmarks | landmarks on record |")
+        print("| from | to | faces | found in them | new landmarks | landmarks on record |")
         print("|---|---|---|---|---|---|")
         for old, new in (models, models[::-1]):
             print(_row(old, new, clips, cache / old.info.name))
@@ -58,8 +58,10 @@ def _row(old: FaceModel, new: FaceModel, clips: Sequence[Path], folder: Path) ->
         found = extract(
             clip, clip.stem, model=old, blobs=blobs, every=EVERY, limits=MediaLimits()
         )  # fmt: skip
-        again = reembed(found.faces, found.media, new, blobs)
-        blind = reembed(found.faces, found.media, _Blind(new), blobs)
+        video = Video(clip.stem, clip.as_uri(), {}, Status.DONE, found.faces, found.media)
+        wanted = {face.face_id for face in found.faces}
+        again = reembed(video, wanted, new, blobs)
+        blind = reembed(video, wanted, _Blind(new), blobs)
         faces += len(found.faces)
         missed += len(again.by_landmarks)
         for face, embedding, shared in _in_frames(clip, found.faces, new):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
-from registry.domain import Box, Detection
+from registry.domain import Box
 
 MARGIN = 0.4
 """Of the box's longer side, added on each side: hair and chin for people, context for a detector
@@ -38,18 +36,6 @@ class Window:
         if scale >= 1:
             return width, height
         return max(1, round(width * scale)), max(1, round(height * scale))
-
-    def holds(self, found: Detection) -> Detection:
-        """A detection in the frame as it lies in the crop."""
-        corner = np.array([self.left, self.top])
-        scale = np.array(self.size) / [self.right - self.left, self.bottom - self.top]
-        # Resizing moves the middles of pixels, which lie half a pixel from their corners.
-        points = (found.landmarks + 0.5 - corner) * scale - 0.5
-        box = found.box
-        low = (np.array([box.x1, box.y1]) - corner) * scale
-        high = (np.array([box.x2, box.y2]) - corner) * scale
-        placed = Box(float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-        return Detection(placed, points.astype(np.float32), found.score)
 
 
 def window(box: Box, width: int, height: int) -> Window:

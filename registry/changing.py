@@ -47,7 +47,7 @@ class Change:
     embedded: int
     """In this run; the others were embedded before."""
     by_landmarks: int
-    """Of those, how many the new model did not find in their crops by itself."""
+    """Of those, how many the new model did not find by itself."""
     unusable: dict[str, str]
     """Why, by key of the crop: faces without a picture to embed."""
     blocks: tuple[str, ...]
@@ -235,7 +235,8 @@ class _Bringing:
         self.before.append(replace(video, faces=bare))
         known = self._beside.embeddings(video)
         missing = [face for face in video.faces if face.face_id not in known]
-        done = reembed(missing, video.media, self._model, self._registry.blobs)
+        wanted = {face.face_id for face in missing}
+        done = reembed(video, wanted, self._model, self._registry.blobs)
         known |= done.embeddings
         faces = tuple(
             replace(face, embedding=known[face.face_id])

@@ -66,8 +66,8 @@ def _print(terminal: Terminal, change: Change, *, switched: bool) -> None:
     )
     if change.by_landmarks:
         terminal.say(
-            f"{change.by_landmarks} of {change.embedded} faces embedded now were not found again "
-            "in their crops, and were aligned by the landmarks on record"
+            f"{change.by_landmarks} of {change.embedded} faces embedded now were not found again, "
+            "and were aligned by the landmarks on record"
         )
     terminal.say(
         f"identities  {found.before} -> {found.after}, {found.unchanged} of them as they were "

@@ -1,28 +1,29 @@
 """Faces as another model sees them, from their stored crops: no video is fetched or read again.
 
-A crop shows its face with a margin (`registry.boxes`), so the new model looks for the face itself,
-and its own landmarks are taken where its box is that of the face on record. Where it finds none,
-the landmarks on record are moved into the crop. What the first model said of a face stays as it is:
-box, landmarks, score, quality, time and track.
+The crops of one frame are put back where they were cut out (`registry.boxes`), on black, and the
+new model looks at that: at the scale and in the place at which it would have seen the faces in the
+frame. Its own landmarks are taken where its box is that of the face on record, else those on
+record. What the first model said of a face stays as it is: box, landmarks, score, quality, time and
+track.
 
-Cosine between the embedding of a face from its crop and from its frame, on 20 clips, as median, 5th
-percentile and least (`benchmarks/reembedding.py`): read with SFace and embedded with w600k_mbf
-0.968, 0.926, 0.863; the other way round 0.992, 0.979, 0.954. With the landmarks on record alone it
-is 0.956, 0.844, 0.457 and 0.967, 0.846, 0.462: a recogniser wants the landmarks of its own
-detector.
+Cosine between the embedding of a face from its crops and from its frame, on 20 clips, as median,
+5th percentile and least (`benchmarks/reembedding.py`):
+
+NUMBERS
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import cv2
 import numpy as np
 
 from registry.blobs.base import BlobStore
 from registry.boxes import MAX_SIDE, Window, overlap, window
-from registry.domain import Chips, Detection, Face, Image, Media, Vectors
+from registry.domain import Chips, Detection, Face, Image, Media, Vectors, Video
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.finding import find_crop
 from registry.models.base import FaceModel
@@ -33,6 +34,7 @@ Of YuNet and SCRFD-500M, boxes of one face have 0.79 or more on 20 clips
 (`benchmarks/reembedding.py`)."""
 _BATCH = 32
 """Faces embedded together, as in `ingest.extract`."""
+_ENDLESS = 2**20  # px
 
 
 @dataclass(slots=True)
@@ -42,13 +44,21 @@ class Reembedded:
     embeddings: dict[str, Vectors] = field(default_factory=dict)
     """By face id."""
     by_landmarks: set[str] = field(default_factory=set)
-    """Ids of those that the new model did not find in their crops."""
+    """Ids of those that the new model did not find by itself."""
     unusable: dict[str, str] = field(default_factory=dict)
     """Why, by face id, where there is no picture to embed."""
 
 
-def reembed(faces: Sequence[Face], media: Media, model: FaceModel, blobs: BlobStore) -> Reembedded:
-    """Embed faces of one video anew.
+def reembed(
+    video: Video, missing: Collection[str], model: FaceModel, blobs: BlobStore
+) -> Reembedded:
+    """Embed faces of a video anew.
+
+    Args:
+        video: its record.
+        missing: ids of the faces that are wanted.
+        model: the one that embeds them.
+        blobs: where the crops are.
 
     Raises:
         ModelError: the model failed.
@@ -56,21 +66,60 @@ def reembed(faces: Sequence[Face], media: Media, model: FaceModel, blobs: BlobSt
     """
     done = Reembedded()
     waiting: list[tuple[str, Chips]] = []
-    for face in faces:
-        try:
-            image = _decoded(find_crop(blobs, face.crop, face.crop_digest), face.crop)
-        except (ObjectMissing, StoreCorrupt) as exc:
-            done.unusable[face.face_id] = str(exc)
+    for _, faces in groupby(video.faces, key=lambda face: face.frame):
+        # All faces of the frame, so that what a run that was stopped had done makes no difference.
+        everyone = list(faces)
+        wanted = {face.face_id for face in everyone} & set(missing)
+        if not wanted:
             continue
-        detection = _found(image, face, media, model)
-        if detection is None:
-            detection = _on_record(image, face, media)
-            done.by_landmarks.add(face.face_id)
-        waiting.append((face.face_id, model.align(image, [detection])))
-        if len(waiting) == _BATCH:
+        pictures = {}
+        for face in everyone:
+            try:
+                pictures[face.face_id] = _picture(blobs, face)
+            except (ObjectMissing, StoreCorrupt) as exc:
+                if face.face_id in wanted:
+                    done.unusable[face.face_id] = str(exc)
+        there = [face for face in everyone if face.face_id in pictures]
+        image = mosaic(there, [pictures[face.face_id] for face in there], video.media)
+        found = model.detect(image)
+        for face in (face for face in there if face.face_id in wanted):
+            detection = _own(found, face)
+            if detection is None:
+                detection = Detection(face.box, face.landmarks, face.det_score)
+                done.by_landmarks.add(face.face_id)
+            waiting.append((face.face_id, model.align(image, [detection])))
+        if len(waiting) >= _BATCH:
             _embed(waiting, model, done)
     _embed(waiting, model, done)
     return done
+
+
+def mosaic(faces: Sequence[Face], pictures: Sequence[Image], media: Media) -> Image:
+    """A frame, black but for the crops of these faces: BGR uint8 (H, W, 3)."""
+    windows = [_shown(face, media, p) for face, p in zip(faces, pictures, strict=True)]
+    height = max([media.height, *(w.bottom for w in windows)])
+    width = max([media.width, *(w.right for w in windows)])
+    image = np.zeros((height, width, 3), np.uint8)
+    for place, picture in zip(windows, pictures, strict=True):
+        size = place.right - place.left, place.bottom - place.top
+        whole = picture if picture.shape[1::-1] == size else cv2.resize(picture, size)
+        image[place.top : place.bottom, place.left : place.right] = whole
+    return image
+
+
+def _shown(face: Face, media: Media, picture: Image) -> Window:
+    """What the crop of a face shows of its frame.
+
+    Left and top follow from the box. Right and bottom depend on the frame, whose size may have
+    changed in the middle of a video; the crop itself tells them, unless it was shrunk.
+    """
+    height, width = picture.shape[:2]
+    found = window(face.box, media.width, media.height)
+    if found.size == (width, height):
+        return found
+    if max(width, height) == MAX_SIDE:
+        return window(face.box, _ENDLESS, _ENDLESS)
+    return Window(found.left, found.top, found.left + width, found.top + height)
 
 
 def _embed(waiting: list[tuple[str, Chips]], model: FaceModel, done: Reembedded) -> None:
@@ -80,33 +129,15 @@ def _embed(waiting: list[tuple[str, Chips]], model: FaceModel, done: Reembedded)
         waiting.clear()
 
 
-def _decoded(picture: bytes, key: str) -> Image:
-    image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+def _picture(blobs: BlobStore, face: Face) -> Image:
+    data = find_crop(blobs, face.crop, face.crop_digest)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise StoreCorrupt(f"crop {key} is no picture that OpenCV reads")
+        raise StoreCorrupt(f"crop {face.crop} is no picture that OpenCV reads")
     return np.asarray(image, np.uint8)
 
 
-def _found(image: Image, face: Face, media: Media, model: FaceModel) -> Detection | None:
-    """The new model's own detection of a face in its crop."""
-    wanted = _on_record(image, face, media).box
-    best = max(model.detect(image), key=lambda d: overlap(d.box, wanted), default=None)
-    return best if best is not None and overlap(best.box, wanted) > SAME_FACE else None
-
-
-def _on_record(image: Image, face: Face, media: Media) -> Detection:
-    """The face as its record has it, in px of its crop."""
-    return shown(face, media, image).holds(Detection(face.box, face.landmarks, face.det_score))
-
-
-def shown(face: Face, media: Media, image: Image) -> Window:
-    """What the crop of a face shows of its frame.
-
-    Left and top follow from the box. Right and bottom depend on the frame, whose size may have
-    changed in the middle of a video; the crop itself tells them, unless it was shrunk.
-    """
-    height, width = image.shape[:2]
-    found = window(face.box, media.width, media.height)
-    if found.size == (width, height) or max(width, height) == MAX_SIDE:
-        return found
-    return Window(found.left, found.top, found.left + width, found.top + height)
+def _own(found: Sequence[Detection], face: Face) -> Detection | None:
+    """The new model's own detection of a face."""
+    best = max(found, key=lambda d: overlap(d.box, face.box), default=None)
+    return best if best is not None and overlap(best.box, face.box) > SAME_FACE else None

@@ -30,6 +30,7 @@ class Pixels:
         return []
 
     def align(self, image: Image, detections: Sequence[Detection]) -> Chips:
+        image = image[: SIZE[1], : SIZE[0]]  # where the crop lies in its frame
         chip = cv2.resize(image, (112, 112), interpolation=cv2.INTER_AREA)
         return np.stack([np.asarray(chip, np.uint8)] * len(detections))
 

@@ -271,10 +271,16 @@ def _copied(filled: Path, home: Path) -> QdrantClient:
 
 
 @pytest.mark.parametrize(
-    ("fault", "goes_on"), [(Fault.REFUSED, False), (Fault.LOST, False), (Fault.REFUSED, True)]
+    ("fault", "goes_on", "step"),
+    [
+        (Fault.LOST, False, 4),
+        pytest.param(Fault.LOST, False, 1, marks=pytest.mark.slow),
+        pytest.param(Fault.REFUSED, False, 1, marks=pytest.mark.slow),
+        pytest.param(Fault.REFUSED, True, 1, marks=pytest.mark.slow),
+    ],
 )
 def test_a_change_that_was_cut_off_anywhere_ends_like_one_that_was_not(
-    filled: Path, tmp_path: Path, fault: Fault, goes_on: bool
+    filled: Path, tmp_path: Path, fault: Fault, goes_on: bool, step: int
 ) -> None:
     """At each operation on objects and index: before it, after it, and going on in the process."""
     client, trigger = _copied(filled, tmp_path / "whole"), Trigger()
@@ -287,10 +293,9 @@ def test_a_change_that_was_cut_off_anywhere_ends_like_one_that_was_not(
     writes = ("put", "delete", "upsert", "drop", "open", "flush", "set")
     points = [n for n, name in enumerate(trigger.names) if name.startswith(writes)]
     assert len(points) > 40
-    for at in points:
+    for at in points[::step]:
         home, trigger = tmp_path / "struck", Trigger(fault, at)
         client = _copied(filled, home)
-        struck = _open(home, client)
         struck = _open(home, client, trigger)
         with pytest.raises(StoreUnreachable):
             _run(struck)

@@ -20,6 +20,7 @@ from tests.faults.harness import (
     timed_strikes,
     workshop,
 )
+from tests.faults.workload import STEPS
 
 
 def _hit(golden: Golden, one: Strike) -> Outcome:
@@ -38,12 +39,16 @@ def main() -> int:
     parser.add_argument("--timed", type=float, default=0.2, help="Share of kills at random times.")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kind", default="", help="Only kinds that contain this.")
+    parser.add_argument("--step", default="", help="Only steps whose name contains this.")
     given = parser.parse_args()
     chance = random.Random(given.seed)
     with workshop() as folder:
         golden = rehearse(folder)
         timed = round(given.points * given.timed)
-        pool = [s for s in every_strike(golden) if given.kind in s.kind]
+        pool = [
+            s for s in every_strike(golden)
+            if given.kind in s.kind and given.step in STEPS[s.step][0]
+        ]  # fmt: skip
         chosen = chance.sample(pool, min(len(pool), given.points - timed))
         chosen += timed_strikes(golden, timed, chance)
         chosen.sort(key=lambda s: (s.kind, s.step, s.at, s.after_s))
