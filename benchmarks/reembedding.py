@@ -47,11 +47,16 @@ def main() -> None:
         print("Cosine of the embeddings from crop and frame: median, 5 %, least.\n")
         print("| from | to | faces | found in them | new landmarks | landmarks on record |")
         print("|---|---|---|---|---|---|")
+        least = 1.0
         for old, new in (models, models[::-1]):
-            print(_row(old, new, clips, cache / old.info.name))
+            row, shared = _row(old, new, clips, cache / old.info.name)
+            print(row, flush=True)
+            least = min(least, shared)
+        print(f"\nBoxes of both models overlap by {least:.2f} or more.")
 
 
-def _row(old: FaceModel, new: FaceModel, clips: Sequence[Path], folder: Path) -> str:
+def _row(old: FaceModel, new: FaceModel, clips: Sequence[Path], folder: Path) -> tuple[str, float]:
+    """A line of the table, and the least overlap of the boxes of both models."""
     crops, landmarks, overlaps, faces, missed = [], [], [], 0, 0
     for clip in clips:
         blobs = FolderStore(folder)
@@ -68,11 +73,11 @@ def _row(old: FaceModel, new: FaceModel, clips: Sequence[Path], folder: Path) ->
             overlaps.append(shared)
             crops.append(float(again.embeddings[face.face_id] @ embedding))
             landmarks.append(float(blind.embeddings[face.face_id] @ embedding))
-    return (
+    row = (
         f"| {old.info.name} | {new.info.name} | {faces} | {faces - missed} | {_spread(crops)} "
-        f"| {_spread(landmarks)} |\n\n"
-        f"Boxes of both models overlap by {min(overlaps):.2f} or more.\n"
+        f"| {_spread(landmarks)} |"
     )
+    return row, min(overlaps)
 
 
 def _in_frames(
