@@ -32,6 +32,8 @@ def change_model(
     """What `migrate` does where `--model`, `--switch` or `--discard` is given."""
     if drop and (go or name):
         raise click.UsageError("--discard goes without --model and --switch")
+    if (drop_blocks or drop_faces) and not go:
+        raise click.UsageError("--drop-blocks and --drop-faces go with --switch")
     with terminal.open() as registry:
         if drop:
             terminal.say(f"{discard(registry)} objects of a change that was begun are removed")

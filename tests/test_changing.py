@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from qdrant_client import QdrantClient
 
+from registry import contract as contracts
 from registry.blobs.folder import FolderStore
 from registry.changing import Change, discard, prepare, switch
 from registry.cli import cli
@@ -51,8 +52,9 @@ def _open(
     client: QdrantClient | None = None,
     trigger: Trigger | None = None,
     lease: Lease | None = None,
+    blobs: FolderStore | None = None,
 ) -> Registry:
-    blobs = FolderStore(home / "objects")
+    blobs = blobs or FolderStore(home / "objects")
     client = client or QdrantClient(":memory:")
     store = ServerStore("http://localhost", None, client=client)
     trigger = trigger or Trigger()
@@ -228,6 +230,33 @@ def test_whose_lease_was_taken_over_changes_nothing(tmp_path: Path) -> None:
         assert sorted(blobs.list(), key=lambda info: info.key) == held
 
 
+def test_half_a_switch_is_finished_by_who_may_write_and_read_by_nobody(tmp_path: Path) -> None:
+    class Cut(FolderStore):
+        """One whose connection is lost when the contract is to be written."""
+
+        lost = False
+
+        def put(self, key: str, data: bytes) -> None:
+            if self.lost and key == contracts.KEY:
+                raise StoreUnreachable("the connection is lost")
+            super().put(key, data)
+
+    blobs, client = Cut(tmp_path / "objects"), QdrantClient(":memory:")
+    writer = _open(tmp_path, client, lease=Lease(blobs), blobs=blobs)
+    writer.establish(CONTRACT)
+    put(writer, A)
+    change = _change(writer)
+    blobs.lost = True
+    with pytest.raises(StoreUnreachable):
+        switch(writer, change)
+    assert blobs.exists(SWITCH_KEY)
+    with pytest.raises(RegistryLocked, match="in use by process"):
+        _open(tmp_path, client, lease=Lease(blobs))
+    blobs.lost = False
+    assert writer.contract.model == Pixels.info
+    assert _open(tmp_path, client, lease=Lease(blobs)).contract.model == Pixels.info
+
+
 # --- cut off -------------------------------------------------------------------------------------
 
 
@@ -325,6 +354,7 @@ def test_the_command_refuses_what_cannot_be_together(tmp_path: Path) -> None:
         ("--model", "sface", "--to-home", tmp_path / "there"),
         ("--discard", "--switch"),
         ("--discard", "--model", "sface"),
+        ("--model", "sface", "--drop-blocks"),
     ):
         assert _call(tmp_path, "migrate", *wrong).exit_code == 2
     empty = _call(tmp_path, "migrate", "--model", "sface")

@@ -114,6 +114,7 @@ def _json(home: Path, *arguments: str) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("old", "new"), [("sface", "pack"), ("pack", "sface")])
 def test_a_registry_of_real_clips_changes_its_model(
     shared_data: Path, tmp_path: Path, old: str, new: str
