@@ -78,9 +78,7 @@ def _print(terminal: Terminal, change: Change, *, switched: bool) -> None:
     before, after = found.before - change.duplicates[0], found.after - change.duplicates[1]
     terminal.say(f"people      {before} -> {after}, as far as consolidation would join them")
     if change.decided:
-        terminal.say(
-            f"decided     {change.decided}: identities that decisions name keep their faces"
-        )
+        terminal.say(f"kept        {change.decided}: decisions name them, so all their faces stay")
     terminal.say(f"named       {found.named_before} -> {found.named_after}")
     _print_shifts(terminal, "joined", "of", found.joined)
     _print_shifts(terminal, "split", "into", found.split)

@@ -59,7 +59,8 @@ def check_model(contract: Contract, model: ModelInfo) -> None:
     raise ContractError(
         f"this registry was built with model {built.name} ({_short(built)}), and "
         f"{model.name} ({_short(model)}) is another: their embeddings cannot be compared. "
-        f"Use --model {contract.model_source}, or another --home for {model.name}"
+        f"Use --model {contract.model_source}, or another --home for {model.name}, or change this "
+        "registry with `face-registry migrate --model`"
     )
 
 
