@@ -131,7 +131,7 @@ def _spoken(view: View, log: Sequence[Decision], one: Face) -> bool:
     return view.identity_of(one) in {view.root(i) for i in spoken_of(log)}
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(_registries())
 def test_what_people_said_holds_whatever_the_new_model_says(
     registry: tuple[list[Video], list[Decision]],
@@ -154,7 +154,7 @@ def test_what_people_said_holds_whatever_the_new_model_says(
     assert all(view.identity_of(after[i]) != view.identity_of(after[j]) for i, j in apart)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(_registries())
 def test_an_identity_that_nobody_spoke_of_is_reached_by_the_rule(
     registry: tuple[list[Video], list[Decision]],

@@ -302,7 +302,7 @@ def _copied(filled: Path, home: Path) -> QdrantClient:
 @pytest.mark.parametrize(
     ("fault", "goes_on", "step"),
     [
-        (Fault.LOST, False, 4),
+        (Fault.LOST, False, 8),
         pytest.param(Fault.LOST, False, 1, marks=pytest.mark.slow),
         pytest.param(Fault.REFUSED, False, 1, marks=pytest.mark.slow),
         pytest.param(Fault.REFUSED, True, 1, marks=pytest.mark.slow),
