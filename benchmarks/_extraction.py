@@ -26,6 +26,7 @@ _EXTRACTION = (
     "ingest/crops.py",
     "ingest/frames",
     "ingest/packets",
+    "registry/boxes.py",
     "registry/quality.py",
     "registry/models",
 )

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from registry.boxes import overlap
 from registry.domain import Box, Vectors
 
 SAME = 0.50
@@ -149,17 +150,17 @@ class _Track:
         dx, dy = (v * passed for v in self._velocity)
         was = self.last.box
         places = was, Box(was.x1 + dx, was.y1 + dy, was.x2 + dx, was.y2 + dy)
-        overlap = max(_overlap(place, face.box) for place in places)
+        shared = max(overlap(place, face.box) for place in places)
         if self._good is not None:
             looks = max(_cosine(self._good, face.embedding), _cosine(self._sum, face.embedding))
             if looks >= SAME:
                 near = min(_way(place, face.box) for place in places) <= REACH
-                return looks + overlap if near else 0.0
+                return looks + shared if near else 0.0
             if face.good:
                 return 0.0
         looks = _cosine(self.last.embedding, face.embedding)
-        in_place = self.seen_before and overlap >= POOR_OVERLAP
-        return looks + overlap if in_place and looks >= POOR_SAME else 0.0
+        in_place = self.seen_before and shared >= POOR_OVERLAP
+        return looks + shared if in_place and looks >= POOR_SAME else 0.0
 
 
 def _place(face: Sighting) -> tuple[float, float, float, float, bool, bytes]:
@@ -183,13 +184,3 @@ def _way(a: Box, b: Box) -> float:
     (ax, ay), (bx, by) = _middle(a), _middle(b)
     longest = max(a.width, a.height, b.width, b.height)
     return float(np.hypot(ax - bx, ay - by)) / longest if longest > 0 else np.inf
-
-
-def _overlap(a: Box, b: Box) -> float:
-    """Intersection over union, 0 to 1."""
-    width = min(a.x2, b.x2) - max(a.x1, b.x1)
-    height = min(a.y2, b.y2) - max(a.y1, b.y1)
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (a.width * a.height + b.width * b.height - shared)

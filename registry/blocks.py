@@ -65,6 +65,10 @@ class Blocks:
         """Remove one, template and all. Raises `UnknownError` if there is none."""
         if block_id not in {block.block_id for block in self.read()}:
             raise UnknownError(f"there is no block {block_id[:80]!r}; the receipt names it")
+        self.remove(block_id)
+
+    def remove(self, block_id: str) -> None:
+        """Remove one that may be gone already."""
         self._blobs.delete(_key(block_id))
 
     def _load(self, key: str) -> Block:

@@ -7,33 +7,33 @@ from uuid import uuid4
 
 from registry import checked
 from registry.blobs.base import BlobStore
-from registry.domain import Contract, ModelInfo
+from registry.domain import Contract, EarlierModel, ModelInfo
 from registry.errors import ContractError, ObjectMissing, StoreCorrupt
 from registry.records import SCHEMA
 
 KEY = "registry.json"
 
 
-def read(blobs: BlobStore) -> Contract | None:
-    """The contract, or None if nothing has been ingested yet."""
-    found = body(blobs)
+def read(blobs: BlobStore, *, under: str = "") -> Contract | None:
+    """The contract, or None if nothing has been ingested yet; its key begins with `under`."""
+    found = body(blobs, under=under)
     return None if found is None else from_dict(found)
 
 
-def body(blobs: BlobStore) -> dict[str, Any] | None:
+def body(blobs: BlobStore, *, under: str = "") -> dict[str, Any] | None:
     """The contract as it is stored, of whatever schema; None if there is none."""
     try:
-        found = checked.decode(blobs.get(KEY))
+        found = checked.decode(blobs.get(under + KEY))
     except ObjectMissing:
         return None
     except ValueError as exc:
-        raise StoreCorrupt(f"{KEY} is damaged ({exc}); restore it from a backup") from exc
+        raise StoreCorrupt(f"{under + KEY} is damaged ({exc}); restore it from a backup") from exc
     return found
 
 
-def write(blobs: BlobStore, contract: Contract) -> None:
-    """Write the contract of a new registry."""
-    blobs.put(KEY, checked.encode(contract.as_dict()))
+def write(blobs: BlobStore, contract: Contract, *, under: str = "") -> None:
+    """Write the contract of a new registry, or of one that has changed its model."""
+    blobs.put(under + KEY, checked.encode(contract.as_dict()))
 
 
 def new(
@@ -59,7 +59,8 @@ def check_model(contract: Contract, model: ModelInfo) -> None:
     raise ContractError(
         f"this registry was built with model {built.name} ({_short(built)}), and "
         f"{model.name} ({_short(model)}) is another: their embeddings cannot be compared. "
-        f"Use --model {contract.model_source}, or another --home for {model.name}"
+        f"Use --model {contract.model_source}, or another --home for {model.name}, or change this "
+        "registry with `face-registry migrate --model`"
     )
 
 
@@ -84,6 +85,8 @@ def from_dict(body: dict[str, Any]) -> Contract:
     """The contract from plain JSON values. Raises `StoreCorrupt` if they are none."""
     try:
         model = ModelInfo(**body["model"])
-        return Contract(**{**body, "schema": int(body["schema"]), "model": model})
+        earlier = tuple(EarlierModel(**one) for one in body.get("earlier_models", ()))
+        known = {"schema": int(body["schema"]), "model": model, "earlier_models": earlier}
+        return Contract(**{**body, **known})
     except (KeyError, TypeError, ValueError) as exc:
         raise StoreCorrupt(f"{KEY} is damaged ({exc}); restore it from a backup") from exc

@@ -17,8 +17,9 @@ from registry.blobs.base import BlobInfo, BlobStore
 from registry.errors import StoreCorrupt
 from registry.intents import INCOMING_KEY
 
-_PASSING = ("intents/", "rewrites/", "doctor/", lease.KEY, lease.PROBE)
-"""Objects that belong to what is under way, not to the registry."""
+_PASSING = ("intents/", "next/", "rewrites/", "doctor/", lease.KEY, lease.PROBE)
+"""Objects that belong to what is under way, not to the registry. What stands under `next/` can be
+made again from crops and records (`registry.beside`)."""
 _OURS = (
     *("blocks/", "crops/", "decisions/", "receipts/", "records/", "rereads/", "runs/"),
     "retention.json",
@@ -92,7 +93,7 @@ def copy(
     allowed()
     for key in gone:
         target.delete(key)
-    for info in [i for prefix in ("intents/", "rewrites/") for i in target.list(prefix)]:
+    for info in [i for prefix in ("intents/", "next/", "rewrites/") for i in target.list(prefix)]:
         if info.key != INCOMING_KEY:
             target.delete(info.key)  # of the registry that was there before
     _check_count(target, {info.key for info in wanted})

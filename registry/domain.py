@@ -193,8 +193,22 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierModel:
+    """A model that a registry was built with before it changed to another."""
+
+    name: str
+    digest: str
+    """As in `ModelInfo`; the ids of faces that it found were made with it."""
+    until: str
+    """When the registry changed: ISO 8601, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
-    """What every part of one registry was built with; written once, checked at each use."""
+    """What every part of one registry was built with; checked at each use.
+
+    It is written once, and once more for each change of the model.
+    """
 
     registry_id: str
     model: ModelInfo
@@ -207,9 +221,15 @@ class Contract:
     primary_metric: str
     """The metric that reports call average_performance."""
     schema: int
+    earlier_models: tuple[EarlierModel, ...] = ()
+    """Oldest first."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Plain JSON values; no `earlier_models` where there was none."""
+        earlier = [
+            {"name": one.name, "digest": one.digest, "until": one.until}
+            for one in self.earlier_models
+        ]
         return {
             "registry_id": self.registry_id,
             "model": {
@@ -223,4 +243,5 @@ class Contract:
             "every": self.every,
             "primary_metric": self.primary_metric,
             "schema": self.schema,
+            **({"earlier_models": earlier} if earlier else {}),
         }

@@ -26,6 +26,8 @@ def dump(registry: Registry) -> dict[str, Any]:
         return {"contract": None}
     index, contract = registry.index, registry.contract.as_dict()
     contract.pop("registry_id")
+    for earlier in contract.get("earlier_models", ()):
+        earlier.pop("until")
     return {
         "contract": contract,
         "retention_days": retention.days(registry.blobs),

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from registry import log as logs
 from registry import records as recording
+from registry.beside import Beside
 from registry.blobs.base import BlobStore
 from registry.blocks import Block, Blocks, salted, template_of
 from registry.decisions import View
@@ -167,6 +168,7 @@ class Eraser:
                 changed = replace(video, faces=tuple(kept))
                 self._rewrite(recording.key_of(video_id), self._records.encoded(changed))
         self._allowed()
+        Beside(self._blobs).prune(self._records, plan.videos)
         self._strike(ids)
 
     def left(self, plan: Plan) -> dict[str, int]:
@@ -181,7 +183,11 @@ class Eraser:
             crops += len(self._crops(video_id) - {face.crop for face in held})
         left, decisions = self._faces_left(), self._log.read()
         mentioned = sum(mentions(decision, ids, left) for decision in decisions)
-        return {"records": records, "faces": faces, "crops": crops, "decisions": mentioned}
+        beside = Beside(self._blobs).strays(self._records)
+        return {
+            "records": records, "faces": faces, "crops": crops, "decisions": mentioned,
+            "records_beside": beside,
+        }  # fmt: skip
 
     def _make_block(self, plan: Plan, view: View) -> None:
         faces = [

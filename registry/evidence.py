@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from registry.consolidation import Group
 from registry.decisions import Kind, standing
-from registry.domain import Quality, Vectors
+from registry.domain import Identity, Quality, Vectors
 from registry.quality import founds
 from registry.registry import Registry
 
@@ -47,19 +48,40 @@ class Evidence:
 
 def gather(registry: Registry) -> Evidence:
     """The evidence on all identities, from one pass over the faces of the index."""
-    seen = Seen(registry.contract.model.dimension)
-    for point in registry.index.faces(with_vectors=True):
-        if point.vector is not None:
-            face = point.payload
-            seen.add(
-                face["identity_id"],
-                (face["video_id"], face["track"]),
-                face["frame"],
-                face["box"],
-                point.vector,
-                good=founds(Quality(face["quality"], tuple(face["reasons"]))),
-            )
-    ranks = {i.identity_id: (int(bool(i.name)), i.videos) for i in registry.index.identities()}
+    points = registry.index.faces(with_vectors=True)
+    return weigh(
+        registry,
+        ((point.payload, point.vector) for point in points if point.vector is not None),
+        registry.index.identities(),
+        registry.contract.model.dimension,
+    )
+
+
+def weigh(
+    registry: Registry,
+    points: Iterable[tuple[Mapping[str, Any], Vectors]],
+    identities: Iterable[Identity],
+    dimension: int,
+) -> Evidence:
+    """The evidence in these faces.
+
+    Args:
+        registry: says what people separated.
+        points: payload, as the index has it, and vector of each face, in any order.
+        identities: those that the payloads name, all of them.
+        dimension: D of the vectors.
+    """
+    seen = Seen(dimension)
+    for face, vector in points:
+        seen.add(
+            face["identity_id"],
+            (face["video_id"], face["track"]),
+            face["frame"],
+            face["box"],
+            vector,
+            good=founds(Quality(face["quality"], tuple(face["reasons"]))),
+        )
+    ranks = {i.identity_id: (int(bool(i.name)), i.videos) for i in identities}
     return Evidence(
         groups=seen.groups(ranks),
         tracks={i: frozenset(tracks) for i, tracks in seen.tracks.items()},

@@ -16,6 +16,7 @@ from uuid import uuid4
 import numpy as np
 
 from registry import checked, retention, urls
+from registry.beside import Beside
 from registry.comparison import Difference, compare, in_step
 from registry.diagnosis import FIX, Finding, attempt, some
 from registry.errors import RegistryError, StoreCorrupt, StoreError
@@ -71,7 +72,21 @@ class Inspection:
         yield attempt("crops", lambda: self.crops(found))
         yield attempt("orphans", lambda: self.orphans(found))
         yield attempt("leftovers", lambda: self.leftovers(cut_off))
+        yield attempt("change", self.change)
         yield attempt("retention", self.retention)
+
+    def change(self) -> Finding:
+        """A change of the model that was begun and neither made nor dropped."""
+        begun = Beside(self.registry.blobs).describe()
+        if not begun:
+            return Finding("change", "ok", "no change of the model is under way")
+        there = f"a change to {begun['model']} was begun, {begun['videos']} videos of it are there"
+        return Finding(
+            "change",
+            "warning",
+            there,
+            "`face-registry migrate --switch` makes it, `face-registry migrate --discard` drops it",
+        )
 
     # --- the stores -----------------------------------------------------------------------------
 

@@ -19,7 +19,10 @@ ERASE = "erase"
 """The intent of removing a person or a video; its body says which (see `registry.erasure`)."""
 INCOMING = "incoming"
 """Objects are on their way here from an archive or another store; the body is the registry's id."""
+SWITCH = "switch"
+"""The intent of changing to another model; its body says how (see `registry.switching`)."""
 INCOMING_KEY, REINDEX_KEY = f"{_PREFIX}{INCOMING}", f"{_PREFIX}{REINDEX}"
+SWITCH_KEY = f"{_PREFIX}{SWITCH}"
 
 
 class Intents:

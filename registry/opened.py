@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from registry import contract as contracts
-from registry import erasure, receipts, schema
+from registry import erasure, receipts, schema, switching
 from registry.blobs.base import BlobStore
 from registry.blocks import Blocks
 from registry.decisions import View, fold
@@ -60,8 +60,8 @@ class Opened:
         self.rereads = Rereads(blobs)
         self._index: Index | None = None
         self._view: View | None = None
-        self._intents = Intents(blobs, allowed=self.check, failed=self._forget)
         self._model: FaceModel | None = None
+        self._intents = Intents(blobs, allowed=self.check, failed=self._forget)
         self._read()
 
     def _read(self) -> None:
@@ -70,14 +70,20 @@ class Opened:
         """Id of the registry that was on its way here when a restore or a migration ended early."""
         self._contract: Contract | None = None
         if self.incoming is None:
+            if switching.pending(self.blobs):
+                self._acquire()
+                switching.finish(self.blobs, self.store)
             schema.upgrade(self.blobs, self._steps, allowed=self._acquire)
             self._contract = contracts.read(self.blobs)
+        self._unread = False
 
     # --- what it is -----------------------------------------------------------------------------
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing has ever been ingested. Raises `StoreError` for half of a copy."""
+        if self._unread:
+            self._read()
         if self.incoming is not None:
             raise StoreError(
                 f"a restore or a migration into {self.blobs.describe()} did not finish: "
@@ -229,4 +235,5 @@ class Opened:
 
     def _forget(self) -> None:
         """After a change that was cut off, what was read before it is read again, and settled."""
-        self._index = self._view = None
+        self._index = self._view = self._model = None
+        self._unread = True

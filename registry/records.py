@@ -30,14 +30,15 @@ _SUFFIX = ".parquet"
 class RecordStore:
     """The records of one registry, in its blob store."""
 
-    def __init__(self, blobs: BlobStore, dimension: int) -> None:
-        """`dimension` is D of the registry's embeddings."""
+    def __init__(self, blobs: BlobStore, dimension: int, *, under: str = "") -> None:
+        """`dimension` is D of the embeddings; keys of records begin with `under`."""
         self._blobs = blobs
         self._dimension = dimension
+        self._under = under
 
     def put(self, video: Video) -> None:
         """Write a record whole; when this returns, the video is in the registry."""
-        self._blobs.put(key_of(video.video_id), self.encoded(video))
+        self._blobs.put(self._under + key_of(video.video_id), self.encoded(video))
 
     def encoded(self, video: Video) -> bytes:
         """The bytes that `put` writes."""
@@ -46,10 +47,10 @@ class RecordStore:
     def get(self, video_id: str) -> Video | None:
         """The record, or None if there is none. Raises `StoreCorrupt` for a damaged one."""
         try:
-            data = self._blobs.get(key_of(video_id))
+            data = self._blobs.get(self._under + key_of(video_id))
         except ObjectMissing:
             return None
-        return decode(data, key_of(video_id))
+        return decode(data, self._under + key_of(video_id))
 
     def has(self, video_id: str) -> bool:
         """Whether there is a record, damaged or not."""
@@ -57,9 +58,10 @@ class RecordStore:
 
     def ids(self) -> Iterator[str]:
         """Ids of all videos on record, in order."""
-        for info in self._blobs.list(_PREFIX):
+        prefix = self._under + _PREFIX
+        for info in self._blobs.list(prefix):
             if info.key.endswith(_SUFFIX):
-                yield info.key.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+                yield info.key.removeprefix(prefix).removesuffix(_SUFFIX)
 
     def all(self) -> Iterator[Video]:
         """All records, in order of id, one at a time."""
@@ -70,7 +72,7 @@ class RecordStore:
 
     def delete(self, video_id: str) -> None:
         """Remove a record."""
-        self._blobs.delete(key_of(video_id))
+        self._blobs.delete(self._under + key_of(video_id))
 
 
 def key_of(video_id: str) -> str:

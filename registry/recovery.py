@@ -11,7 +11,7 @@ from registry.decisions import View
 from registry.domain import Video
 from registry.errors import RegistryLocked
 from registry.index import Index
-from registry.intents import ERASE, INCOMING, REINDEX, Intents
+from registry.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
 from registry.lease import Lease
 from registry.records import RecordStore
 
@@ -85,9 +85,9 @@ def settle(
 ) -> None:
     """Finish what a crash left standing between record and index.
 
-    Not an erasure and not a copy: those begin with the objects.
+    Not an erasure, a copy or a change of the model: those begin with the objects.
     """
-    pending = [what for what in intents.pending() if what not in {ERASE, INCOMING}]
+    pending = [what for what in intents.pending() if what not in {ERASE, INCOMING, SWITCH}]
     bodies = {what: Replacing.decoded(intents.body(what)) for what in pending if what != REINDEX}
     if REINDEX in pending or None in bodies.values():
         rebuild(index, records, view)

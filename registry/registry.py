@@ -13,18 +13,19 @@ from dataclasses import replace
 from typing import Any
 
 from registry import contract as contracts
-from registry import events, receipts
+from registry import events, receipts, switching
 from registry.decisions import Decision, Kind, concerned, fold
 from registry.domain import Contract, Video
 from registry.enrolment import assigned, without_blocked
 from registry.erasure import Plan
 from registry.errors import StoreError, UnknownError, UsageError
 from registry.index import Index
-from registry.intents import ERASE, REINDEX
+from registry.intents import ERASE, REINDEX, SWITCH
 from registry.log import repeats, stamped
 from registry.opened import Opened
 from registry.recovery import Replacing, finish, rebuild, showing
 from registry.rereads import lost
+from registry.switching import Switch
 
 
 class Registry(Opened):
@@ -120,6 +121,19 @@ class Registry(Opened):
         self._settle(index)
         self._index = index
         return count
+
+    def change_model(
+        self, switch: Switch, progress: Callable[[Video], None] = lambda _: None
+    ) -> None:
+        """Take the records beside for the registry's own, and rebuild the index.
+
+        They must be all there (see `registry.switching`); `registry.changing` puts them there.
+        """
+        self.check()
+        with self._intents.declared(SWITCH, switch.encoded()):
+            switching.finish(self.blobs, self.store)
+        self.adopt(self.blobs)
+        self.reindex(progress)
 
     def forget(self, key: str, *, block: bool = False) -> dict[str, Any]:
         """Remove a person for good: faces, crops, names, what decisions say, the index's bytes.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from registry import retention
+from registry.beside import Beside
 from registry.domain import Status
 from registry.registry import Registry
 
@@ -20,6 +21,7 @@ def status(registry: Registry) -> dict[str, Any]:
         return {**places, "empty": True}
     contract, index = registry.contract, registry.index
     identities = list(index.identities(provisional=False))
+    begun = Beside(registry.blobs).describe()
     return {
         **places,
         "empty": False,
@@ -38,4 +40,5 @@ def status(registry: Registry) -> dict[str, Any]:
             "in_one_video": sum(i.videos == 1 for i in identities),
             "provisional": index.count_identities(provisional=True),
         },
+        **({"change_begun": begun} if begun else {}),
     }

@@ -18,9 +18,9 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     # room -> the modules in it. Modules import from floors below, and from their own room.
     {"nouns": "registry.domain registry.errors"},
     {
-        "rules": "registry.appearances registry.checked registry.consolidation registry.events "
-        "registry.exposition registry.ids registry.matching registry.page_urls registry.quality "
-        "registry.settings registry.trust registry.urls"
+        "rules": "registry.appearances registry.boxes registry.checked registry.consolidation "
+        "registry.events registry.exposition registry.ids registry.matching registry.page_urls "
+        "registry.quality registry.settings registry.trust registry.urls"
     },
     {
         "store": "registry.store.*",
@@ -29,7 +29,9 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "files": "registry.placing",
     },
     {
-        "registry": "registry registry.blocks registry.comparison registry.contract "
+        "registry": "registry registry.beside registry.blocks registry.carrying registry.comparing "
+        "registry.comparison registry.contract registry.prospects registry.reembedding "
+        "registry.switching "
         "registry.corrections registry.decisions registry.enrolment registry.erasure "
         "registry.evidence registry.finding registry.index registry.index_points registry.intents "
         "registry.lease registry.log registry.opened registry.opening registry.parts "
@@ -39,7 +41,8 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "registry.terminal"
     },
     {
-        "commands": "registry.archive registry.commands registry.copying registry.doctor "
+        "commands": "registry.archive registry.changing registry.changing_commands "
+        "registry.commands registry.copying registry.doctor "
         "registry.dump registry.erasure_commands registry.moving registry.people_commands "
         "registry.diagnosis registry.inspection registry.machine registry.retention_commands "
         "registry.saving registry.saving_commands registry.status",

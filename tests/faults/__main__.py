@@ -25,6 +25,7 @@ from tests.faults.harness import (
     workshop,
 )
 from tests.faults.servers import every_net_strike, net_strike, rehearse_on_servers, rig, sample
+from tests.faults.workload import STEPS
 from tests.weed import find_weed
 
 
@@ -37,10 +38,12 @@ def _hit(golden: Golden, one: Strike) -> Outcome:
     return outcome
 
 
-def _embedded(golden: Golden, points: int, timed: int, kind: str, seed: int) -> Iterator[Outcome]:
+def _embedded(
+    golden: Golden, points: int, timed: int, kind: str, step: str, seed: int
+) -> Iterator[Outcome]:
     """Faults at the operations of the stores, and kills at random times."""
     chance = random.Random(seed)
-    pool = [s for s in every_strike(golden) if kind in s.kind]
+    pool = [s for s in every_strike(golden) if kind in s.kind and step in STEPS[s.step][0]]
     chosen = chance.sample(pool, min(len(pool), points))
     chosen += timed_strikes(golden, timed, chance)
     for one in sorted(chosen, key=lambda s: (s.kind, s.step, s.at, s.after_s)):
@@ -71,6 +74,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=99, help="Of the workload, on servers.")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kind", default="", help="Only kinds that contain this.")
+    parser.add_argument("--step", default="", help="Only steps whose name contains this.")
     given = parser.parse_args()
     timed = round(given.points * given.timed) * (given.kind in AT_A_TIME)
     network, flipped = round(given.points * given.network), round(given.points * given.flips)
@@ -81,7 +85,7 @@ def main() -> int:
     if points or timed or flipped:
         with workshop() as folder:  # forks: before any thread is started
             golden = rehearse(folder)
-            for outcome in _embedded(golden, points, timed, given.kind, given.seed):
+            for outcome in _embedded(golden, points, timed, given.kind, given.step, given.seed):
                 outcomes.append(outcome)
                 if outcome.lost:
                     _lost(described(golden, outcome))

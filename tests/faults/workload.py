@@ -13,24 +13,36 @@ from pathlib import Path
 from typing import Any
 
 from registry.blobs.folder import FolderStore
+from registry.changing import prepare, switch
 from registry.decisions import Decision, Kind
-from registry.domain import Contract, Status, Video
+from registry.domain import Contract, Status, Vectors, Video
 from registry.registry import Registry
 from registry.settings import load_settings
 from registry.store.edge import EdgeStore
-from tests.factories import contract, person, picture, video, with_metrics
+from tests.factories import contract, person, video, with_metrics
 from tests.faults.proxies import FaultyBlobs, FaultyStore, Trigger
+from tests.portraits import Pixels, portrait, shown
 
 CONTRACT: Contract = replace(contract(), registry_id="00000000-0000-4000-8000-000000000001")
 Step = Callable[[Registry], object]
 
-_A = video("a", [person(0), person(1), person(0, 0.1)])
-_B = video("b", [person(0, 0.2), person(2)])
-_C = video("c", [person(3), person(1, 0.1)])
-_SHORTER_C = video("c", [person(1, 0.1)])
-_D = video("d", [person(2, 0.1), person(4)])
+
+def _seen(name: str, *embeddings: Vectors) -> Video:
+    """A video of people, each with a picture that a second model can read."""
+    return shown(name, *((vector, _picture(vector)) for vector in embeddings))[0]
+
+
+def _picture(embedding: Vectors) -> bytes:
+    return portrait(int(embedding.argmax()))
+
+
+_A = _seen("a", person(0), person(1), person(0, 0.1))
+_B = _seen("b", person(0, 0.2), person(2))
+_C = _seen("c", person(3), person(1, 0.1))
+_SHORTER_C = _seen("c", person(1, 0.1))
+_D = _seen("d", person(2, 0.1), person(4))
 _FAILED = replace(video("e", []), status=Status.FAILED, reason="404")
-_GROWN_E = video("e", [person(4, 0.1)])
+_GROWN_E = _seen("e", person(4, 0.1))
 
 
 def open_parts(home: Path, trigger: Trigger) -> Registry:
@@ -53,7 +65,7 @@ def _table(*videos: Video, retry: bool = False) -> Step:
             known = registry.records.get(one.video_id)
             if known is None or (retry and not _same(known, one)):
                 for face in one.faces:
-                    registry.blobs.put(face.crop, picture(face.crop))
+                    registry.blobs.put(face.crop, _picture(face.embedding))
                 registry.commit(one)
             elif dict(known.metrics) != dict(one.metrics):
                 registry.update_metrics(one.video_id, one.metrics)
@@ -93,6 +105,11 @@ def _undo(registry: Registry) -> None:
     registry.decide(Decision(0, Kind.UNDO, undoes=2))
 
 
+def _change_model(registry: Registry) -> None:
+    if registry.contract.model.digest != Pixels.info.digest:
+        switch(registry, prepare(registry, Pixels(), "pixels"))
+
+
 STEPS: tuple[tuple[str, Step], ...] = (
     ("establish", _establish),
     ("ingest", _table(_A, _B, _C, _FAILED)),
@@ -104,6 +121,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("reindex", Registry.reindex),
     ("second table", _table(_B, _D)),
     ("undo", _undo),
+    ("change model", _change_model),
 )
 
 
@@ -123,10 +141,13 @@ def run(
 
 
 def dump(registry: Registry) -> dict[str, Any]:
-    """Everything that a registry says, in one order; times and users of decisions left out."""
-    index = registry.index
+    """Everything that a registry says, in one order; times, and users of decisions, left out."""
+    index, contract = registry.index, registry.contract.as_dict()
+    contract["earlier_models"] = [
+        {**earlier, "until": ""} for earlier in contract.get("earlier_models", ())
+    ]
     return {
-        "contract": registry.contract.as_dict(),
+        "contract": contract,
         "records": [_plain(record) for record in registry.records.all()],
         "videos": [dict(payload) for payload in index.videos()],
         "identities": [asdict(identity) for identity in index.identities()],
