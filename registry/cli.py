@@ -17,6 +17,7 @@ from registry.errors import RegistryError
 
 _COMMANDS = {
     "backup": "registry.saving_commands:backup_command",
+    "calibrate": "registry.calibrate_commands:calibrate_command",
     "demo": "registry.demo.command:demo_command",
     "doctor": "registry.commands:doctor_command",
     "ingest": "ingest.commands:ingest_command",

@@ -19,7 +19,7 @@ from registry.intents import INCOMING_KEY
 
 _PASSING = ("intents/", "rewrites/", "doctor/", lease.KEY, lease.PROBE)
 """Objects that belong to what is under way, not to the registry."""
-_OURS = ("blocks/", "crops/", "decisions/", "receipts/", "records/")
+_OURS = ("blocks/", "calibration.json", "crops/", "decisions/", "receipts/", "records/")
 """What may be removed from a target because the source does not have it: a bucket may hold more."""
 
 

@@ -15,7 +15,7 @@ from registry import consolidation
 from registry.decisions import Decision, Kind
 from registry.domain import Identity
 from registry.evidence import Evidence, Track, gather, pair
-from registry.models.catalogue import linkage_threshold
+from registry.operating import in_force
 from registry.registry import Registry
 
 IN_TRACK = "its faces are poor, and run in tracks of that person alone"
@@ -60,7 +60,7 @@ def duplicates(
     Args:
         registry: an open registry.
         evidence: as `gather` gave it; None gathers it.
-        threshold: least average cosine; by default the model's linkage threshold.
+        threshold: least average cosine; by default the registry's: calibrated, or the model's.
     """
     evidence = evidence or gather(registry)
     found = _linked(registry, evidence, threshold)
@@ -127,7 +127,7 @@ def consolidation_document(decision: Decision | None, total: int) -> dict[str, A
 def _linked(
     registry: Registry, evidence: Evidence, threshold: float | None
 ) -> consolidation.Outcome:
-    least = linkage_threshold(registry.contract.model) if threshold is None else threshold
+    least = in_force(registry).linkage if threshold is None else threshold
     return consolidation.consolidate(evidence.groups, sorted(evidence.apart), threshold=least)
 
 

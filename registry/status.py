@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from registry.domain import Status
+from registry.operating import in_force
 from registry.registry import Registry
 
 
@@ -19,6 +20,7 @@ def status(registry: Registry) -> dict[str, Any]:
         return {**places, "empty": True}
     contract, index = registry.contract, registry.index
     identities = list(index.identities())
+    lines = in_force(registry)
     return {
         **places,
         "empty": False,
@@ -26,6 +28,11 @@ def status(registry: Registry) -> dict[str, Any]:
         "model_digest": contract.model.digest,
         "dimension": contract.model.dimension,
         "threshold": contract.threshold,
+        "thresholds": {
+            "lookup": round(lines.lookup, 4),
+            "linkage": round(lines.linkage, 4),
+            "source": lines.source,
+        },
         "every": contract.every,
         "primary_metric": contract.primary_metric,
         "videos": {str(s): index.count_videos(status=s) for s in Status},

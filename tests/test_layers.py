@@ -18,8 +18,10 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     # room -> the modules in it. Modules import from floors below, and from their own room.
     {"nouns": "registry.domain registry.errors"},
     {
-        "rules": "registry.appearances registry.checked registry.consolidation registry.ids "
-        "registry.matching registry.quality registry.settings registry.urls"
+        "rules": "registry.appearances registry.calibration registry.checked "
+        "registry.consolidation registry.dependence registry.drawing registry.ids "
+        "registry.matching registry.quality registry.rates registry.settings "
+        "registry.speakers registry.urls"
     },
     {
         "store": "registry.store.*",
@@ -28,17 +30,20 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "files": "registry.placing",
     },
     {
-        "registry": "registry registry.blocks registry.contract registry.corrections "
-        "registry.decisions registry.enrolment registry.erasure registry.evidence "
-        "registry.finding registry.index registry.intents registry.lease registry.log "
-        "registry.opened registry.opening registry.parts registry.people registry.receipts "
-        "registry.records registry.recovery registry.registry registry.schema registry.striking "
+        "registry": "registry registry.blocks registry.calibrating registry.contract "
+        "registry.corrections registry.decisions registry.enrolment registry.erasure "
+        "registry.evidence registry.finding registry.index registry.intents "
+        "registry.lease registry.log registry.opened registry.opening registry.operating "
+        "registry.pairs registry.parts registry.people registry.receipts registry.records "
+        "registry.recovery registry.registry registry.schema registry.striking "
         "registry.terminal"
     },
     {
-        "commands": "registry.archive registry.commands registry.copying registry.doctor "
-        "registry.dump registry.erasure_commands registry.moving registry.people_commands "
-        "registry.saving registry.saving_commands registry.status",
+        "commands": "registry.archive registry.calibrate_commands registry.calibration_chart "
+        "registry.calibration_page registry.calibration_text registry.commands "
+        "registry.copying registry.doctor registry.dump registry.erasure_commands "
+        "registry.moving registry.people_commands registry.saving "
+        "registry.saving_commands registry.status",
         "ingest": "ingest ingest.*",
         "queries": "queries queries.*",
     },
