@@ -10,7 +10,7 @@ from rich.table import Table
 
 from queries.averages import averages
 from queries.export import write_csv, write_zip
-from queries.lookup import Answer, Match, lookup
+from queries.lookup import Answer, CloseSecond, Match, lookup
 from queries.show import decision_documents, identity_document, report_head, video_documents
 from registry.errors import UsageError
 from registry.terminal import (
@@ -21,6 +21,7 @@ from registry.terminal import (
     json_option,
     number,
     pass_terminal,
+    rate,
     short,
 )
 
@@ -99,20 +100,22 @@ def print_averages(terminal: Terminal, rows: list[dict[Any, Any]], metric: str) 
 @click.option("--top", default=5, show_default=True, help="Identities for each face, at most.")
 @click.option(
     "--threshold", type=click.FloatRange(-1, 1),
-    help="Least cosine similarity of a match.  [default: the model's verification point]",
+    help="Least cosine similarity of a match.  [default: as calibrated, or the model's own]",
 )  # fmt: skip
 @json_option
 @pass_terminal
 def lookup_command(
     terminal: Terminal, image: Path, top: int, threshold: float | None, as_json: bool
 ) -> None:
-    """Ask who is in a photo."""
+    """Ask who is in a photo; a face that nobody on record is similar enough to is unknown."""
     with terminal.open() as registry:
         answer = lookup(registry, image, top=top, threshold=threshold)
     if as_json:
         terminal.json(answer.as_dict())
     else:
         print_answer(terminal, answer)
+    if answer.warning:
+        terminal.note(f"warning: {answer.warning}")
 
 
 def print_answer(terminal: Terminal, answer: Answer) -> None:
@@ -122,18 +125,34 @@ def print_answer(terminal: Terminal, answer: Answer) -> None:
         where = f"at x {box.x1:.0f}-{box.x2:.0f}, y {box.y1:.0f}-{box.y2:.0f}"
         terminal.say(f"face {place} of {len(answer.faces)}, {where}:")
         if not probe.matches:
-            terminal.say(
-                f"  no match: nobody on record is this similar (threshold {answer.threshold:g}, "
-                f"{answer.model})"
-            )
+            nearest = "-" if probe.nearest is None else f"{probe.nearest:.2f}"
+            terminal.say(f"  unknown, no match: nearest {nearest}, below {answer.threshold:.2f}")
         for match in probe.matches:
-            _print_match(terminal, match)
+            _print_match(terminal, match, answer.identities)
+        if probe.close_second:
+            _print_second(terminal, probe.close_second)
 
 
-def _print_match(terminal: Terminal, match: Match) -> None:
+def _print_second(terminal: Terminal, second: CloseSecond) -> None:
+    name = f" {second.name}" if second.name else ""
+    advice = (
+        f"they are two people, {second.apart}: look at both"
+        if second.apart
+        else "they may be one person under two identities: `identities suggest` shows such pairs"
+    )
+    terminal.say(
+        f"  close: {short(second.identity)}{name} is only {second.margin:.3f} behind; {advice}"
+    )
+
+
+def _print_match(terminal: Terminal, match: Match, identities: int) -> None:
     rule = "same by the registry's rule" if match.same_by_rule else "likely the same person"
     name = f" {match.name}" if match.name else ""
     terminal.say(f"  {match.similarity:.3f}  {short(match.identity)}{name}  ({rule})")
+    terminal.say(
+        f"         false-accept rate {rate(match.false_accept_rate)} a comparison, "
+        f"{rate(match.false_positive_identification_rate)} among {identities} identities (FPIR)"
+    )
     averages = ", ".join(f"{metric} {number(value)}" for metric, value in match.average.items())
     terminal.say(f"         in {match.videos} videos; average {averages or '-'}")
     for evidence in match.evidence:

@@ -20,7 +20,9 @@ from registry.rates import Curve, Floats
 from registry.terminal import rate
 
 _WIDTH, _LEFT, _RIGHT = 960, 72, 24
-_PANEL, _GAP, _TOP = 230, 96, 64
+_PANEL, _GAP, _TOP = 210, 158, 130
+_ROW = 18
+"""px: the height of a panel, between panels, above the first one; of a line of the legend."""
 _BIN = 0.02
 """Cosine of one bar."""
 _LOWEST_RATE = 1e-6
@@ -48,8 +50,8 @@ def draw(found: Found) -> Picture:
     axis = _Axis(np.floor(min([-0.2, *lowest]) * 10) / 10)
     tops = [_TOP + n * (_PANEL + _GAP) for n in range(3)]
     title = f"Calibration of {found.calibration.model} on this registry"
-    picture = Picture(_WIDTH, tops[2] + _PANEL + 72, title)
-    picture.shapes.append(Words(_LEFT, 26, title, _INK, 18))
+    picture = Picture(_WIDTH, tops[2] + _PANEL + 68, title)
+    picture.shapes.append(Words(_LEFT, 34, title, _INK, 19))
     faces, tracks = found.faces, found.tracks
     same = (
         ("one person, in one track", found.gathered.within, _SAME),
@@ -59,16 +61,15 @@ def draw(found: Found) -> Picture:
     _histogram(picture, axis, tops[0], "Single faces: lookup", faces, same)
     _rates(picture, axis, tops[1], found)
     _histogram(picture, axis, tops[2], "Means of tracks: suggest, consolidate", tracks, merged)
-    end = tops[2] + _PANEL
-    picture.shapes.append(
-        Words((_LEFT + _WIDTH - _RIGHT) / 2, end + 44, "cosine similarity", _INK, 13, "middle")
-    )
     return picture
 
 
-def _frame(picture: Picture, axis: _Axis, top: float, title: str, across: str) -> None:
+def _frame(picture: Picture, axis: _Axis, top: float, title: str, across: str, rows: int) -> None:
+    """Title, axes and their names; room for so many lines of legend."""
     bottom = top + _PANEL
-    picture.shapes.append(Words(_LEFT, top - 14, title, _INK, 14))
+    picture.shapes.append(Words(_LEFT, top - 12 - _ROW * rows, title, _INK, 15))
+    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    picture.shapes.append(Words(middle, bottom + 34, "cosine similarity", _INK, 12, "middle"))
     for tenth in range(round(axis.low * 10), 11, 2):
         x = axis.x(tenth / 10)
         picture.shapes.append(Stroke(((x, top), (x, bottom)), _PALE))
@@ -94,10 +95,11 @@ def _lines(picture: Picture, axis: _Axis, top: float, level: Level) -> None:
 
 def _label(level: Level) -> str:
     found = level.operating
-    kept = ", the shipped one" if found.basis is Basis.SHIPPED else ""
+    kept = ", kept" if found.basis is Basis.SHIPPED else ""
     return (
         f"threshold {found.threshold:.3f}{kept}, 95 % interval {found.low:.3f} to {found.high:.3f}"
-        f"; dashed: shipped {found.shipped:.3f}; for a false-accept rate of {rate(found.target)}"
+        f"; aimed at a rate of {rate(found.target)}; dashed: there by the shipped curve, "
+        f"{found.shipped:.3f}"
     )
 
 
@@ -109,7 +111,8 @@ def _histogram(
     level: Level,
     genuine: Sequence[tuple[str, Pairs, str]],
 ) -> None:
-    _frame(picture, axis, top, title, "share of the pairs of its kind")
+    genuine = [kind for kind in genuine if len(kind[1].similarities)]
+    _frame(picture, axis, top, title, "share of the pairs", 1 + len(genuine))
     edges = np.arange(axis.low, 1 + 2 * _BIN, _BIN)
     support = level.operating.support
     names = (
@@ -129,7 +132,7 @@ def _histogram(
         _bars(picture, axis, top, edges, share / tallest, colour)
     _lines(picture, axis, top, level)
     _legend(picture, top, names, [colour for _, colour in kinds])
-    picture.shapes.append(Words(_LEFT, top + _PANEL + 36, _label(level), _INK, 12))
+    picture.shapes.append(Words(_LEFT, top + _PANEL + 54, _label(level), _INK, 12))
 
 
 def _shares(pairs: Pairs, edges: Floats) -> Floats:
@@ -153,19 +156,15 @@ def _bars(
 
 
 def _legend(picture: Picture, top: float, names: Sequence[str], colours: Sequence[str]) -> None:
-    right, width = _WIDTH - _RIGHT, max(len(name) for name in names) * 6.1 + 22
-    height = 18 * len(names) + 8
-    corners = box(right - width, top + 2, right, top + 2 + height)
-    picture.shapes.append(Area(corners, "#ffffff", 0.85))
     for number, (name, colour) in enumerate(zip(names, colours, strict=True)):
-        y, x = top + 19 + 18 * number, right - width + 6
-        picture.shapes.append(Area(box(x, y - 9, x + 10, y + 1), colour, 0.7))
-        picture.shapes.append(Words(x + 16, y, name, _INK, 12))
+        y = top - 10 - _ROW * (len(names) - 1 - number)
+        picture.shapes.append(Area(box(_LEFT, y - 9, _LEFT + 10, y + 1), colour, 0.7))
+        picture.shapes.append(Words(_LEFT + 18, y, name, _INK, 12))
 
 
 def _rates(picture: Picture, axis: _Axis, top: float, found: Found) -> None:
     """False-accept rate of single faces by threshold: counted, as it is taken, as shipped."""
-    _frame(picture, axis, top, "Single faces: false-accept rate", "rate per comparison")
+    _frame(picture, axis, top, "Single faces: false-accept rate", "rate per comparison", 3)
     bottom = top + _PANEL
     powers = -round(math.log10(_LOWEST_RATE))
 
@@ -200,7 +199,7 @@ def _rates(picture: Picture, axis: _Axis, top: float, found: Found) -> None:
         f"{rate(low)} to {rate(high)}; {level.operating.needed:,} independent pairs of people "
         "would show the target itself"
     )
-    picture.shapes.append(Words(_LEFT, bottom + 36, words, _INK, 12))
+    picture.shapes.append(Words(_LEFT, bottom + 54, words, _INK, 12))
 
 
 def _curve_points(

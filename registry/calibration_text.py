@@ -67,14 +67,14 @@ def basis(found: Found) -> list[str]:
 def _rejections(found: Found) -> list[str]:
     lookup, linkage = found.faces.operating.threshold, found.tracks.operating.threshold
     rows = (
-        ("of one track, so at least", found.rejected_within, lookup),
-        ("of identities that you merged", found.rejected_across, lookup),
-        ("of identities that you merged, tracks", found.rejected_tracks, linkage),
+        ("faces of one track", found.rejected_within, lookup, ": the least that a lookup misses"),
+        ("faces of identities that you merged", found.rejected_across, lookup, ""),
+        ("tracks of identities that you merged", found.rejected_tracks, linkage, ""),
     )
     lines = [
-        f"below {threshold:.3f}: {_share(found)} of the pairs of one person {name}"
-        for name, found, threshold in rows
-        if found is not None
+        f"false rejects: {name}, {_share(rejected)} below {threshold:.3f}{note}"
+        for name, rejected, threshold, note in rows
+        if rejected is not None
     ]
     return lines or ["No pairs of one person: no track is long enough, and you merged nobody."]
 

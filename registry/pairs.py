@@ -212,6 +212,25 @@ class _Gathering:
             tracks.add([float(this.mean @ that.mean)])
 
 
+def known_apart(registry: Registry, one: str, other: str) -> str:
+    """How two identities are known to be two people; empty if nothing says so."""
+    number = registry.view.separated(one, other)
+    if number:
+        return f"told apart by decision {number}"
+    index = registry.index
+    shared = {v["video_id"] for v in index.videos([one])} & {
+        v["video_id"] for v in index.videos([other])
+    }
+    boxes: dict[tuple[str, int], list[Box]] = defaultdict(list)
+    for face in index.faces_of(one) if shared else ():
+        boxes[face["video_id"], face["frame"]].append(Box(*face["box"]))
+    for face in index.faces_of(other) if shared else ():
+        here = boxes.get((face["video_id"], face["frame"]), ())
+        if any(_overlap(box, Box(*face["box"])) <= OVERLAP for box in here):
+            return f"side by side in {face['video_url']} at {face['time_s']:.1f} s"
+    return ""
+
+
 def _decided(registry: Registry) -> tuple[set[Pair], set[Pair]]:
     """Identities that a person merged, and told apart: as decisions name them, and stand."""
     merged: set[Pair] = set()

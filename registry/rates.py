@@ -24,6 +24,8 @@ _BODY = (0.99, 0.95, 0.9, 0.8, 0.65, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01)
 """False-accept rates at which a fitted curve has its knots; beyond the last one is its tail."""
 _LAST = 1e-6
 """False-accept rate of the knot that fixes the slope of the tail."""
+_LEAST, _MOST = -8.0, 30.0
+"""Scores between which a knot is kept: beyond, a rate cannot be told from 1 or from 0."""
 _STEEPEST = 1e-4
 """Cosine a score: what the slope between two knots is at least, so that equal similarities, which
 rounding makes, still give a curve."""
@@ -75,8 +77,13 @@ class Curve:
     def moved(self, shift: float, scale: float) -> Curve:
         """The curve of a population whose scores on this one have that mean and deviation."""
         x, z = self._line()
-        moved = _linear(shift + scale * z, z, x)
-        return Curve(tuple(zip(moved.tolist(), (r for _, r in self.knots), strict=True)))
+        moved = (z - shift) / scale
+        keep = (moved > _LEAST) & (moved < _MOST)
+        if keep.sum() < 2:  # so narrow that all of it lies between two knots
+            moved = np.array([-1.0, 1.0])
+            x, keep = _linear(shift + scale * moved, z, x), np.array([True, True])
+        knots = zip(x[keep].tolist(), moved[keep].tolist(), strict=True)
+        return Curve(tuple((s, rate(m)) for s, m in knots))
 
     def _line(self) -> tuple[Floats, Floats]:
         x = np.array([s for s, _ in self.knots])
