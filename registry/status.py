@@ -31,7 +31,7 @@ def status(registry: Registry) -> dict[str, Any]:
         "thresholds": {
             "lookup": round(lines.lookup, 4),
             "linkage": round(lines.linkage, 4),
-            "source": lines.source,
+            "source": lines.warning or lines.source,
         },
         "every": contract.every,
         "primary_metric": contract.primary_metric,

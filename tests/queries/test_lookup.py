@@ -27,8 +27,8 @@ from tests.registries import put
 @pytest.fixture(scope="module")
 def embedding(sface: FaceModel, astronaut: Image) -> Vectors:
     """The astronaut's."""
-    [vector] = sface.embed(sface.align(astronaut, sface.detect(astronaut)))
-    return vector
+    vectors: Vectors = sface.embed(sface.align(astronaut, sface.detect(astronaut)))
+    return np.asarray(vectors[0], np.float32)
 
 
 @pytest.fixture
