@@ -18,7 +18,7 @@ from registry.models.curves import ModelCurve, shipped_curve
 from registry.models.entries import linkage_threshold
 from registry.operating import Calibration, Line
 from registry.pairs import Gathered, Sampled, Sighting
-from registry.rates import Floats
+from registry.rates import Curve, Floats
 from registry.registry import Registry
 
 SHOWN = 20
@@ -98,8 +98,9 @@ def calibrate(registry: Registry, *, target: float = TARGET_FAR) -> Found:
     suspects = _suspects(gathered, shipped)
     kept = {two: s for two, s in gathered.beside.items() if two not in suspects}
     least = linkage_threshold(model)
-    faces = _level(gathered, kept, shipped, target, of_tracks=False)
-    tracks = _level(gathered, kept, shipped, shipped.curve.far(least), of_tracks=True)
+    curve, own = shipped.curve, model.verification_threshold
+    faces = _level(gathered, kept, curve, target, own, of_tracks=False)
+    tracks = _level(gathered, kept, curve, curve.far(least), least, of_tracks=True)
     return Found(
         calibration=Calibration(
             model=model.name,
@@ -111,7 +112,7 @@ def calibrate(registry: Registry, *, target: float = TARGET_FAR) -> Found:
             by=user(),
         ),
         shipped=shipped,
-        shipped_lookup=model.verification_threshold,
+        shipped_lookup=own,
         shipped_linkage=least,
         faces=faces,
         tracks=tracks,
@@ -153,17 +154,18 @@ def _listed(gathered: Gathered, suspects: Iterable[tuple[int, int]]) -> tuple[Su
 def _level(
     gathered: Gathered,
     kept: dict[tuple[int, int], Sampled],
-    shipped: ModelCurve,
+    shipped: Curve,
     target: float,
+    own: float,
     *,
     of_tracks: bool,
 ) -> Level:
     impostors = _impostors(gathered, kept, of_tracks=of_tracks)
     everybody = _impostors(gathered, gathered.beside, of_tracks=of_tracks)
     return Level(
-        operate(impostors, shipped.curve, target),
+        operate(impostors, shipped, target, own),
         impostors,
-        operate(everybody, shipped.curve, target).threshold,
+        operate(everybody, shipped, target, own).threshold,
     )
 
 

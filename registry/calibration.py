@@ -84,7 +84,7 @@ class Operating:
         return math.ceil(_RULE_OF_THREE / self.target)
 
 
-def operate(impostors: Pairs, shipped: Curve, target: float) -> Operating:
+def operate(impostors: Pairs, shipped: Curve, target: float, own: float | None = None) -> Operating:
     """The threshold of a false-accept rate.
 
     It is raised as far as the estimate says, and lowered only as far as the upper end of its
@@ -94,6 +94,8 @@ def operate(impostors: Pairs, shipped: Curve, target: float) -> Operating:
         impostors: pairs of different people.
         shipped: the model's curve.
         target: false-accept rate, above 0 and below 1.
+        own: the model's own threshold, which stays where there are too few pairs; None: the one
+            that has the target rate on its curve.
     """
     known = shipped.similarity(target)
     found = support(impostors, shipped)
@@ -103,7 +105,8 @@ def operate(impostors: Pairs, shipped: Curve, target: float) -> Operating:
     belief = _Belief(found, shipped)
     low, high = belief.thresholds(target)
     curve = shipped if few else belief.curve()
-    threshold = known if few else _careful(curve.similarity(target), high, known)
+    stays = known if own is None else own
+    threshold = stays if few else _careful(curve.similarity(target), high, known)
     basis = Basis.SHIPPED if few else Basis.MOVED
     far, rates = curve.far(threshold), belief.rates(threshold)
     return Operating(threshold, low, high, target, far, *rates, basis, known, found, curve)

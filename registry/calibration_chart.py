@@ -95,7 +95,7 @@ def _lines(picture: Picture, axis: _Axis, top: float, level: Level) -> None:
 
 def _label(level: Level) -> str:
     found = level.operating
-    kept = ", kept" if found.basis is Basis.SHIPPED else ""
+    kept = ", the model's own" if found.basis is Basis.SHIPPED else ""
     return (
         f"threshold {found.threshold:.3f}{kept}, 95 % interval {found.low:.3f} to {found.high:.3f}"
         f"; aimed at a rate of {rate(found.target)}; dashed: there by the shipped curve, "

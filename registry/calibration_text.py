@@ -29,8 +29,8 @@ def sentences(found: Found) -> list[str]:
 def _support(level: Level) -> str:
     found = level.operating.support
     return (
-        f"{found.pairs:,} pairs of faces of two people: {found.of_people:,} pairs of "
-        f"{found.people:,} people, worth {found.independent:.0f} independent ones"
+        f"pairs of faces of two people: {found.pairs:,}; pairs of people: {found.of_people:,}, "
+        f"among {found.people:,}, worth {found.independent:.0f} independent ones"
     )
 
 
@@ -51,7 +51,7 @@ def basis(found: Found) -> list[str]:
     if at.basis is Basis.SHIPPED:
         return [
             f"Too few: {LEAST_PAIRS} pairs of people are needed, side by side in a frame or told "
-            f"apart by you, and there are {at.support.of_people}. The model's own thresholds stay."
+            f"apart by you; here: {at.support.of_people}. Nothing is moved."
         ]
     if at.basis is Basis.MEASURED:
         return [f"There are the {at.needed:,} independent pairs that show a rate of this size."]

@@ -80,7 +80,7 @@ def test_calibrate_then_reset(home: Path, tmp_path: Path) -> None:
 
 def test_it_says_plainly_what_it_rests_on(home: Path) -> None:
     said = call(home, "calibrate", "--dry-run")
-    assert "15 pairs of 6 people" in said.stdout
+    assert "pairs of people: 15, among 6" in said.stdout
     assert "would show in 30,000 independent pairs" in said.stdout
     assert "nothing was changed" in said.stderr
     refused = call(home, "calibrate", "--target-far", "2")

@@ -91,6 +91,9 @@ def test_with_enough_pairs_the_rate_is_read_off_them() -> None:
 def test_too_few_pairs_leave_the_shipped_threshold() -> None:
     found = operate(couples(1, LEAST_PAIRS - 1, mean=0.5), CURVE, 1e-3)
     assert (found.basis, found.threshold) == (Basis.SHIPPED, CURVE.similarity(1e-3))
+    own = operate(couples(1, 3), CURVE, 1e-3, 0.45)
+    assert (own.basis, own.threshold) == (Basis.SHIPPED, 0.45)
+    assert own.far == pytest.approx(CURVE.far(0.45))
     nobody = operate(Pairs(np.zeros(0), np.zeros((0, 2), np.int64)), CURVE, 1e-3)
     assert (nobody.basis, nobody.support.independent) == (Basis.SHIPPED, 0)
 
