@@ -3,7 +3,9 @@
 Each pair of people counts once, however many pairs of their faces there are, and pairs that share
 somebody are dependent. The variance of the mean is therefore the one for dyadic data (Aronow, Samii
 and Assenova 2015, Political Analysis 23), and the ratio of the variance of one pair to it is the
-number of independent pairs that the sample is worth. Wilson intervals with that number keep their
+number of independent pairs that the sample is worth. Estimated from few people that ratio is too
+large, so it is capped at their number: what all pairs among many people are worth where half of a
+pair's variance is its people's own. Wilson intervals with that number keep their
 coverage at rates near zero, where bootstraps do not (Fogliato, Patil and Perona 2024, International
 Journal of Computer Vision: confidence intervals for error rates in 1:1 matching tasks).
 """
@@ -105,7 +107,7 @@ def _independent(means: Floats, who: NDArray[np.int64], weights: Floats) -> floa
     if variance <= 0:
         return 1.0
     single = own / float((weights**2).sum())
-    return float(np.clip(single / variance, 1.0, len(means)))
+    return float(np.clip(single / variance, 1.0, min(len(means), people)))
 
 
 def wilson(share: float, independent: float) -> tuple[float, float]:

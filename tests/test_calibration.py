@@ -124,7 +124,7 @@ def test_pairs_that_share_people_are_worth_less(own: float) -> None:
         singles.append(float(sample.similarities.var()))
         worth.append(found.independent)
     truth = np.mean(singles) / np.var(means)
-    assert float(np.median(worth)) == pytest.approx(min(truth, 66), rel=0.5)
+    assert float(np.median(worth)) == pytest.approx(min(truth, 12), rel=0.5)
 
 
 def test_independent_pairs_are_worth_what_they_are() -> None:
