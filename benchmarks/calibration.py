@@ -182,8 +182,8 @@ def _clips(faces: Embedded, curve: Curve) -> list[str]:
         f"Clips of {len(everybody)} people in two studios: five are the registry (10 pairs), the "
         f"other four judge it, in all {len(splits)} ways:",
         "",
-        "| target | threshold, median (5 % to 95 %) | FAR, mean | in its interval | below it | at the "
-        "shipped threshold |",
+        "| target | threshold, median (5 % to 95 %) | FAR, mean | in its interval | below it | "
+        "at the shipped threshold |",
         "|---|---|---|---|---|---|",
     ]
     for target in (1e-2, 1e-3, 1e-4):

@@ -30,7 +30,8 @@ class Match:
     false_accept_rate: float
     """Share of comparisons of two people's faces that are at least as similar, estimated."""
     false_positive_identification_rate: float
-    """Chance that somebody who is not on record has a match as similar as this, estimated."""
+    """Chance that somebody who is not on record has a match as similar as this, estimated: each
+    identity counts as one comparison for each video that it is in."""
     same_by_rule: bool
     """Whether the registry's own rule would call it the same identity."""
     videos: int

@@ -5,9 +5,9 @@ somebody are dependent. The variance of the mean is therefore the one for dyadic
 and Assenova 2015, Political Analysis 23), and the ratio of the variance of one pair to it is the
 number of independent pairs that the sample is worth. Estimated from few people that ratio is too
 large, so it is capped at their number: what all pairs among many people are worth where half of a
-pair's variance is its people's own. Wilson intervals with that number keep their
-coverage at rates near zero, where bootstraps do not (Fogliato, Patil and Perona 2024, International
-Journal of Computer Vision: confidence intervals for error rates in 1:1 matching tasks).
+pair's variance is its people's own. Wilson intervals with that number keep their coverage at rates
+near zero, where bootstraps do not (Fogliato, Patil and Perona 2024, International Journal of
+Computer Vision: confidence intervals for error rates in 1:1 matching tasks).
 """
 
 from __future__ import annotations
