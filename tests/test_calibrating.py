@@ -12,6 +12,8 @@ import pytest
 from registry import operating, people
 from registry.calibrating import adopt, calibrate, supported
 from registry.calibration import Basis
+from registry.calibration_page import page
+from registry.calibration_text import sentences
 from registry.corrections import Part, merge, separate, split, undo
 from registry.domain import Box, Face, Quality, Vectors, Video
 from registry.dump import dump
@@ -128,6 +130,17 @@ def test_one_person_twice_in_a_frame_is_a_suspect_and_no_pair(registry: Registry
     assert suspect.one_identity
     assert suspect.seen.video_url.endswith("mirror.mp4")
     assert found.faces.operating.support.of_people == 15
+
+
+def test_the_page_and_the_text_show_whom_to_look_at(registry: Registry) -> None:
+    put(registry, party(), beside("mirror<b>", person(0), person(0, 0.1)))
+    found = calibrate(registry)
+    html = page(registry, found)
+    assert html.count("data:image/jpeg;base64,") == 2
+    assert "mirror&lt;b&gt;.mp4 at 0.0 s" in html
+    assert "<b>" not in html
+    [line] = [line for line in sentences(found) if "both go by" in line]
+    assert "mirror<b>.mp4 at 0.0 s" in line
 
 
 def test_too_alike_to_be_two_is_set_aside_until_a_person_says_so(registry: Registry) -> None:
