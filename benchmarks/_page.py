@@ -48,7 +48,7 @@ def page(findings: Sequence[Finding]) -> str:
     lines = [
         "# One person, one identity",
         "",
-        f"`python -m benchmarks.identity`, {datetime.now(UTC):%Y-%m-%d}, {_machine()}.",
+        f"`python -m benchmarks.identity`, {machine()}.",
         "",
         "A cell: B-cubed precision / recall / F1 over faces, then identities per person, then",
         "wrong merges. `tuned`: the setting was chosen on the other half of the photographed",
@@ -100,8 +100,10 @@ def _cell(score: Score) -> str:
     )
 
 
-def _machine() -> str:
+def machine() -> str:
+    """When and where: date, processors, system."""
     cpu = Path("/proc/cpuinfo")
     names = cpu.read_text(encoding="utf-8").splitlines() if cpu.is_file() else []
     model = next((n.partition(":")[2].strip() for n in names if n.startswith("model name")), "")
-    return f"{os.cpu_count()} processors {model or platform.machine()}, {platform.system()}"
+    where = f"{os.cpu_count()} processors {model or platform.machine()}, {platform.system()}"
+    return f"{datetime.now(UTC):%Y-%m-%d}, {where}"

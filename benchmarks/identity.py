@@ -10,7 +10,6 @@ Without labelled data, the demo's videos are measured.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from benchmarks._extraction import Extractions
 from benchmarks._labelled import Labelled, clip_set, demo_set, only, photo_set
 from benchmarks._measures import Score
 from benchmarks._methods import Grouping
+from benchmarks._options import data_folder, sources
 from benchmarks._page import Cell, Finding, page
 from benchmarks._registry import same_as_registry
 from benchmarks._settings import GRID, Setting, best, highest, judge, sweep
@@ -30,7 +30,6 @@ from benchmarks._slideshows import halves
 from registry.domain import Video
 from registry.models import catalogue
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
 ORDERS, TABLES, NEAR = 5, 10, 0.05
 """Shuffled orders; CSVs that the videos come in; distance at which sensitivity is measured."""
 _COLOURS = ("#1f5fa8", "#c4561a")
@@ -82,16 +81,12 @@ METHODS = (
 def main() -> None:
     """Measure, and write identity.md and identity.svg."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    given = os.environ.get("FACE_REGISTRY_TEST_DATA")
-    parser.add_argument("--data", type=Path, default=Path(given) if given else DATA)
+    parser.add_argument("--data", type=Path, default=data_folder())
     parser.add_argument("--cache", type=Path, required=True, help="a folder outside the project")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
-    sources = ["sface"]
-    if (options.data / "models" / "buffalo_sc_int8").is_dir():
-        sources.append(str(options.data / "models" / "buffalo_sc_int8"))
-    findings = [_measure(source, options.data, options.cache) for source in sources]
+    findings = [_measure(s, options.data, options.cache) for s in sources(options.data)]
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "identity.md").write_text(page(findings), encoding="utf-8")
     (options.out / "identity.svg").write_text(_plot(findings), encoding="utf-8")

@@ -10,14 +10,10 @@ from rich.table import Table
 
 from queries.averages import averages
 from queries.export import write_csv, write_zip
-from queries.lookup import Answer, Match, lookup
+from queries.list_commands import all_option, left_out
+from queries.lookup import Answer, CloseSecond, Match, lookup
 from queries.show import (
-    decision_documents,
-    established,
-    identity_document,
-    identity_documents,
     report_head,
-    video_documents,
 )
 from registry.errors import UsageError
 from registry.terminal import (
@@ -28,16 +24,11 @@ from registry.terminal import (
     json_option,
     number,
     pass_terminal,
+    rate,
     short,
 )
 
 _SHOWN = 40
-_all_option = click.option(
-    "--all",
-    "provisional",
-    is_flag=True,
-    help="Also what may be no person: a few poor faces, hands.",
-)
 
 
 @click.command("report")
@@ -47,7 +38,7 @@ _all_option = click.option(
     "--as-of", type=click.IntRange(min=0),
     help="Number of the last decision that counts; 0: none. See `identities list --decisions`.",
 )  # fmt: skip
-@_all_option
+@all_option
 @json_option
 @pass_terminal
 def report_command(
@@ -77,11 +68,7 @@ def report_command(
     if head["likely_duplicates"]:
         terminal.note(duplicates_note(head["likely_duplicates"], len(table)))
     if head["provisional"] and not provisional:
-        terminal.note(_left_out(head["provisional"]))
-
-
-def _left_out(provisional: int) -> str:
-    return f"{provisional} more may be no person (a few poor faces, hands): --all lists them"
+        terminal.note(left_out(head["provisional"]))
 
 
 def print_averages(terminal: Terminal, rows: list[dict[Any, Any]], metric: str) -> None:
@@ -120,20 +107,22 @@ def print_averages(terminal: Terminal, rows: list[dict[Any, Any]], metric: str) 
 @click.option("--top", default=5, show_default=True, help="Identities for each face, at most.")
 @click.option(
     "--threshold", type=click.FloatRange(-1, 1),
-    help="Least cosine similarity of a match.  [default: the model's verification point]",
+    help="Least cosine similarity of a match.  [default: as calibrated, or the model's own]",
 )  # fmt: skip
 @json_option
 @pass_terminal
 def lookup_command(
     terminal: Terminal, image: Path, top: int, threshold: float | None, as_json: bool
 ) -> None:
-    """Ask who is in a photo."""
+    """Ask who is in a photo; a face that nobody on record is similar enough to is unknown."""
     with terminal.open() as registry:
         answer = lookup(registry, image, top=top, threshold=threshold)
     if as_json:
         terminal.json(answer.as_dict())
     else:
         print_answer(terminal, answer)
+    if answer.warning:
+        terminal.note(f"warning: {answer.warning}")
 
 
 def print_answer(terminal: Terminal, answer: Answer) -> None:
@@ -143,154 +132,37 @@ def print_answer(terminal: Terminal, answer: Answer) -> None:
         where = f"at x {box.x1:.0f}-{box.x2:.0f}, y {box.y1:.0f}-{box.y2:.0f}"
         terminal.say(f"face {place} of {len(answer.faces)}, {where}:")
         if not probe.matches:
-            terminal.say(
-                f"  no match: nobody on record is this similar (threshold {answer.threshold:g}, "
-                f"{answer.model})"
-            )
+            nearest = "-" if probe.nearest is None else f"{probe.nearest:.2f}"
+            terminal.say(f"  unknown, no match: nearest {nearest}, below {answer.threshold:.2f}")
         for match in probe.matches:
-            _print_match(terminal, match)
+            _print_match(terminal, match, answer.identities)
+        if probe.close_second:
+            _print_second(terminal, probe.close_second)
 
 
-def _print_match(terminal: Terminal, match: Match) -> None:
+def _print_second(terminal: Terminal, second: CloseSecond) -> None:
+    name = f" {second.name}" if second.name else ""
+    advice = (
+        f"they are two people, {second.apart}: look at both"
+        if second.apart
+        else "they may be one person under two identities: `identities suggest` shows such pairs"
+    )
+    terminal.say(
+        f"  close: {short(second.identity)}{name} is only {second.margin:.3f} behind; {advice}"
+    )
+
+
+def _print_match(terminal: Terminal, match: Match, identities: int) -> None:
     rule = "same by the registry's rule" if match.same_by_rule else "likely the same person"
     name = f" {match.name}" if match.name else ""
     terminal.say(f"  {match.similarity:.3f}  {short(match.identity)}{name}  ({rule})")
+    terminal.say(
+        f"         false-accept rate {rate(match.false_accept_rate)} a comparison, "
+        f"{rate(match.false_positive_identification_rate)} among {identities} identities (FPIR)"
+    )
     averages = ", ".join(f"{metric} {number(value)}" for metric, value in match.average.items())
     terminal.say(f"         in {match.videos} videos; average {averages or '-'}")
     for evidence in match.evidence:
         terminal.say(
             f"         {evidence.similarity:.3f}  {evidence.video_url} at {evidence.time_s:.1f} s"
         )
-
-
-@click.command("list")
-@click.option("--decisions", is_flag=True, help="List instead what people decided about them.")
-@_all_option
-@json_option
-@pass_terminal
-def identities_list(terminal: Terminal, decisions: bool, provisional: bool, as_json: bool) -> None:
-    """List the identities, those in most videos first."""
-    with terminal.open() as registry:
-        _ = registry.contract
-        if decisions:
-            print_decisions(terminal, decision_documents(registry.decisions.read()), as_json)
-            return
-        index = registry.index
-        found = identity_documents(index.identities(provisional=provisional))
-        left_out = 0 if provisional else index.count_identities(provisional=True)
-    if as_json:
-        terminal.json({"identities": found, "left_out": left_out})
-        return
-    print_identities(terminal, found)
-    if left_out:
-        terminal.note(_left_out(left_out))
-
-
-def print_identities(terminal: Terminal, documents: list[dict[str, Any]]) -> None:
-    """Print the table of identities."""
-    grid = Table("identity", "name", "videos", "faces", "on screen", box=None, pad_edge=False)
-    for identity in documents:
-        grid.add_row(
-            short(identity["identity"]),
-            clean(identity["name"]) or "-",
-            str(identity["videos"]),
-            str(identity["faces"]),
-            f"{identity['screen_time_s']:.1f} s",
-        )
-    terminal.out.print(grid)
-
-
-def print_decisions(terminal: Terminal, documents: list[dict[str, Any]], as_json: bool) -> None:
-    """Print the log of decisions, first to last."""
-    if as_json:
-        terminal.json({"decisions": documents})
-        return
-    grid = Table("decision", "when", "who", "what", "counts", box=None, pad_edge=False)
-    for document in documents:
-        undone = document["undone_by"]
-        grid.add_row(
-            str(document["decision"]),
-            document["at"],
-            clean(document["by"]) or "-",
-            clean(document["text"]),
-            f"no: undone by {undone}" if undone else "yes",
-        )
-    terminal.out.print(grid)
-
-
-@click.command("show")
-@click.argument("identity")
-@json_option
-@pass_terminal
-def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
-    """Show one identity, given by id, beginning of its id, or name: its videos and times."""
-    with terminal.open() as registry:
-        found = registry.identity(identity)
-        payloads = registry.index.videos([found.identity_id])
-        videos = video_documents(payloads, found.identity_id.__eq__)
-    document = {**identity_document(found), "appearances": videos}
-    if as_json:
-        terminal.json(document)
-        return
-    terminal.say(f"{found.identity_id} {found.name or '(no name)'}")
-    terminal.say(
-        f"{found.videos} videos, {found.faces} faces, {found.screen_time_s:.1f} s on screen"
-    )
-    terminal.say(f"cover: {found.cover}")
-    for video in videos:
-        seen = video["appearances"][0]
-        metrics = ", ".join(f"{name} {number(v)}" for name, v in video["metrics"].items())
-        times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s, {seen['faces']} faces"
-        terminal.say(f"  {video['url']}  {times}  {metrics}")
-
-
-@click.command("list")
-@_all_option
-@json_option
-@pass_terminal
-def videos_list(terminal: Terminal, provisional: bool, as_json: bool) -> None:
-    """List all videos, with who is in them."""
-    with terminal.open() as registry:
-        _ = registry.contract
-        keep = established(registry, provisional=provisional)
-        videos = video_documents(registry.index.videos(), keep)
-    if as_json:
-        terminal.json({"videos": videos})
-        return
-    grid = Table("video", "status", "faces", "identities", box=None, pad_edge=False)
-    grid.add_column("url", overflow="fold")
-    for video in videos:
-        grid.add_row(
-            short(video["video"]),
-            video["status"],
-            str(video["faces"]),
-            str(len(video["appearances"])),
-            clean(video["url"]),
-        )
-    terminal.out.print(grid)
-
-
-@click.command("show")
-@click.argument("video")
-@_all_option
-@json_option
-@pass_terminal
-def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool) -> None:
-    """Show one video, given by URL, id or beginning of its id."""
-    with terminal.open() as registry:
-        keep = established(registry, provisional=provisional)
-        [document] = video_documents([registry.video(video)], keep)
-    if as_json:
-        terminal.json(document)
-        return
-    terminal.say(f"{document['video']} {document['url']}")
-    reason = f" ({document['reason']})" if document["reason"] else ""
-    terminal.say(
-        f"{document['status']}{reason}; {document['frames']} frames, {document['faces']} faces"
-    )
-    for name, value in document["metrics"].items():
-        terminal.say(f"  {name}: {number(value)}")
-    for seen in document["appearances"]:
-        times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s"
-        span = f"{seen['screen_time_s']:.1f} s on screen"
-        terminal.say(f"  {short(seen['identity_id'])}  {seen['faces']} faces, {times}, {span}")

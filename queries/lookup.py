@@ -6,77 +6,28 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from queries.answers import Answer, CloseSecond, Evidence, Match, Probe
 from queries.averages import average_of
 from queries.photos import read_photo
+from registry.consolidation import MARGIN
 from registry.domain import Box, Detection, Image, Vectors
 from registry.errors import ImageError, UsageError
 from registry.matching import same
+from registry.operating import in_force
+from registry.pairs import known_apart
+from registry.rates import Curve, identification_rate
 from registry.registry import Registry
 from registry.store.base import Filter, Hit, Point
+
+__all__ = ["Answer", "CloseSecond", "Evidence", "Match", "Probe", "lookup"]
 
 EVIDENCE = 3
 """Stored faces shown for each match, each from another video where there are so many."""
 _PER_IDENTITY = 16
 """Hits asked for at once for each identity wanted: enough that one query mostly suffices."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One stored face that the probe resembles."""
-
-    video_url: str
-    time_s: float
-    crop: str
-    """Key in the blob store."""
-    similarity: float
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """One identity that a face may be."""
-
-    identity: str
-    name: str
-    similarity: float
-    """Cosine with its most similar stored face."""
-    same_by_rule: bool
-    """Whether the registry's own rule would call it the same identity."""
-    videos: int
-    average: dict[str, float]
-    """Mean of each metric over its videos."""
-    evidence: tuple[Evidence, ...]
-    """Most similar first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """One face of the photo and who it may be."""
-
-    detection: Detection
-    matches: tuple[Match, ...]
-    """Best first, one for each identity; empty: nobody on record."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a lookup found."""
-
-    model: str
-    threshold: float
-    faces: tuple[Probe, ...]
-    """Left to right."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The document of `lookup --json`."""
-        return {
-            "model": self.model,
-            "threshold": self.threshold,
-            "faces": [_probe_dict(probe) for probe in self.faces],
-        }
 
 
 def lookup(
@@ -88,8 +39,9 @@ def lookup(
         registry: an open registry that has ingested something.
         photo: a file, or BGR uint8 (H, W, 3).
         top: identities given for each face, at most.
-        threshold: least cosine similarity of a match; by default the model's verification point,
-            because another photo of the same person rarely reaches the rule's threshold.
+        threshold: least cosine similarity of a match; by default as the registry is calibrated, or
+            the model's verification point, because another photo of the same person rarely reaches
+            the rule's threshold. A face without a match is unknown.
 
     Raises:
         ImageError: the photo cannot be read, or no face is in it.
@@ -97,8 +49,8 @@ def lookup(
     """
     if top < 1:
         raise UsageError(f"--top {top}: give 1 or more")
-    info = registry.contract.model
-    threshold = info.verification_threshold if threshold is None else threshold
+    lines = in_force(registry)
+    threshold = lines.lookup if threshold is None else threshold
     image = read_photo(Path(photo)) if isinstance(photo, str | Path) else photo
     detections, embeddings = _faces(registry, photo, image)
     if not detections:
@@ -106,11 +58,14 @@ def lookup(
         raise ImageError(
             f"no face was found{where}: give a photo that shows a face of 20 px or more"
         )
+    videos = [identity.videos for identity in registry.index.identities()]
+    gallery = _Gallery(registry, lines.curve, threshold, sum(videos))
     probes = [
-        Probe(detection, _matches(registry, embedding, top, threshold))
+        gallery.probe(detection, embedding, top)
         for detection, embedding in zip(detections, embeddings, strict=True)
     ]
-    return Answer(info.name, threshold, tuple(probes))
+    name, source = registry.contract.model.name, lines.source
+    return Answer(name, threshold, tuple(probes), len(videos), source, lines.warning)
 
 
 def _faces(
@@ -143,34 +98,71 @@ def _stored(registry: Registry, photo: Image | Path | str) -> Point | None:
     return registry.index.face_of_crop(hashlib.sha256(Path(photo).read_bytes()).hexdigest())
 
 
-def _matches(
-    registry: Registry, embedding: Vectors, top: int, threshold: float
-) -> tuple[Match, ...]:
-    found: dict[str, list[Hit]] = {}
-    while len(found) < top:
-        limit = _PER_IDENTITY * (top - len(found))
-        where = Filter(must_not={"identity_id": list(found)}) if found else None
-        [hits] = registry.index.neighbours(embedding[None, :], limit=limit, where=where)
-        near = [hit for hit in hits if same(hit.score, threshold)]
-        for hit in near:
-            found.setdefault(hit.payload["identity_id"], []).append(hit)
-        if len(near) < limit:
-            break
-    best = sorted(found.items(), key=lambda item: (-item[1][0].score, item[0]))[:top]
-    return tuple(_match(registry, identity, hits) for identity, hits in best)
+@dataclass(frozen=True, slots=True)
+class _Gallery:
+    """What a face is compared with, and by which lines."""
 
+    registry: Registry
+    curve: Curve
+    threshold: float
+    appearances: int
+    """Identities by the videos that each is in: how many comparisons a search is worth. The best of
+    an identity's 18 faces in six videos reaches a threshold 8 to 10 times (SFace) and 6 to 7 times
+    (MobileFaceNet) as often as one face does: `docs/BENCHMARKS.md`."""
 
-def _match(registry: Registry, identity_id: str, hits: Sequence[Hit]) -> Match:
-    identity = registry.identity(identity_id)
-    return Match(
-        identity=identity_id,
-        name=identity.name,
-        similarity=hits[0].score,
-        same_by_rule=same(hits[0].score, registry.contract.threshold),
-        videos=identity.videos,
-        average=average_of(registry, identity_id),
-        evidence=tuple(_evidence(hits)),
-    )
+    def probe(self, detection: Detection, embedding: Vectors, top: int) -> Probe:
+        """Who one face may be, so many at most."""
+        nearest, found = self._search(embedding, max(top, 2))
+        matches = [self._match(identity, hits) for identity, hits in found]
+        close = self._close_second(matches[:2])
+        return Probe(detection, tuple(matches[:top]), nearest, close)
+
+    def _search(
+        self, embedding: Vectors, top: int
+    ) -> tuple[float | None, list[tuple[str, list[Hit]]]]:
+        """The cosine of the nearest face, and matches by identity, best first."""
+        found: dict[str, list[Hit]] = {}
+        nearest: float | None = None
+        while len(found) < top:
+            limit = _PER_IDENTITY * (top - len(found))
+            where = Filter(must_not={"identity_id": list(found)}) if found else None
+            [hits] = self.registry.index.neighbours(embedding[None, :], limit=limit, where=where)
+            if nearest is None and hits:
+                nearest = hits[0].score
+            near = [hit for hit in hits if same(hit.score, self.threshold)]
+            for hit in near:
+                found.setdefault(hit.payload["identity_id"], []).append(hit)
+            if len(near) < limit:
+                break
+        best = sorted(found.items(), key=lambda item: (-item[1][0].score, item[0]))[:top]
+        return nearest, best
+
+    def _match(self, identity_id: str, hits: Sequence[Hit]) -> Match:
+        identity = self.registry.identity(identity_id)
+        far = self.curve.far(hits[0].score)
+        return Match(
+            identity=identity_id,
+            name=identity.name,
+            similarity=hits[0].score,
+            false_accept_rate=far,
+            false_positive_identification_rate=identification_rate(far, self.appearances),
+            same_by_rule=same(hits[0].score, self.registry.contract.threshold),
+            videos=identity.videos,
+            average=average_of(self.registry, identity_id),
+            evidence=tuple(_evidence(hits)),
+        )
+
+    def _close_second(self, best: Sequence[Match]) -> CloseSecond | None:
+        if len(best) < 2 or best[0].similarity - best[1].similarity >= MARGIN:
+            return None
+        first, second = best
+        return CloseSecond(
+            identity=second.identity,
+            name=second.name,
+            similarity=second.similarity,
+            margin=first.similarity - second.similarity,
+            apart=known_apart(self.registry, first.identity, second.identity),
+        )
 
 
 def _evidence(hits: Sequence[Hit]) -> list[Evidence]:
@@ -183,31 +175,3 @@ def _evidence(hits: Sequence[Hit]) -> list[Evidence]:
         Evidence(hit.payload["video_url"], hit.payload["time_s"], hit.payload["crop"], hit.score)
         for hit in sorted(chosen, key=lambda hit: -hit.score)
     ]
-
-
-def _probe_dict(probe: Probe) -> dict[str, Any]:
-    box = probe.detection.box
-    return {
-        "box": [round(v, 1) for v in (box.x1, box.y1, box.x2, box.y2)],
-        "score": round(probe.detection.score, 4),
-        "matches": [
-            {
-                "identity": match.identity,
-                "name": match.name,
-                "similarity": round(match.similarity, 6),
-                "same_by_rule": match.same_by_rule,
-                "videos": match.videos,
-                "average": match.average,
-                "evidence": [
-                    {
-                        "video_url": e.video_url,
-                        "time_s": round(e.time_s, 3),
-                        "crop": e.crop,
-                        "similarity": round(e.similarity, 6),
-                    }
-                    for e in match.evidence
-                ],
-            }
-            for match in probe.matches
-        ],
-    }

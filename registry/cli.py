@@ -19,6 +19,7 @@ from registry.events import FORMATS, LEVELS
 
 _COMMANDS = {
     "backup": "registry.saving_commands:backup_command",
+    "calibrate": "registry.calibrate_commands:calibrate_command",
     "demo": "registry.demo.command:demo_command",
     "doctor": "registry.commands:doctor_command",
     "ingest": "ingest.commands:ingest_command",
@@ -33,21 +34,21 @@ _COMMANDS = {
 _IDENTITIES = {
     "consolidate": "registry.people_commands:consolidate_command",
     "forget": "registry.erasure_commands:identities_forget",
-    "list": "queries.commands:identities_list",
+    "list": "queries.list_commands:identities_list",
     "merge": "registry.people_commands:merge_command",
     "name": "registry.commands:identities_name",
     "separate": "registry.people_commands:separate_command",
-    "show": "queries.commands:identities_show",
+    "show": "queries.list_commands:identities_show",
     "split": "registry.people_commands:split_command",
     "suggest": "registry.people_commands:suggest_command",
     "unblock": "registry.erasure_commands:identities_unblock",
     "undo": "registry.people_commands:undo_command",
 }
 _VIDEOS = {
-    "list": "queries.commands:videos_list",
+    "list": "queries.list_commands:videos_list",
     "remove": "registry.erasure_commands:videos_remove",
     "retry": "ingest.retry_commands:retry_command",
-    "show": "queries.commands:videos_show",
+    "show": "queries.list_commands:videos_show",
 }
 _MODELS = {
     "list": "registry.commands:models_list",

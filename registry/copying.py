@@ -22,7 +22,7 @@ _PASSING = ("intents/", "next/", "rewrites/", "doctor/", lease.KEY, lease.PROBE)
 made again from crops and records (`registry.beside`)."""
 _OURS = (
     *("blocks/", "crops/", "decisions/", "receipts/", "records/", "rereads/", "runs/"),
-    "retention.json",
+    *("calibration.json", "retention.json"),
 )
 """What may be removed from a target because the source does not have it: a bucket may hold more."""
 

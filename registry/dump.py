@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from registry import retention
+from registry import operating, retention
 from registry.domain import Face, Video
 from registry.registry import Registry
 from registry.store.base import Payload
@@ -47,10 +47,16 @@ def dump(registry: Registry) -> dict[str, Any]:
             {"key": info.key, "sha256": hashlib.sha256(registry.blobs.get(info.key)).hexdigest()}
             for info in registry.blobs.list("crops/")
         ],
+        "calibration": _calibration(registry),
         "decisions": [
             _without(asdict(decision), "at", "by") for decision in registry.decisions.read()
         ],
     }
+
+
+def _calibration(registry: Registry) -> dict[str, Any] | None:
+    found = operating.read(registry.blobs)
+    return None if found is None else dict(_without(found.as_dict(), "at", "by"))
 
 
 def _video(video: Video) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def stamped(decision: Decision, after: list[Decision]) -> Decision:
     return replace(
         decision,
         number=after[-1].number + 1 if after else 1,
-        by=_user(),
+        by=user(),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -75,7 +75,8 @@ def _decision(body: dict[str, Any]) -> Decision:
     )
 
 
-def _user() -> str:
+def user() -> str:
+    """Who runs this process; empty where the system does not say."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -14,7 +14,7 @@ from registry import consolidation
 from registry.decisions import Decision, Kind
 from registry.domain import Identity
 from registry.evidence import Evidence, gather, pair
-from registry.models.catalogue import linkage_threshold
+from registry.operating import in_force
 from registry.registry import Registry
 
 
@@ -57,7 +57,7 @@ def duplicates(
     Args:
         registry: an open registry.
         evidence: as `gather` gave it; None gathers it.
-        threshold: least average cosine; by default the model's linkage threshold.
+        threshold: least average cosine; by default the registry's: calibrated, or the model's.
     """
     return _linked(registry, evidence or gather(registry), threshold).groups
 
@@ -118,7 +118,7 @@ def consolidation_document(decision: Decision | None, before: int, after: int) -
 def _linked(
     registry: Registry, evidence: Evidence, threshold: float | None
 ) -> consolidation.Outcome:
-    least = linkage_threshold(registry.contract.model) if threshold is None else threshold
+    least = in_force(registry).linkage if threshold is None else threshold
     return consolidation.consolidate(evidence.groups, sorted(evidence.apart), threshold=least)
 
 

@@ -6,8 +6,10 @@ import click
 
 from registry import corrections, people
 from registry.decisions import Decision
+from registry.operating import in_force
 from registry.people import Suggestion
-from registry.terminal import Terminal, clean, json_option, pass_terminal, short
+from registry.registry import Registry
+from registry.terminal import F, Terminal, clean, json_option, pass_terminal, short
 
 
 @click.command("merge")
@@ -70,13 +72,23 @@ def undo_command(terminal: Terminal, number: int | None) -> None:
     _tell_undo(terminal, decision)
 
 
+def _threshold_option(function: F) -> F:
+    return click.option(
+        "--threshold",
+        type=click.FloatRange(-1, 1),
+        help="Least average cosine of a join.  [default: as calibrated, or the model's own]",
+    )(function)
+
+
 @click.command("suggest")
+@_threshold_option
 @json_option
 @pass_terminal
-def suggest_command(terminal: Terminal, as_json: bool) -> None:
+def suggest_command(terminal: Terminal, threshold: float | None, as_json: bool) -> None:
     """List identities that are likely one person, most alike first, with the evidence."""
     with terminal.open() as registry:
-        found = people.suggest(registry)
+        found = people.suggest(registry, threshold=threshold)
+        _tell_stale(terminal, registry)
     if as_json:
         terminal.json({"suggestions": [suggestion.as_dict() for suggestion in found]})
         return
@@ -90,13 +102,15 @@ def suggest_command(terminal: Terminal, as_json: bool) -> None:
 
 
 @click.command("consolidate")
+@_threshold_option
 @json_option
 @pass_terminal
-def consolidate_command(terminal: Terminal, as_json: bool) -> None:
+def consolidate_command(terminal: Terminal, threshold: float | None, as_json: bool) -> None:
     """Join identities that are one person as far as their faces tell; `undo` parts them again."""
     with terminal.open() as registry:
         before = registry.index.count_identities()
-        decision = people.consolidate(registry)
+        decision = people.consolidate(registry, threshold=threshold)
+        _tell_stale(terminal, registry)
         after = registry.index.count_identities()
     if as_json:
         terminal.json(people.consolidation_document(decision, before, after))
@@ -125,3 +139,8 @@ def print_suggestion(terminal: Terminal, suggestion: Suggestion) -> None:
 
 def _tell_undo(terminal: Terminal, decision: Decision) -> None:
     terminal.note(f"decision {decision.number}: `identities undo {decision.number}` takes it back")
+
+
+def _tell_stale(terminal: Terminal, registry: Registry) -> None:
+    if warning := in_force(registry).warning:
+        terminal.note(f"warning: {warning}")

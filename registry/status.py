@@ -7,6 +7,7 @@ from typing import Any
 from registry import retention
 from registry.beside import Beside
 from registry.domain import Status
+from registry.operating import in_force
 from registry.registry import Registry
 
 
@@ -22,6 +23,7 @@ def status(registry: Registry) -> dict[str, Any]:
     contract, index = registry.contract, registry.index
     identities = list(index.identities(provisional=False))
     begun = Beside(registry.blobs).describe()
+    lines = in_force(registry)
     return {
         **places,
         "empty": False,
@@ -29,6 +31,11 @@ def status(registry: Registry) -> dict[str, Any]:
         "model_digest": contract.model.digest,
         "dimension": contract.model.dimension,
         "threshold": contract.threshold,
+        "thresholds": {
+            "lookup": round(lines.lookup, 4),
+            "linkage": round(lines.linkage, 4),
+            "source": lines.warning or lines.source,
+        },
         "every": contract.every,
         "primary_metric": contract.primary_metric,
         "retention_days": retention.days(registry.blobs),

@@ -101,6 +101,16 @@ def number(value: float | None) -> str:
     return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
+def rate(value: float) -> str:
+    """A rate as people read it: 4.1 %, 1.1e-4; below 1e-9 no more than that."""
+    if value < 1e-9:
+        return "below 1e-9"
+    if value >= 1e-2:
+        return f"{100 * value:.2g} %"
+    digits, _, power = f"{value:.1e}".partition("e")
+    return f"{digits}e{int(power)}"
+
+
 def duplicates_note(duplicates: int, total: int) -> str:
     """What a person should know of identities that are likely the same person as others."""
     return (

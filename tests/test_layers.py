@@ -18,9 +18,10 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     # room -> the modules in it. Modules import from floors below, and from their own room.
     {"nouns": "registry.domain registry.errors"},
     {
-        "rules": "registry.appearances registry.boxes registry.checked registry.consolidation "
-        "registry.events registry.exposition registry.ids registry.matching registry.page_urls "
-        "registry.quality registry.settings registry.trust registry.urls"
+        "rules": "registry.appearances registry.boxes registry.calibration registry.checked "
+        "registry.consolidation registry.dependence registry.drawing registry.events "
+        "registry.exposition registry.ids registry.matching registry.page_urls registry.quality "
+        "registry.rates registry.settings registry.speakers registry.trust registry.urls"
     },
     {
         "store": "registry.store.*",
@@ -29,22 +30,23 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "files": "registry.placing",
     },
     {
-        "registry": "registry registry.beside registry.blocks registry.carrying registry.comparing "
-        "registry.comparison registry.contract registry.prospects registry.reembedding "
-        "registry.switching "
+        "registry": "registry registry.beside registry.blocks registry.calibrating "
+        "registry.carrying registry.comparing registry.comparison registry.contract "
         "registry.corrections registry.decisions registry.enrolment registry.erasure "
-        "registry.evidence registry.finding registry.index registry.index_points registry.intents "
-        "registry.lease registry.log registry.opened registry.opening registry.parts "
-        "registry.people registry.receipts registry.records registry.recovery registry.registry "
-        "registry.schema registry.striking "
-        "registry.history registry.monitoring registry.rereads registry.retention "
-        "registry.terminal"
+        "registry.evidence registry.finding registry.history registry.index "
+        "registry.index_points registry.intents registry.lease registry.log "
+        "registry.monitoring registry.opened registry.opening registry.operating "
+        "registry.pairs registry.parts registry.people registry.prospects registry.receipts "
+        "registry.records registry.recovery registry.reembedding registry.registry "
+        "registry.rereads registry.retention registry.schema registry.striking "
+        "registry.switching registry.terminal"
     },
     {
-        "commands": "registry.archive registry.changing registry.changing_commands "
-        "registry.commands registry.copying registry.doctor "
-        "registry.dump registry.erasure_commands registry.moving registry.people_commands "
-        "registry.diagnosis registry.inspection registry.machine registry.retention_commands "
+        "commands": "registry.archive registry.calibrate_commands registry.calibration_chart "
+        "registry.calibration_page registry.calibration_text registry.changing "
+        "registry.changing_commands registry.commands registry.copying registry.diagnosis "
+        "registry.doctor registry.dump registry.erasure_commands registry.inspection "
+        "registry.machine registry.moving registry.people_commands registry.retention_commands "
         "registry.saving registry.saving_commands registry.status",
         "ingest": "ingest ingest.*",
         "queries": "queries queries.*",

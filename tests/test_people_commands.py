@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from registry import operating
 from registry.cli import cli
 from registry.errors import RegistryError
+from registry.opening import open_registry
+from registry.operating import Calibration, Line
 from tests.factories import person, video
 from tests.registries import new_registry, who
 
@@ -97,6 +100,25 @@ def test_suggest_then_consolidate(home: Path, people: tuple[str, str, str]) -> N
     assert "likely duplicates" not in _done(home, "report").stderr
     again = _done(home, "identities", "consolidate")
     assert "0 identities joined others; 2 identities now" in again.stdout
+
+
+def test_a_threshold_that_is_given_goes_first(home: Path, people: tuple[str, str, str]) -> None:
+    assert _json(home, "identities", "suggest", "--threshold", "0.8") == {"suggestions": []}
+    assert _json(home, "identities", "consolidate", "--threshold", "0.8")["joined"] == 0
+    assert _json(home, "identities", "consolidate", "--threshold", "0.7")["joined"] == 1
+
+
+def test_a_calibration_of_another_model_is_named(home: Path, people: tuple[str, str, str]) -> None:
+    line = Line(0.99, 0.9, 1.0, 1e-4, 1e-4, 1e-6, 1e-3, "moved", 0.4, 40, 20, 20, 18.0)
+    with open_registry(home=home) as registry:
+        operating.write(
+            registry, Calibration("other", "e" * 64, line, line, ((0.2, 0.5), (0.5, 1e-4)))
+        )
+    for command in ("suggest", "consolidate"):
+        assert "another model (other" in _done(home, "identities", command).stderr
+    assert "another model (other" in _json(home, "status")["thresholds"]["source"]
+    _done(home, "calibrate", "--reset")
+    assert _json(home, "status")["thresholds"]["source"].startswith("shipped")
 
 
 def test_the_log_of_decisions(home: Path, people: tuple[str, str, str]) -> None:

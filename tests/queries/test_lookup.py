@@ -1,0 +1,148 @@
+"""Lookups with the default model: who is unknown, how sure a match is, and who is close behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from queries.lookup import Answer, lookup
+from registry import contract as contracts
+from registry import operating
+from registry.calibration import Basis
+from registry.corrections import separate
+from registry.domain import Box, Image, Vectors, Video
+from registry.models.base import FaceModel
+from registry.opening import open_registry
+from registry.operating import Calibration, Line
+from registry.registry import Registry
+from registry.settings import load_settings
+from tests.factories import face, video
+from tests.registries import put
+
+
+@pytest.fixture(scope="module")
+def embedding(sface: FaceModel, astronaut: Image) -> Vectors:
+    """The astronaut's."""
+    vectors: Vectors = sface.embed(sface.align(astronaut, sface.detect(astronaut)))
+    return np.asarray(vectors[0], np.float32)
+
+
+@pytest.fixture
+def registry(tmp_path: Path, sface: FaceModel) -> Iterator[Registry]:
+    with open_registry(load_settings(home=tmp_path / "registry")) as opened:
+        opened.establish(
+            contracts.new(
+                sface.info, "sface", threshold=0.85, every=10, primary_metric="Performance"
+            )
+        )
+        yield opened
+
+
+def like(embedding: Vectors, cosine: float, seed: int) -> Vectors:
+    """Somebody of this cosine to an embedding."""
+    other = np.random.default_rng(seed).normal(size=embedding.shape)
+    other -= (other @ embedding) * embedding
+    other /= np.linalg.norm(other)
+    mixed = cosine * embedding + np.sqrt(1 - cosine**2) * other
+    return np.asarray(mixed / np.linalg.norm(mixed), np.float32)
+
+
+def in_frame(name: str, *embeddings: Vectors) -> Video:
+    """Faces side by side."""
+    empty = video(name, [])
+    faces = [face(empty.video_id, 0, e, position=i) for i, e in enumerate(embeddings)]
+    placed = [replace(f, box=Box(100.0 * i, 0, 100.0 * i + 50, 60)) for i, f in enumerate(faces)]
+    return replace(empty, faces=tuple(placed))
+
+
+def ask(registry: Registry, photo: Image, **options: float) -> Answer:
+    threshold, top = options.get("threshold"), int(options.get("top", 5))
+    return lookup(registry, photo, threshold=threshold, top=top)
+
+
+def test_one_who_is_not_alike_enough_is_unknown_and_nobody_is_named(
+    registry: Registry, embedding: Vectors, astronaut: Image
+) -> None:
+    put(registry, video("a", [like(embedding, 0.31, 1)]))
+    answer = ask(registry, astronaut)
+    [probe] = answer.faces
+    assert (probe.matches, probe.close_second) == ((), None)
+    assert probe.nearest == pytest.approx(0.31, abs=1e-4)
+    [document] = answer.as_dict()["faces"]
+    assert (document["unknown"], document["matches"]) == (True, [])
+    assert document["nearest_similarity"] == pytest.approx(0.31, abs=1e-4)
+    assert ask(registry, astronaut, threshold=0.3).faces[0].matches
+
+
+def test_a_match_says_how_often_a_stranger_is_as_alike(
+    registry: Registry, embedding: Vectors, astronaut: Image
+) -> None:
+    put(registry, video("a", [like(embedding, 0.45, 1)]), video("b", [like(embedding, 0.0, 2)]))
+    answer = ask(registry, astronaut)
+    assert (answer.identities, answer.threshold) == (2, 0.40)
+    assert "LFW" in answer.rates
+    [match] = answer.faces[0].matches
+    assert match.false_accept_rate == pytest.approx(7e-6, rel=0.05)
+    assert match.false_positive_identification_rate == pytest.approx(
+        2 * match.false_accept_rate, rel=1e-3
+    )
+    [document] = answer.as_dict()["faces"][0]["matches"]
+    assert document["false_accept_rate"] == match.false_accept_rate
+
+
+@pytest.mark.parametrize("top", [1, 5])
+def test_a_close_second_may_be_the_same_person(
+    registry: Registry, embedding: Vectors, astronaut: Image, top: int
+) -> None:
+    a, b = put(
+        registry, video("a", [like(embedding, 0.62, 1)]), video("b", [like(embedding, 0.60, 2)])
+    )
+    [probe] = ask(registry, astronaut, top=top).faces
+    assert len(probe.matches) == min(top, 2)
+    second = probe.close_second
+    assert second is not None
+    assert (second.identity, second.apart) == (b.faces[0].identity_id, "")
+    assert second.margin == pytest.approx(0.02, abs=1e-4)
+    separate(registry, a.faces[0].identity_id, b.faces[0].identity_id)
+    [probe] = ask(registry, astronaut).faces
+    assert probe.close_second is not None
+    assert probe.close_second.apart == "told apart by decision 1"
+
+
+def test_a_close_second_who_was_beside_the_first_is_somebody_else(
+    registry: Registry, embedding: Vectors, astronaut: Image
+) -> None:
+    put(registry, in_frame("a", like(embedding, 0.62, 1), like(embedding, 0.60, 2)))
+    [probe] = ask(registry, astronaut).faces
+    assert probe.close_second is not None
+    assert "side by side in https://example.com/a.mp4" in probe.close_second.apart
+
+
+def test_a_second_well_behind_is_no_matter(
+    registry: Registry, embedding: Vectors, astronaut: Image
+) -> None:
+    put(registry, video("a", [like(embedding, 0.62, 1)]), video("b", [like(embedding, 0.5, 2)]))
+    [probe] = ask(registry, astronaut).faces
+    assert (len(probe.matches), probe.close_second) == (2, None)
+
+
+def test_a_calibration_moves_the_threshold_and_the_rates(
+    registry: Registry, embedding: Vectors, astronaut: Image, sface: FaceModel
+) -> None:
+    put(registry, video("a", [like(embedding, 0.45, 1)]))
+    line = Line(0.5, 0.45, 0.55, 1e-4, 1e-4, 1e-6, 1e-3, str(Basis.MOVED), 0.4, 40, 20, 20, 18.0)
+    found = Calibration("sface", sface.info.digest, line, line, ((0.2, 0.5), (0.5, 1e-4)))
+    operating.write(registry, found)
+    answer = ask(registry, astronaut)
+    assert (answer.threshold, answer.faces[0].matches) == (0.5, ())
+    assert "calibrated" in answer.rates
+    [match] = ask(registry, astronaut, threshold=0.4).faces[0].matches
+    assert match.false_accept_rate == pytest.approx(1e-3, rel=0.2)
+    operating.write(registry, replace(found, model_digest="f" * 64))
+    stale = ask(registry, astronaut)
+    assert stale.threshold == 0.40
+    assert "another model" in stale.warning
