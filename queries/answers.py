@@ -34,6 +34,8 @@ class Match:
     identity counts as one comparison for each video that it is in."""
     same_by_rule: bool
     """Whether the registry's own rule would call it the same identity."""
+    provisional: bool
+    """Whether it may be no person: a few poor faces, which lists leave out."""
     videos: int
     average: dict[str, float]
     """Mean of each metric over its videos."""
@@ -108,6 +110,7 @@ def _probe_dict(probe: Probe) -> dict[str, Any]:
                 "false_accept_rate": match.false_accept_rate,
                 "false_positive_identification_rate": match.false_positive_identification_rate,
                 "same_by_rule": match.same_by_rule,
+                "provisional": match.provisional,
                 "videos": match.videos,
                 "average": match.average,
                 "evidence": [

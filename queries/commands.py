@@ -156,6 +156,8 @@ def _print_match(terminal: Terminal, match: Match, identities: int) -> None:
     rule = "same by the registry's rule" if match.same_by_rule else "likely the same person"
     name = f" {match.name}" if match.name else ""
     terminal.say(f"  {match.similarity:.3f}  {short(match.identity)}{name}  ({rule})")
+    if match.provisional:
+        terminal.say("         from a few poor faces, which lists leave out: be careful")
     terminal.say(
         f"         false-accept rate {rate(match.false_accept_rate)} a comparison, "
         f"{rate(match.false_positive_identification_rate)} among {identities} identities (FPIR)"

@@ -147,6 +147,7 @@ class _Gallery:
             false_accept_rate=far,
             false_positive_identification_rate=identification_rate(far, self.appearances),
             same_by_rule=same(hits[0].score, self.registry.contract.threshold),
+            provisional=identity.provisional,
             videos=identity.videos,
             average=average_of(self.registry, identity_id),
             evidence=tuple(_evidence(hits)),
