@@ -17,7 +17,9 @@ from registry.drawing import Area, Picture, Stroke, Words, box, png, svg
 from registry.errors import RegistryError
 from registry.operating import KEY
 from registry.terminal import rate
+from tests.factories import person, video
 from tests.media import write_video
+from tests.registries import new_registry
 from tests.test_main_job import call
 
 
@@ -88,12 +90,10 @@ def test_it_says_plainly_what_it_rests_on(home: Path) -> None:
     assert refused.exception.exit_code == 2
 
 
-def test_one_who_is_alone_calibrates_nothing(tmp_path: Path, astronaut: Image) -> None:
+def test_one_who_is_alone_calibrates_nothing(tmp_path: Path) -> None:
     home = tmp_path / "home"
     assert "nothing has been ingested" in str(call(home, "calibrate").exception)
-    write_video(tmp_path / "alone.mp4", [astronaut] * 11)
-    (tmp_path / "videos.csv").write_text("Video URL,Performance\nalone.mp4,1\n")
-    assert call(home, "ingest", str(tmp_path / "videos.csv")).exit_code == 0
+    new_registry(home, video("alone", [person(0)])).close()
     said = call(home, "calibrate")
     assert said.exit_code == 0
     assert "Too few: 10 pairs of people are needed" in said.stdout
