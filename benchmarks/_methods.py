@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering
 
-from registry.consolidation import consolidate
 from registry.domain import Face, Vectors, Video
-from registry.evidence import Seen
 from registry.matching import Neighbour, assign
+from registry.people.consolidation import consolidate
+from registry.people.evidence import Seen
 from registry.quality import founds
 
 Grouping = dict[str, str]

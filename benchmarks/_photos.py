@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks._extraction import source_digest
 from benchmarks._slideshows import photographs
-from registry.dependence import Pairs
+from registry.calibration.dependence import Pairs
 from registry.models.base import FaceModel
 from registry.quality import assess, founds
 

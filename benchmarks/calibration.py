@@ -27,12 +27,12 @@ from benchmarks._photos import Embedded, embedded
 from benchmarks._slideshows import halves
 from registry import contract as contracts
 from registry.blobs.folder import FolderStore
-from registry.calibrating import Found, calibrate
-from registry.calibration import Operating, operate
-from registry.corrections import merge
+from registry.calibration.measuring import Found, calibrate
+from registry.calibration.thresholds import Operating, operate
 from registry.domain import ModelInfo
 from registry.models import catalogue
 from registry.models.curves import shipped_curve
+from registry.people.corrections import merge
 from registry.quality import founds
 from registry.rates import Curve, fit
 from registry.registry import Registry

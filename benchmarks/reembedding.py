@@ -2,9 +2,9 @@
 
     python -m benchmarks.reembedding --data ../shared/data
 
-A registry that changes its model embeds faces from their crops (`registry.reembedding`). Here both
-are computed: clips are read with one model, and then each face is embedded with the other, from the
-crop, and from the frame in which that model finds it by itself.
+A registry that changes its model embeds faces from their crops (`registry.changing.reembedding`).
+Here both are computed: clips are read with one model, and then each face is embedded with the
+other, from the crop, and from the frame in which that model finds it by itself.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ingest.extract import extract
 from ingest.frames import MediaLimits, VideoReader
 from registry.blobs.folder import FolderStore
 from registry.boxes import overlap
+from registry.changing.reembedding import SAME_FACE, reembed
 from registry.domain import Face, Status, Vectors, Video
 from registry.models import catalogue
 from registry.models.base import FaceModel
-from registry.reembedding import SAME_FACE, reembed
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 EVERY = 10

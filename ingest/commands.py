@@ -16,11 +16,12 @@ from ingest.api import ingest
 from ingest.frames import MediaLimits
 from ingest.progress import Bar, Lines, Reporter, Silent
 from ingest.summary import Summary
-from registry import events, monitoring
+from registry import events
 from registry.errors import RegistryError
 from registry.registry import Registry
 from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
 from registry.terminal import Terminal, duplicates_note, file_path, json_option, pass_terminal
+from registry.upkeep import monitoring
 
 _SHOWN = 10
 

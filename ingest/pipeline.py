@@ -21,13 +21,14 @@ from ingest.progress import Reporter
 from ingest.sources import Table, VideoRow
 from ingest.summary import Summary
 from ingest.workers import Extractor
-from registry import ids, people, urls
+from registry import ids, urls
 from registry.appearances import appearances
 from registry.domain import Media, Status, Video
 from registry.errors import MediaError, RegistryError, VideoError
-from registry.history import new_run
 from registry.index_points import as_kept
+from registry.people import joining
 from registry.registry import Registry
+from registry.upkeep.history import new_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,9 +270,9 @@ def _commit(planned: _Plan, row: VideoRow, outcome: _Outcome) -> str:
 def _look_for_duplicates(registry: Registry, summary: Summary, consolidate: bool) -> None:
     if consolidate:
         before = registry.index.count_identities()
-        people.consolidate(registry)
+        joining.consolidate(registry)
         summary.joined_identities = before - registry.index.count_identities()
-    summary.likely_duplicates = people.likely_duplicates(registry)
+    summary.likely_duplicates = joining.likely_duplicates(registry)
 
 
 def _count_identities(registry: Registry, summary: Summary) -> None:

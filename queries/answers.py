@@ -51,7 +51,7 @@ class CloseSecond:
     name: str
     similarity: float
     margin: float
-    """Cosine by which the best one leads: less than `registry.consolidation.MARGIN`."""
+    """Cosine by which the best one leads: less than `registry.people.consolidation.MARGIN`."""
     apart: str
     """How they are known to be two people; empty: they may be one, under two identities."""
 

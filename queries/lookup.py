@@ -12,12 +12,12 @@ import numpy as np
 from queries.answers import Answer, CloseSecond, Evidence, Match, Probe
 from queries.averages import average_of
 from queries.photos import read_photo
-from registry.consolidation import MARGIN
+from registry.calibration.operating import in_force
+from registry.calibration.pairs import known_apart
 from registry.domain import Box, Detection, Image, Vectors
 from registry.errors import ImageError, UsageError
 from registry.matching import same
-from registry.operating import in_force
-from registry.pairs import known_apart
+from registry.people.consolidation import MARGIN
 from registry.rates import Curve, identification_rate
 from registry.registry import Registry
 from registry.store.base import Filter, Hit, Point

@@ -8,7 +8,7 @@ from typing import Any
 
 from registry.decisions import Decision, Kind, undone
 from registry.domain import Identity
-from registry.people import likely_duplicates
+from registry.people.joining import likely_duplicates
 from registry.registry import Registry
 from registry.store.base import Payload
 

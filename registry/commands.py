@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from registry import monitoring
-from registry.doctor import examine
-from registry.dump import dump
 from registry.errors import StoreError
-from registry.history import recorded, runs
 from registry.models import catalogue, download
-from registry.status import status
 from registry.terminal import Terminal, json_option, pass_terminal
+from registry.upkeep import monitoring
+from registry.upkeep.doctor import examine
+from registry.upkeep.dump import dump
+from registry.upkeep.history import recorded, runs
+from registry.upkeep.status import status
 
 
 @click.command("status")

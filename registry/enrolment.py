@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from registry.blocks import Block, blocked
 from registry.decisions import View
 from registry.domain import Video
+from registry.erasure.blocks import Block, blocked
 from registry.index import Index
 from registry.matching import assign, kept
 

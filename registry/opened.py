@@ -11,12 +11,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from registry import contract as contracts
-from registry import erasure, receipts, schema, switching
+from registry import schema
 from registry.blobs.base import BlobStore
-from registry.blocks import Blocks
+from registry.changing import switching
 from registry.decisions import View, fold
 from registry.domain import Contract, Identity
-from registry.erasure import Eraser, Plan
+from registry.erasure import erasing, receipts
+from registry.erasure.blocks import Blocks
+from registry.erasure.erasing import Eraser, Plan
 from registry.errors import EmptyRegistry, StoreError
 from registry.finding import find_crop, find_identity, find_video
 from registry.index import Index
@@ -27,9 +29,9 @@ from registry.models.base import FaceModel
 from registry.parts import HomeLock, load_model
 from registry.records import RecordStore
 from registry.recovery import settle, settle_if_free
-from registry.rereads import Rereads
 from registry.settings import Settings
 from registry.store.base import Payload, Store
+from registry.upkeep.rereads import Rereads
 
 
 class Opened:
@@ -170,7 +172,7 @@ class Opened:
             return None
         self.check()
         body, self._view = self._intents.body(ERASE), None
-        plan = None if body is None else erasure.decode(body)
+        plan = None if body is None else erasing.decode(body)
         if plan:
             self._eraser().clear(plan, self.view)
             self._view = None

@@ -13,19 +13,21 @@ from dataclasses import replace
 from typing import Any
 
 from registry import contract as contracts
-from registry import events, receipts, switching
+from registry import events
+from registry.changing import switching
+from registry.changing.switching import Switch
 from registry.decisions import Decision, Kind, concerned, fold
 from registry.domain import Contract, Video
 from registry.enrolment import assigned, without_blocked
-from registry.erasure import Plan
+from registry.erasure import receipts
+from registry.erasure.erasing import Plan
 from registry.errors import StoreError, UnknownError, UsageError
 from registry.index import Index
 from registry.intents import ERASE, REINDEX, SWITCH
 from registry.log import repeats, stamped
 from registry.opened import Opened
 from registry.recovery import Replacing, finish, rebuild, showing
-from registry.rereads import lost
-from registry.switching import Switch
+from registry.upkeep.rereads import lost
 
 
 class Registry(Opened):
@@ -127,7 +129,8 @@ class Registry(Opened):
     ) -> None:
         """Take the records beside for the registry's own, and rebuild the index.
 
-        They must be all there (see `registry.switching`); `registry.changing` puts them there.
+        They must be all there (see `registry.changing.switching`); `registry.changing.change` puts
+        them there.
         """
         self.check()
         with self._intents.declared(SWITCH, switch.encoded()):
@@ -140,7 +143,8 @@ class Registry(Opened):
 
         Args:
             key: what `identity` takes.
-            block: keep a template (see `registry.blocks`) so that the person is not enrolled again.
+            block: keep a template (`registry.erasure.blocks`) so that the person is not enrolled
+                again.
 
         Returns:
             The receipt, which is also kept under `receipts/`.

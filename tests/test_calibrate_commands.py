@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from registry.calibration.drawing import Area, Picture, Stroke, Words, box, png, svg
+from registry.calibration.operating import KEY
 from registry.domain import Image
-from registry.drawing import Area, Picture, Stroke, Words, box, png, svg
 from registry.errors import RegistryError
-from registry.operating import KEY
 from registry.terminal import rate
 from tests.factories import person, video
 from tests.media import write_video

@@ -9,20 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from registry import operating, people
-from registry.calibrating import adopt, calibrate, supported
-from registry.calibration import Basis
-from registry.calibration_page import page
-from registry.calibration_text import sentences
-from registry.corrections import Part, merge, separate, split, undo
+from registry.calibration import operating
+from registry.calibration.measuring import adopt, calibrate, supported
+from registry.calibration.operating import in_force
+from registry.calibration.page import page
+from registry.calibration.pairs import gather, known_apart
+from registry.calibration.text import sentences
+from registry.calibration.thresholds import Basis
+from registry.copies.saving import backup, restore
 from registry.domain import Box, Face, Quality, Vectors, Video
-from registry.dump import dump
 from registry.errors import StoreCorrupt, UsageError
 from registry.opening import open_registry
-from registry.operating import in_force
-from registry.pairs import gather, known_apart
+from registry.people import joining
+from registry.people.corrections import Part, merge, separate, split, undo
 from registry.registry import Registry
-from registry.saving import backup, restore
+from registry.upkeep.dump import dump
 from tests.factories import MODEL, face, person, unit, video
 from tests.registries import new_registry, put, who
 
@@ -94,7 +95,7 @@ def test_what_a_person_merged_is_one_and_what_the_rule_joined_is_not(registry: R
     )
     assert who(registry, a) == who(registry, b)
     assert len(gather(registry).across.similarities) == 0
-    people.consolidate(registry)
+    joining.consolidate(registry)
     assert who(registry, c) == who(registry, a)
     assert len(gather(registry).across.similarities) == 0
     undo(registry)
@@ -186,13 +187,13 @@ def test_thresholds_are_in_force_from_then_on(registry: Registry) -> None:
     # Strangers are 0.5 alike here, far more than to the model.
     assert found.faces.operating.threshold > 0.6
     assert found.calibration.linkage.threshold > 0.75
-    assert people.likely_duplicates(registry) == 1
+    assert joining.likely_duplicates(registry) == 1
     adopt(registry, found)
     lines = in_force(registry)
     assert (lines.lookup, lines.calibrated) == (found.faces.operating.threshold, True)
     assert lines.curve.far(lines.lookup) == pytest.approx(found.faces.operating.far)
-    assert people.likely_duplicates(registry) == 0
-    assert len(people.duplicates(registry, threshold=0.32)) == 1, "an explicit one goes first"
+    assert joining.likely_duplicates(registry) == 0
+    assert len(joining.duplicates(registry, threshold=0.32)) == 1, "an explicit one goes first"
     assert operating.remove(registry)
     assert in_force(registry).linkage == 0.32
     assert not operating.remove(registry)

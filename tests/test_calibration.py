@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registry.calibration import LEAST_PAIRS, Basis, odd, operate, rejections
-from registry.dependence import Pairs, support, wilson
+from registry.calibration.dependence import Pairs, support, wilson
+from registry.calibration.thresholds import LEAST_PAIRS, Basis, odd, operate, rejections
 from registry.rates import Curve, rate, score
 
 CURVE = Curve(((0.0, 0.5), (0.1, rate(1.0))))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry import ids
-from registry.carrying import carried, spoken_of
+from registry.changing.carrying import carried, spoken_of
 from registry.decisions import Decision, Kind, View, fold
 from registry.domain import Face, Vectors, Video
 from tests.factories import person, video

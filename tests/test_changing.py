@@ -15,11 +15,10 @@ from qdrant_client import QdrantClient
 
 from registry import contract as contracts
 from registry.blobs.folder import FolderStore
-from registry.changing import Change, discard, prepare, switch
+from registry.changing.change import Change, discard, prepare, switch
 from registry.cli import cli
-from registry.corrections import merge, separate, undo
+from registry.copies.saving import backup, restore
 from registry.domain import Contract, Video
-from registry.dump import dump
 from registry.errors import (
     EmptyRegistry,
     RegistryLocked,
@@ -28,11 +27,12 @@ from registry.errors import (
 )
 from registry.intents import SWITCH_KEY
 from registry.lease import Lease
+from registry.people.corrections import merge, separate, undo
 from registry.registry import Registry
-from registry.saving import backup, restore
 from registry.settings import load_settings
-from registry.status import status
 from registry.store.server import ServerStore
+from registry.upkeep.dump import dump
+from registry.upkeep.status import status
 from tests.factories import contract, person
 from tests.faults.proxies import Fault, FaultyBlobs, FaultyStore, Trigger
 from tests.portraits import Pixels, portrait, put, shown

@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from ingest.crops import crop
-from registry.changing import prepare, switch
+from registry.changing.change import prepare, switch
 from registry.domain import Image, Media, ModelInfo, Video
 from registry.models import sface as sface_models
 from registry.models.base import FaceModel

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.comparison import Kind, compare, different_fields, in_step, same_vector
 from registry.errors import StoreCorrupt
 from registry.index import FACES, IDENTITIES, VIDEOS
 from registry.opening import open_registry
 from registry.records import key_of
 from registry.registry import Registry
 from registry.store.base import Collection, CollectionSpec, Filter, Point
+from registry.upkeep.comparison import Kind, compare, different_fields, in_step, same_vector
 from tests.factories import DIMENSION, person, video
 from tests.registries import new_registry
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import AgglomerativeClustering
 
-from registry.consolidation import Group, Outcome, consolidate
 from registry.domain import Vectors
+from registry.people.consolidation import Group, Outcome, consolidate
 
 
 def _unit(rows: Any) -> Vectors:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from registry import people
-from registry.corrections import Part, merge, separate, split, undo
 from registry.errors import UnknownError, UsageError
+from registry.people import joining
+from registry.people.corrections import Part, merge, separate, split, undo
 from registry.registry import Registry
 from tests.factories import person, unit, video
 from tests.registries import dump, new_registry, put, who
@@ -208,11 +208,11 @@ def test_names_survive_a_bridge_between_two_identities(registry: Registry) -> No
 
 def test_an_ingest_after_separate_never_rejoins(registry: Registry) -> None:
     first, second = who(registry, A), who(registry, B)
-    assert any({first, second} <= set(group) for group in people.duplicates(registry))
+    assert any({first, second} <= set(group) for group in joining.duplicates(registry))
     separate(registry, first, second)
     between = [person(0, 0.5), person(0, 0.4), person(0, 0.6)]
     put(registry, video("between", between), A, B)
-    people.consolidate(registry)
+    joining.consolidate(registry)
     assert who(registry, A) != who(registry, B)
     assert registry.view.root(first) != registry.view.root(second)
 
@@ -222,7 +222,7 @@ def test_reindex_after_decisions_gives_the_same_index(registry: Registry) -> Non
     split(registry, who(registry, C, 1), Part(videos=(C.url,)))
     registry.name(who(registry, A), "Ann")
     separate(registry, who(registry, A), who(registry, C))
-    people.consolidate(registry)
+    joining.consolidate(registry)
     put(registry, video("later", [person(0, 1.0), person(1, 0.1)]))
     undo(registry, 1)
     before = dump(registry)
@@ -255,7 +255,7 @@ def _take(registry: Registry, kind: str, i: int, j: int, name: str) -> None:
         elif kind == "name":
             registry.name(one, name)
         else:
-            people.consolidate(registry)
+            joining.consolidate(registry)
     except UsageError:
         pass  # one and the other are the same, or two people, or all faces would leave
 

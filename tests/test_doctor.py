@@ -25,21 +25,21 @@ from ingest.summary import Summary
 from registry import ids, open_registry
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
-from registry.comparison import different_fields
-from registry.diagnosis import Finding
-from registry.doctor import examine, examine_registry
 from registry.domain import Media
-from registry.dump import dump
 from registry.errors import FetchError, StoreCorrupt, StoreError
-from registry.history import runs
-from registry.inspection import Inspection
 from registry.intents import Intents
 from registry.lease import Lease
-from registry.machine import examine_machine
 from registry.records import key_of
 from registry.registry import Registry
 from registry.settings import load_settings
 from registry.store.server import ServerStore
+from registry.upkeep.comparison import different_fields
+from registry.upkeep.diagnosis import Finding
+from registry.upkeep.doctor import examine, examine_registry
+from registry.upkeep.dump import dump
+from registry.upkeep.history import runs
+from registry.upkeep.inspection import Inspection
+from registry.upkeep.machine import examine_machine
 from tests.factories import contract, face, person, picture, video
 from tests.faults.proxies import Fault, FaultyBlobs, FaultyStore, Trigger
 from tests.registries import new_registry, put

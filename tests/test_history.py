@@ -14,17 +14,18 @@ from click.testing import CliRunner, Result
 from qdrant_client import QdrantClient
 
 from ingest import ingest
-from registry import history, open_registry
+from registry import open_registry
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
-from registry.dump import dump
+from registry.copies.saving import backup, restore
 from registry.errors import RegistryLocked, StoreCorrupt, StoreFull, UsageError
-from registry.history import recorded, runs
 from registry.lease import Lease
 from registry.registry import Registry
-from registry.saving import backup, restore
 from registry.settings import load_settings
 from registry.store.server import ServerStore
+from registry.upkeep import history
+from registry.upkeep.dump import dump
+from registry.upkeep.history import recorded, runs
 from tests.factories import contract, person, video
 from tests.faults.forks import child
 from tests.registries import new_registry

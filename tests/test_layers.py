@@ -18,10 +18,14 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     # room -> the modules in it. Modules import from floors below, and from their own room.
     {"nouns": "registry.domain registry.errors"},
     {
-        "rules": "registry.appearances registry.boxes registry.calibration registry.checked "
-        "registry.consolidation registry.dependence registry.drawing registry.events "
-        "registry.exposition registry.ids registry.matching registry.page_urls registry.quality "
-        "registry.rates registry.settings registry.speakers registry.trust registry.urls"
+        "rules": (
+            "registry.appearances registry.boxes registry.checked registry.events registry.ids "
+            "registry.matching registry.page_urls registry.quality registry.rates "
+            "registry.settings registry.trust registry.urls "
+            "registry.calibration.dependence registry.calibration.drawing "
+            "registry.calibration.speakers registry.calibration.thresholds "
+            "registry.people.consolidation registry.upkeep.exposition"
+        ),
     },
     {
         "store": "registry.store.*",
@@ -30,30 +34,46 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "files": "registry.placing",
     },
     {
-        "registry": "registry registry.beside registry.blocks registry.calibrating "
-        "registry.carrying registry.comparing registry.comparison registry.contract "
-        "registry.corrections registry.decisions registry.enrolment registry.erasure "
-        "registry.evidence registry.finding registry.history registry.index "
-        "registry.index_points registry.intents registry.lease registry.log "
-        "registry.monitoring registry.opened registry.opening registry.operating "
-        "registry.pairs registry.parts registry.people registry.prospects registry.receipts "
-        "registry.records registry.recovery registry.reembedding registry.registry "
-        "registry.rereads registry.retention registry.schema registry.striking "
-        "registry.switching registry.terminal"
+        "registry": (
+            "registry registry.contract registry.decisions registry.enrolment registry.finding "
+            "registry.index registry.index_points registry.intents registry.lease registry.log "
+            "registry.opened registry.opening registry.parts registry.records registry.recovery "
+            "registry.registry registry.schema registry.terminal "
+            "registry.calibration.measuring registry.calibration.operating "
+            "registry.calibration.pairs "
+            "registry.changing.beside registry.changing.carrying registry.changing.comparing "
+            "registry.changing.prospects registry.changing.reembedding "
+            "registry.changing.switching "
+            "registry.erasure.blocks registry.erasure.erasing registry.erasure.receipts "
+            "registry.erasure.retention registry.erasure.striking "
+            "registry.people.corrections registry.people.evidence registry.people.joining "
+            "registry.upkeep.comparison registry.upkeep.history registry.upkeep.monitoring "
+            "registry.upkeep.rereads"
+        ),
     },
     {
-        "commands": "registry.archive registry.calibrate_commands registry.calibration_chart "
-        "registry.calibration_page registry.calibration_text registry.changing "
-        "registry.changing_commands registry.commands registry.copying registry.diagnosis "
-        "registry.doctor registry.dump registry.erasure_commands registry.inspection "
-        "registry.machine registry.moving registry.people_commands registry.retention_commands "
-        "registry.saving registry.saving_commands registry.status",
+        "commands": (
+            "registry.commands "
+            "registry.calibration.chart registry.calibration.commands registry.calibration.page "
+            "registry.calibration.text "
+            "registry.changing.change registry.changing.commands "
+            "registry.copies.archive registry.copies.commands registry.copies.copying "
+            "registry.copies.moving registry.copies.saving "
+            "registry.erasure.commands registry.erasure.retention_commands "
+            "registry.people.commands "
+            "registry.upkeep.diagnosis registry.upkeep.doctor registry.upkeep.dump "
+            "registry.upkeep.inspection registry.upkeep.machine registry.upkeep.status"
+        ),
         "ingest": "ingest ingest.*",
         "queries": "queries queries.*",
     },
     {"front": "registry.cli registry.demo.*"},
 )
-EMPTY = {"registry.store", "registry.blobs", "registry.models", "registry.demo"}
+EMPTY = {
+    *("registry.store", "registry.blobs", "registry.models", "registry.demo"),
+    *("registry.people", "registry.calibration", "registry.changing"),
+    *("registry.copies", "registry.erasure", "registry.upkeep"),
+}
 """Packages that only hold modules: their `__init__` says nothing."""
 
 ONLY_IN: Mapping[str, str] = {

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from registry import open_registry
 from registry.cli import cli
 from registry.errors import StoreError
-from registry.exposition import Family, Sample, exposition, gauge
-from registry.history import recorded
-from registry.monitoring import measured
+from registry.upkeep.exposition import Family, Sample, exposition, gauge
+from registry.upkeep.history import recorded
+from registry.upkeep.monitoring import measured
 from tests.factories import person, video
 from tests.registries import new_registry, who
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from registry import people
-from registry.corrections import Part, merge, separate, split, undo
 from registry.domain import Box, Face, Quality, Vectors, Video
-from registry.evidence import gather, pair
 from registry.models.catalogue import linkage_threshold
 from registry.models.entries import find
+from registry.people import joining
+from registry.people.corrections import Part, merge, separate, split, undo
+from registry.people.evidence import gather, pair
 from registry.registry import Registry
 from tests.factories import MODEL, face, person, unit, video
 from tests.registries import dump, new_registry, put, who
@@ -77,17 +77,17 @@ def test_two_in_one_frame_are_two_people(registry: Registry) -> None:
     evidence = gather(registry)
     ids = pair(scene.faces[0].identity_id, scene.faces[1].identity_id)
     assert evidence.together == {ids: 2}
-    assert people.consolidate(registry) is None
-    [doubt] = people.suggest(registry)
+    assert joining.consolidate(registry) is None
+    [doubt] = joining.suggest(registry)
     assert (doubt.certain, doubt.together) == (False, 2)
     assert "one frame" in doubt.reason
-    assert people.likely_duplicates(registry) == 0
+    assert joining.likely_duplicates(registry) == 0
 
 
 def test_a_face_found_twice_in_one_place_is_no_second_person(registry: Registry) -> None:
     put(registry, _scene("a", [_good(person(0)), _good(person(0, 0.9), 1, left=10.0)]))
     assert gather(registry).together == {}
-    assert people.likely_duplicates(registry) == 1
+    assert joining.likely_duplicates(registry) == 1
 
 
 def test_three_in_a_frame_are_three_pairs(registry: Registry) -> None:
@@ -101,7 +101,7 @@ def test_a_suggestion_says_why_and_the_best_comes_first(registry: Registry) -> N
     c, d = video("c", [person(1, 1.0)]), video("d", [])
     a, b, c, d = put(registry, a, b, c, d)
     registry.name(c.faces[0].identity_id, "Cleo")
-    first, second = people.suggest(registry)
+    first, second = joining.suggest(registry)
     assert first.similarity == pytest.approx(1 / (1 + 0.7**2) ** 0.5, abs=1e-5)
     assert second.similarity == pytest.approx(0.5**0.5, abs=1e-5)
     assert (first.certain, first.shared_tracks, first.tracks) == (True, 1, (1, 1))
@@ -120,13 +120,13 @@ def test_consolidation_is_one_decision_that_is_undone_as_one(registry: Registry)
         video("c", [person(0, 0.8), person(2)]),
     )
     before = dump(registry)
-    assert people.likely_duplicates(registry) == 2
-    decision = people.consolidate(registry)
+    assert joining.likely_duplicates(registry) == 2
+    decision = joining.consolidate(registry)
     assert decision is not None
     assert len(decision.merges) == 2
     assert registry.index.count_identities() == 3
-    assert people.consolidate(registry) is None
-    assert people.suggest(registry) == []
+    assert joining.consolidate(registry) is None
+    assert joining.suggest(registry) == []
     undo(registry)
     assert dump(registry) == before
 
@@ -138,7 +138,7 @@ def test_the_named_one_stays_and_then_the_one_with_more_videos(registry: Registr
         video("d", [person(1)]), video("e", [person(1, 0.9)]),
     )  # fmt: skip
     registry.name(e.faces[0].identity_id, "Eve")
-    people.consolidate(registry)
+    joining.consolidate(registry)
     assert who(registry, a) == b.faces[0].identity_id
     assert who(registry, d) == e.faces[0].identity_id
     assert registry.identity("Eve").videos == 2
@@ -150,20 +150,20 @@ def test_poor_faces_join_the_one_person_of_their_track(registry: Registry) -> No
     # In b the same poor identity runs in the track of another person too.
     both = _scene("b", [_good(person(1))], [_poor(unit(0, 0, 0, 0, 1.0))], [_good(person(2))])
     put(registry, a, both)
-    [joined] = people.suggest(registry)
+    [joined] = joining.suggest(registry)
     assert (joined.certain, joined.tracks) == (True, (1, 0))
     assert (joined.similarity, "tracks of this person" in joined.reason) == (0, True)
-    people.consolidate(registry)
+    joining.consolidate(registry)
     assert who(registry, a, 1) == who(registry, a, 0)
     assert len({who(registry, both, i) for i in range(3)}) == 3
-    assert people.consolidate(registry) is None
+    assert joining.consolidate(registry) is None
 
 
 def test_poor_faces_do_not_join_whom_they_were_seen_beside(registry: Registry) -> None:
     odd = unit(0, 0, 0, 0, 0, 1.0)
     frames = [_good(person(0))], [_poor(odd)], [_good(person(0)), _poor(odd, 1, left=300.0)]
     put(registry, _scene("a", *frames))
-    assert people.duplicates(registry) == ()
+    assert joining.duplicates(registry) == ()
 
 
 def test_poor_faces_go_to_the_one_they_resemble_unless_another_is_as_near(
@@ -173,14 +173,14 @@ def test_poor_faces_go_to_the_one_they_resemble_unless_another_is_as_near(
     put(registry, _scene("a", [_good(person(0))]), _scene("b", [_poor(near)]))
     put(registry, _scene("c", [_good(person(2))]), _scene("d", [_good(person(3))]))
     put(registry, _scene("e", [_poor(between)]))
-    [joined] = people.suggest(registry)
+    [joined] = joining.suggest(registry)
     assert "clearly no other" in joined.reason
     assert joined.similarity == pytest.approx(1 / (1 + 0.9**2) ** 0.5, abs=1e-5)
 
 
 def test_poor_faces_alone_join_nobody(registry: Registry) -> None:
     put(registry, _scene("a", [_poor(person(0))]), _scene("b", [_poor(person(0, 0.9))]))
-    assert people.duplicates(registry) == ()
+    assert joining.duplicates(registry) == ()
 
 
 def test_a_separated_pair_is_never_suggested_again_nor_through_a_third(registry: Registry) -> None:
@@ -193,21 +193,22 @@ def test_a_separated_pair_is_never_suggested_again_nor_through_a_third(registry:
     one, other, third = (v.faces[0].identity_id for v in (a, b, c))
     separate(registry, one, other)
     assert all(
-        {s.stays.identity_id, s.joins.identity_id} != {one, other} for s in people.suggest(registry)
+        {s.stays.identity_id, s.joins.identity_id} != {one, other}
+        for s in joining.suggest(registry)
     )
     merge(registry, [third, other])
-    assert people.suggest(registry) == []
-    assert people.consolidate(registry) is None
+    assert joining.suggest(registry) == []
+    assert joining.consolidate(registry) is None
     undo(registry, 1)
-    assert len(people.suggest(registry)) == 1
+    assert len(joining.suggest(registry)) == 1
 
 
 def test_what_was_split_off_is_not_joined_again_except_by_a_person(registry: Registry) -> None:
     a, b = put(registry, video("a", [person(0)]), video("b", [person(0)]))
     identity = a.faces[0].identity_id
     new = split(registry, identity, Part(videos=(b.url,))).new_identity
-    assert people.suggest(registry) == []
-    assert people.consolidate(registry) is None
+    assert joining.suggest(registry) == []
+    assert joining.consolidate(registry) is None
     merge(registry, [identity, new])
     assert who(registry, b) == identity
 
@@ -231,7 +232,7 @@ def test_the_order_of_videos_does_not_change_who_is_who(tmp_path: Path) -> None:
     partitions = []
     for i, order in enumerate((videos, videos[::-1], videos[4:] + videos[:4])):
         with new_registry(tmp_path / str(i), *order) as registry:
-            people.consolidate(registry)
+            joining.consolidate(registry)
             groups: dict[str, set[str]] = {}
             for point in registry.index.faces():
                 groups.setdefault(point.payload["identity_id"], set()).add(point.id)
@@ -240,5 +241,5 @@ def test_the_order_of_videos_does_not_change_who_is_who(tmp_path: Path) -> None:
 
 
 def test_an_empty_index_has_nothing_to_join(registry: Registry) -> None:
-    assert people.suggest(registry) == []
-    assert people.consolidate(registry) is None
+    assert joining.suggest(registry) == []
+    assert joining.consolidate(registry) is None

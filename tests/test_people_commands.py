@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from registry import operating
+from registry.calibration import operating
+from registry.calibration.operating import Calibration, Line
 from registry.cli import cli
 from registry.errors import RegistryError
 from registry.opening import open_registry
-from registry.operating import Calibration, Line
 from tests.factories import person, video
 from tests.registries import new_registry, who
 

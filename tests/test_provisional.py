@@ -16,7 +16,7 @@ from queries.export import write_zip
 from registry.cli import cli
 from registry.domain import Quality, Vectors, Video
 from registry.registry import Registry
-from registry.status import status
+from registry.upkeep.status import status
 from tests.factories import person, video
 from tests.registries import new_registry, put, who
 

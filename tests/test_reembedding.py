@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from ingest.crops import crop
 from registry.blobs.folder import FolderStore
 from registry.boxes import MAX_SIDE, overlap, window
+from registry.changing.reembedding import mosaic, reembed
 from registry.domain import Box, Chips, Detection, Face, Image, Media, ModelInfo, Vectors, Video
 from registry.models.base import FaceModel
-from registry.reembedding import mosaic, reembed
 from tests.factories import face, person, video
 
 

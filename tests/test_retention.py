@@ -14,19 +14,20 @@ import pytest
 from click.testing import CliRunner, Result
 from qdrant_client import QdrantClient
 
-from registry import open_registry, retention
+from registry import open_registry
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
-from registry.dump import dump
-from registry.erasure import Plan, decode
+from registry.copies.saving import backup, restore
+from registry.erasure import retention
+from registry.erasure.erasing import Plan, decode
+from registry.erasure.retention import older_than
 from registry.errors import StoreCorrupt
-from registry.inspection import Inspection
-from registry.monitoring import measured
 from registry.registry import Registry
-from registry.retention import older_than
-from registry.saving import backup, restore
 from registry.settings import load_settings
 from registry.store.server import ServerStore
+from registry.upkeep.dump import dump
+from registry.upkeep.inspection import Inspection
+from registry.upkeep.monitoring import measured
 from tests.factories import contract, person, video
 from tests.registries import new_registry, put
 

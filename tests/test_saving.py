@@ -14,18 +14,18 @@ import pytest
 from click.testing import CliRunner
 from qdrant_client import QdrantClient
 
-from registry import archive
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
-from registry.dump import dump
+from registry.copies import archive
+from registry.copies.moving import move
+from registry.copies.saving import backup, restore
 from registry.errors import RegistryLocked, StoreCorrupt, StoreError, StoreUnreachable
 from registry.lease import KEY, Lease
-from registry.moving import move
 from registry.opening import open_registry
 from registry.registry import Registry
-from registry.saving import backup, restore
 from registry.settings import load_settings, load_target
 from registry.store.server import ServerStore
+from registry.upkeep.dump import dump
 from tests import places
 from tests.factories import contract, person, picture, video
 from tests.weed import S3Server, s3_server

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.decisions import Decision, Kind, fold
+from registry.erasure.striking import mentions, struck
 from registry.log import encode
-from registry.striking import mentions, struck
 
 
 def _name(number: int, who: str, name: str) -> Decision:

@@ -21,10 +21,10 @@ from typing import Any
 import pytest
 
 from registry.blobs.minio_store import MinioStore
-from registry.comparison import compare
 from registry.demo.cast import VIDEOS
 from registry.demo.videos import build_videos, write_probe
 from registry.opening import open_registry
+from registry.upkeep.comparison import compare
 from tests import places
 from tests.faults.harness import difference
 from tests.qdrant_served import serve_qdrant

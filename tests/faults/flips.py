@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from registry.comparison import compare
 from registry.registry import Registry
+from registry.upkeep.comparison import compare
 from tests.faults.forks import child
 from tests.faults.harness import Golden, Outcome, Strike, copy_home, difference
 from tests.faults.proxies import Trigger

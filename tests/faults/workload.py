@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.blobs.folder import FolderStore
-from registry.changing import prepare, switch
+from registry.changing.change import prepare, switch
 from registry.decisions import Decision, Kind
 from registry.domain import Contract, Status, Vectors, Video
 from registry.registry import Registry

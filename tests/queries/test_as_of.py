@@ -7,9 +7,9 @@ import pytest
 
 from queries.averages import averages
 from queries.show import decision_documents, report_head
-from registry import people
-from registry.corrections import Part, merge, split, undo
 from registry.errors import UnknownError
+from registry.people import joining
+from registry.people.corrections import Part, merge, split, undo
 from registry.registry import Registry
 from tests.factories import person, video
 from tests.queries.conftest import VIDEOS, put
@@ -31,7 +31,7 @@ def test_every_earlier_report_can_be_made_again(registry: Registry) -> None:
     keep()
     undo(registry, 2)
     keep()
-    people.consolidate(registry)
+    joining.consolidate(registry)
     undo(registry, 1)
     keep()
     for number, report in enumerate(reports[:5]):

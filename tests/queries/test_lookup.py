@@ -11,13 +11,13 @@ import pytest
 
 from queries.lookup import Answer, lookup
 from registry import contract as contracts
-from registry import operating
-from registry.calibration import Basis
-from registry.corrections import separate
+from registry.calibration import operating
+from registry.calibration.operating import Calibration, Line
+from registry.calibration.thresholds import Basis
 from registry.domain import Box, Image, Vectors, Video
 from registry.models.base import FaceModel
 from registry.opening import open_registry
-from registry.operating import Calibration, Line
+from registry.people.corrections import separate
 from registry.registry import Registry
 from registry.settings import load_settings
 from tests.factories import face, video

@@ -1,0 +1,268 @@
+"""`migrate --model`: the registry as another model sees it, made beside it, shown, and switched to.
+
+The crops are embedded anew and the embeddings kept under `next/` (`registry.changing.beside`),
+video by video, so that a run that is stopped goes on where it was. The registry in use stays what
+it is and may change in between; what changed is brought up at the next run. Until the switch,
+nothing of it is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from registry.changing import prospects
+from registry.changing.beside import Beside
+from registry.changing.carrying import carried, spoken_of
+from registry.changing.comparing import Comparison, compare
+from registry.changing.reembedding import reembed
+from registry.changing.switching import CALIBRATION_KEY, Switch
+from registry.decisions import Decision, fold
+from registry.domain import Contract, EarlierModel, Video
+from registry.errors import UsageError
+from registry.models.base import FaceModel
+from registry.models.entries import CATALOGUE
+from registry.people import joining
+from registry.registry import Registry
+
+Progress = Callable[[int, Video, int], None]
+"""Told of each video that took work: which one of all it is, and how many faces were embedded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What changes, before it does."""
+
+    old: Contract
+    new: Contract
+    videos: tuple[Video, ...]
+    """The records to be."""
+    faces: int
+    """On record now."""
+    embedded: int
+    """In this run; the others were embedded before."""
+    by_landmarks: int
+    """Of those, how many the new model did not find by itself."""
+    unusable: dict[str, str]
+    """Why, by key of the crop: faces without a picture to embed."""
+    blocks: tuple[str, ...]
+    """Ids; the new model cannot read their templates."""
+    calibrated: bool
+    """Whether thresholds were measured with the old model."""
+    decided: int
+    """Identities that decisions name: they keep all their faces."""
+    duplicates: tuple[int, int]
+    """Identities that consolidation would join to others, now and after."""
+    comparison: Comparison
+
+    @property
+    def hindrances(self) -> list[str]:
+        """Why `switch` refuses unless it is told to go on."""
+        found = []
+        if self.blocks:
+            found.append(
+                f"{len(self.blocks)} blocked people could not be recognised any more: a block "
+                f"keeps a template of {self.old.model.name} and no picture, so they would be "
+                "enrolled again from videos to come; --drop-blocks removes the blocks and "
+                "writes a receipt"
+            )
+        if self.unusable:
+            found.append(
+                f"{len(self.unusable)} faces have no picture to embed "
+                f"(first: {next(iter(self.unusable.values()))}); restore the crops from a backup, "
+                "or --drop-faces leaves these faces out for good"
+            )
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document of `migrate --model NAME --json`."""
+        return {
+            "from": self.old.model.name,
+            "to": self.new.model.name,
+            "dimension": {"before": self.old.model.dimension, "after": self.new.model.dimension},
+            "threshold": self.new.threshold,
+            "videos": len(self.videos),
+            "faces": {
+                "total": self.faces,
+                "embedded_now": self.embedded,
+                "by_recorded_landmarks": self.by_landmarks,
+                "unusable": self.unusable,
+            },
+            **self.comparison.as_dict(),
+            "decided": self.decided,
+            "likely_duplicates": {"before": self.duplicates[0], "after": self.duplicates[1]},
+            "blocks": list(self.blocks),
+            "calibration_dropped": self.calibrated,
+            "hindrances": self.hindrances,
+        }
+
+
+def prepare(
+    registry: Registry, model: FaceModel, source: str, progress: Progress = lambda *_: None
+) -> Change:
+    """Embed what is not embedded yet, and say what a switch would change.
+
+    Args:
+        registry: an open registry.
+        model: the one to change to.
+        source: what to pass as --model to load it again; see `full_source`.
+        progress: told of each video that took work.
+
+    Raises:
+        EmptyRegistry: there is nothing to change.
+        UsageError: it is the registry's model already, or a change to a third one was begun.
+        ModelError: the model failed. What was done stays.
+    """
+    registry.hold()
+    registry.index.flush()  # opening it finishes what was cut off
+    old, info = registry.contract, model.info
+    if info.digest == old.model.digest:
+        raise UsageError(f"this registry is built with {old.model.name} already")
+    new = replace(old, model=info, model_source=source)
+    beside = Beside(registry.blobs)
+    beside.begin(new)
+    bringing = _Bringing(registry, beside, model, progress)
+    videos = tuple(bringing.up())
+    registry.check()
+    beside.prune(registry.records)
+    decisions = registry.decisions.read()
+    identities = carried(videos, decisions, new.threshold)
+    videos = tuple(_named(video, identities) for video in videos)
+    return Change(
+        old=old,
+        new=new,
+        videos=videos,
+        faces=bringing.faces,
+        embedded=bringing.embedded,
+        by_landmarks=bringing.by_landmarks,
+        unusable=bringing.unusable,
+        blocks=tuple(block.block_id for block in registry.blocks.read()),
+        calibrated=registry.blobs.exists(CALIBRATION_KEY),
+        decided=_decided(bringing.before, decisions),
+        duplicates=(
+            joining.likely_duplicates(registry),
+            prospects.likely_duplicates(registry, videos, info),
+        ),
+        comparison=compare(bringing.before, identities, registry.view, old.primary_metric),
+    )
+
+
+def switch(
+    registry: Registry,
+    change: Change,
+    *,
+    drop_blocks: bool = False,
+    drop_faces: bool = False,
+    progress: Callable[[Video], None] = lambda _: None,
+) -> None:
+    """Make the registry what `prepare` said, in one step that a crash does not halve.
+
+    Nothing may have changed the registry since `prepare`: call both while it is held.
+
+    Raises:
+        UsageError: it would lose something that it was not told to.
+    """
+    allowed = (bool(change.blocks) and not drop_blocks, bool(change.unusable) and not drop_faces)
+    if any(allowed):
+        raise UsageError(f"not switched: {'; and '.join(change.hindrances)}")
+    registry.check()
+    records = Beside(registry.blobs).records
+    for video in change.videos:
+        registry.check()
+        records.put(video)
+    old = change.old.model
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    earlier = (*change.old.earlier_models, EarlierModel(old.name, old.digest, now))
+    registry.change_model(
+        Switch(
+            contract=replace(change.new, earlier_models=earlier),
+            crops=tuple(change.unusable),
+            blocks=change.blocks,
+            receipt=str(uuid4()) if change.blocks else "",
+        ),
+        progress,
+    )
+
+
+def discard(registry: Registry) -> int:
+    """Remove what was made beside. Returns how many objects that were."""
+    registry.check()
+    return Beside(registry.blobs).discard()
+
+
+def full_source(registry: Registry, given: str | None) -> str:
+    """What to load: what is given, a folder by its full path; else what was begun beside.
+
+    Raises `UsageError` if there is neither.
+    """
+    if given is None:
+        begun = Beside(registry.blobs).contract
+        if begun is None:
+            raise UsageError("no change of the model was begun here: say to which with --model")
+        return begun.model_source
+    folder = Path(given).expanduser()
+    return str(folder.absolute()) if given not in CATALOGUE and folder.is_dir() else given
+
+
+_NONE = np.zeros(0, np.float32)
+
+
+class _Bringing:
+    """Bringing the state beside up to the records, and the counts of it."""
+
+    def __init__(
+        self, registry: Registry, beside: Beside, model: FaceModel, progress: Progress
+    ) -> None:
+        self._registry, self._beside, self._records = registry, beside, beside.records
+        self._model, self._progress = model, progress
+        self.faces = self.embedded = self.by_landmarks = 0
+        self.unusable: dict[str, str] = {}
+        self.before: list[Video] = []
+        """The records as they are, without embeddings."""
+
+    def up(self) -> Iterator[Video]:
+        """Every video with its new embeddings; faces without one are left out."""
+        for number, video in enumerate(self._registry.records.all(), start=1):
+            yield self._one(number, video)
+
+    def _one(self, number: int, video: Video) -> Video:
+        bare = tuple(replace(face, embedding=_NONE) for face in video.faces)
+        self.before.append(replace(video, faces=bare))
+        known = self._beside.embeddings(video)
+        missing = [face for face in video.faces if face.face_id not in known]
+        wanted = {face.face_id for face in missing}
+        done = reembed(video, wanted, self._model, self._registry.blobs)
+        known |= done.embeddings
+        faces = tuple(
+            replace(face, embedding=known[face.face_id])
+            for face in video.faces
+            if face.face_id in known
+        )
+        video = replace(video, faces=faces)
+        if done.embeddings:
+            self._registry.check()
+            self._records.put(video)
+            self._progress(number, video, len(done.embeddings))
+        crops = {face.face_id: face.crop for face in missing}
+        self.faces += len(faces) + len(done.unusable)
+        self.embedded += len(done.embeddings)
+        self.by_landmarks += len(done.by_landmarks)
+        self.unusable |= {crops[face_id]: why for face_id, why in done.unusable.items()}
+        return video
+
+
+def _decided(videos: Sequence[Video], decisions: Sequence[Decision]) -> int:
+    view = fold(decisions)
+    there = {view.identity_of(face) for video in videos for face in video.faces}
+    return len(there & {view.root(identity) for identity in spoken_of(decisions)})
+
+
+def _named(video: Video, identities: dict[str, str]) -> Video:
+    faces = (replace(face, identity_id=identities[face.face_id]) for face in video.faces)
+    return replace(video, faces=tuple(faces))

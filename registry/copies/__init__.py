@@ -1,0 +1,1 @@
+"""The objects of a registry elsewhere: backup, restore, migration."""

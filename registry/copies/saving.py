@@ -1,0 +1,153 @@
+"""`backup` and `restore`: all objects of a registry in one archive, and back, anywhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from registry import contract as contracts
+from registry.blobs import swap
+from registry.blobs.base import BlobInfo, BlobStore
+from registry.blobs.folder import FolderStore
+from registry.copies import archive, copying
+from registry.copies.archive import Archive
+from registry.domain import Contract, Video
+from registry.errors import ContractError, ObjectMissing, StoreError
+from registry.index import Index
+from registry.intents import INCOMING_KEY, REINDEX_KEY
+from registry.placing import placed
+from registry.registry import Registry
+from registry.schema import STEPS, latest
+from registry.upkeep.history import recorded
+
+_CHANGED = "the registry changed while it was saved; end what writes to it and try again"
+
+
+def backup(registry: Registry, path: Path) -> dict[str, Any]:
+    """Write all objects of a registry into one archive. Returns its head: counts and contract.
+
+    The index is not in it: it is computed from the objects. What an erasure has yet to remove is
+    removed first.
+
+    Raises:
+        EmptyRegistry: there is nothing to save.
+        StoreError: an object cannot be read, the registry changed meanwhile, or `path` cannot be
+            written; a file of that name stays as it was.
+    """
+    contract = registry.contract
+    registry.hold()
+    registry.settle_objects()
+    listed = list(copying.objects(registry.blobs))
+    head = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "schema": contract.schema,
+        "contract": contract.as_dict(),
+        "counts": counts(listed),
+    }
+    with placed(path) as aside:
+        archive.write(aside, _read(registry.blobs, listed), head)
+        if list(copying.objects(registry.blobs)) != listed:
+            raise StoreError(_CHANGED)
+    return head
+
+
+def counts(listed: list[BlobInfo]) -> dict[str, int]:
+    """How many objects of each kind, in all, and their bytes."""
+    kinds = Counter(info.key.partition("/")[0] for info in listed if "/" in info.key)
+    total = sum(info.size for info in listed)
+    return {**dict(sorted(kinds.items())), "objects": len(listed), "bytes": total}
+
+
+def restore(
+    registry: Registry,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[Video], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Make a registry hold what an archive does, and rebuild its index.
+
+    All of the archive is verified before anything is written. In a folder the new objects are built
+    beside the old ones and change places with them; in a bucket, which knows no such step, they are
+    written over the old ones, the contract last, and until that is done the registry does not open
+    (running the same command again goes on). The index is dropped when the objects are in place.
+
+    Returns the head of the archive's manifest.
+
+    Raises:
+        StoreCorrupt: the archive is damaged, cut off or something else; the entry is named.
+        StoreError: the registry is not empty, and `overwrite` was not given.
+        ContractError: a newer version wrote the archive, or the index belongs to another registry.
+    """
+    with Archive(path) as saved:
+        saved.verify()
+        registry.hold()
+        _check(registry, saved.contract, overwrite=overwrite)
+        if isinstance(registry.blobs, FolderStore):
+            blobs: BlobStore = _into_folder(registry.blobs, saved)
+        else:
+            blobs = registry.blobs
+            copying.copy(
+                saved.blobs(),
+                saved.read,
+                blobs,
+                saved.contract.registry_id,
+                allowed=registry.check,
+            )
+            blobs.put(REINDEX_KEY, b"")
+            blobs.delete(INCOMING_KEY)
+        registry.adopt(blobs)
+        with recorded(registry, "restore") as recording:
+            recording.counts = {"videos": {"rows": registry.reindex(progress)}}
+        return {key: value for key, value in saved.manifest.items() if key != "objects"}
+
+
+def _check(registry: Registry, coming: Contract, *, overwrite: bool) -> None:
+    if coming.schema > latest(STEPS):
+        raise ContractError(
+            f"the backup has schema {coming.schema} and this version knows {latest(STEPS)}: "
+            "upgrade face-registry"
+        )
+    if registry.incoming is not None and registry.incoming != coming.registry_id.encode():
+        if not overwrite:
+            raise StoreError(
+                f"{registry.blobs.describe()} holds part of another registry, from a restore or a "
+                "migration that did not finish; finish that, or pass --overwrite"
+            )
+    elif registry.incoming is None:
+        held = None if registry.is_empty else registry.contract
+        if held is not None and not overwrite:
+            raise StoreError(
+                f"{registry.blobs.describe()} holds a registry already: "
+                "choose another --home, or pass --overwrite to replace it"
+            )
+        check_index(registry, held or coming)
+
+
+def check_index(registry: Registry, contract: Contract) -> None:
+    """Raise `ContractError` if the index is there and not that of this contract's registry."""
+    if Index.present(registry.store):
+        Index(registry.store, contract).check_owner()
+
+
+def _into_folder(blobs: FolderStore, saved: Archive) -> FolderStore:
+    root = blobs.root
+    beside = FolderStore(swap.fresh(root))
+    copying.copy(saved.blobs(), saved.read, beside, saved.contract.registry_id)
+    beside.put(REINDEX_KEY, b"")
+    beside.delete(INCOMING_KEY)
+    beside.close()
+    blobs.close()
+    swap.swap(root)
+    return FolderStore(root)
+
+
+def _read(blobs: BlobStore, listed: list[BlobInfo]) -> Iterator[tuple[str, bytes]]:
+    for info in sorted(listed, key=lambda info: (info.key != contracts.KEY, info.key)):
+        try:
+            yield info.key, blobs.get(info.key)
+        except ObjectMissing as exc:
+            raise StoreError(_CHANGED) from exc

@@ -1,0 +1,108 @@
+"""`identities forget`, `identities unblock` and `videos remove`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from registry.erasure.retention import Old, older_than
+from registry.placing import placed
+from registry.terminal import Terminal, file_path, json_option, pass_terminal
+
+_receipt_option = click.option(
+    "--receipt", "path", type=file_path(), help="Write the receipt to this file as well."
+)
+
+
+@click.command("forget")
+@click.argument("identity")
+@click.option(
+    "--block", is_flag=True,
+    help="Do not enrol the person again. Keeps a template of the face, which is biometric data.",
+)  # fmt: skip
+@_receipt_option
+@json_option
+@pass_terminal
+def identities_forget(
+    terminal: Terminal, identity: str, block: bool, path: Path | None, as_json: bool
+) -> None:
+    """Remove a person for good: faces, crops, names and decisions, and their bytes in the index.
+
+    Without --block, a video that is read again enrols the person again.
+    """
+    with terminal.open() as registry:
+        receipt = registry.forget(identity, block=block)
+    _hand_out(terminal, receipt, path, as_json)
+
+
+@click.command("unblock")
+@click.argument("block")
+@pass_terminal
+def identities_unblock(terminal: Terminal, block: str) -> None:
+    """Lift a block, named by its id in the receipt, and remove its template."""
+    with terminal.open() as registry:
+        registry.unblock(block)
+    terminal.say(f"block {block} is lifted, and its template removed")
+
+
+@click.command("remove")
+@click.argument("videos", nargs=-1)
+@click.option(
+    "--older-than", "days", type=click.IntRange(min=0), metavar="DAYS",
+    help="Those that were last read longer ago; lists them, unless --yes is given.",
+)  # fmt: skip
+@click.option("--yes", is_flag=True, help="With --older-than: remove them.")
+@_receipt_option
+@json_option
+@pass_terminal
+def videos_remove(
+    terminal: Terminal,
+    videos: tuple[str, ...],
+    days: int | None,
+    yes: bool,
+    path: Path | None,
+    as_json: bool,
+) -> None:
+    """Remove videos (URL, id or beginning of an id) for good, and those who are in no other."""
+    if bool(videos) == (days is not None):
+        raise click.UsageError("name videos, or give --older-than DAYS")
+    with terminal.open() as registry:
+        old = [] if days is None else list(older_than(registry, days))
+        going = [*videos, *(video.video for video in old)]
+        receipt = registry.remove_videos(going) if going and (videos or yes) else None
+    if receipt is None:
+        _preview(terminal, old, as_json)
+    else:
+        _hand_out(terminal, receipt, path, as_json)
+
+
+def _preview(terminal: Terminal, old: list[Old], as_json: bool) -> None:
+    if as_json:
+        terminal.json({"removed": None, "videos": [asdict(video) for video in old]})
+        return
+    for video in old:
+        terminal.say(f"{video.last_read or 'unknown':<25}  {video.faces:>6} faces  {video.url}")
+    if old:
+        terminal.note(f"{len(old)} videos would be removed for good; --yes removes them")
+    else:
+        terminal.say("no video is that old")
+
+
+def _hand_out(
+    terminal: Terminal, receipt: dict[str, Any], path: Path | None, as_json: bool
+) -> None:
+    if path:
+        with placed(path) as aside:
+            aside.write_text(json.dumps(receipt, indent=2))
+    if as_json:
+        terminal.json(receipt)
+        return
+    removed = ", ".join(f"{n} {what.replace('_', ' ')}" for what, n in receipt["removed"].items())
+    terminal.say(f"removed: {removed}; nothing is left. Receipt {receipt['receipt']}")
+    if receipt["block"]:
+        terminal.say(f"block {receipt['block']['id']} keeps a template of the face")
+    terminal.note(f"not covered: {'; '.join(receipt['not_covered'])}")
