@@ -16,6 +16,7 @@ from registry.demo.videos import CSV_COLUMNS, build_videos, write_csv, write_pro
 from registry.domain import Image, Vectors
 from registry.errors import ImageError, RegistryError
 from registry.models.base import FaceModel
+from registry.models.entries import find
 from registry.settings import DEFAULT_EVERY, DEFAULT_THRESHOLD
 
 
@@ -99,7 +100,8 @@ def test_no_two_people_look_alike(faces: dict[str, dict[str, Vectors]]) -> None:
         for two in whole
         if one < two
     }
-    assert {pair: value for pair, value in alike.items() if value >= 0.35} == {}
+    least = find("sface").linkage_threshold
+    assert {pair: value for pair, value in alike.items() if value >= least} == {}
 
 
 @pytest.mark.parametrize("person", sorted(PROBES))

@@ -531,7 +531,8 @@ def test_what_is_no_file_is_refused_by_its_full_path(make: Make, tmp_path: Path)
         assert str(tmp_path) in message
     refused(make(), "relative.mp4", "not an absolute path", tmp_path)
     refused(make(), "/dev/zero", "is a device or a pipe", tmp_path)
-    refused(make(), "s3://bucket/key", "is not fetched from", tmp_path)
+    refused(make(), "s3://bucket/key", "no S3 server is set up", tmp_path)
+    refused(make(), "ftp://host/a.mp4", "is not fetched from", tmp_path)
     refused(make(), "http://[::1", "cannot be used as a URL", tmp_path)
 
 
