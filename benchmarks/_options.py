@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
+CACHE = user_cache_path("face-registry-benchmarks", appauthor=False)
+"""Where extracted faces are kept from one run to the next, outside the project."""
 _DATA = Path(__file__).parents[2] / "shared" / "data"
 
 

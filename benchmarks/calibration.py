@@ -1,6 +1,6 @@
 """Does a calibrated threshold have the rate that it says, on people whom it has not seen?
 
-    python -m benchmarks.calibration --cache FOLDER [--data FOLDER] [--out FOLDER]
+    python -m benchmarks.calibration [--cache FOLDER] [--data FOLDER] [--out FOLDER]
 
 Three questions: photographs in thirds (one third gives the model's curve, the next is the registry,
 the last is judged by), a hundred times; a real registry of the videos of half of the people, judged
@@ -21,7 +21,7 @@ from qdrant_client import QdrantClient
 
 from benchmarks._extraction import Extractions
 from benchmarks._labelled import Labelled, clip_set, only, photo_set
-from benchmarks._options import data_folder, sources
+from benchmarks._options import CACHE, data_folder, sources
 from benchmarks._page import machine
 from benchmarks._photos import Embedded, embedded
 from benchmarks._slideshows import halves
@@ -50,7 +50,7 @@ def main() -> None:
     """Measure, and write calibration.md."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=data_folder())
-    parser.add_argument("--cache", type=Path, required=True, help="a folder outside the project")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where extracted faces are kept")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     lines = ["# Calibration", "", f"`python -m benchmarks.calibration`, {machine()}."]

@@ -1,6 +1,6 @@
 """One person, one identity? Measured on labelled videos, against other ways to group faces.
 
-    python -m benchmarks.identity --cache FOLDER [--data FOLDER] [--out FOLDER]
+    python -m benchmarks.identity [--cache FOLDER] [--data FOLDER] [--out FOLDER]
 
 Half of the 60 photographed people choose every setting; the other half is reported. Faces are
 extracted once a model and kept in the cache: the first run takes minutes, the next ones seconds.
@@ -22,13 +22,14 @@ from benchmarks._extraction import Extractions
 from benchmarks._labelled import Labelled, clip_set, demo_set, only, photo_set
 from benchmarks._measures import Score
 from benchmarks._methods import Grouping
-from benchmarks._options import data_folder, sources
+from benchmarks._options import CACHE, data_folder, sources
 from benchmarks._page import Cell, Finding, page
 from benchmarks._registry import same_as_registry
 from benchmarks._settings import GRID, Setting, best, highest, judge, sweep
 from benchmarks._slideshows import halves
 from registry.domain import Video
 from registry.models import catalogue
+from registry.models.entries import linkage_threshold
 
 ORDERS, TABLES, NEAR = 5, 10, 0.05
 """Shuffled orders; CSVs that the videos come in; distance at which sensitivity is measured."""
@@ -82,7 +83,7 @@ def main() -> None:
     """Measure, and write identity.md and identity.svg."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=data_folder())
-    parser.add_argument("--cache", type=Path, required=True, help="a folder outside the project")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where extracted faces are kept")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
@@ -115,7 +116,7 @@ def _finding(
 ) -> Finding:
     info = extractions.model.info
     report = next(iter(sets.values()))
-    finding = Finding(info.name, tuple(sets))
+    finding = Finding(info.name, tuple(sets), threshold=linkage_threshold(info))
     for method in METHODS:
         chosen = _choose(method, tuning, best)
         fixed = len(method.families[0]) == 1
@@ -123,7 +124,11 @@ def _finding(
         scores = [judge(videos, method.group(_videos(videos), chosen)) for videos in sets.values()]
         finding.rows.append(Cell(method.name, chosen, how, tuple(scores)))
         if method is CONSOLIDATION:
-            finding.threshold = chosen[0]
+            shipped = (finding.threshold,)
+            scores = [
+                judge(videos, method.group(_videos(videos), shipped)) for videos in sets.values()
+            ]
+            finding.rows.append(Cell(method.name, shipped, "shipped", tuple(scores)))
         elif not fixed:
             oracle = [_choose(method, videos, highest) for videos in sets.values()]
             scores = [

@@ -1,6 +1,6 @@
 """How alike are strangers to each model? The shipped curves, measured on labelled photographs.
 
-    python -m benchmarks.rates --cache FOLDER [--data FOLDER]
+    python -m benchmarks.rates [--cache FOLDER] [--data FOLDER]
 
 Prints the knots that stand in `registry/models/curves.py`, and the curve against what was counted.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._options import data_folder, sources
+from benchmarks._options import CACHE, data_folder, sources
 from benchmarks._photos import embedded
 from registry.models import catalogue
 from registry.rates import fit
@@ -22,7 +22,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=data_folder())
-    parser.add_argument("--cache", type=Path, required=True, help="a folder outside the project")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where extracted faces are kept")
     options = parser.parse_args()
     for source in sources(options.data):
         print(f"\n{Path(source).name}")
