@@ -61,7 +61,8 @@ def test_calibrate_then_reset(home: Path, tmp_path: Path) -> None:
     assert done["lookup"]["basis"] == "moved"
     assert done["needed_pairs"] == 30_000
     assert done["lookup"]["low"] < done["lookup"]["threshold"] < done["lookup"]["high"]
-    assert done["false_reject_rate"]["within_tracks"]["people"] == 6
+    # One of the six is only seen from the side.
+    assert done["false_reject_rate"]["within_tracks"]["people"] == 5
     lines = _json(home, "status")["thresholds"]
     assert lines["lookup"] == pytest.approx(done["lookup"]["threshold"], abs=1e-4)
     assert lines["source"].startswith("calibrated on this registry")

@@ -15,6 +15,8 @@ from qdrant_client import QdrantClient
 
 from registry import contract as contracts
 from registry.blobs.folder import FolderStore
+from registry.calibration import operating
+from registry.calibration.operating import Calibration, Line
 from registry.changing.change import Change, discard, prepare, switch
 from registry.cli import cli
 from registry.copies.saving import backup, restore
@@ -200,7 +202,11 @@ def test_blocks_and_damaged_crops_stand_in_the_way_until_they_are_given_up(
     block = registry.forget(_who(registry, A, 0), block=True)["block"]["id"]
     crop = C[0].faces[0].crop
     registry.blobs.put(crop, b"torn")
-    registry.blobs.put("calibration.json", b"{}")
+    line = Line(0.5, 0.4, 0.6, 1e-4, 1e-4, 1e-6, 1e-3, "moved", 0.4, 40, 20, 20, 18.0)
+    info = registry.contract.model
+    operating.write(
+        registry, Calibration(info.name, info.digest, line, line, ((0.2, 0.5), (0.5, 1e-4)))
+    )
     change = _change(registry)
     assert change.as_dict()["faces"]["unusable"].keys() == {crop}
     for blocks, faces in ((False, False), (True, False), (False, True)):

@@ -100,7 +100,7 @@ def test_a_registry_of_faces_changes_to_another_network(
         found = coarse.detect(t1_image)
         vectors = coarse.embed(coarse.align(t1_image, found))
         for place, hits in enumerate(registry.index.neighbours(vectors, limit=2)):
-            assert hits[0].score > 0.95
+            assert hits[0].score > 0.7
             assert hits[0].payload["box"][0] == pytest.approx(found[place].box.x1, abs=8)
 
 

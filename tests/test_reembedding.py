@@ -112,7 +112,8 @@ def test_a_crop_gives_nearly_the_embedding_of_its_frame(
     six: tuple[FolderStore, list[Face], Media], sface: FaceModel
 ) -> None:
     blobs, faces, media = six
-    for model, least in ((sface, 0.97), (Blind(sface), 0.97)):
+    # A head whose tilt is looked at in the one and not in the other differs most.
+    for model, least in ((sface, 0.9), (Blind(sface), 0.97)):
         done = reembed(_video(faces, media), _ids(faces), model, blobs)
         assert len(done.by_landmarks) == (0 if model is sface else 6)
         for one in faces:

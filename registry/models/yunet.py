@@ -77,9 +77,10 @@ class YuNet:
 
     def detect(self, image: Image) -> list[Detection]:
         """As `registry.models.base.FaceModel.detect`."""
-        return [upright(image, found, self._find) for found in self._find(image)]
+        return [upright(image, found, self._look) for found in self._find(image)]
 
     def _find(self, image: Image) -> list[Detection]:
+        """As it is, whatever the tilt, in two sizes."""
         if not can_hold_a_face(image):
             return []
         height, width = image.shape[:2]
@@ -94,10 +95,14 @@ class YuNet:
                 rows = _suppressed(rows)
         except cv2.error as exc:
             raise ModelError(f"YuNet failed on an image of {width}x{height}: {exc.err}") from exc
-        boxes = rows[:, _BOX].copy()
-        boxes[:, 2:] += boxes[:, :2]
-        landmarks = rows[:, _LANDMARKS].reshape(-1, 5, 2)
-        return in_order(boxes, landmarks, rows[:, _SCORE], width=width, height=height)
+        return _detections(rows, image)
+
+    def _look(self, image: Image) -> list[Detection]:
+        """Once, at the size that it has."""
+        try:
+            return _detections(self._rows(image, 1.0), image)
+        except cv2.error as exc:
+            raise ModelError(f"YuNet failed on part of an image: {exc.err}") from exc
 
     def _rows(self, image: Image, scale: float) -> NDArray[np.float32]:
         """(n, 15): x, y, width, height, five landmarks, score; px of the image before `scale`."""
@@ -108,6 +113,14 @@ class YuNet:
         rows = np.array(found, dtype=np.float32)
         rows[:, :_SCORE] /= scale
         return rows
+
+
+def _detections(rows: NDArray[np.float32], image: Image) -> list[Detection]:
+    height, width = image.shape[:2]
+    boxes = rows[:, _BOX].copy()
+    boxes[:, 2:] += boxes[:, :2]
+    landmarks = rows[:, _LANDMARKS].reshape(-1, 5, 2)
+    return in_order(boxes, landmarks, rows[:, _SCORE], width=width, height=height)
 
 
 def _shrunk(image: Image, long_side: int, interpolation: int) -> tuple[Image, float]:
