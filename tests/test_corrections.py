@@ -281,7 +281,7 @@ _any_sequence = given(
 )
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 @_any_sequence
 def test_undoing_any_sequence_in_any_order_restores_the_index(
     lasting: Registry, steps: _Steps, random: Any

@@ -338,6 +338,7 @@ def test_an_erasure_that_was_cut_off_anywhere_is_finished_at_the_next_opening(
     assert cut_off > 15
 
 
+@pytest.mark.slow
 def test_an_erasure_that_was_cut_off_while_the_embedded_index_was_rebuilt_is_finished(
     home: Path,
 ) -> None:

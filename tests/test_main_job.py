@@ -204,6 +204,7 @@ def test_the_same_table_again_changes_nothing(
     assert "--retry-failed" in again["failures"][0]["reason"]
 
 
+@pytest.mark.slow
 def test_another_registry_of_the_same_table_is_the_same(
     site: Site, first: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -56,7 +56,7 @@ def test_bits_of_the_index_that_flip_are_not_believed() -> None:
     assert counts["all"] == [30, 30, 0]
 
 
-@pytest.mark.parametrize("points", [8, pytest.param(80, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("points", [4, pytest.param(80, marks=pytest.mark.slow)])
 @pytest.mark.timeout(600)
 def test_servers_that_are_hard_to_reach_lose_nothing(points: int) -> None:
     if find_weed() is None:

@@ -365,6 +365,7 @@ def test_several_threads_give_the_same_frames(tmp_path: Path) -> None:
             assert np.array_equal(one.image, two.image)
 
 
+@pytest.mark.slow
 def test_images_are_let_go(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", numbered(20))
     alive = []
