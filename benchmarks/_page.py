@@ -52,7 +52,7 @@ def page(findings: Sequence[Finding]) -> str:
         "",
         "A cell: B-cubed precision / recall / F1 over faces, then identities per person, then",
         "wrong merges. `tuned`: the setting was chosen on the other half of the photographed",
-        "people; `shipped`: the catalogue's, a little above what was tuned because of the clips;",
+        "people; `shipped`: the catalogue's threshold;",
         "`oracle`: chosen on the very set that it is judged by (the setting of the first set is",
         "shown). Faces of people whom nobody labelled are grouped too, and count nowhere.",
         "",
