@@ -7,8 +7,8 @@ VENV ?= .venv
 # onnxruntime-gpu and onnxruntime share a folder, so each has a virtual environment of its own.
 VENV_GPU ?= .venv-gpu
 UV ?= uv
-# Processes that run tests.
-JOBS ?= 2
+# Processes that run tests: more than two processors, because many tests wait.
+JOBS ?= 3
 
 # Installs what the lock file lists and nothing else; --no-deps because the lock is complete.
 # Compiling all bytecode ahead costs 30 s and saves none: few of the modules are ever imported.

@@ -23,7 +23,9 @@ def _people(data: Path) -> dict[str, str]:
     return {Path(video).name: person for video, person in zip(ours.video, ours.person, strict=True)}
 
 
-@pytest.fixture(scope="module", params=["sface", "buffalo_sc_int8"])
+@pytest.fixture(
+    scope="module", params=["sface", pytest.param("buffalo_sc_int8", marks=pytest.mark.slow)]
+)
 def registry(
     request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:

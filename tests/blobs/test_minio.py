@@ -195,6 +195,7 @@ def test_a_name_without_an_address_is_named(minio_store: OpenStore) -> None:
         minio_store(endpoint="objects.invalid:9000")
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_is_reported_and_found_again(
     minio_store: OpenStore, tmp_path: Path
 ) -> None:
