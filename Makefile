@@ -10,6 +10,10 @@ UV ?= uv
 # Processes that run tests: more than two processors, because many tests wait.
 JOBS ?= 3
 
+# Tests wait for the disk more than for anything else; where there is room, memory stands in for it.
+SCRATCH := $(shell test "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $$4 }')" -gt 6000000 \
+	2>/dev/null && echo TMPDIR=/dev/shm)
+
 # Installs what the lock file lists and nothing else; --no-deps because the lock is complete.
 # Compiling all bytecode ahead costs 30 s and saves none: few of the modules are ever imported.
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile --no-deps
@@ -29,16 +33,16 @@ install: $(VENV)/.installed  ## face-registry into .venv, for the CPU
 install-gpu: $(VENV_GPU)/.installed-gpu  ## face-registry into .venv-gpu, for NVIDIA GPUs (Linux x86-64)
 
 test: $(VENV)/.installed-dev  ## the tests, but for the slow ones
-	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+	$(SCRATCH) $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
 
 test-all: $(VENV)/.installed-dev  ## all tests
-	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile
+	$(SCRATCH) $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile
 
 test-server: $(VENV)/.installed-dev  ## the tests of stores and of the main job, on the servers of QDRANT_URL and MINIO_ENDPOINT
 	$(VENV)/bin/python -m tests.on_servers
 
 faults: $(VENV)/.installed-dev  ## kill and disturb a registry 1,000 times; prints a table
-	$(VENV)/bin/python -m tests.faults --points 1000
+	$(SCRATCH) $(VENV)/bin/python -m tests.faults --points 1000
 
 lint: $(VENV)/.installed-dev  ## ruff: rules and format
 	$(VENV)/bin/ruff check .
