@@ -113,6 +113,7 @@ def _start(weed: Path, folder: Path, ports: Sequence[int]) -> S3Server:
         process = subprocess.Popen(
             [
                 weed,
+                f"-logdir={folder}",
                 "server",
                 "-ip=127.0.0.1",
                 "-ip.bind=127.0.0.1",

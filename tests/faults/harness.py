@@ -224,6 +224,9 @@ def copy_home(source: Path, target: Path) -> None:
     shutil.copytree(source, target, copy_function=_copy_sparse)
 
 
+_PART = 64 * 1024
+
+
 def _copy_sparse(source: str, target: str) -> None:
     with Path(source).open("rb") as old, Path(target).open("wb") as new:
         size = os.fstat(old.fileno()).st_size
@@ -235,7 +238,10 @@ def _copy_sparse(source: str, target: str) -> None:
             except OSError:  # nothing but a hole is left
                 break
             end = os.lseek(old.fileno(), start, os.SEEK_HOLE)
-            old.seek(start)
-            new.seek(start)
-            new.write(old.read(end - start))
+            for at in range(start, end, _PART):
+                old.seek(at)
+                part = old.read(min(_PART, end - at))
+                if part.strip(b"\0"):  # where memory is the disk, what was laid out is no hole
+                    new.seek(at)
+                    new.write(part)
     shutil.copystat(source, target)
