@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from registry.blobs.base import BlobStore
-from registry.errors import ObjectMissing, RegistryLocked, StoreError
+from registry.errors import ObjectMissing, RegistryLocked, StoreCorrupt, StoreError
 
 KEY = "lease.json"
 PROBE = "probe-"
@@ -59,6 +59,10 @@ class Holding:
     """Where the process is known by its number: this boot of a machine, and PID namespace; empty
     where that cannot be told."""
     pid: int = 0
+
+
+_UNREADABLE = Holding()
+"""Stands for a lease that is there and cannot be read."""
 
 
 class Lease:
@@ -131,12 +135,20 @@ class Lease:
             return self._held
 
     def check(self) -> None:
-        """Return if this process may write. Raises `RegistryLocked` once it may not any more."""
+        """Return if this process may write.
+
+        Raises `RegistryLocked` once it may not any more, `StoreCorrupt` if that cannot be told.
+        """
         with self._lock:
             if self._held is None:
                 raise RegistryLocked("this process does not hold the registry's lease")
             if not self._lost:
                 found, _ = self._read()
+                if found is _UNREADABLE:
+                    raise StoreCorrupt(
+                        f"{KEY} of {self._blobs.describe()} cannot be read: it is damaged, there "
+                        "or on its way; what was committed stays, and running it again goes on"
+                    )
                 if found.nonce != self._held.nonce:
                     self._lost = f"was taken over by {found.owner or 'another'}"
                 elif time.monotonic() >= self._good_until:
@@ -211,7 +223,7 @@ class Lease:
                 return Holding(), None
             with suppress(ValueError, TypeError):
                 return Holding(**json.loads(data)), tag
-        return Holding(), tag  # nobody's; the next one writes it anew
+        return _UNREADABLE, tag  # nobody's; the next one writes it anew
 
     def _write(self, holding: Holding, expected: str | None) -> str | None:
         """The new tag, or None if another was quicker."""

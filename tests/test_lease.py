@@ -18,7 +18,7 @@ from qdrant_client import QdrantClient
 from registry.blobs.base import BlobStore
 from registry.blobs.folder import FolderStore
 from registry.blobs.minio_store import MinioStore
-from registry.errors import RegistryLocked
+from registry.errors import RegistryLocked, StoreCorrupt
 from registry.lease import KEY, Lease
 from registry.registry import Registry
 from registry.settings import load_settings
@@ -258,3 +258,13 @@ def test_a_lease_that_nobody_understands_is_nobodys(tmp_path: Path) -> None:
     blobs = FolderStore(tmp_path)
     blobs.put(KEY, b"{")
     assert Lease(blobs).acquire().token == 1
+
+
+def test_a_lease_that_cannot_be_read_is_named_with_its_store(tmp_path: Path) -> None:
+    blobs = FolderStore(tmp_path)
+    lease = Lease(blobs)
+    lease.acquire()
+    blobs.put(KEY, b"\x00 no lease")
+    with pytest.raises(StoreCorrupt, match=f"{KEY} of folder .*cannot be read"):
+        lease.check()
+    lease.release()

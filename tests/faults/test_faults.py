@@ -31,7 +31,6 @@ def strike(**options: object) -> tuple[int, dict[str, list[int]], str]:
     return done.returncode, counts, done.stdout + done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_process_killed_at_any_point_loses_nothing() -> None:
     code, counts, output = strike(kind="killed", points=55, timed=0.1)
