@@ -135,7 +135,8 @@ def bucket_and_key(url: str) -> tuple[str, str]:
     text = url.strip()
     bucket, _, key = text[5:].partition("/")
     if not _BUCKET.fullmatch(bucket) or not key or len(key.encode(errors="replace")) > _LAST_KEY:
-        raise _unusable(text, "write s3://bucket/key, with a key of 1 to 1,024 bytes")
+        ways = "a bucket of 3 to 63 letters, digits, dots and hyphens, a key of 1 to 1,024 bytes"
+        raise _unusable(text, f"write s3://bucket/key: {ways}")
     if CONTROL.search(key) or {".", ".."} & set(key.split("/")):
         raise _unusable(text, "its key has control characters or dot segments in it")
     return bucket, key
