@@ -12,9 +12,7 @@ from queries.averages import averages
 from queries.export import write_csv, write_zip
 from queries.list_commands import all_option, left_out
 from queries.lookup import Answer, CloseSecond, Match, lookup
-from queries.show import (
-    report_head,
-)
+from queries.show import report_head
 from registry.errors import UsageError
 from registry.terminal import (
     Terminal,

@@ -12,12 +12,10 @@ from typing import Any
 import pandas as pd
 
 from queries.averages import cover_path
-from registry.placing import placed
+from registry.placing import add_entry, placed
 from registry.registry import Registry
 from registry.store.base import Payload
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a zip can hold: one registry gives the same bytes whenever asked."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First characters that make a spreadsheet take a cell for a formula (OWASP, CSV Injection)."""
 
@@ -54,10 +52,10 @@ def write_zip(registry: Registry, path: Path) -> int:
         rows: list[dict[str, Any]] = []
         for name, face in _named(faces):
             picture = registry.crop(face["crop"], face["crop_digest"])
-            _add(archive, name, picture)
+            add_entry(archive, name, picture)
             identity = names[face["identity_id"]]
             if identity.cover_face == face["face_id"]:
-                _add(archive, cover_path(identity.identity_id), picture)
+                add_entry(archive, cover_path(identity.identity_id), picture)
             rows.append(
                 {
                     "path": name,
@@ -66,7 +64,7 @@ def write_zip(registry: Registry, path: Path) -> int:
                     **{column: face[column] for column in INDEX_COLUMNS[3:]},
                 }
             )
-        _add(archive, "index.csv", _csv(rows))
+        add_entry(archive, "index.csv", _csv(rows))
     return len(faces)
 
 
@@ -88,12 +86,6 @@ def _named(faces: list[Payload]) -> Iterator[tuple[str, Payload]]:
         stem = f"{face['identity_id']}/{face['video_id']}_{face['frame']}"
         taken[stem] = taken.get(stem, 0) + 1
         yield (f"{stem}.jpg" if taken[stem] == 1 else f"{stem}_{taken[stem]}.jpg"), face
-
-
-def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    entry = zipfile.ZipInfo(name, date_time=_EPOCH)
-    entry.external_attr = 0o600 << 16
-    archive.writestr(entry, content)
 
 
 def _csv(rows: list[dict[str, Any]]) -> bytes:

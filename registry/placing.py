@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from registry.errors import StoreDenied, StoreError, StoreFull
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest time that a zip can hold: the same content gives the same bytes whenever asked."""
 
 
 @contextmanager
@@ -32,6 +36,13 @@ def placed(path: Path) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
     except OSError as exc:
         raise _file_error(path, exc) from exc
+
+
+def add_entry(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    """Put a file into a zip, without its time and for its owner alone once unpacked."""
+    entry = zipfile.ZipInfo(name, date_time=_EPOCH)
+    entry.external_attr = 0o600 << 16
+    archive.writestr(entry, content)
 
 
 def _sync(path: Path) -> None:

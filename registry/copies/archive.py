@@ -22,10 +22,10 @@ from registry import contract as contracts
 from registry.blobs.base import BlobInfo, is_key
 from registry.domain import Contract
 from registry.errors import StoreCorrupt, StoreDenied, StoreError
+from registry.placing import add_entry
 
 FORMAT, VERSION = "face-registry backup", 1
 _MANIFEST, _OBJECTS = "manifest.json", "objects/"
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 _LARGEST_MANIFEST = 2**30
 """Bytes; an object takes some 150 of them, so it is the manifest of seven million."""
 _BROKEN = (
@@ -47,17 +47,11 @@ def write(path: Path, objects: Iterable[tuple[str, bytes]], head: dict[str, Any]
     listed: list[dict[str, Any]] = []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for key, data in objects:
-            _add(archive, _OBJECTS + key, data)
+            add_entry(archive, _OBJECTS + key, data)
             digest = hashlib.sha256(data).hexdigest()
             listed.append({"key": key, "size": len(data), "sha256": digest})
         manifest = {"format": FORMAT, "version": VERSION, **head, "objects": listed}
-        _add(archive, _MANIFEST, json.dumps(manifest, indent=1).encode())
-
-
-def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    entry = zipfile.ZipInfo(name, date_time=_EPOCH)
-    entry.external_attr = 0o600 << 16
-    archive.writestr(entry, content)
+        add_entry(archive, _MANIFEST, json.dumps(manifest, indent=1).encode())
 
 
 @dataclass(frozen=True, slots=True)
