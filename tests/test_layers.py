@@ -24,7 +24,7 @@ FLOORS: tuple[Mapping[str, str], ...] = (
             "registry.settings registry.trust registry.urls "
             "registry.calibration.dependence registry.calibration.drawing "
             "registry.calibration.speakers registry.calibration.thresholds "
-            "registry.people.consolidation registry.upkeep.exposition"
+            "registry.people.consolidation"
         ),
     },
     {

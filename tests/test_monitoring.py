@@ -2,70 +2,31 @@
 
 from __future__ import annotations
 
-import math
-import re
 import stat
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 from registry import open_registry
 from registry.cli import cli
 from registry.errors import StoreError
-from registry.upkeep.exposition import Family, Sample, exposition, gauge
 from registry.upkeep.history import recorded
 from registry.upkeep.monitoring import measured
 from tests.factories import person, video
 from tests.registries import new_registry, who
 
 A, B = video("a", [person(0), person(1)]), video("b", [person(0)])
-_LINE = re.compile(r"(?P<name>[a-z_]+)(\{(?P<labels>.*)\})? (?P<value>\S+)")
-_LABEL = re.compile(r'([a-z_]+)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)')
-
-_PLAIN = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 
 
 def read(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Every sample, read as the format's grammar has it."""
-    assert text.endswith("\n")
-    found = {}
-    for line in text.split("\n")[:-1]:
-        if line.startswith("#"):
-            assert re.fullmatch(r"# (HELP|TYPE) [a-z_]+ .+", line)
-            continue
-        match = _LINE.fullmatch(line)
-        assert match, line
-        labels = match["labels"] or ""
-        pairs = _LABEL.findall(labels)
-        assert _LABEL.sub("", labels) == ""
-        undone = frozenset(
-            (name, re.sub(r'\\["\\n]', lambda m: _PLAIN[m[0]], value)) for name, value in pairs
-        )
-        found[match["name"], undone] = float(match["value"])
-    return found
-
-
-@given(
-    st.text(st.characters(exclude_categories=["Cs"])),
-    st.floats() | st.integers(-(2**60), 2**60).map(float),
-)
-def test_any_label_and_any_number_come_back(label: str, value: float) -> None:
-    [(key, number)] = read(exposition([gauge("x", "Help", value, a=label, b="")])).items()
-    assert key == ("x", frozenset({("a", label), ("b", "")}))
-    assert number == value or (math.isnan(number) and math.isnan(value))
-
-
-def test_prometheus_own_parser_reads_the_same() -> None:
-    parser = pytest.importorskip("prometheus_client.parser", reason="prometheus-client")
-    families = [Family("x", 'a\\b\n"c"', (Sample(1.5, {"a": 'q"\\\n'}), Sample(math.inf)))]
-    [found] = parser.text_string_to_metric_families(exposition(families))
-    assert [(s.labels, s.value) for s in found.samples] == [
-        ({"a": 'q"\\\n'}, 1.5),
-        ({}, math.inf),
-    ]
+    """Every sample, as Prometheus' own parser reads it."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
 
 
 def test_a_registry_tells_its_size_and_its_last_runs(tmp_path: Path) -> None:

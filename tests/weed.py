@@ -123,7 +123,7 @@ def _start(weed: Path, folder: Path, ports: Sequence[int]) -> S3Server:
                 "-master.telemetry=false",
                 "-master.electionTimeout=1s",  # else it takes 20 s to start on files it knows
                 f"-volume.port={volume}",
-                "-volume.max=100",
+                "-volume.max=1000",
                 "-volume.preStopSeconds=0",
                 f"-filer.port={filer}",
                 "-s3",
@@ -134,6 +134,8 @@ def _start(weed: Path, folder: Path, ports: Sequence[int]) -> S3Server:
                 "-s3.port.lance=0",
             ],
             cwd=folder,
+            # One file for each bucket at first, not seven: else the fifteenth bucket finds no room.
+            env=os.environ | {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

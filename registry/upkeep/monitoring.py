@@ -5,9 +5,13 @@ Nothing here is of one person or one video.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 import registry as package
 from registry import contract as contracts
@@ -19,7 +23,6 @@ from registry.opened import Opened
 from registry.parts import open_blobs, open_store
 from registry.placing import placed
 from registry.settings import Settings
-from registry.upkeep.exposition import Family, Sample, exposition, gauge
 from registry.upkeep.history import DONE, OUTCOMES, RUNNING, Run, runs
 
 _READABLE = 0o644
@@ -34,12 +37,12 @@ def measured(registry: Opened) -> str:
     except StoreError:
         registry.blobs.exists(contracts.KEY)  # else it is the objects
         up, families = _up(objects=True, index=False), []
-    return exposition([up, *families, *_history(registry)])
+    return _text([up, *families, *_history(registry)])
 
 
 def unreachable(settings: Settings) -> str:
     """Which of the two stores of a registry that does not open can be read, as Prometheus text."""
-    return exposition([_up(objects=_answers(settings, _objects), index=_answers(settings, _index))])
+    return _text([_up(objects=_answers(settings, _objects), index=_answers(settings, _index))])
 
 
 def write(registry: Opened, path: Path) -> None:
@@ -50,34 +53,65 @@ def write(registry: Opened, path: Path) -> None:
         aside.chmod(_READABLE)
 
 
-def _up(*, objects: bool, index: bool) -> Family:
-    samples = (Sample(objects, {"part": "objects"}), Sample(index, {"part": "index"}))
-    return Family("face_registry_up", "Whether a store can be read.", samples)
+def _text(families: Iterable[GaugeMetricFamily]) -> str:
+    """In Prometheus' text exposition format; a family without samples is left out."""
+    told = CollectorRegistry()
+    told.register(_Collected([family for family in families if family.samples]))
+    return generate_latest(told).decode()
 
 
-def _sizes(registry: Opened) -> Iterator[Family]:
-    yield gauge("face_registry_info", "The program.", 1, version=package.__version__)
+class _Collected(Collector):
+    """Families that are measured already."""
+
+    def __init__(self, families: list[GaugeMetricFamily]) -> None:
+        self._families = families
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        return self._families
+
+
+def _family(
+    name: str, text: str, samples: Iterable[tuple[Mapping[str, str], float]]
+) -> GaugeMetricFamily:
+    """Samples of one gauge, each with the labels that tell it from the others."""
+    family = GaugeMetricFamily(f"face_registry_{name}", text)
+    for labels, value in samples:
+        family.add_sample(family.name, dict(labels), float(value))
+    return family
+
+
+def _gauge(name: str, text: str, value: float, **labels: str) -> GaugeMetricFamily:
+    return _family(name, text, [(labels, value)])
+
+
+def _up(*, objects: bool, index: bool) -> GaugeMetricFamily:
+    samples = [({"part": "objects"}, objects), ({"part": "index"}, index)]
+    return _family("up", "Whether a store can be read.", samples)
+
+
+def _sizes(registry: Opened) -> Iterator[GaugeMetricFamily]:
+    yield _gauge("info", "The program.", 1, version=package.__version__)
     if registry.is_empty:
         return
     index, contract = registry.index, registry.contract
-    yield gauge("face_registry_model_info", "The model.", 1, model=contract.model.name)
-    yield Family(
-        "face_registry_videos",
+    yield _gauge("model_info", "The model.", 1, model=contract.model.name)
+    yield _family(
+        "videos",
         "Videos on record, by how far they came.",
-        tuple(Sample(index.count_videos(status=s), {"status": str(s)}) for s in Status),
+        [({"status": str(s)}, index.count_videos(status=s)) for s in Status],
     )
-    yield gauge("face_registry_faces", "Faces on record.", index.count_faces())
+    yield _gauge("faces", "Faces on record.", index.count_faces())
     if period := retention.days(registry.blobs):
         old = sum(1 for _ in retention.older_than(registry, period))
-        yield gauge("face_registry_videos_past_retention", "Videos kept for too long.", old)
+        yield _gauge("videos_past_retention", "Videos kept for too long.", old)
     identities = list(index.identities(provisional=False))
-    yield gauge("face_registry_identities", "Identities.", len(identities))
+    yield _gauge("identities", "Identities.", len(identities))
     named, single = (sum(bool(i.name) for i in identities), sum(i.videos == 1 for i in identities))
-    yield gauge("face_registry_identities_named", "Identities with a name.", named)
-    yield gauge("face_registry_identities_in_one_video", "Identities in one video only.", single)
+    yield _gauge("identities_named", "Identities with a name.", named)
+    yield _gauge("identities_in_one_video", "Identities in one video only.", single)
 
 
-def _history(registry: Opened) -> Iterator[Family]:
+def _history(registry: Opened) -> Iterator[GaugeMetricFamily]:
     newest: dict[str, Run] = {}
     succeeded: dict[str, Run] = {}
     for run in runs(registry):
@@ -86,41 +120,41 @@ def _history(registry: Opened) -> Iterator[Family]:
             if run.outcome == DONE:
                 succeeded.setdefault(run.kind, run)
     about = "of the last run of each kind"
-    name = "face_registry_last_run"
-    yield _of(newest, f"{name}_timestamp_seconds", f"When it began, {about}.", _began)
-    yield _of(newest, f"{name}_duration_seconds", f"Its length, {about}.", lambda r: r.seconds)
-    yield _of(newest, f"{name}_failures", f"Rows that failed, {about}.", lambda r: r.failures)
+    yield _of(newest, "last_run_timestamp_seconds", f"When it began, {about}.", _began)
+    yield _of(newest, "last_run_duration_seconds", f"Its length, {about}.", lambda r: r.seconds)
+    yield _of(newest, "last_run_failures", f"Rows that failed, {about}.", lambda r: r.failures)
     yield _of(
-        succeeded, "face_registry_last_success_timestamp_seconds",
+        succeeded, "last_success_timestamp_seconds",
         "When the last run of each kind that was done began.", _began,
     )  # fmt: skip
-    yield Family(
-        f"{name}_outcome",
+    yield _family(
+        "last_run_outcome",
         f"1 for how it ended, {about}.",
-        tuple(
-            Sample(run.outcome == outcome, {"kind": kind, "outcome": outcome})
+        [
+            ({"kind": kind, "outcome": outcome}, run.outcome == outcome)
             for kind, run in newest.items()
             for outcome in OUTCOMES
             if outcome != RUNNING
-        ),
+        ],
     )
-    yield Family(
-        f"{name}_videos",
+    yield _family(
+        "last_run_videos",
         f"Rows and videos by what came of them, {about}.",
-        tuple(
-            Sample(count, {"kind": kind, "result": result})
+        [
+            ({"kind": kind, "result": result}, count)
             for kind, run in newest.items()
             for result, count in run.counts.get("videos", {}).items()
-        ),
+        ],
     )
     counted = {kind: run for kind, run in newest.items() if "faces" in run.counts}
-    yield _of(counted, f"{name}_frames", f"Frames read, {about}.", lambda r: r.counts["frames"])
-    yield _of(counted, f"{name}_faces", f"Faces found, {about}.", lambda r: r.counts["faces"])
+    yield _of(counted, "last_run_frames", f"Frames read, {about}.", lambda r: r.counts["frames"])
+    yield _of(counted, "last_run_faces", f"Faces found, {about}.", lambda r: r.counts["faces"])
 
 
-def _of(by_kind: dict[str, Run], name: str, text: str, value: Callable[[Run], float]) -> Family:
-    samples = tuple(Sample(value(run), {"kind": kind}) for kind, run in by_kind.items())
-    return Family(name, text, samples)
+def _of(
+    by_kind: dict[str, Run], name: str, text: str, value: Callable[[Run], float]
+) -> GaugeMetricFamily:
+    return _family(name, text, [({"kind": kind}, value(run)) for kind, run in by_kind.items()])
 
 
 def _began(run: Run) -> float:
