@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
+from urllib3.exceptions import ReadTimeoutError
 
 from registry.trust import trusting
 
@@ -30,7 +31,10 @@ class _Retries(urllib3.Retry):
         return retries
 
     def is_exhausted(self) -> bool:
-        """Whether attempts or time are used up."""
+        """Whether attempts or time are used up. Silence is asked once more, however late it is."""
+        silences = [isinstance(attempt.error, ReadTimeoutError) for attempt in self.history]
+        if any(silences[-1:]):
+            return sum(silences) > 1 or super().is_exhausted()
         late = time.monotonic() + self.get_backoff_time() >= self.deadline
         return late or super().is_exhausted()
 
@@ -39,9 +43,11 @@ class Pool(urllib3.PoolManager):
     """Connections to one server.
 
     An attempt may take a third of `timeout_s` to connect and `timeout_s` to the first byte of the
-    answer; further attempts start within two thirds of `timeout_s`. With the 30 s of the object
-    store a server that has died is given up after 60 s at most; one that refuses connections after
-    about 1 s. Redirects are not followed: a signed request is for one host alone.
+    answer; further attempts start within two thirds of `timeout_s`. One without an answer is made
+    once more, for a firewall may have forgotten a connection that was idle. With the 30 s of the
+    object store a silent server is given up after 60 s (80 s, if it was in other trouble before);
+    one that refuses connections after about 1 s. Redirects are not followed: a signed request is
+    for one host alone.
     """
 
     def __init__(self, *, timeout_s: float, tls: bool, ca_file: Path | None) -> None:

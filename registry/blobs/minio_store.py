@@ -63,7 +63,7 @@ class MinioStore:
         `endpoint` is `host`, `host:port` or either with `http://` or `https://` in front, which
         then overrules `secure`. `prefix` is put before every key, with a `/` between. `ca_file`
         holds the certificates (PEM) of the authorities to trust instead of the usual ones.
-        `timeout_s` bounds one attempt, and twice as much one request with all that it repeats.
+        `timeout_s` bounds one attempt, three times as much one request with all that it repeats.
         Whether the bucket keeps versions is asked here, once.
 
         Raises `UsageError` for arguments that cannot be meant, else `StoreError`.

@@ -82,6 +82,14 @@ def test_a_silent_server_is_given_up_in_time() -> None:
         with pytest.raises(StoreUnreachable, match=r"took too long.*MINIO_ENDPOINT"):
             get(store)
         assert time.monotonic() - start < 2 * 0.6 + 0.5
+        assert script.asked[2:] == ["GET /bucket/a"] * 2
+
+
+@pytest.mark.parametrize("work", [put, get])
+def test_silence_once_does_no_harm(work: Callable[[MinioStore], object]) -> None:
+    with serve(Answer(silence_s=3), Answer(body=b"face")) as script:
+        work(opened(script.endpoint, timeout_s=1.0))
+        assert len(script.asked[2:]) == 2
 
 
 def test_an_object_cut_short_once_is_fetched_again() -> None:

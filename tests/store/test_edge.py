@@ -22,7 +22,7 @@ from tests.store.points import FACES, VIDEOS, face, numbers, random_units, uid, 
 
 REPOSITORY = Path(__file__).parents[2]
 PRELUDE = """
-import os, sys
+import os, sys, time
 from pathlib import Path
 from registry.errors import StoreFull
 from registry.store.base import *
@@ -146,7 +146,8 @@ def test_a_kill_while_creating_and_dropping_leaves_all_or_nothing(path: Path) ->
     code = """
 store = EdgeStore(path, reserve_bytes=0)
 say("ready")
-while True:
+end = time.monotonic() + 20
+while time.monotonic() < end:
     faces = store.open(FACES)
     faces.upsert([face(1)])
     faces.flush()
