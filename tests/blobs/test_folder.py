@@ -161,12 +161,13 @@ def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
 # Crashes
 
 WRITER = """
-import sys, pathlib
+import sys, pathlib, time
 from registry.blobs.folder import FolderStore
 store = FolderStore(pathlib.Path(sys.argv[1]), reserve_bytes=0)
 print("ready", flush=True)
 turn = 0
-while True:
+end = time.monotonic() + 20
+while time.monotonic() < end:
     turn += 1
     store.put(f"crops/v{turn % 3}/a.jpg", bytes([turn % 256]) * (400_000 + turn % 7))
 """
