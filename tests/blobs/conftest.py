@@ -35,6 +35,7 @@ def minio_store(s3_server: S3Server, bucket: str) -> Callable[..., MinioStore]:
             "bucket": bucket,
             "secure": False,
             "prefix": f"of-{uuid.uuid4().hex}",
+            "timeout_s": 120.0,  # a server beside many tests may be slow
         }
         return MinioStore(**(arguments | given))  # type: ignore[arg-type]
 

@@ -57,7 +57,8 @@ def _maker(kind: str, tmp_path: Path) -> tuple[Opener, Callable[[], None]]:
     if kind == "served":
         over_http = ExitStack()
         served = over_http.enter_context(serve_qdrant())
-        return (lambda: ServerStore(served.url, None, prefix="t-")), over_http.close
+        # It serves threads in no order, and a busy machine may let one wait for all others.
+        return (lambda: ServerStore(served.url, None, prefix="t-", timeout_s=120)), over_http.close
     if "QDRANT_URL" not in places.QDRANT:
         pytest.skip("a Qdrant server: run `make test-server` with QDRANT_URL set")
     prefix, ca_file = f"{places.RUN}-{uuid4().hex[:8]}-", places.QDRANT.get("QDRANT_CA_FILE")
