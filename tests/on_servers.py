@@ -29,6 +29,11 @@ No server is named, so there is nothing to test. Set one of these, or both:
 The keys must be allowed to create and delete collections and buckets."""
 
 
+def _shown(url: str | None) -> str:
+    """A server without the credentials that its URL may carry."""
+    return (url or "embedded").rpartition("@")[2]
+
+
 def main(arguments: list[str]) -> int:
     """Exit code of pytest; 2 where no server is named."""
     index, objects = os.environ.get("QDRANT_URL"), os.environ.get("MINIO_ENDPOINT")
@@ -47,7 +52,7 @@ def main(arguments: list[str]) -> int:
         if name.startswith(tuple(kinds)) and value
     }
     suites = [*(INDEX if index else []), *(OBJECTS if objects else []), *BOTH]
-    print(f"index: {index or 'embedded'}; objects: {objects or 'embedded'}", flush=True)
+    print(f"index: {_shown(index)}; objects: {_shown(objects)}", flush=True)
     command = [sys.executable, "-m", "pytest", *suites, *arguments]
     return subprocess.run(command, env={**os.environ, **given}, check=False).returncode
 

@@ -422,6 +422,29 @@ def test_exact_queries_read_true_vectors_and_others_ask_the_graph(quantization: 
     assert other[0]["params"] == {"exact": False} | (rescored if quantization == "scalar" else {})
 
 
+@pytest.mark.usefixtures("without_waits")
+@pytest.mark.parametrize("status", ["wait_timeout", "acknowledged"])
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_write_that_is_only_listed_is_not_taken_for_done(status: str, times: int) -> None:
+    """Qdrant answers so with 200, since 1.17, when it is too busy to apply a write in time."""
+    listed: list[Request] = []
+
+    def answer(n: int, request: Request) -> Answer:
+        if request.path.endswith("/points?wait=true") and len(listed) < times:
+            listed.append(request)
+            return result({"operation_id": 1, "status": status})
+        return empty_server(n, request)
+
+    with serving(answer) as server, store_at(server.url) as store:
+        faces = store.open(FACES)
+        if times == 1:
+            faces.upsert([face(1, video_id="a")])
+        else:
+            with pytest.raises(StoreUnreachable, match=f"not applied a write in time .{status}"):
+                faces.upsert([face(1, video_id="a")])
+    assert len([r for r in server.requests if "/points" in r.path]) == (2 if times == 1 else 5)
+
+
 def test_a_write_whose_answer_was_lost_is_sent_again_alike() -> None:
     lost: list[Request] = []
 
