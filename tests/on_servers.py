@@ -13,7 +13,7 @@ import sys
 
 from tests.places import GIVEN
 
-INDEX = ["tests/store/test_contract.py"]
+INDEX = ["tests/store/test_contract.py", "tests/test_erasure.py"]
 OBJECTS = ["tests/blobs/test_contract.py", "tests/blobs/test_minio.py", "tests/test_lease.py"]
 BOTH = [
     "tests/test_main_job.py",
