@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from registry.confinement import bare_environment, importable
-from registry.upkeep.machine import confinement_here
+from registry.settings import load_settings
+from registry.upkeep.machine import confinement_here, examine_machine
 
 _TRIES = """
 import encodings.idna, json, os, socket, subprocess, sys
@@ -124,3 +125,11 @@ def test_modules_can_be_imported_from_where_they_are_said_to_be() -> None:
     for module in ("json", "numpy", "registry"):
         path = Path(str(__import__(module).__file__))
         assert any(path.is_relative_to(place) for place in places)
+
+
+def test_doctor_says_what_the_kernel_gives(tmp_path: Path) -> None:
+    findings = {f.part: f for f in examine_machine(load_settings(home=tmp_path), fix=False)}
+    found = findings["decoder"]
+    assert found.verdict == ("ok" if _LANDLOCK or _SECCOMP else "warning")
+    assert ("seccomp)" in found.detail) == _SECCOMP
+    assert (f"Landlock {_LANDLOCK}" in found.detail) == (_LANDLOCK > 0)

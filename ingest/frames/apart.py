@@ -153,6 +153,8 @@ def death(code: int | None, limits: MediaLimits) -> str:
             f"reading it took more than {limits.max_memory >> 20:,} MiB of memory, the "
             "limit (--max-memory), and was stopped"
         )
+    if code is None:
+        return "the process that decoded it died; read the video again (`videos retry`)"
     if code == -signal.SIGKILL:
         return "the process that decoded it was killed; the machine may be short of memory"
     return f"the process that decoded it died (exit code {code}); the file may be damaged"

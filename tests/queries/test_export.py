@@ -89,6 +89,12 @@ def test_what_begins_a_formula_is_made_plain(text: str) -> None:
     assert plain(-1.0) == -1.0
 
 
+def test_only_the_owner_can_read_what_is_exported(registry: Registry, tmp_path: Path) -> None:
+    write_csv(averages(registry), tmp_path / "out.csv")
+    write_zip(registry, tmp_path / "faces.zip")
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("*.*")} == {0o600}
+
+
 def test_a_path_that_cannot_be_written_is_named(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(StoreDenied, match="folder"):
