@@ -15,10 +15,11 @@ COPY ingest ingest
 COPY queries queries
 RUN pip install --no-deps .
 
-# Any user may write here, so that `docker compose run --user` works with the same volume.
+# Whoever runs it makes a home of their own in here: it is open to its owner alone, and a folder of
+# another's cannot be made so. So `docker compose run --user` works too.
 RUN useradd --system --uid 10001 --no-create-home registry \
     && install -d -m 1777 /var/lib/face-registry
-ENV FACE_REGISTRY_HOME=/var/lib/face-registry
+ENV FACE_REGISTRY_HOME=/var/lib/face-registry/home
 VOLUME /var/lib/face-registry
 USER 10001
 WORKDIR /files

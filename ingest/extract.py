@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ingest.crops import crop
-from ingest.frames import Frame, MediaLimits, VideoReader
+from ingest.frames import Frame, Frames, MediaLimits, Read, VideoReader
 from ingest.shots import ShotDetector
 from ingest.tracks import Sighting, Tracker
 from registry import ids
@@ -60,6 +60,7 @@ def extract(
     blobs: BlobStore,
     every: int,
     limits: MediaLimits,
+    read: Read = VideoReader,
     on_frame: Callable[[int], None] = lambda faces: None,
 ) -> Extraction:
     """Every face in every `every`-th frame of a video file; their crops are stored on the way.
@@ -67,6 +68,7 @@ def extract(
     Args:
         path: the file.
         video_id: whose crops and face ids these are.
+        read: what decodes it.
         on_frame: told, after each sampled frame, how many faces it has.
 
     Raises:
@@ -77,7 +79,7 @@ def extract(
     tracker = Tracker()
     waiting: list[_Seen] = []
     pending = 0
-    with VideoReader(path, every=every, limits=limits) as reader:
+    with read(path, every=every, limits=limits) as reader:
         for seen in _look(reader, video_id, model, blobs):
             on_frame(len(seen.detections))
             waiting.append(seen)
@@ -89,9 +91,7 @@ def extract(
         return Extraction(tuple(faces), reader.media, reader.reason)
 
 
-def _look(
-    frames: VideoReader, video_id: str, model: FaceModel, blobs: BlobStore
-) -> Iterator[_Seen]:
+def _look(frames: Frames, video_id: str, model: FaceModel, blobs: BlobStore) -> Iterator[_Seen]:
     shots = ShotDetector()
     for frame in frames:
         cut = shots.update(frame.image)

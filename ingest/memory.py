@@ -12,8 +12,7 @@ import os
 import resource
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from threading import Event, Lock, Thread
 
 OVER_MEMORY = 86
@@ -22,24 +21,15 @@ _LOOK_S = 0.02
 """Between two looks: memory is written at 5 GB/s or so, which is 100 MB past the limit."""
 
 
-def peak_memory() -> int:
-    """The most memory that this process has held at once so far: bytes, resident."""
-    try:
-        # Unlike ru_maxrss, Linux starts this one anew with each program that is started.
-        for line in Path("/proc/self/status").read_bytes().splitlines():
-            if line.startswith(b"VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
 class MemoryGuard:
     """Ends this process when it takes more memory than is allowed beyond what it had at first."""
 
     def __init__(self) -> None:
-        self._base = peak_memory()
+        try:  # kept open: a confined process opens nothing
+            self._status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._status = -1
+        self._base = self._peak()
 
     @contextmanager
     def watching(self, max_bytes: int) -> Iterator[None]:
@@ -63,5 +53,15 @@ class MemoryGuard:
             thread.join()
 
     def _check(self, max_bytes: int) -> None:
-        if peak_memory() - self._base > max_bytes:
+        if self._peak() - self._base > max_bytes:
             os._exit(OVER_MEMORY)
+
+    def _peak(self) -> int:
+        """The most memory that this process has held at once so far: bytes, resident."""
+        with suppress(OSError):
+            # Unlike ru_maxrss, Linux starts this one anew with each program that is started.
+            for line in os.pread(self._status, 8192, 0).splitlines():
+                if line.startswith(b"VmHWM:"):
+                    return int(line.split()[1]) * 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024

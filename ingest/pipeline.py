@@ -7,11 +7,14 @@ same identities with any number of workers.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event
 
 from ingest import telling
@@ -44,9 +47,17 @@ class Parts:
     """Where the run counts, so that whoever started it knows how far it came."""
 
 
-def default_workers() -> int:
-    """One worker for each processor, eight at most: beyond that the downloads are the limit."""
-    return max(1, min(8, os.cpu_count() or 1))
+def default_workers(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """One worker for each processor, eight at most: beyond that the downloads are the limit.
+
+    Processors that this process may use, and in a container, as many as it is given the time of
+    (`quota`, Linux's cpu.max): workers beyond that only take memory.
+    """
+    here = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    with suppress(OSError, ValueError):
+        share, period = map(int, quota.read_text().split())
+        here = min(here, -(-share // period))
+    return max(1, min(8, here))
 
 
 def run(

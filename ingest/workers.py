@@ -21,8 +21,9 @@ from typing import Protocol
 from pebble import ProcessExpired, ProcessPool
 
 from ingest.extract import Extraction, extract
-from ingest.frames import MediaLimits
-from ingest.memory import OVER_MEMORY, MemoryGuard
+from ingest.frames import Decoder, MediaLimits
+from ingest.frames.apart import death
+from ingest.memory import MemoryGuard
 from registry import contract as contracts
 from registry import events
 from registry.blobs.base import BlobStore
@@ -140,18 +141,8 @@ class PoolExtractor:
             ) from exc
         except (ProcessExpired, CancelledError) as exc:
             code = getattr(exc, "exitcode", None)
-            raise MediaError(self._death(code)) from exc
+            raise MediaError(death(code, self._limits)) from exc
         return extraction
-
-    def _death(self, code: int | None) -> str:
-        if code == OVER_MEMORY:
-            return (
-                f"reading it took more than {self._limits.max_memory >> 20:,} MiB of memory, the "
-                "limit (--max-memory), and was stopped"
-            )
-        if code == -signal.SIGKILL:
-            return "the process that decoded it was killed; the machine may be short of memory"
-        return f"the process that decoded it died (exit code {code}); the file may be damaged"
 
     def close(self) -> None:
         """Stop the workers, whatever they do; who waits for one is let go.
@@ -172,6 +163,8 @@ class _Worker:
 
     def __init__(self, settings: Settings, contract: Contract, model_source: str, run: str) -> None:
         self.run = run
+        self.decoder = Decoder()
+        self.decoder.start()  # it gets ready while the model is loaded
         self.model = catalogue.load(
             model_source, device=settings.device, cache=settings.model_cache, threads=1
         )
@@ -213,8 +206,9 @@ def _work(path: Path, video_id: str, every: int, limits: MediaLimits) -> Extract
     started = time.monotonic()
     with _worker.memory.watching(limits.max_memory):
         extraction = extract(
-            path, video_id, model=_worker.model, blobs=_worker.blobs, every=every, limits=limits
-        )
+            path, video_id, model=_worker.model, blobs=_worker.blobs, every=every, limits=limits,
+            read=_worker.decoder.read,
+        )  # fmt: skip
     _tell(_worker.run, video_id, extraction, started)
     return extraction
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,10 @@ from registry.placing import add_entry, placed
 from registry.registry import Registry
 from registry.store.base import Payload
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""First characters that make a spreadsheet take a cell for a formula (OWASP, CSV Injection)."""
+_FORMULA = re.compile(r"(^|[;\t\r\n])(?=[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20])")
+"""Before the first characters that make a spreadsheet take a cell for a formula (OWASP, CSV
+Injection), wide ones of East Asia too. A cell also begins where half of Europe's spreadsheets
+divide a line, whatever commas and quotes say: at a semicolon."""
 
 INDEX_COLUMNS = [
     "path",
@@ -71,12 +74,13 @@ def write_zip(registry: Registry, path: Path) -> int:
 def safe(table: pd.DataFrame) -> pd.DataFrame:
     """The table with text that a spreadsheet would run as a formula made plain text."""
     texts = table.select_dtypes(exclude="number").columns
-    return table.assign(**{column: table[column].map(plain) for column in texts})
+    cells = table.assign(**{column: table[column].map(plain) for column in texts})
+    return cells.rename(columns=plain)
 
 
 def plain(cell: Any) -> Any:
     """A cell that no spreadsheet takes for a formula: such text gets an apostrophe in front."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return _FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell
 
 
 def _named(faces: list[Payload]) -> Iterator[tuple[str, Payload]]:

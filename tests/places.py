@@ -17,6 +17,8 @@ from minio import Minio
 from minio.deleteobjects import DeleteObject
 from qdrant_client import QdrantClient
 
+from registry.trust import trusting
+
 GIVEN = "FACE_REGISTRY_TEST_"
 RUN = f"frt-{uuid4().hex[:10]}"
 """Begins the name of everything that this run puts on a server."""
@@ -60,6 +62,7 @@ def leave_clean() -> None:
             url=QDRANT["QDRANT_URL"],
             headers={"api-key": key} if key else None,
             check_compatibility=False,
+            verify=trusting(_path("QDRANT_CA_FILE", QDRANT)),
         )
         for collection in client.get_collections().collections:
             if collection.name.startswith(RUN):
@@ -67,6 +70,10 @@ def leave_clean() -> None:
         client.close()
     if "MINIO_ENDPOINT" in MINIO:
         _empty_buckets()
+
+
+def _path(name: str, given: dict[str, str]) -> Path | None:
+    return Path(given[name]) if name in given else None
 
 
 def s3_url() -> str:
@@ -78,8 +85,8 @@ def s3_url() -> str:
 
 def _empty_buckets() -> None:
     scheme, _, host = s3_url().partition("://")
-    ca_file, region = MINIO.get("MINIO_CA_FILE"), MINIO.get("MINIO_REGION")
-    pool = urllib3.PoolManager(ca_certs=ca_file) if ca_file else None
+    region = MINIO.get("MINIO_REGION")
+    pool = urllib3.PoolManager(ssl_context=trusting(_path("MINIO_CA_FILE", MINIO)))
     keys = MINIO["MINIO_ACCESS_KEY"], MINIO["MINIO_SECRET_KEY"]
     client = Minio(host, *keys, secure=scheme == "https", region=region, http_client=pool)
     for found in client.list_buckets():

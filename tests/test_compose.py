@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,7 @@ servers = pytest.mark.parametrize("name", SERVERS)
 def _health_command(name: str) -> list[str]:
     kind, *command = SERVICES[name]["healthcheck"]["test"]
     assert kind == "CMD"
-    return [str(word) for word in command]
+    return [str(word).replace("$$", "$") for word in command]  # as compose reads it
 
 
 def test_the_file_is_what_compose_reads() -> None:
@@ -132,8 +135,31 @@ def test_the_health_check_of_qdrant_reads_the_answer(
     with serve_folder(tmp_path) as url:
         port = url.rsplit(":", 1)[-1]
         command = [word.replace("6333", port) for word in _health_command("qdrant")]
-        answer = subprocess.run(command, timeout=10, capture_output=True, check=False)
+        command[0] = str(shutil.which(command[0]))
+        answer = subprocess.run(
+            command, timeout=10, capture_output=True, check=False, env={"PATH": ""}
+        )
     assert answer.returncode == code
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become the image's user")
+@pytest.mark.parametrize("user", [10001, 1000])
+def test_the_user_of_the_image_can_make_a_home_in_its_volume(user: int) -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    mode, volume = re.findall(r"install -d -m (\d+) (\S+)", text)[0]
+    home = dict(re.findall(r"^ENV (FACE_REGISTRY_HOME)=(\S+)", text, re.M))["FACE_REGISTRY_HOME"]
+    place = Path(tempfile.mkdtemp(dir="/tmp"))
+    try:
+        place.chmod(int(mode, 8))
+        code = (
+            "import os, sys; from pathlib import Path; from registry.parts import prepare_home\n"
+            f"os.setgid({user}); os.setuid({user}); prepare_home(Path(sys.argv[1]))"
+        )
+        inside = place / Path(home).relative_to(volume)
+        subprocess.run([sys.executable, "-c", code, str(inside)], cwd=ROOT, check=True)
+        assert inside.stat().st_mode & 0o777 == 0o700
+    finally:
+        shutil.rmtree(place)
 
 
 def test_the_image_runs_as_nobody_special_from_the_lock_file() -> None:

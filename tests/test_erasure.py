@@ -27,6 +27,7 @@ from registry.opening import open_registry
 from registry.registry import Registry
 from registry.settings import load_settings
 from registry.store.server import ServerStore
+from tests import places
 from tests.factories import contract, person, picture, video
 
 ANN, BEA, CLEO = person(0, 0.123), person(1, 0.321), person(2, 0.213)
@@ -70,7 +71,16 @@ def home(filled: tuple[Path, str], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Registry]:
-    """An empty registry on the served kind of index, which deletes by filter."""
+    """An empty registry on the served kind of index, which deletes by filter.
+
+    On the server given (`make test-server`), else on qdrant-client's own engine.
+    """
+    if "QDRANT_URL" in places.QDRANT:
+        given = {name.lower(): value for name, value in places.environment(tmp_path).items()}
+        index = {name: value for name, value in given.items() if name.startswith("qdrant_")}
+        with open_registry(load_settings(home=tmp_path, **index)) as opened:
+            yield opened
+        return
     store = ServerStore("http://localhost", None, client=QdrantClient(":memory:"))
     settings = load_settings(home=tmp_path)
     with Registry(settings, FolderStore(tmp_path / "objects"), store) as opened:

@@ -32,6 +32,7 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "blobs": "registry.blobs.*",
         "models": "registry.models.*",
         "files": "registry.placing",
+        "confinement": "registry.confinement",
     },
     {
         "registry": (

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
 
-from registry.domain import Image
+from registry.domain import Image, Media
+from registry.errors import MediaError
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +41,44 @@ class MediaLimits:
     """Bytes that a worker process may take beyond its model. Twice what the hungriest video within
     the other limits took (8K, H.264 with 16 reference frames: 1.5 GB). Only worker processes are
     held to it."""
+
+
+class Frames(Protocol):
+    """A video that is read once: `ingest.frames.reader`, or elsewhere, `ingest.frames.apart`."""
+
+    def __enter__(self) -> Self:
+        """Open the file. Raises `MediaError` if that cannot be done."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The sampled frames, once. Raises `MediaError`."""
+
+    @property
+    def media(self) -> Media:
+        """What is known of the video, once all frames are taken."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is partial, once all frames are taken; empty if it is whole."""
+
+
+class Read(Protocol):
+    """Opens a video."""
+
+    def __call__(self, path: Path, *, every: int, limits: MediaLimits) -> Frames:
+        """The frames of a file."""
+
+
+def open_file(path: Path) -> BinaryIO:
+    """The file, open. Raises `MediaError`."""
+    try:
+        return path.open("rb")
+    except OSError as exc:
+        raise MediaError(f"the file cannot be read: {exc.strerror or exc}") from exc

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from ingest.frames.base import Frame, MediaLimits
+from ingest.frames.base import Frame, MediaLimits, open_file
 from ingest.frames.container import opened
 from ingest.frames.decoding import Findings, Sample, Surprise, in_full, planned, survey
 from ingest.frames.extent import is_cut_off
@@ -41,7 +41,7 @@ class VideoReader:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | BinaryIO,
         *,
         every: int = 10,
         limits: MediaLimits | None = None,
@@ -50,7 +50,7 @@ class VideoReader:
         """Nothing is opened yet.
 
         Args:
-            path: the file; its name tells the decoder nothing.
+            path: the file, whose name tells the decoder nothing, or it already open.
             every: one frame in so many is sampled, beginning with the first.
             limits: what is refused; the defaults of `MediaLimits` if None.
             threads: of the decoder. One is best where several videos are read side by side.
@@ -80,10 +80,7 @@ class VideoReader:
         Raises:
             MediaError: it is no video, or over a limit.
         """
-        try:
-            self._file = self._path.open("rb")
-        except OSError as exc:
-            raise MediaError(f"the file cannot be read: {exc.strerror or exc}") from exc
+        self._file = open_file(self._path) if isinstance(self._path, Path) else self._path
         try:
             self._samples = self._opened(self._file)
         except BaseException:

@@ -2,9 +2,10 @@
 
     python -m ingest.pages.extraction  < question.json  > answer.json
 
-An audit hook refuses what reading a page does not need: connections to addresses that the policy
-did not judge, other programs, writing files. It guards against slips, not against a program that is
-out to get around it; the time limit is the caller's.
+The kernel refuses what reading a page does not need: files, but those of Python and of looking up
+names; writing; other programs (`registry.confinement`). An audit hook refuses connections to
+addresses that the policy did not judge, which the kernel cannot tell from others; it guards against
+slips, not against a program that is out to get around it. The time limit is the caller's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import yt_dlp
@@ -28,7 +30,15 @@ from yt_dlp.utils import DownloadError, YoutubeDLError, determine_protocol
 
 from ingest.addresses import AddressPolicy
 from ingest.http import Transport
+from ingest.memory import MemoryGuard
 from ingest.pages.requests import CheckedRH
+from registry.confinement import (
+    REACHING_OUT,
+    close_calls,
+    close_files,
+    close_limits,
+    importable,
+)
 from registry.errors import RegistryError
 from registry.trust import trusting
 
@@ -43,6 +53,12 @@ _REFUSED = frozenset(
      "subprocess.Popen"}
 )  # fmt: skip
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_LOOKING_UP = (
+    "/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf",
+    "/etc/services", "/etc/localtime", "/usr/share/zoneinfo", "/lib", "/lib64", "/usr/lib",
+    "/usr/lib64",
+)  # fmt: skip
+"""What the C library reads to look up names and times, and its modules for that."""
 _PARAMS: dict[str, Any] = {
     "allowed_extractors": ["default", "-generic"],
     "cachedir": False,
@@ -115,7 +131,10 @@ class _Reader(yt_dlp.YoutubeDL):  # type: ignore[misc]
 
 
 def confine(passed: set[str]) -> None:
-    """From now on, and for good, this process connects to these addresses alone."""
+    """From now on, and for good, this process connects to these addresses alone.
+
+    It reads no file but Python's and those that looking up names takes, and writes none.
+    """
 
     def hook(event: str, given: tuple[Any, ...]) -> None:
         if event in _REFUSED:
@@ -127,6 +146,9 @@ def confine(passed: set[str]) -> None:
         if event == "open" and isinstance(given[2], int) and given[2] & _WRITING:
             raise PermissionError("a page may not write files")
 
+    close_files([*importable(), *map(Path, _LOOKING_UP)], network=True)
+    close_limits(descriptors=False)
+    close_calls(REACHING_OUT, keep=False)
     sys.addaudithook(hook)
 
 
@@ -136,9 +158,11 @@ def extract(asked: Mapping[str, Any]) -> dict[str, Any]:
     transport = Transport(policy, trusting(None), connect_s=_CONNECT_S, read_s=asked["seconds"])
     plugin_dirs.value = []
     reader = _Reader(transport, asked["seconds"], asked["extractors"])
+    guard = MemoryGuard()
     confine(policy.passed)
     try:
-        return _chosen(reader, _video(reader, asked["url"]), asked["max_bytes"])
+        with guard.watching(asked["max_memory"]):
+            return _chosen(reader, _video(reader, asked["url"]), asked["max_bytes"])
     except (YoutubeDLError, RegistryError, LookupError, TypeError, ValueError, OSError) as exc:
         problems = reader.handler.problems if reader.handler else []
         return {"error": problems[0] if problems else _sentence(exc)}

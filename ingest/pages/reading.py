@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +15,14 @@ from typing import Any
 
 from ingest.addresses import AddressPolicy
 from ingest.http import Line
+from ingest.memory import OVER_MEMORY
+from registry.confinement import bare_environment
 from registry.errors import FetchError
 from registry.page_urls import FILES, site_of
 from registry.urls import HttpUrl, printable, redacted
 
+MOST_MEMORY = 1 << 30
+"""Bytes that reading a page may take beyond what Python and yt-dlp do."""
 _LOOK_S = 0.2
 _LONGEST_REASON = 300
 
@@ -101,6 +103,7 @@ class Pages:
             "extractors": self._extractors,
             "max_bytes": self._max_bytes,
             "seconds": self._seconds,
+            "max_memory": MOST_MEMORY,
         }
         answer = self._ask(asked, shown, line)
         if "url" not in answer:
@@ -115,7 +118,7 @@ class Pages:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=self._folder,
-            env=_environment(self._folder),
+            env=bare_environment(self._folder),
             start_new_session=True,
         ) as process:
             try:
@@ -126,6 +129,10 @@ class Pages:
         try:
             answer = json.loads(told)
         except ValueError as exc:
+            if process.returncode == OVER_MEMORY:
+                raise FetchError(
+                    f"{shown}: reading the page took more than {MOST_MEMORY >> 20:,} MiB of memory."
+                ) from exc
             raise FetchError(
                 f"{shown}: the process that read the page died (exit code {process.returncode})."
             ) from exc
@@ -143,15 +150,3 @@ class Pages:
             line.check()
             if monotonic() > ends:
                 raise FetchError(f"{shown}: reading the page took longer than {self._seconds:g} s.")
-
-
-@functools.cache
-def _environment(folder: Path) -> dict[str, str]:
-    """What the process knows of this one: where Python's modules are."""
-    return {
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "PYTHONSAFEPATH": "1",
-        "PYTHONUTF8": "1",
-        "HOME": str(folder),
-        "PATH": "",
-    }

@@ -28,6 +28,7 @@ over tables (MobileFaceNet 0.30 to 0.34, SFace 0.36 to 0.40; `benchmarks/identit
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -143,7 +144,10 @@ def linkage_threshold(model: ModelInfo) -> float:
 
 def places(name: str, cache: Path) -> tuple[Path, Path]:
     """The folders where a pack is looked for: our own, then the one InsightFace downloads to."""
-    return cache / name, Path("~/.insightface/models").expanduser() / name
+    theirs = Path("~/.insightface/models")
+    with suppress(RuntimeError):  # a user without a home folder, as in a container
+        theirs = theirs.expanduser()
+    return cache / name, theirs / name
 
 
 def holds(folder: Path, entry: ModelEntry) -> bool:

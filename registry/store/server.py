@@ -117,8 +117,17 @@ class ServerStore:
                     wait=True,
                 )
         exact, approximate = (None, None) if self._in_memory else self._search_params()
+        # What a majority of replicas wrote, a majority of them has to be asked for: else a
+        # face could miss those of the video before it. Counts know no such thing.
+        replicated = _majority(info.config.params.replication_factor) is not None
         return ServerCollection(
-            spec, remote, self._client, self._call, exact=exact, approximate=approximate
+            spec,
+            remote,
+            self._client,
+            self._call,
+            exact=exact,
+            approximate=approximate,
+            consistency=models.ReadConsistencyType.MAJORITY if replicated else None,
         )
 
     def drop(self, name: str) -> None:
@@ -157,6 +166,7 @@ class ServerStore:
                 vectors_config=vectors,
                 shard_number=self._shard_number,
                 replication_factor=self._replication_factor,
+                write_consistency_factor=_majority(self._replication_factor),
                 on_disk_payload=True if self._on_disk else None,
                 quantization_config=(
                     models.ScalarQuantization(scalar=scalar) if quantised else None
@@ -192,6 +202,11 @@ class ServerStore:
             return exact, models.SearchParams(exact=False)
         rescored = models.QuantizationSearchParams(rescore=True, oversampling=_OVERSAMPLING)
         return exact, models.SearchParams(exact=False, quantization=rescored)
+
+
+def _majority(replicas: int | None) -> int | None:
+    """How many replicas are more than half of them; None where there is but one."""
+    return replicas // 2 + 1 if replicas is not None and replicas > 1 else None
 
 
 def _verified(address: Address, ca_file: Path | None) -> ssl.SSLContext | bool:

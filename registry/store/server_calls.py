@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 import stamina
 from pydantic import ValidationError
+from qdrant_client import models
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import (
     ApiException,
@@ -87,12 +88,28 @@ def call(request: Callable[[], T], *, where: str, timeout_s: float) -> T:
             wait_jitter=_FIRST_WAIT_S,
         ):
             with attempt:
-                return request()
+                answer = request()
+                if isinstance(answer, models.UpdateResult):
+                    _check_applied(answer)
+                return answer
     except (ApiException, QdrantException) as exc:
         raise _ours(exc, where) from exc
     except (json.JSONDecodeError, UnicodeDecodeError) as exc:
         raise _not_qdrant(where) from exc
     raise AssertionError("stamina makes at least one attempt")
+
+
+class _NotApplied(ApiException):
+    """A write that a server has put on its list, and has not done though it was asked to wait."""
+
+
+def _check_applied(answer: models.UpdateResult) -> None:
+    """Since 1.17 a server under load can answer 200 and `wait_timeout` to a write.
+
+    What is read then is as it was before, so a face could miss its own neighbours.
+    """
+    if answer.status != models.UpdateStatus.COMPLETED:
+        raise _NotApplied(str(answer.status))
 
 
 def _again(exc: Exception) -> bool | float:
@@ -101,10 +118,16 @@ def _again(exc: Exception) -> bool | float:
         return min(float(exc.retry_after_s), _MOST_WAIT_S)
     if isinstance(exc, ResponseHandlingException):
         return isinstance(exc.source, httpx.TransportError) and not _tls(exc.source)
+    if isinstance(exc, _NotApplied):
+        return True
     return isinstance(exc, UnexpectedResponse) and exc.status_code in _BUSY and not _is_full(exc)
 
 
 def _ours(exc: Exception, where: str) -> StoreError:
+    if isinstance(exc, _NotApplied):
+        return StoreUnreachable(
+            f"{where} has not applied a write in time ({exc}); try again in a while"
+        )
     if isinstance(exc, UnexpectedResponse):
         return _answered(exc, where)
     if isinstance(exc, ResourceExhaustedResponse):

@@ -60,6 +60,7 @@ class ServerCollection:
         *,
         exact: models.SearchParams | None,
         approximate: models.SearchParams | None,
+        consistency: models.ReadConsistencyType | None = None,
     ) -> None:
         self._spec = spec
         self._remote = remote
@@ -67,6 +68,7 @@ class ServerCollection:
         self._call = calls
         self._exact = exact
         self._approximate = approximate
+        self._consistency = consistency
 
     @property
     def name(self) -> str:
@@ -111,7 +113,12 @@ class ServerCollection:
                     )
                     for number in numbers[start : start + _BATCH_QUERIES]
                 ]
-                answers = self._call(self._client.query_batch_points, self._remote, requests)
+                answers = self._call(
+                    self._client.query_batch_points,
+                    self._remote,
+                    requests,
+                    consistency=self._consistency,
+                )
                 found += [[_hit(scored) for scored in answer.points] for answer in answers]
             return found
 
@@ -129,6 +136,7 @@ class ServerCollection:
                 wanted[start : start + page],
                 with_payload=True,
                 with_vectors=with_vectors,
+                consistency=self._consistency,
             )
             found |= {str(record.id): self._point(record, with_vectors) for record in records}
         return [found[each] for each in wanted if each in found]
@@ -148,6 +156,7 @@ class ServerCollection:
                 offset=offset,
                 with_payload=True,
                 with_vectors=with_vectors,
+                consistency=self._consistency,
             )
             yield from (self._point(record, with_vectors) for record in records)
             if offset is None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from registry.confinement import bare_environment
 from registry.errors import StoreDenied
 from registry.settings import Settings
 from registry.upkeep.diagnosis import FIX, Finding, attempt
@@ -24,6 +27,7 @@ def examine_machine(settings: Settings, *, fix: bool) -> Iterator[Finding]:
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform(terse=True)}")
     yield _one_of("opencv", ("opencv-python-headless", "opencv-python"))
     yield _one_of("onnxruntime", ("onnxruntime", "onnxruntime-gpu"))
+    yield _decoder()
     yield attempt("home", lambda: _home(settings.home))
     yield attempt("modes", lambda: _modes(settings.home, fix=fix))
 
@@ -48,6 +52,35 @@ def _one_of(part: str, names: tuple[str, str]) -> Finding:
         "warning",
         f"{text} are both installed and overwrite each other",
         f"run `pip uninstall -y {drop} && pip install --force-reinstall --no-deps {keep}`",
+    )
+
+
+def confinement_here() -> tuple[int, bool]:
+    """Landlock's version and whether there is seccomp, as a process finds that tries them."""
+    code = (
+        "from registry.confinement import DECODING, close_calls, close_files as f; a = f();"
+        "print(a, int(close_calls(DECODING, keep=True)))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, env=bare_environment(Path("/")), check=False,
+    ).stdout.split()  # fmt: skip
+    return (int(told[0]), bool(int(told[1]))) if len(told) == 2 else (0, False)
+
+
+def _decoder() -> Finding:
+    """Videos are decoded by processes that can do little else; how little depends on the kernel."""
+    landlock, seccomp = confinement_here()
+    held = ["limits"] + [f"Landlock {landlock}"] * (landlock > 0) + ["seccomp"] * seccomp
+    text = f"videos are decoded without files, network or programs ({', '.join(held)})"
+    if landlock or seccomp:
+        return Finding("decoder", "ok", text)
+    return Finding(
+        "decoder",
+        "warning",
+        "this system has neither Landlock nor seccomp: limits alone keep a decoder from files and "
+        "network",
+        "read tables of strangers in a container or a virtual machine, see SECURITY.md",
     )
 
 

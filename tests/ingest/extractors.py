@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import socket
 import subprocess
 import time
@@ -23,5 +25,13 @@ class ClipIE(InfoExtractor):  # type: ignore[misc]
             Path(path).write_text("written")
         if path := info.get("run"):
             subprocess.run(["/usr/bin/touch", path], check=True)
+        if path := info.get("read"):
+            Path(path).read_text()
+        if path := info.get("native"):
+            # Past Python, as code that a flaw lets in would do it.
+            libc = ctypes.CDLL(None)
+            made = libc.open(path.encode(), os.O_CREAT | os.O_WRONLY, 0o600)
+            raise ValueError(f"made {made}, ran {libc.system(f'touch {path}'.encode())}")
+        self._held = b"x" * info.get("hold", 0)
         time.sleep(info.get("sleep", 0))
         return {"id": clip, "title": clip, **info}

@@ -17,6 +17,7 @@ from registry.errors import FetchError
 from registry.page_urls import page_name
 from registry.urls import parse
 from tests.media import write_video
+from tests.test_confinement import landlock, seccomp
 from tests.web import Web, redirect, serve, web_server
 
 __all__ = ["web_server"]
@@ -168,6 +169,8 @@ def test_what_is_no_single_file_is_refused(
         ({"run": "written"}, "start programs"),
         ({"write": "written"}, "write files"),
         ({"connect": "192.0.2.1"}, "was not judged"),
+        pytest.param({"read": "/etc/passwd"}, "Permission denied: '/etc/passwd'", marks=landlock),
+        pytest.param({"native": "written"}, "made -1, ran 32512", marks=[landlock, seccomp]),
     ],
 )
 def test_a_page_does_nothing_that_reading_it_does_not_need(
@@ -176,6 +179,12 @@ def test_a_page_does_nothing_that_reading_it_does_not_need(
     told = {how: what.replace("written", str(tmp_path / "x")) for how, what in mischief.items()}
     assert said in _refusal(make(), _page(web, url=web.url("/v.mp4"), **told))
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_a_page_that_takes_all_memory_is_given_up(web: Web, make: Make) -> None:
+    url = _page(web, hold=1200 << 20, sleep=5, url=web.url("/v.mp4"))
+    assert "took more than 1,024 MiB of memory" in _refusal(make(), url)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from ingest import ingest
 from ingest.download import Downloader
 from ingest.extract import Extraction
-from ingest.pipeline import Parts, run
+from ingest.pipeline import Parts, default_workers, run
 from ingest.progress import Silent
 from ingest.sources import read_frame
 from ingest.summary import Summary
@@ -132,3 +132,14 @@ def test_a_defect_costs_the_video_that_shows_it(table: pd.DataFrame, tmp_path: P
         parts.downloader.close()
     assert (summary.ingested, len(summary.failures)) == (6, 6)
     assert "KeyError: 45000" in summary.failures[0].reason
+
+
+@pytest.mark.parametrize(
+    ("quota", "most"), [("100000 100000", 1), ("50000 100000", 1), ("max 100000", 8), ("", 8)]
+)
+def test_a_container_has_no_more_workers_than_processors(
+    tmp_path: Path, quota: str, most: int
+) -> None:
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert 1 <= default_workers(tmp_path / "cpu.max") <= most
+    assert default_workers(tmp_path / "none") >= default_workers(tmp_path / "cpu.max")

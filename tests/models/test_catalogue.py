@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,3 +108,14 @@ def test_a_name_goes_before_a_folder_of_that_name(
     assert catalogue.load("sface", device="cpu", cache=tmp_path).info.dimension == 128
     with pytest.raises(ModelError, match="no detector"):
         catalogue.load("./sface", device="cpu", cache=tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without a home")
+def test_who_has_no_home_folder_can_list_models_all_the_same() -> None:
+    code = (
+        "import os; from pathlib import Path; from registry.models import catalogue, entries\n"
+        "os.environ.pop('HOME', None); os.setuid(54321)\n"
+        "print(entries.places('buffalo_l', Path('/nowhere'))[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "/nowhere/buffalo_l\n", done.stderr

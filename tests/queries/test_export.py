@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from queries.averages import averages
-from queries.export import plain, write_csv, write_zip
+from queries.export import plain, safe, write_csv, write_zip
 from registry.errors import StoreCorrupt, StoreDenied
 from registry.registry import Registry
 from tests.factories import picture
@@ -67,11 +67,32 @@ def test_a_name_cannot_become_a_formula(registry: Registry, tmp_path: Path) -> N
     assert rows[0]["name"].startswith("'=")
 
 
-@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\ta", "\ra"])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Ann;=1", "Ann;'=1"),
+        ("a\t@b", "a\t'@b"), ("a\n-1", "a\n'-1"), ("https://x.test/?a=1&b=+2",) * 2],
+)  # fmt: skip
+def test_no_cell_begins_where_another_spreadsheet_divides(text: str, shown: str) -> None:
+    """A semicolon divides cells where a comma is the decimal point, within quotes too."""
+    assert plain(text) == shown
+    table = safe(pd.DataFrame({f"average_{text}": [1.0], "name": [text]}))
+    assert table.to_dict("list") == {f"average_{shown}": [1.0], "name": [shown]}
+
+
+@pytest.mark.parametrize(
+    "text", ["=1", "+1", "-1", "@a", "\ta", "\ra", "\na", "\uff1d1", "\uff20a"]
+)
 def test_what_begins_a_formula_is_made_plain(text: str) -> None:
     assert plain(text) == f"'{text}"
-    assert plain("a" + text) == "a" + text
+    assert plain("1, " + text.strip()) == "1, " + text.strip()
     assert plain(-1.0) == -1.0
+
+
+def test_only_the_owner_can_read_what_is_exported(registry: Registry, tmp_path: Path) -> None:
+    write_csv(averages(registry), tmp_path / "out.csv")
+    write_zip(registry, tmp_path / "faces.zip")
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("*.*")} == {0o600}
 
 
 def test_a_path_that_cannot_be_written_is_named(registry: Registry, tmp_path: Path) -> None:

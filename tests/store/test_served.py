@@ -58,6 +58,7 @@ PUT /collections/* shard_number
 PUT /collections/* vectors distance
 PUT /collections/* vectors on_disk
 PUT /collections/* vectors size
+PUT /collections/* write_consistency_factor
 PUT /collections/*/index field_name
 PUT /collections/*/index field_schema
 PUT /collections/*/points points[] id
@@ -71,7 +72,7 @@ deprecated; what takes their place (`memory`) 1.18 does not know."""
 def everything(url: str) -> None:
     """Every request that the store can make."""
     store = ServerStore(
-        url, "key", shard_number=1, replication_factor=1, on_disk=True, quantization="scalar"
+        url, "key", shard_number=1, replication_factor=2, on_disk=True, quantization="scalar"
     )
     faces, videos = store.open(FACES), store.open(VIDEOS)
     of_a = Filter(must={"video_id": ["a"]}, must_not={"identity_id": ["x"]})

@@ -51,7 +51,10 @@ def collection_info(**changes: Any) -> dict[str, Any]:
         "optimizer_status": "ok",
         "segments_count": 1,
         "config": {
-            "params": {"vectors": changes.get("vectors", vectors)},
+            "params": {
+                "vectors": changes.get("vectors", vectors),
+                "replication_factor": changes.get("replicas", 1),
+            },
             "hnsw_config": {"m": 16, "ef_construct": 100, "full_scan_threshold": 10000},
             "optimizer_config": {
                 "deleted_threshold": 0.2,
@@ -315,6 +318,7 @@ def test_a_collection_is_created_with_what_was_asked_for_and_its_indexes() -> No
         "vectors": {"size": 4, "distance": "Cosine", "on_disk": True},
         "shard_number": 6,
         "replication_factor": 2,
+        "write_consistency_factor": 2,
         "on_disk_payload": True,
         "quantization_config": {"scalar": {"type": "int8", "quantile": 0.99, "always_ram": True}},
     }
@@ -323,6 +327,25 @@ def test_a_collection_is_created_with_what_was_asked_for_and_its_indexes() -> No
         {"field_name": "a[].b", "field_schema": "keyword"},
         {"field_name": "video_id", "field_schema": "keyword"},
     ]
+
+
+@pytest.mark.parametrize(("replicas", "asked"), [(1, ""), (2, "majority"), (3, "majority")])
+def test_what_a_majority_of_replicas_wrote_is_read_from_a_majority(
+    replicas: int, asked: str
+) -> None:
+    def answer(n: int, request: Request) -> Answer:
+        path, points = request.path.partition("?")[0], request.method == "POST"
+        if request.method == "GET" and not path.endswith("/exists"):
+            return result(collection_info(replicas=replicas))
+        return result([]) if points and path.endswith("/points") else empty_server(n, request)
+
+    with serving(answer) as server, store_at(server.url) as store:
+        faces = store.open(FACES)
+        faces.query(random_units(1, 4, seed=0), limit=1)
+        assert faces.get([uid(1)]) == list(faces.scroll()) == []
+    reads = [r.path for r in server.requests if r.method == "POST"]
+    assert len(reads) == 3
+    assert {path.partition("consistency=")[2] for path in reads} == {asked}
 
 
 def test_an_index_that_exists_is_not_made_again() -> None:
@@ -420,6 +443,29 @@ def test_exact_queries_read_true_vectors_and_others_ask_the_graph(quantization: 
     assert exact[0][0]["params"] == {"exact": True, "quantization": {"ignore": True}}
     rescored = {"quantization": {"rescore": True, "oversampling": 2.0}}
     assert other[0]["params"] == {"exact": False} | (rescored if quantization == "scalar" else {})
+
+
+@pytest.mark.usefixtures("without_waits")
+@pytest.mark.parametrize("status", ["wait_timeout", "acknowledged"])
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_write_that_is_only_listed_is_not_taken_for_done(status: str, times: int) -> None:
+    """Qdrant answers so with 200, since 1.17, when it is too busy to apply a write in time."""
+    listed: list[Request] = []
+
+    def answer(n: int, request: Request) -> Answer:
+        if request.path.endswith("/points?wait=true") and len(listed) < times:
+            listed.append(request)
+            return result({"operation_id": 1, "status": status})
+        return empty_server(n, request)
+
+    with serving(answer) as server, store_at(server.url) as store:
+        faces = store.open(FACES)
+        if times == 1:
+            faces.upsert([face(1, video_id="a")])
+        else:
+            with pytest.raises(StoreUnreachable, match=f"not applied a write in time .{status}"):
+                faces.upsert([face(1, video_id="a")])
+    assert len([r for r in server.requests if "/points" in r.path]) == (2 if times == 1 else 5)
 
 
 def test_a_write_whose_answer_was_lost_is_sent_again_alike() -> None:

@@ -1,0 +1,79 @@
+"""Readers that misbehave where a decoder runs, for `tests.ingest.test_apart`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ingest.frames import Frame, VideoReader
+from registry.domain import Media
+
+
+class Nosy(VideoReader):
+    """Reads its video, and tries whatever it should not be able to do."""
+
+    @property
+    def reason(self) -> str:
+        """What came of the attempts."""
+
+        def tries(what: Callable[[], object]) -> str:
+            try:
+                what()
+            except OSError:
+                return "refused"
+            return "done"
+
+        return ", ".join(
+            tries(what)
+            for what in (
+                Path("/etc/passwd").read_text,
+                lambda: Path("/tmp/face-registry-probe").write_text("x"),
+                lambda: list(Path("/").iterdir()),
+                lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM),
+                lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),
+                lambda: subprocess.run([sys.executable, "-c", ""], check=False),
+                lambda: os.kill(os.getppid(), 0),
+            )
+        ) + ("; the environment: done" if "FACE_REGISTRY_TEST_SECRET" in os.environ else "")
+
+
+class _Odd:
+    media, reason = Media(), ""
+
+    def __init__(self, file: Any, **given: Any) -> None:
+        self.file = file
+
+    def __enter__(self) -> _Odd:
+        return self
+
+    def __exit__(self, *given: object) -> None: ...
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield Frame(0, 0.0, 0.1, np.zeros((4, 4, 3), np.uint8))
+
+
+class Dying(_Odd):
+    """Dies as a decoder with a flaw does."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """One frame, and then the end."""
+        yield from super().__iter__()
+        ctypes.string_at(0)
+
+
+class Hanging(_Odd):
+    """Comes to no end."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Nothing."""
+        while True:
+            time.sleep(1)
