@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
@@ -52,3 +54,25 @@ def test_a_name_with_brackets_is_shown_as_it_is() -> None:
         ["name", "average", "[/day]"],
         ["[/b]Zoë[red]", "1"],
     ]
+
+
+_HELP = """
+import sys
+from registry.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    assert not {"onnxruntime", "pandas", "scipy"}.intersection(sys.modules)
+"""
+
+
+@pytest.mark.parametrize("group", ["", "identities", "videos", "models"])
+def test_help_lists_commands_in_whole_sentences_and_imports_none(group: str) -> None:
+    words = [*group.split(), "--help"]
+    call = [sys.executable, "-c", _HELP, *words]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    commands = done.stdout.partition("Commands:\n")[2].splitlines()
+    assert commands
+    assert all(line.endswith(".") and not line.endswith("...") for line in commands)
