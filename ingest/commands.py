@@ -15,7 +15,7 @@ from ingest.addresses import AddressPolicy
 from ingest.api import ingest
 from ingest.frames import MediaLimits
 from ingest.progress import Bar, Lines, Reporter, Silent
-from ingest.summary import Summary
+from ingest.summary import Failure, Summary
 from registry import events
 from registry.errors import RegistryError
 from registry.registry import Registry
@@ -152,12 +152,21 @@ def tell(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
     if summary.joined_identities:
         terminal.say(f"{summary.joined_identities} identities joined others (`identities undo`)")
     for failure in summary.failures[:_SHOWN]:
-        where = [f"row {failure.row}"] * bool(failure.row) + [failure.url] * bool(failure.url)
-        terminal.note(f"failed: {' '.join(where)}: {failure.reason}")
+        terminal.note(f"failed: {_failure_line(failure)}")
     if len(summary.failures) > _SHOWN:
         terminal.note(f"… and {len(summary.failures) - _SHOWN} more: --json lists them all")
     if hints:
         _hint(terminal, summary)
+
+
+def _failure_line(failure: Failure) -> str:
+    """Where it failed and why; the row is named once, also where the reason begins with it."""
+    row = f"row {failure.row}" if failure.row else ""
+    reason = failure.reason
+    if row and reason.lower().startswith(row):
+        reason = reason[len(row) :].lstrip(":, ")
+    where = " ".join(word for word in (row, failure.url) if word)
+    return f"{where}: {reason}" if where else reason
 
 
 def _hint(terminal: Terminal, summary: Summary) -> None:
@@ -168,7 +177,12 @@ def _hint(terminal: Terminal, summary: Summary) -> None:
         terminal.note(f"{single} of {total} identities were seen in one video only")
     if summary.stopped:
         terminal.note("stopped: run the same command again to go on from here")
-    elif total:
+        return
+    if summary.failures:
+        terminal.note(
+            "the next run passes over videos that failed; with --retry-failed it tries them again"
+        )
+    if total:
         terminal.note(
             "next: `face-registry report --csv influencer_performance.csv --zip faces.zip`"
         )

@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, TimeoutError, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from threading import Event, Lock
 from typing import Protocol
@@ -135,6 +136,8 @@ class PoolExtractor:
                 raise MediaError("reading it was stopped")
         try:
             extraction: Extraction = future.result()
+        except BrokenProcessPool as exc:
+            raise MediaError(_NO_START) from exc
         except TimeoutError as exc:
             raise MediaError(
                 f"reading it took longer than {self._timeout_s:.0f} s, and was stopped"
@@ -173,6 +176,10 @@ class _Worker:
         self.memory = MemoryGuard()
 
 
+_NO_START = (
+    "the processes that read videos cannot start; a script that calls ingest must do so below "
+    'the line `if __name__ == "__main__":`, because they import it'
+)
 _worker: _Worker | RegistryError | None = None
 
 

@@ -86,7 +86,9 @@ def averages(
                     f"average_{name}": _mean([metrics[name] for metrics in seen if name in metrics])
                     for name in others
                 },
-                "spread": float(np.std(performance, ddof=1)) if len(performance) > 1 else math.nan,
+                "spread": _exact(float(np.std(performance, ddof=1)))
+                if len(performance) > 1
+                else math.nan,
                 "interval_low": low,
                 "interval_high": high,
             }
@@ -147,7 +149,12 @@ def cover_path(identity_id: str) -> str:
 
 
 def _mean(values: list[float]) -> float:
-    return math.fsum(values) / len(values) if values else math.nan
+    return _exact(math.fsum(values) / len(values)) if values else math.nan
+
+
+def _exact(value: float) -> float:
+    """Without the last digits, which only tell how binary numbers round: 6.8, and no 6.800…01."""
+    return float(f"{value:.15g}")
 
 
 def _interval(values: list[float]) -> tuple[float, float]:
@@ -157,4 +164,4 @@ def _interval(values: list[float]) -> tuple[float, float]:
 
     mean, error = _mean(values), float(stats.sem(values))
     margin = float(stats.t.ppf(0.975, len(values) - 1)) * error
-    return mean - margin, mean + margin
+    return _exact(mean - margin), _exact(mean + margin)

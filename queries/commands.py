@@ -95,7 +95,7 @@ def print_averages(terminal: Terminal, rows: list[dict[Any, Any]], metric: str) 
             str(row["faces"]),
             f"{row['screen_time_s']:.1f} s",
         )
-    terminal.out.print(grid)
+    terminal.table(grid)
     if len(rows) > len(shown):
         terminal.note(f"… and {len(rows) - len(shown)} more: --csv PATH or --json for all of them")
 

@@ -63,7 +63,7 @@ def print_identities(terminal: Terminal, documents: list[dict[str, Any]]) -> Non
             str(identity["faces"]),
             f"{identity['screen_time_s']:.1f} s",
         )
-    terminal.out.print(grid)
+    terminal.table(grid)
 
 
 def print_decisions(terminal: Terminal, documents: list[dict[str, Any]], as_json: bool) -> None:
@@ -81,7 +81,7 @@ def print_decisions(terminal: Terminal, documents: list[dict[str, Any]], as_json
             clean(document["text"]),
             f"no: undone by {undone}" if undone else "yes",
         )
-    terminal.out.print(grid)
+    terminal.table(grid)
 
 
 @click.command("show")
@@ -123,8 +123,7 @@ def videos_list(terminal: Terminal, provisional: bool, as_json: bool) -> None:
     if as_json:
         terminal.json({"videos": videos})
         return
-    grid = Table("video", "status", "faces", "identities", box=None, pad_edge=False)
-    grid.add_column("url", overflow="fold")
+    grid = Table("video", "status", "faces", "identities", "url", box=None, pad_edge=False)
     for video in videos:
         grid.add_row(
             short(video["video"]),
@@ -133,7 +132,7 @@ def videos_list(terminal: Terminal, provisional: bool, as_json: bool) -> None:
             str(len(video["appearances"])),
             clean(video["url"]),
         )
-    terminal.out.print(grid)
+    terminal.table(grid)
 
 
 @click.command("show")

@@ -17,49 +17,88 @@ from registry import events
 from registry.errors import RegistryError, UnknownError
 from registry.events import FORMATS, LEVELS
 
-_COMMANDS = {
-    "backup": "registry.copies.commands:backup_command",
-    "calibrate": "registry.calibration.commands:calibrate_command",
-    "demo": "registry.demo.command:demo_command",
-    "doctor": "registry.commands:doctor_command",
-    "ingest": "ingest.commands:ingest_command",
-    "lookup": "queries.commands:lookup_command",
-    "migrate": "registry.copies.commands:migrate_command",
-    "reindex": "registry.commands:reindex_command",
-    "report": "queries.commands:report_command",
-    "retention": "registry.erasure.retention_commands:retention_command",
-    "restore": "registry.copies.commands:restore_command",
-    "status": "registry.commands:status_command",
+_Where = dict[str, tuple[str, str]]
+"""Where each command is written, and what it does in a line."""
+
+_COMMANDS: _Where = {
+    "backup": (
+        "registry.copies.commands:backup_command",
+        "Save the whole registry in one archive.",
+    ),
+    "calibrate": (
+        "registry.calibration.commands:calibrate_command",
+        "Set thresholds by what your own videos show.",
+    ),
+    "demo": ("registry.demo.command:demo_command", "Try it on sample videos."),
+    "doctor": (
+        "registry.commands:doctor_command",
+        "Check that all is there and as it was written.",
+    ),
+    "ingest": ("ingest.commands:ingest_command", "Find and record the faces of a CSV's videos."),
+    "lookup": ("queries.commands:lookup_command", "Ask who is in a photo."),
+    "migrate": (
+        "registry.copies.commands:migrate_command",
+        "Move to other servers, a folder or another model.",
+    ),
+    "reindex": (
+        "registry.commands:reindex_command",
+        "Rebuild the index in Qdrant from the objects.",
+    ),
+    "report": ("queries.commands:report_command", "Show how the videos with each person perform."),
+    "retention": (
+        "registry.erasure.retention_commands:retention_command",
+        "Show or set how long videos are kept.",
+    ),
+    "restore": (
+        "registry.copies.commands:restore_command",
+        "Bring back a registry from an archive.",
+    ),
+    "status": ("registry.commands:status_command", "Show what the registry holds and where."),
 }
-_IDENTITIES = {
-    "consolidate": "registry.people.commands:consolidate_command",
-    "forget": "registry.erasure.commands:identities_forget",
-    "list": "queries.list_commands:identities_list",
-    "merge": "registry.people.commands:merge_command",
-    "name": "registry.commands:identities_name",
-    "separate": "registry.people.commands:separate_command",
-    "show": "queries.list_commands:identities_show",
-    "split": "registry.people.commands:split_command",
-    "suggest": "registry.people.commands:suggest_command",
-    "unblock": "registry.erasure.commands:identities_unblock",
-    "undo": "registry.people.commands:undo_command",
+_IDENTITIES: _Where = {
+    "consolidate": (
+        "registry.people.commands:consolidate_command",
+        "Join identities that are likely one person.",
+    ),
+    "forget": ("registry.erasure.commands:identities_forget", "Remove a person for good."),
+    "list": ("queries.list_commands:identities_list", "List the identities."),
+    "merge": ("registry.people.commands:merge_command", "Say that identities are one person."),
+    "name": ("registry.commands:identities_name", "Give an identity a name, or take it back."),
+    "separate": (
+        "registry.people.commands:separate_command",
+        "Say that two identities are two people.",
+    ),
+    "show": ("queries.list_commands:identities_show", "Show one identity: its videos and times."),
+    "split": ("registry.people.commands:split_command", "Say that some faces are another person."),
+    "suggest": (
+        "registry.people.commands:suggest_command",
+        "List identities that are likely one person.",
+    ),
+    "unblock": (
+        "registry.erasure.commands:identities_unblock",
+        "Lift the block of someone forgotten.",
+    ),
+    "undo": ("registry.people.commands:undo_command", "Take back a decision."),
 }
-_VIDEOS = {
-    "list": "queries.list_commands:videos_list",
-    "remove": "registry.erasure.commands:videos_remove",
-    "retry": "ingest.retry_commands:retry_command",
-    "show": "queries.list_commands:videos_show",
+_VIDEOS: _Where = {
+    "list": ("queries.list_commands:videos_list", "List the videos."),
+    "remove": ("registry.erasure.commands:videos_remove", "Remove videos for good."),
+    "retry": (
+        "ingest.retry_commands:retry_command",
+        "Read videos again that failed or are partial.",
+    ),
+    "show": ("queries.list_commands:videos_show", "Show one video, and who is in it."),
 }
-_MODELS = {
-    "list": "registry.commands:models_list",
-    "pull": "registry.commands:models_pull",
+_MODELS: _Where = {
+    "list": ("registry.commands:models_list", "List the models and what they may be used for."),
+    "pull": ("registry.commands:models_pull", "Download an InsightFace pack."),
 }
 
 
 class _Group(click.Group):
     """A group that imports a command when it is asked for, so that others cost nothing."""
 
-    def __init__(self, *args: Any, where: dict[str, str], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, where: _Where, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._where = where
 
@@ -69,9 +108,18 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._where:
             return super().get_command(ctx, cmd_name)
-        module, name = self._where[cmd_name].split(":")
+        module, name = self._where[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them, which would cost seconds."""
+        rows = []
+        for name in self.list_commands(ctx):
+            own = self.commands.get(name)
+            rows.append((name, own.get_short_help_str(100) if own else self._where[name][1]))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 @click.group(

@@ -42,7 +42,7 @@ def status_command(
         terminal.json(document)
         return
     for key, value in _flat(document):
-        terminal.say(f"{key:<24}{value}")
+        terminal.say(f"{key:<24}{_worded(value)}")
     if document["empty"]:
         terminal.note("next: `face-registry ingest CSV`")
 
@@ -83,6 +83,12 @@ def _flat(document: dict[str, Any]) -> list[tuple[str, Any]]:
         else:
             rows.append((key.replace("_", " "), value))
     return rows
+
+
+def _worded(value: object) -> object:
+    if value is None:
+        return "-"
+    return ("no", "yes")[value] if isinstance(value, bool) else value
 
 
 @click.command("doctor")

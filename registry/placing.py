@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import zipfile
@@ -14,6 +15,8 @@ from registry.errors import StoreDenied, StoreError, StoreFull
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold: the same content gives the same bytes whenever asked."""
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 
 @contextmanager
 def placed(path: Path) -> Iterator[Path]:
@@ -23,6 +26,8 @@ def placed(path: Path) -> Iterator[Path]:
     `StoreDenied` or `StoreFull`; a file of that name stays as it was then.
     """
     try:
+        if path.is_dir():
+            raise StoreDenied(f"{path} is a folder; give the path of a file")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
@@ -54,6 +59,6 @@ def _sync(path: Path) -> None:
 
 
 def _file_error(path: Path, exc: OSError) -> StoreError:
-    if isinstance(exc, PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError):
-        return StoreDenied(f"{path} cannot be written ({exc.strerror}); choose another path")
-    return StoreFull(f"{path} cannot be written ({exc.strerror}); free some space")
+    if exc.errno in _FULL:
+        return StoreFull(f"{path} cannot be written ({exc.strerror}); free some space")
+    return StoreDenied(f"{path} cannot be written ({exc.strerror}); choose another path")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -25,14 +26,15 @@ Device = Literal["auto", "cpu", "cuda", "coreml"]
 S = TypeVar("S", bound=BaseSettings)
 
 
-def _env(*names: str) -> AliasChoices:
-    return AliasChoices(*names)
+def _env(name: str) -> AliasChoices:
+    return AliasChoices(name)
 
 
 class LogSettings(BaseSettings):
     """How events are logged; apart, because that is known before anything else is read."""
 
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
+    # Not by field name as well: variables such as HOME and LOG_LEVEL are other programs'.
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 
     log_format: Format | None = Field(
         default=None, validation_alias=_env("FACE_REGISTRY_LOG_FORMAT")
@@ -131,16 +133,26 @@ def load_log_settings(**given: Any) -> LogSettings:
 
 def _loaded(kind: type[S], given: dict[str, Any]) -> S:
     try:
-        return kind(**{name: value for name, value in given.items() if value is not None})
+        return kind(**_by_variable(kind, given))
     except ValidationError as exc:
-        lines = [_complaint(error) for error in exc.errors(include_input=False)]
+        lines = [_complaint(error) for error in exc.errors()]
         raise UsageError("; ".join(lines)) from exc
+
+
+def _by_variable(kind: type[BaseSettings], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given by field name, without None, under the names that the fields are read by."""
+    named: dict[str, Any] = {}
+    for name, field in kind.model_fields.items():
+        if given.get(name) is not None and isinstance(field.validation_alias, AliasChoices):
+            named[str(field.validation_alias.choices[0])] = given[name]
+    return named
 
 
 def _complaint(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
     what = str(error["msg"]).removeprefix("Value error, ")
-    return f"setting {where}: {what}" if where else what
+    # The input of what concerns no single setting holds all of them, secrets included.
+    return f"setting {where} is {str(error['input'])!r}: {what}" if where else what
 
 
 class _Target(Settings):
@@ -191,9 +203,9 @@ def load_target(
     if not any(values.get(n) != getattr(source, n) for n in ("home", *given)):
         raise UsageError("say where to: --to-home DIR, --to-qdrant URL or --to-minio HOST:PORT")
     try:
-        return _Target(**values)
+        return _Target(**_by_variable(_Target, values))
     except ValidationError as exc:
-        lines = [_complaint(error) for error in exc.errors(include_input=False)]
+        lines = [_complaint(error) for error in exc.errors()]
         raise UsageError(f"of the target: {'; '.join(lines)}") from exc
 
 

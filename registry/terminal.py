@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 
 from registry import events
 from registry.opening import open_registry
@@ -23,6 +26,8 @@ from registry.registry import Registry
 from registry.settings import Settings, load_log_settings, load_settings
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_WIDEST = 100_000
+"""Columns; wider than any table."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -32,7 +37,7 @@ class Terminal:
 
     given: dict[str, Any]
     """Settings from global options."""
-    out: Console = field(default_factory=Console)
+    out: Console = field(default_factory=lambda: Console(markup=False, highlight=False))
     err: Console = field(default_factory=lambda: Console(stderr=True))
 
     @cached_property
@@ -60,6 +65,20 @@ class Terminal:
     def say(self, text: str) -> None:
         """Print a line of the result."""
         self.out.print(clean(text), markup=False, highlight=False, soft_wrap=True)
+
+    def table(self, grid: Table) -> None:
+        """Print a table of the result, every cell whole and on one line.
+
+        Half an id or half a number is worse than a long line, so a terminal that is too narrow
+        gets folded headings and then breaks the lines itself; pipes and files get one line a row.
+        """
+        for column in grid.columns:
+            column.min_width = max((cell_len(str(cell)) for cell in column.cells), default=0)
+            column.overflow = "fold"
+        if not self.out.is_terminal:
+            widest = self.out.options.update_width(_WIDEST)
+            grid.width = Measurement.get(self.out, widest, grid).maximum
+        self.out.print(grid, crop=False)
 
     def note(self, text: str) -> None:
         """Print a line for the person, not for the pipe; where events are logged, as an event."""

@@ -182,6 +182,16 @@ def test_private_addresses_are_refused_unless_allowed(run: Run, tmp_path: Path, 
     assert "--allow-private-hosts" in failure["reason"]
 
 
+def test_a_failed_row_is_named_once_and_how_to_try_it_again_is_said(
+    run: Run, tmp_path: Path
+) -> None:
+    ended = run("ingest", _csv(tmp_path / "t.csv", HEADER + "absent.mp4,1\n,2\nb.mp4,x\n"))
+    lines = [line for line in ended.err.splitlines() if line.startswith("failed: ")]
+    assert [line.lower().count("row ") for line in lines] == [1, 1, 1]
+    assert lines[1] == "failed: row 3: the URL is missing."
+    assert "--retry-failed" in ended.last
+
+
 # --- questions ----------------------------------------------------------------------------------
 
 
@@ -313,6 +323,11 @@ def test_an_endpoint_without_keys_is_wrong_usage(run: Run, monkeypatch: pytest.M
     monkeypatch.setenv("MINIO_ENDPOINT", "127.0.0.1:9")
     ended = run("status")
     assert (ended.code, "MINIO_ACCESS_KEY" in ended.last) == (2, True)
+
+
+def test_status_speaks_no_python(ready: Run) -> None:
+    out = ready("status").out
+    assert not {"None", "True", "False"}.intersection(out.split())
 
 
 def test_a_missing_argument_is_wrong_usage(run: Run) -> None:

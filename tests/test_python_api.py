@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -14,6 +16,7 @@ from registry import open_registry
 from registry.demo.cast import VIDEOS
 from registry.demo.videos import build_videos
 from registry.domain import Image
+from tests.media import write_video
 
 
 def test_the_main_job_from_python(tmp_path: Path, astronaut: Image) -> None:
@@ -38,3 +41,22 @@ def test_the_main_job_from_python(tmp_path: Path, astronaut: Image) -> None:
         assert answer.faces[0].matches[0].identity == found["identity"][0]
         write_csv(found, tmp_path / "out.csv")
         assert write_zip(registry, tmp_path / "faces.zip") == found["faces"][0]
+
+
+_SCRIPT = """
+from ingest import ingest
+from registry import open_registry
+
+with open_registry(home="home") as registry:
+    summary = ingest(registry, "videos.csv", workers=1)
+    print([failure.reason for failure in summary.failures])
+"""
+
+
+def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", lambda i: (i, 80, 120), frames=5)
+    (tmp_path / "videos.csv").write_text("Video URL,Performance\na.mp4,1\n")
+    (tmp_path / "script.py").write_text(_SCRIPT)
+    call = [sys.executable, "script.py"]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert 'if __name__ == "__main__":' in done.stdout, done.stderr

@@ -59,4 +59,4 @@ def _print_cast(terminal: Terminal) -> None:
             ", ".join(map(number, values)),
             number(sum(values) / len(values)),
         )
-    terminal.out.print(grid)
+    terminal.table(grid)

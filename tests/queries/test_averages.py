@@ -41,6 +41,17 @@ def test_a_video_counts_once_however_many_faces_it_has(registry: Registry) -> No
     assert (first["average_performance"], first["videos"], first["faces"]) == (15.0, 2, 3)
 
 
+def test_a_number_has_no_digits_of_binary_rounding(registry: Registry) -> None:
+    one = person(6)
+    put(registry, *(video(f"r{v}", [one], metrics={"Performance": v}) for v in (7.4, 6.2)))
+    table = averages(registry)
+    row = table[table["average_performance"].between(6.79, 6.81)].iloc[0]
+    assert (repr(float(row["average_performance"])), len(repr(float(row["spread"]))) <= 17) == (
+        "6.8",
+        True,
+    )
+
+
 def test_the_columns_come_in_their_fixed_order(registry: Registry) -> None:
     assert list(averages(registry).columns) == [
         "identity", "name", "face_image", "average_performance", "videos", "faces",

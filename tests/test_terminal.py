@@ -1,0 +1,78 @@
+"""What a terminal and a pipe are shown: tables whose cells are whole, text as it is."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from registry.terminal import Terminal
+
+IDENTITY, SPENT = "ce2aa61b", "1,234,567.89"
+URL = "https://example.com/" + "a" * 120 + ".mp4"
+HEADINGS = ["average Performance", "average Conversion", "average Watch time", "average Umsatz"]
+
+
+def _printed(width: int, *, terminal: bool) -> str:
+    paper = io.StringIO()
+    shown = Terminal(given={}, out=Console(file=paper, width=width, force_terminal=terminal))
+    grid = Table("identity", "name", *HEADINGS, "url", box=None, pad_edge=False)
+    for _ in range(2):
+        grid.add_row(IDENTITY, "-", *[SPENT] * len(HEADINGS), URL)
+    shown.table(grid)
+    return paper.getvalue()
+
+
+@pytest.mark.parametrize("width", [20, 80, 200])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_no_cell_is_cut_or_folded(width: int, terminal: bool) -> None:
+    rows = [line.split() for line in _printed(width, terminal=terminal).splitlines()[-2:]]
+
+    assert rows == [[IDENTITY, "-", *[SPENT] * len(HEADINGS), URL]] * 2
+
+
+def test_a_pipe_gets_one_line_a_row_and_whole_headings() -> None:
+    lines = _printed(80, terminal=False).splitlines()
+
+    assert len(lines) == 3
+    assert all(heading in lines[0] for heading in HEADINGS)
+
+
+def test_a_name_with_brackets_is_shown_as_it_is() -> None:
+    paper = io.StringIO()
+    shown = Terminal(given={})
+    shown.out.file = paper
+    grid = Table("name", "average [/day]", box=None, pad_edge=False)
+    grid.add_row("[/b]Zoë[red]", "1")
+    shown.table(grid)
+
+    assert [line.split() for line in paper.getvalue().splitlines()] == [
+        ["name", "average", "[/day]"],
+        ["[/b]Zoë[red]", "1"],
+    ]
+
+
+_HELP = """
+import sys
+from registry.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    assert not {"onnxruntime", "pandas", "scipy"}.intersection(sys.modules)
+"""
+
+
+@pytest.mark.parametrize("group", ["", "identities", "videos", "models"])
+def test_help_lists_commands_in_whole_sentences_and_imports_none(group: str) -> None:
+    words = [*group.split(), "--help"]
+    call = [sys.executable, "-c", _HELP, *words]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    commands = done.stdout.partition("Commands:\n")[2].splitlines()
+    assert commands
+    assert all(line.endswith(".") and not line.endswith("...") for line in commands)
