@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+import pytest
 
 from ingest import ingest
 from queries import averages, lookup, write_csv, write_zip
@@ -14,6 +15,7 @@ from registry import open_registry
 from registry.demo.cast import VIDEOS
 from registry.demo.videos import build_videos
 from registry.domain import Image
+from registry.errors import StoreDenied
 
 
 def test_the_main_job_from_python(tmp_path: Path, astronaut: Image) -> None:
@@ -38,3 +40,11 @@ def test_the_main_job_from_python(tmp_path: Path, astronaut: Image) -> None:
         assert answer.faces[0].matches[0].identity == found["identity"][0]
         write_csv(found, tmp_path / "out.csv")
         assert write_zip(registry, tmp_path / "faces.zip") == found["faces"][0]
+
+
+def test_a_lock_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(
+        StoreDenied, match=f"{tmp_path} cannot be used .*directory at .*lock.*--home"
+    ):
+        open_registry(home=tmp_path)
