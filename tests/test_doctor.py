@@ -129,7 +129,9 @@ def test_a_video_whose_crops_are_damaged_is_marked_and_stays_on_record(
     registry: Registry, damage: Any, deep: bool
 ) -> None:
     damage(registry)
-    assert _verdicts(_look(registry, deep=deep)) == {"crops": "failed"}
+    found = _look(registry, deep=deep)
+    assert _verdicts(found) == {"crops": "failed"}
+    assert ("doctor --deep --fix" in found["crops"].advice) == deep  # else --fix would not find it
     found = _look(registry, fix=True, deep=deep)
     assert _verdicts(found) == {"crops": "fixed"}
     assert A.url in found["crops"].detail
