@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -172,8 +173,13 @@ def models() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command and end the process with its exit code: 0, 1, 2, 3, or 130 after Ctrl-C."""
+    """Run a command and end the process with its exit code: 0, 1, 2, 3, or 130 when stopped.
+
+    SIGTERM stops it as Ctrl-C does, so that locks and leases are let go and half a file is removed.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     debug = "--debug" in arguments
     # Libraries log each retry; what comes of it is said by the command itself.
     logging.basicConfig(level=logging.WARNING if debug else logging.CRITICAL)

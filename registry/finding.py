@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from registry import ids, urls
 from registry.blobs.base import BlobStore
 from registry.domain import Identity
 from registry.errors import StoreCorrupt, UnknownError
-from registry.index import Index
-from registry.store.base import Payload
+from registry.index import VIDEOS, VIDEOS_SPEC, Index
+from registry.store.base import Payload, Store
 
 _SHORTEST = 4
 """Letters that the beginning of an id must have to stand for it."""
@@ -72,3 +73,14 @@ def find_crop(blobs: BlobStore, key: str, digest: str) -> bytes:
             "restore it from a backup, or remove its video and ingest it again"
         )
     return picture
+
+
+def remembered_videos(store: Store, video_ids: Sequence[str]) -> dict[str, Payload]:
+    """What an index, even one of which other parts are lost, says of videos, by id."""
+    if not store.has(VIDEOS):
+        return {}
+    try:
+        found = store.open(VIDEOS_SPEC).get(video_ids)
+    except StoreCorrupt:
+        return {}
+    return {point.id: point.payload for point in found}

@@ -36,6 +36,7 @@ from registry.store.base import CollectionSpec, Filter, Hit, Payload, Point, Sto
 
 FACES, VIDEOS, IDENTITIES = "faces", "videos", "identities"
 _SEEN = "appearances[].identity_id"
+VIDEOS_SPEC = CollectionSpec(VIDEOS, None, ("video_id", _SEEN, "status"))
 EXACT_LIMIT = 200_000
 """Up to so many faces, a nearest neighbour is found by comparing with all of them, which makes
 assignment independent of how the engine built its graph; beyond, the graph answers."""
@@ -247,7 +248,7 @@ class Index:
         dimension = self._contract.model.dimension
         spec = CollectionSpec(FACES, dimension, ("video_id", "identity_id", "crop_digest"))
         self._faces = self._store.open(spec)
-        self._videos = self._store.open(CollectionSpec(VIDEOS, None, ("video_id", _SEEN, "status")))
+        self._videos = self._store.open(VIDEOS_SPEC)
         self._identities = self._store.open(
             CollectionSpec(IDENTITIES, None, ("identity_id", "name", "standing"))
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import re
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,9 +12,12 @@ from typing import Any
 from registry import checked
 from registry.blobs.base import BlobStore
 from registry.decisions import Decision, Kind
-from registry.errors import StoreCorrupt
+from registry.errors import ObjectMissing, StoreCorrupt
 
 _PREFIX = "decisions/"
+_NAME = re.compile(_PREFIX + r"(\d{10})\.json")
+REWRITES = "rewrites/"
+"""Before the key of an object: what an erasure is about to put in its place."""
 
 
 class DecisionLog:
@@ -22,16 +27,33 @@ class DecisionLog:
         self._blobs = blobs
 
     def read(self) -> list[Decision]:
-        """All decisions, in order. Raises `StoreCorrupt` for a damaged one."""
-        return [self._load(info.key) for info in self._blobs.list(_PREFIX)]
+        """All decisions, in order. Raises `StoreCorrupt` for one that is damaged or missing.
+
+        Numbers have no gaps. That the newest one is missing cannot be seen.
+        """
+        found = (_NAME.fullmatch(info.key) for info in self._blobs.list(_PREFIX))
+        last = max((int(match[1]) for match in found if match), default=0)
+        return [self._load(number) for number in range(1, last + 1)]
 
     def append(self, decision: Decision) -> None:
         """Write a decision that `stamped` made."""
         self._blobs.put(key_of(decision), encode(decision))
 
-    def _load(self, key: str) -> Decision:
+    def _load(self, number: int) -> Decision:
+        key = _key(number)
+        # An erasure takes one away before it puts it back with less in it, and may do so meanwhile.
+        for place in (key, REWRITES + key, key):
+            with suppress(ObjectMissing):
+                return self._loaded(place, number)
+        raise StoreCorrupt(f"decision {key} is missing; restore it from a backup")
+
+    def _loaded(self, key: str, number: int) -> Decision:
+        data = self._blobs.get(key)
         try:
-            return _decision(checked.decode(self._blobs.get(key)))
+            decision = _decision(checked.decode(data))
+            if decision.number != number:
+                raise ValueError(f"it is number {decision.number}")
+            return decision
         except (ValueError, TypeError, KeyError) as exc:
             raise StoreCorrupt(
                 f"decision {key} is damaged ({exc}); restore it from a backup"
@@ -40,7 +62,11 @@ class DecisionLog:
 
 def key_of(decision: Decision) -> str:
     """Where a decision lies."""
-    return f"{_PREFIX}{decision.number:010d}.json"
+    return _key(decision.number)
+
+
+def _key(number: int) -> str:
+    return f"{_PREFIX}{number:010d}.json"
 
 
 def encode(decision: Decision) -> bytes:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,12 +119,19 @@ def load_model(
 
 def prepare_home(home: Path) -> None:
     """Create the home folder, readable by its owner alone: what lies in it is biometric data."""
-    try:
+    with _usable(home):
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         home.chmod(0o700)
+
+
+@contextmanager
+def _usable(home: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as exc:
+        at = f" at {exc.filename}" if exc.filename and Path(exc.filename) != home else ""
         raise StoreDenied(
-            f"the home folder {home} cannot be used ({exc.strerror}); "
+            f"the home folder {home} cannot be used ({exc.strerror}{at}); "
             "choose another with --home or FACE_REGISTRY_HOME"
         ) from exc
 
@@ -141,23 +149,26 @@ class HomeLock:
 
         With `wait`, waits until it is free instead, and says once for whom.
         """
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as exc:
-            in_use = f"the registry at {self._home} is in use{self._who()}"
-            if not wait:
-                raise RegistryLocked(
-                    f"{in_use}; wait until that is done, or use another --home"
-                ) from exc
-            say(f"waiting: {in_use}")
-            self._lock.acquire(timeout=-1)
+        with _usable(self._home):
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout as exc:
+                in_use = f"the registry at {self._home} is in use{self._who()}"
+                if not wait:
+                    raise RegistryLocked(
+                        f"{in_use}; wait until that is done, or use another --home"
+                    ) from exc
+                say(f"waiting: {in_use}")
+                self._lock.acquire(timeout=-1)
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        self._holder.write_text(json.dumps({"pid": os.getpid(), "since": since}))
+        with suppress(OSError):  # a full disk: the lock holds all the same
+            self._holder.write_text(json.dumps({"pid": os.getpid(), "since": since}))
 
     def release(self) -> None:
         """Let go; releasing twice is fine."""
         if self._lock.is_locked:
-            self._holder.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._holder.unlink(missing_ok=True)
             self._lock.release()
 
     def _who(self) -> str:

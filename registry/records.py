@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from operator import attrgetter
@@ -25,6 +26,7 @@ SCHEMA = 1
 _META = b"face_registry"
 _PREFIX = "records/"
 _SUFFIX = ".parquet"
+_NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.parquet")
 
 
 class RecordStore:
@@ -50,18 +52,24 @@ class RecordStore:
             data = self._blobs.get(self._under + key_of(video_id))
         except ObjectMissing:
             return None
-        return decode(data, self._under + key_of(video_id))
+        video = decode(data, self._under + key_of(video_id))
+        if video.video_id != video_id:
+            raise StoreCorrupt(
+                f"record {self._under + key_of(video_id)} is that of video {video.video_id}; "
+                "restore it from a backup, or remove the video and ingest it again"
+            )
+        return video
 
     def has(self, video_id: str) -> bool:
         """Whether there is a record, damaged or not."""
         return self._blobs.exists(key_of(video_id))
 
     def ids(self) -> Iterator[str]:
-        """Ids of all videos on record, in order."""
+        """Ids of all videos on record, in order. Files of other names are none of ours."""
         prefix = self._under + _PREFIX
         for info in self._blobs.list(prefix):
-            if info.key.endswith(_SUFFIX):
-                yield info.key.removeprefix(prefix).removesuffix(_SUFFIX)
+            if match := _NAME.fullmatch(info.key.removeprefix(prefix)):
+                yield match[1]
 
     def all(self) -> Iterator[Video]:
         """All records, in order of id, one at a time."""

@@ -22,6 +22,7 @@ from registry.enrolment import assigned, without_blocked
 from registry.erasure import receipts
 from registry.erasure.erasing import Plan
 from registry.errors import StoreError, UnknownError, UsageError
+from registry.finding import remembered_videos
 from registry.index import Index
 from registry.intents import ERASE, REINDEX, SWITCH
 from registry.log import repeats, stamped
@@ -113,6 +114,8 @@ class Registry(Opened):
         """Rebuild the index from the records. Returns how many videos there are."""
         self.hold()
         contract, plan = self.contract, self.settle_objects()
+        for _ in self.records.all():
+            pass  # one that is damaged ends it here: the index may know what its URL was
         with self._intents.declared(REINDEX):
             Index.drop(self.store)
             index = Index(self.store, contract)
@@ -175,13 +178,11 @@ class Registry(Opened):
         ingesting its URL takes it for a new one. Returns the URLs by id, empty where not known.
         """
         self.check()
-        index, found = None, {}
-        if Index.present(self.store):
-            index = Index(self.store, self.contract)
-        else:
+        remembered, found = remembered_videos(self.store, video_ids), {}
+        if not Index.present(self.store):
             self._intents.declare(REINDEX)
         for video_id in video_ids:
-            known = index.video(video_id) if index else None
+            known = remembered.get(video_id)
             found[video_id] = str(known["url"]) if known else ""
             self._intents.declare(video_id)
             if known:

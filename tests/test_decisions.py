@@ -149,3 +149,32 @@ def test_a_damaged_decision_is_named(tmp_path: Path) -> None:
     blobs.put("decisions/0000000001.json", b"{}")
     with pytest.raises(StoreCorrupt, match="0000000001"):
         DecisionLog(blobs).read()
+
+
+def _three(tmp_path: Path) -> tuple[FolderStore, DecisionLog]:
+    blobs = FolderStore(tmp_path)
+    log = DecisionLog(blobs)
+    for i in range(3):
+        log.append(stamped(Decision(0, Kind.NAME, f"id-{i}", name=f"name {i}"), log.read()))
+    return blobs, log
+
+
+def test_a_decision_that_is_missing_or_in_the_place_of_another_is_named(tmp_path: Path) -> None:
+    blobs, log = _three(tmp_path)
+    second = blobs.get("decisions/0000000002.json")
+    blobs.put("decisions/0000000002.json", blobs.get("decisions/0000000001.json"))
+    with pytest.raises(StoreCorrupt, match=r"0000000002\.json is damaged \(it is number 1\)"):
+        log.read()
+    blobs.delete("decisions/0000000002.json")
+    with pytest.raises(StoreCorrupt, match=r"0000000002\.json is missing; restore"):
+        log.read()
+    blobs.put("decisions/0000000002.json", second)
+    blobs.put("decisions/notes.json", b"no decision")
+    assert [decision.number for decision in log.read()] == [1, 2, 3]
+
+
+def test_a_decision_that_an_erasure_is_writing_anew_is_read_from_aside(tmp_path: Path) -> None:
+    blobs, log = _three(tmp_path)
+    blobs.put("rewrites/decisions/0000000002.json", blobs.get("decisions/0000000002.json"))
+    blobs.delete("decisions/0000000002.json")
+    assert [decision.number for decision in log.read()] == [1, 2, 3]

@@ -129,7 +129,9 @@ def test_a_video_whose_crops_are_damaged_is_marked_and_stays_on_record(
     registry: Registry, damage: Any, deep: bool
 ) -> None:
     damage(registry)
-    assert _verdicts(_look(registry, deep=deep)) == {"crops": "failed"}
+    found = _look(registry, deep=deep)
+    assert _verdicts(found) == {"crops": "failed"}
+    assert ("doctor --deep --fix" in found["crops"].advice) == deep  # else --fix would not find it
     found = _look(registry, fix=True, deep=deep)
     assert _verdicts(found) == {"crops": "fixed"}
     assert A.url in found["crops"].detail
@@ -173,6 +175,20 @@ def test_a_damaged_record_that_no_index_knows_is_removed_and_said_to_be(
     assert "URL unknown" in fixed["records"].detail
     assert list(registry.records.ids()) == [B.video_id]
     assert registry.index.count_videos() == 1
+
+
+def test_a_damaged_record_and_a_damaged_index_are_put_right_at_once(tmp_path: Path) -> None:
+    with new_registry(tmp_path) as registry:
+        put(registry, A, B)
+        _damage_a_record(registry)
+    next(tmp_path.glob("index/faces/segments/*/segment.json")).write_text("{}")
+    with open_registry(home=tmp_path) as registry:
+        with pytest.raises(StoreCorrupt, match=A.video_id):
+            registry.reindex()
+        fixed = _look(registry, fix=True)
+        assert _verdicts(fixed) == {"records": "fixed", "content": "fixed"}
+        assert A.url in fixed["records"].detail  # the index that was left standing knew it
+        assert _verdicts(_look(registry)) == {"orphans": "warning"}  # its crops
 
 
 def test_a_damaged_decision_is_not_repaired_and_nothing_is_dropped(registry: Registry) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+import pytest
 
 from ingest import ingest
 from queries import averages, lookup, write_csv, write_zip
@@ -16,6 +17,7 @@ from registry import open_registry
 from registry.demo.cast import VIDEOS
 from registry.demo.videos import build_videos
 from registry.domain import Image
+from registry.errors import StoreDenied
 from tests.media import write_video
 
 
@@ -60,3 +62,11 @@ def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path: Path) -> None:
     call = [sys.executable, "script.py"]
     done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert 'if __name__ == "__main__":' in done.stdout, done.stderr
+
+
+def test_a_lock_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(
+        StoreDenied, match=f"{tmp_path} cannot be used .*directory at .*lock.*--home"
+    ):
+        open_registry(home=tmp_path)

@@ -65,6 +65,24 @@ def test_records_come_in_order_of_id(records: RecordStore) -> None:
     assert list(records.ids()) == expected[1:]
 
 
+def test_a_record_under_another_videos_name_is_damage(records: RecordStore, tmp_path: Path) -> None:
+    a, b = video("a", [person(0)]), video("b", [person(1)])
+    records.put(a)
+    records.put(b)
+    folder = tmp_path / "objects" / "records"
+    (folder / f"{b.video_id}.parquet").write_bytes((folder / f"{a.video_id}.parquet").read_bytes())
+    with pytest.raises(StoreCorrupt, match=f"{b.video_id}.parquet is that of video {a.video_id}"):
+        records.get(b.video_id)
+
+
+def test_files_that_are_named_otherwise_are_none_of_ours(
+    records: RecordStore, tmp_path: Path
+) -> None:
+    records.put(video("a", [person(0)]))
+    (tmp_path / "objects" / "records" / "copy.parquet").write_bytes(b"{}")
+    assert len(list(records.all())) == 1
+
+
 def test_pandas_opens_a_record() -> None:
     table = pd.read_parquet(io.BytesIO(encode(video("a", [person(0), person(1)]), DIMENSION)))
     assert list(table["frame"]) == [0, 10]

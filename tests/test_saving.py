@@ -257,6 +257,20 @@ def test_a_backup_that_cannot_be_finished_leaves_the_one_before(
     assert [p.name for p in tmp_path.glob(".saved.zip*")] == []
 
 
+@pytest.mark.parametrize("prefix", ["records/", "decisions/"])
+def test_a_damaged_registry_is_not_saved_over_a_sound_backup(
+    saved: tuple[Path, dict[str, Any]], tmp_path: Path, prefix: str
+) -> None:
+    before = saved[0].read_bytes()
+    with _fill(_memory(tmp_path / "damaged"), "a") as registry:
+        registry.name(next(registry.index.identities()).identity_id, "Ann")
+        key = next(registry.blobs.list(prefix)).key
+        registry.blobs.put(key, registry.blobs.get(key)[:-9])
+        with pytest.raises(StoreCorrupt, match=key):
+            backup(registry, saved[0])
+    assert saved[0].read_bytes() == before
+
+
 class _Vanishing:
     """A store from which another process takes an object between listing and reading."""
 

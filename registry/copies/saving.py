@@ -34,12 +34,16 @@ def backup(registry: Registry, path: Path) -> dict[str, Any]:
 
     Raises:
         EmptyRegistry: there is nothing to save.
+        StoreCorrupt: a record or a decision is damaged.
         StoreError: an object cannot be read, the registry changed meanwhile, or `path` cannot be
             written; a file of that name stays as it was.
     """
     contract = registry.contract
     registry.hold()
     registry.settle_objects()
+    for _ in registry.records.all():
+        pass  # a backup with a damaged record could not be restored, and would replace a sound one
+    registry.decisions.read()
     listed = list(copying.objects(registry.blobs))
     head = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

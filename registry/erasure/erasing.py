@@ -25,11 +25,9 @@ from registry.domain import Face, Video
 from registry.erasure.blocks import Block, Blocks, salted, template_of
 from registry.erasure.striking import mentions, struck
 from registry.errors import StoreCorrupt, UnknownError
-from registry.log import DecisionLog
+from registry.log import REWRITES, DecisionLog
 from registry.records import RecordStore
 from registry.upkeep.rereads import Rereads
-
-_REWRITES = "rewrites/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,17 +225,17 @@ class Eraser:
         return {f.face_id for video in self._records.all() for f in video.faces} & named
 
     def _rewrite(self, key: str, data: bytes) -> None:
-        self._blobs.put(_REWRITES + key, data)
+        self._blobs.put(REWRITES + key, data)
         self._place(key, data)
 
     def _place(self, key: str, data: bytes) -> None:
         self._blobs.delete(key)
         self._blobs.put(key, data)
-        self._blobs.delete(_REWRITES + key)
+        self._blobs.delete(REWRITES + key)
 
     def _finish_rewrites(self) -> None:
-        for info in list(self._blobs.list(_REWRITES)):
-            self._place(info.key.removeprefix(_REWRITES), self._blobs.get(info.key))
+        for info in list(self._blobs.list(REWRITES)):
+            self._place(info.key.removeprefix(REWRITES), self._blobs.get(info.key))
 
 
 def _cluster(view: View, roots: set[str]) -> set[str]:

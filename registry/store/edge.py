@@ -9,11 +9,21 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import filelock
+import qdrant_edge as qe
 
 from registry.errors import StoreError
 from registry.store.base import CollectionSpec
 from registry.store.edge_collection import EdgeCollection, make_room
-from registry.store.edge_engine import PROBE_S, create, engine, load, loading_mark, locked
+from registry.store.edge_engine import (
+    LOAD_BYTES,
+    PROBE_S,
+    create,
+    engine,
+    load,
+    loading_mark,
+    locked,
+)
+from registry.store.edge_seal import check_seal, seal_mark, unseal
 from registry.store.shaping import check_name
 
 RESERVE_BYTES = 256 * 2**20
@@ -22,10 +32,6 @@ disk has no room kills the process (SIGBUS), so the room is looked for first. Th
 0.9.0 lays out ahead are sparse; measured: 98 MiB for a new shard (131 without vectors), 7 more for
 each payload index, 32 with the first vectors. 256 holds these where files cannot be sparse, and
 what other processes write between the look and the write."""
-
-_LOAD_BYTES = 64 * 2**20
-"""What loading may take, so that a disk short of the reserve can still be read: two segments of the
-log. With 4 MiB free loading ended the process, with 16 it did not (26,000 points)."""
 
 
 class EdgeStore:
@@ -75,10 +81,10 @@ class EdgeStore:
             if not folder.is_dir():
                 make_room(self._path, 0, self._reserve)
                 self._create(spec, folder)
-            make_room(self._path, 0, min(self._reserve, _LOAD_BYTES))
-            shard = load(spec, folder, probe_s=self._probe_s)
+            make_room(self._path, 0, min(self._reserve, LOAD_BYTES))
+            shard, sealed = self._load(spec, folder)
             collection = EdgeCollection(
-                spec, shard, folder, lock=self._lock, reserve_bytes=self._reserve
+                spec, shard, folder, lock=self._lock, reserve_bytes=self._reserve, sealed=sealed
             )
             self._collections[spec.name] = collection
             collection.adopt(spec)
@@ -101,7 +107,8 @@ class EdgeStore:
             shutil.rmtree(gone, ignore_errors=True)  # one that an earlier call could not remove
             folder.rename(gone)
             _sync_folder(self._path)
-            loading_mark(folder).unlink(missing_ok=True)
+            for mark in (loading_mark(folder), seal_mark(folder)):
+                mark.unlink(missing_ok=True)
             shutil.rmtree(gone)
 
     def close(self) -> None:
@@ -133,12 +140,20 @@ class EdgeStore:
             for leftover in self._path.glob(pattern):
                 shutil.rmtree(leftover)
 
+    def _load(self, spec: CollectionSpec, folder: Path) -> tuple[qe.EdgeShard, bool]:
+        """The shard, and whether it is sealed: files are compared before they are loaded."""
+        if loading_mark(folder).exists():
+            unseal(folder)  # a loading that was cut off may have changed files
+        sealed = check_seal(folder)
+        return load(spec, folder, probe_s=self._probe_s), sealed
+
     def _create(self, spec: CollectionSpec, folder: Path) -> None:
         """Make the shard beside its place and move it there whole, so that no half of one stays."""
         fresh = folder.with_name(f".{spec.name}.new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
         create(spec, fresh)
+        unseal(folder)  # what is left of one that somebody else removed
         fresh.rename(folder)
         _sync_folder(self._path)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,16 @@ from registry.domain import Vectors
 from registry.errors import StoreCorrupt, StoreError, StoreFull
 from registry.store.base import CollectionSpec, Filter, Hit, Payload, Point
 from registry.store.edge_engine import (
+    LOAD_BYTES,
     REBUILD,
     add_indexes,
     bytes_on_disk,
     engine,
+    load,
     missing_indexes,
     passing,
 )
+from registry.store.edge_seal import seal, unseal
 from registry.store.shaping import (
     batches,
     can_match,
@@ -65,12 +68,15 @@ class EdgeCollection:
         *,
         lock: threading.RLock,
         reserve_bytes: int,
+        sealed: bool,
     ) -> None:
         self._spec = spec
         self._shard: qe.EdgeShard | None = shard
         self._folder = folder
         self._lock = lock
         self._reserve = reserve_bytes
+        self._sealed = sealed
+        self._flushed = False
 
     @property
     def name(self) -> str:
@@ -89,7 +95,8 @@ class EdgeCollection:
             )
         with self._use() as shard:
             missing = missing_indexes(shard, spec.keywords)
-            if missing:
+        if missing:
+            with self._change() as shard:
                 self._make_room(0)
                 add_indexes(shard, missing)
 
@@ -102,7 +109,7 @@ class EdgeCollection:
                 qe.Point(canonical_id(point.id), _values(point.vector), dict(point.payload))
                 for point in run
             ]
-            with self._use() as shard:
+            with self._change() as shard:
                 self._make_room(2 * size + len(run) * self._point_bytes())
                 shard.update(qe.UpdateOperation.upsert_points(entries))
 
@@ -172,7 +179,7 @@ class EdgeCollection:
         if not payload or not can_match(where):
             return
         condition = passing(where)
-        with self._use() as shard:
+        with self._change() as shard:
             # A point of an optimised segment is written anew, vector and all.
             count = shard.count(qe.CountRequest(exact=True, filter=condition))
             self._make_room(count * (size + self._point_bytes()))
@@ -184,7 +191,7 @@ class EdgeCollection:
         Its bytes stay in the files until the collection is dropped.
         """
         if can_match(where):
-            with self._use() as shard:
+            with self._change() as shard:
                 self._make_room(0)
                 shard.update(qe.UpdateOperation.delete_points_by_filter(passing(where)))
 
@@ -199,6 +206,7 @@ class EdgeCollection:
         """Return when everything written before is on the disk."""
         with self._use() as shard:
             shard.flush()
+            self._flushed = True
 
     def optimize(self) -> None:
         """Build the graph index, merge segments, and flush.
@@ -206,17 +214,19 @@ class EdgeCollection:
         Writes the shard a second time before it lets go of the first. Edge holds the
         interpreter's lock meanwhile: no other thread of the process runs.
         """
-        with self._use() as shard:
+        with self._change() as shard:
             self._make_room(bytes_on_disk(self._folder))
             shard.optimize()
             shard.flush()
 
     def close(self) -> None:
-        """Let go of the shard without flushing it."""
+        """Let go of the shard without flushing it. One that was flushed is sealed."""
         with self._lock, engine(self._folder):
             if self._shard is not None:
-                self._shard.close()
-                self._shard = None
+                shard, self._shard = self._shard, None
+                shard.close()
+                if self._flushed and not self._sealed:
+                    self._seal()
 
     @contextmanager
     def _use(self) -> Iterator[qe.EdgeShard]:
@@ -224,6 +234,21 @@ class EdgeCollection:
             if self._shard is None:
                 raise StoreError(f"{self._folder} is closed; open the collection again")
             yield self._shard
+
+    @contextmanager
+    def _change(self) -> Iterator[qe.EdgeShard]:
+        with self._use() as shard:
+            if self._sealed:
+                unseal(self._folder)
+            self._sealed = self._flushed = False
+            yield shard
+
+    def _seal(self) -> None:
+        # What was written is on the disk already, so that nothing is lost without a seal.
+        with suppress(StoreError), engine(self._folder):
+            self._make_room(LOAD_BYTES)
+            load(self._spec, self._folder).close()  # takes in journals, which changes files
+            seal(self._folder)
 
     def _make_room(self, needed: int) -> None:
         make_room(self._folder, needed, self._reserve)

@@ -10,6 +10,8 @@ from registry.errors import RegistryError
 
 Verdict = Literal["ok", "warning", "failed", "fixed"]
 FIX = "run `face-registry doctor --fix`"
+FIX_DEEP = "run `face-registry doctor --deep --fix`"
+"""Where only a deep look finds what is to be mended."""
 _SHOWN = 3
 
 

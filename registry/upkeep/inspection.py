@@ -23,7 +23,7 @@ from registry.intents import Intents
 from registry.registry import Registry
 from registry.store.base import CollectionSpec, Filter, Point
 from registry.upkeep.comparison import Difference, compare, in_step
-from registry.upkeep.diagnosis import FIX, Finding, attempt, some
+from registry.upkeep.diagnosis import FIX, FIX_DEEP, Finding, attempt, some
 from registry.upkeep.history import DAMAGED, runs
 
 _PROBES = ("doctor/", "probe-")
@@ -165,7 +165,8 @@ class Inspection:
         crops, new = sum(found.missing.values()), sorted(found.missing.keys() - marked)
         text = f"{crops} crops of {len(found.missing)} videos are missing or damaged"
         if new and not self.fix:
-            return Finding("crops", "failed", f"{text}: {some(new)}", f"restore a backup, or {FIX}")
+            advice = f"restore a backup, or {FIX_DEEP if self.deep else FIX}"
+            return Finding("crops", "failed", f"{text}: {some(new)}", advice)
         for video_id in new:
             self.registry.check()
             self.registry.rereads.mark(video_id)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from registry import checked
 from registry.errors import RegistryLocked, StoreCorrupt, StoreError, StoreFull
 from registry.store.base import CollectionSpec, Filter, Point
 from registry.store.edge import EdgeStore
+from registry.store.edge_collection import EdgeCollection
+from registry.store.edge_seal import check_seal, seal_mark
 from tests.store.points import FACES, VIDEOS, face, numbers, random_units, uid, video
 
 REPOSITORY = Path(__file__).parents[2]
@@ -68,6 +73,13 @@ def _written(path: Path, points: int = 3) -> Path:
     store.open(FACES).upsert([face(n, video_id="a") for n in range(points)])
     store.close()
     return path / "faces"
+
+
+def _unsealed(path: Path) -> Path:
+    """The folder of a shard as a kill leaves it: Edge has to find damage by itself."""
+    folder = _written(path)
+    seal_mark(folder).unlink()
+    return folder
 
 
 # --- who may use it -----------------------------------------------------------------------------
@@ -172,7 +184,8 @@ def test_what_a_crash_left_half_done_is_no_collection_and_goes(path: Path) -> No
     store = EdgeStore(path)
     assert not store.has("videos")
     store.open(FACES)
-    assert sorted(p.name for p in path.iterdir() if p.name != ".lock") == ["faces"]
+    assert sorted(p.name for p in path.glob("[!.]*")) == ["faces"]
+    assert not list(path.glob(".*.old"))
     store.close()
 
 
@@ -189,7 +202,7 @@ def test_a_kill_while_loading_is_no_damage(path: Path, store: EdgeStore) -> None
 
 @pytest.mark.parametrize("part", ["edge_config.json", "segment.json", "open-1", "", "segments"])
 def test_a_shard_that_does_not_load_can_be_dropped(path: Path, store: EdgeStore, part: str) -> None:
-    folder = _written(path)
+    folder = _unsealed(path)
     if (folder / part).is_dir():
         shutil.rmtree(folder / part)
         (folder / part).mkdir()
@@ -204,7 +217,7 @@ def test_a_shard_that_does_not_load_can_be_dropped(path: Path, store: EdgeStore,
 
 
 def test_a_shard_that_ends_the_process_is_named_the_next_time(path: Path, store: EdgeStore) -> None:
-    folder = _written(path)
+    folder = _unsealed(path)
     (id_map,) = folder.rglob("mutable_id_tracker.mappings")
     damaged = bytearray(id_map.read_bytes())
     damaged[20] ^= 0xFF  # the length of an entry: Edge asks for the memory and aborts
@@ -215,6 +228,116 @@ def test_a_shard_that_ends_the_process_is_named_the_next_time(path: Path, store:
         store.open(FACES)
     store.drop("faces")
     assert store.open(FACES).count() == 0
+
+
+def _digest_of_all(folder: Path) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).digest()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+@pytest.mark.parametrize("how", ["flipped", "torn", "gone", "more"])
+def test_a_file_that_changed_since_it_was_closed_is_named_and_not_loaded(
+    path: Path, store: EdgeStore, how: str
+) -> None:
+    folder = _written(path)
+    chance = random.Random(how)
+    used = [file for file in sorted(folder.rglob("*")) if file.is_file() and any(file.read_bytes())]
+    for file in chance.sample(used, 8):
+        before = file.read_bytes()
+        at = chance.choice(np.flatnonzero(np.frombuffer(before, np.uint8)).tolist())
+        other = file.with_name("segment") if how == "more" else file
+        match how:
+            case "flipped":
+                file.write_bytes(before[:at] + bytes([before[at] ^ 1]) + before[at + 1 :])
+            case "torn":
+                file.write_bytes(before[:at])
+            case "gone":
+                file.unlink()
+            case "more":
+                other.write_bytes(before)
+        with pytest.raises(StoreCorrupt, match=f"^{other} .* reindex"):
+            store.open(FACES)
+        other.unlink(missing_ok=True)
+        file.write_bytes(before)
+    assert store.open(FACES).count() == 3
+
+
+def test_a_seal_that_is_damaged_is_named_and_goes_with_the_shard(
+    path: Path, store: EdgeStore
+) -> None:
+    seal_mark(_written(path)).write_text("{")
+    with pytest.raises(StoreCorrupt, match=r"faces\.seal is damaged; .* reindex"):
+        store.open(FACES)
+    store.drop("faces")
+    assert store.open(FACES).count() == 0
+
+
+def test_a_shard_is_sealed_whatever_was_done_to_it_and_reading_changes_no_byte(path: Path) -> None:
+    rows = random_units(600, FACES.dimension or 0, seed=3)
+
+    def points(first: int) -> list[Point]:
+        return [Point(uid(first + n), {"video_id": f"v{n % 5}"}, row) for n, row in enumerate(rows)]
+
+    where = Filter(must={"video_id": ["v1"]})
+    changes: list[Callable[[EdgeCollection], None]] = [
+        lambda faces: None,
+        lambda faces: faces.upsert(points(0)),
+        lambda faces: faces.set_payload({"x": 1}, where),
+        lambda faces: faces.upsert(points(300)),
+        lambda faces: faces.delete(where),
+        lambda faces: faces.optimize(),
+        lambda faces: faces.upsert(points(100)),
+    ]
+    for number, change in enumerate(changes):
+        store = EdgeStore(path, reserve_bytes=0)
+        change(store.open(FACES))
+        store.close()
+        assert check_seal(path / "faces"), number
+        sealed = _digest_of_all(path)
+        store = EdgeStore(path, reserve_bytes=0)
+        faces = store.open(FACES)
+        list(faces.scroll(with_vectors=True))
+        faces.query(rows[:3], limit=2, exact=False)
+        store.close()
+        assert _digest_of_all(path) == sealed, number
+
+
+def test_a_kill_after_a_write_leaves_no_seal_and_no_damage(path: Path, store: EdgeStore) -> None:
+    folder = _written(path)
+    code = """
+faces = EdgeStore(path, reserve_bytes=0).open(FACES)
+faces.upsert([face(7)])
+faces.flush()
+say("ready")
+sys.stdin.read()
+"""
+    with child(code, path) as process:
+        process.kill()
+        process.wait()
+    assert not seal_mark(folder).exists()
+    assert store.open(FACES).count() == 4
+    store.close()
+    assert check_seal(folder)
+
+
+def test_what_another_version_of_edge_sealed_is_loaded_and_sealed_anew(
+    path: Path, store: EdgeStore
+) -> None:
+    mark = seal_mark(_written(path))
+    mark.write_bytes(checked.encode({"edge": "0.0.1", "files": {}}))
+    assert store.open(FACES).count() == 3
+    store.close()
+    assert checked.decode(mark.read_bytes())["files"]
+
+
+def test_a_copy_without_holes_has_the_same_seal(path: Path, store: EdgeStore) -> None:
+    folder = _written(path)
+    for file in [each for each in folder.rglob("*") if each.is_file()]:
+        file.write_bytes(file.read_bytes())
+    assert store.open(FACES).count() == 3
 
 
 # --- size ---------------------------------------------------------------------------------------
