@@ -9,7 +9,16 @@ from registry.decisions import Decision
 from registry.people import corrections, joining
 from registry.people.joining import Suggestion
 from registry.registry import Registry
-from registry.terminal import F, Terminal, clean, json_option, pass_terminal, short
+from registry.terminal import (
+    F,
+    Terminal,
+    clean,
+    cosine,
+    json_option,
+    pass_terminal,
+    short,
+    undo_note,
+)
 
 
 @click.command("merge")
@@ -75,7 +84,7 @@ def undo_command(terminal: Terminal, number: int | None) -> None:
 def _threshold_option(function: F) -> F:
     return click.option(
         "--threshold",
-        type=click.FloatRange(-1, 1),
+        type=cosine(),
         help="Least average cosine of a join.  [default: as calibrated, or the model's own]",
     )(function)
 
@@ -138,7 +147,7 @@ def print_suggestion(terminal: Terminal, suggestion: Suggestion) -> None:
 
 
 def _tell_undo(terminal: Terminal, decision: Decision) -> None:
-    terminal.note(f"decision {decision.number}: `identities undo {decision.number}` takes it back")
+    terminal.note(undo_note(decision.number))
 
 
 def _tell_stale(terminal: Terminal, registry: Registry) -> None:
