@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from click.testing import CliRunner, Result
 from registry.calibration import operating
 from registry.calibration.operating import Calibration, Line
 from registry.cli import cli
+from registry.domain import Quality
 from registry.errors import RegistryError, UsageError
 from registry.opening import open_registry
-from tests.factories import person, video
+from tests.factories import person, unit, video
 from tests.registries import new_registry, who
 
 A, B = video("a", [person(0), person(1)]), video("b", [person(0, 0.9)])
@@ -196,3 +198,15 @@ def test_times_of_decisions_are_whole(home: Path, people: tuple[str, str, str]) 
     _done(home, "identities", "name", people[0], "A long name " * 12)
     [decision] = _json(home, "identities", "list", "--decisions")["decisions"]
     assert decision["at"] in _done(home, "identities", "list", "--decisions").stdout
+
+
+def test_suggest_counts_as_consolidate_and_reports_do(home: Path) -> None:
+    """A poor face that goes to somebody is no duplicate: lists do not show it."""
+    poor = video("c", [unit(1, 0, 0, 0, 0, 0.6, 0, 0.4)])  # below the rule to both
+    faces = tuple(replace(face, quality=Quality(0.1, ("blurred",))) for face in poor.faces)
+    new_registry(home, A, B, replace(poor, faces=faces)).close()
+    told = _done(home, "identities", "suggest", "--threshold", "0.5")
+    done = _done(home, "identities", "consolidate", "--threshold", "0.5")
+    assert "1 would be joined" in told.stderr
+    assert "(and 1 that lists leave out" in told.stderr
+    assert "1 identities joined others; 2 identities now" in done.stdout

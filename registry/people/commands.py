@@ -103,10 +103,13 @@ def suggest_command(terminal: Terminal, threshold: float | None, as_json: bool) 
         return
     for suggestion in found:
         print_suggestion(terminal, suggestion)
-    certain = sum(suggestion.certain for suggestion in found)
+    certain = [suggestion for suggestion in found if suggestion.certain]
+    poor = sum(suggestion.joins.provisional for suggestion in certain)
+    besides = f" (and {poor} that lists leave out, of a few poor faces)" if poor else ""
     terminal.note(
-        f"{certain} would be joined by `face-registry identities consolidate`; "
-        f"{len(found) - certain} are for you to say: `identities merge` or `identities separate`"
+        f"{len(certain) - poor} would be joined by `face-registry identities consolidate`{besides}"
+        f"; {len(found) - len(certain)} are for you to say: "
+        "`identities merge` or `identities separate`"
     )
 
 
