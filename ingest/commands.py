@@ -20,7 +20,14 @@ from registry import events
 from registry.errors import RegistryError
 from registry.registry import Registry
 from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
-from registry.terminal import Terminal, duplicates_note, file_path, json_option, pass_terminal
+from registry.terminal import (
+    Terminal,
+    cosine,
+    duplicates_note,
+    file_path,
+    json_option,
+    pass_terminal,
+)
 from registry.upkeep import monitoring
 
 _SHOWN = 10
@@ -52,7 +59,7 @@ private_hosts_option = click.option(
     "--every", type=click.IntRange(min=1), help="Look at one frame in so many.  [default: 10]"
 )
 @click.option(
-    "--threshold", type=click.FloatRange(-1, 1),
+    "--threshold", type=cosine(),
     help="Cosine at which a face joins its nearest neighbour's identity.  [default: 0.85]",
 )  # fmt: skip
 @click.option("--model", help="Model of a new registry: see `models list`.  [default: sface]")

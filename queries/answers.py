@@ -78,6 +78,9 @@ class Answer:
     """Left to right."""
     identities: int
     """In the registry: how many a face is compared with."""
+    operating_point: float
+    """Threshold that the registry goes by, calibrated or the model's own. What is below it, and
+    only here because another one was asked for, is a lead to look at."""
     rates: str
     """Where the false-accept rates come from."""
     warning: str = ""
@@ -89,6 +92,7 @@ class Answer:
             "model": self.model,
             "threshold": self.threshold,
             "identities": self.identities,
+            "operating_point": self.operating_point,
             "rates": self.rates,
             "faces": [_probe_dict(probe) for probe in self.faces],
         }

@@ -17,6 +17,7 @@ from registry.errors import UsageError
 from registry.terminal import (
     Terminal,
     clean,
+    cosine,
     duplicates_note,
     file_path,
     json_option,
@@ -104,7 +105,7 @@ def print_averages(terminal: Terminal, rows: list[dict[Any, Any]], metric: str) 
 @click.argument("image", type=file_path())
 @click.option("--top", default=5, show_default=True, help="Identities for each face, at most.")
 @click.option(
-    "--threshold", type=click.FloatRange(-1, 1),
+    "--threshold", type=cosine(),
     help="Least cosine similarity of a match.  [default: as calibrated, or the model's own]",
 )  # fmt: skip
 @json_option
@@ -130,10 +131,10 @@ def print_answer(terminal: Terminal, answer: Answer) -> None:
         where = f"at x {box.x1:.0f}-{box.x2:.0f}, y {box.y1:.0f}-{box.y2:.0f}"
         terminal.say(f"face {place} of {len(answer.faces)}, {where}:")
         if not probe.matches:
-            nearest = "-" if probe.nearest is None else f"{probe.nearest:.2f}"
-            terminal.say(f"  unknown, no match: nearest {nearest}, below {answer.threshold:.2f}")
+            nearest = "-" if probe.nearest is None else f"{probe.nearest:.3f}"
+            terminal.say(f"  unknown, no match: nearest {nearest}, below {answer.threshold:.3f}")
         for match in probe.matches:
-            _print_match(terminal, match, answer.identities)
+            _print_match(terminal, match, answer)
         if probe.close_second:
             _print_second(terminal, probe.close_second)
 
@@ -150,15 +151,18 @@ def _print_second(terminal: Terminal, second: CloseSecond) -> None:
     )
 
 
-def _print_match(terminal: Terminal, match: Match, identities: int) -> None:
+def _print_match(terminal: Terminal, match: Match, answer: Answer) -> None:
     rule = "same by the registry's rule" if match.same_by_rule else "likely the same person"
+    if match.similarity < answer.operating_point:
+        rule = f"a lead, no match: below the registry's threshold of {answer.operating_point:.3f}"
     name = f" {match.name}" if match.name else ""
     terminal.say(f"  {match.similarity:.3f}  {short(match.identity)}{name}  ({rule})")
     if match.provisional:
         terminal.say("         from a few poor faces, which lists leave out: be careful")
     terminal.say(
         f"         false-accept rate {rate(match.false_accept_rate)} a comparison, "
-        f"{rate(match.false_positive_identification_rate)} among {identities} identities (FPIR)"
+        f"{rate(match.false_positive_identification_rate)} among {answer.identities} identities "
+        "(FPIR)"
     )
     averages = ", ".join(f"{metric} {number(value)}" for metric, value in match.average.items())
     terminal.say(f"         in {match.videos} videos; average {averages or '-'}")

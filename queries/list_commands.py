@@ -23,6 +23,9 @@ all_option = click.option(
     help="Also what may be no person: a few poor faces, hands.",
 )
 
+_TIME = len("2026-11-23T10:33:30+00:00")
+"""Letters of a time: a column of times is not cut, however narrow the terminal."""
+
 
 def left_out(provisional: int) -> str:
     """What a person should know of identities that a list does not show."""
@@ -71,7 +74,10 @@ def print_decisions(terminal: Terminal, documents: list[dict[str, Any]], as_json
     if as_json:
         terminal.json({"decisions": documents})
         return
-    grid = Table("decision", "when", "who", "what", "counts", box=None, pad_edge=False)
+    grid = Table("decision", box=None, pad_edge=False)
+    grid.add_column("when", no_wrap=True, min_width=_TIME)
+    for title in ("who", "what", "counts"):
+        grid.add_column(title, overflow="fold")
     for document in documents:
         undone = document["undone_by"]
         grid.add_row(

@@ -64,8 +64,15 @@ def lookup(
         gallery.probe(detection, embedding, top)
         for detection, embedding in zip(detections, embeddings, strict=True)
     ]
-    name, source = registry.contract.model.name, lines.source
-    return Answer(name, threshold, tuple(probes), len(videos), source, lines.warning)
+    return Answer(
+        model=registry.contract.model.name,
+        threshold=threshold,
+        faces=tuple(probes),
+        identities=len(videos),
+        operating_point=lines.lookup,
+        rates=lines.source,
+        warning=lines.warning,
+    )
 
 
 def _faces(

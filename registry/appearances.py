@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from registry.domain import Appearance, Face, Identity
+from registry.domain import Appearance, Face, Identity, Video
 from registry.quality import certainly, founds
 
 STEADY = 3
@@ -66,3 +66,18 @@ def identity(
         cover_face=cover.best_face,
         provisional=not name and not any(appearance.established for _, appearance in by_video),
     )
+
+
+def identities(videos: Iterable[Video], name_of: Callable[[str], str]) -> list[Identity]:
+    """All identities that the faces of these videos name.
+
+    Args:
+        videos: each once.
+        name_of: the name that people gave to an identity; empty if none.
+    """
+    seen: dict[str, list[tuple[str, Appearance]]] = defaultdict(list)
+    for video in videos:
+        for appearance in appearances(video.faces):
+            seen[appearance.identity_id].append((video.video_id, appearance))
+    found = (identity(i, name_of(i), where) for i, where in seen.items())
+    return [one for one in found if one is not None]

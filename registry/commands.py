@@ -10,7 +10,7 @@ import click
 
 from registry.errors import StoreError
 from registry.models import catalogue, download
-from registry.terminal import Terminal, json_option, pass_terminal
+from registry.terminal import Terminal, json_option, pass_terminal, short, undo_note
 from registry.upkeep import monitoring
 from registry.upkeep.doctor import examine
 from registry.upkeep.dump import dump
@@ -135,8 +135,16 @@ def identities_name(terminal: Terminal, identity: str, name: str) -> None:
     """Give an identity a name; an empty one ('') takes it back."""
     with terminal.open() as registry:
         found = registry.identity(identity)
-        registry.name(found.identity_id, name)
-    terminal.say(f"{found.identity_id} is {name!r} now" if name else f"{identity} has no name now")
+        decision = registry.name(found.identity_id, name)
+        called = registry.index.named(decision.name) if decision.name else []
+    who = found.identity_id
+    terminal.say(f"{who} is {decision.name!r} now" if decision.name else f"{who} has no name now")
+    if others := [short(one.identity_id) for one in called if one.identity_id != who]:
+        terminal.note(
+            f"{', '.join(others)} is called so, too: `identities merge` if it is the same person; "
+            "else name them by their ids, since the name says no longer which is meant"
+        )
+    terminal.note(undo_note(decision.number))
 
 
 @click.command("list")

@@ -14,6 +14,7 @@ record, so each can be undone, and any earlier state can be seen again.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -114,6 +115,20 @@ class View:
         return self.apart.get(frozenset((self.root(first), self.root(second))))
 
 
+def tidy(name: str) -> str:
+    """A name as it is kept: composed (NFC), on one line, without spaces around it."""
+    return " ".join(unicodedata.normalize("NFC", name).split())
+
+
+def unfit(name: str) -> str:
+    """What makes a tidy name no name, for a sentence; empty: nothing does."""
+    odd = [c for c in name if unicodedata.category(c) in ("Cc", "Cs")]
+    if odd:
+        return f"it holds {odd[0]!r}, which is no letter"
+    return f"it has {len(name)} letters, over {LONGEST_NAME}" if len(name) > LONGEST_NAME else ""
+
+
+LONGEST_NAME = 200
 _SILENT = (Kind.UNDO, Kind.VOID)
 """What an undo does is in what it undoes; a void entry does nothing."""
 

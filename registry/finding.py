@@ -8,6 +8,7 @@ from pathlib import Path
 
 from registry import ids, urls
 from registry.blobs.base import BlobStore
+from registry.decisions import View, tidy
 from registry.domain import Identity
 from registry.errors import StoreCorrupt, UnknownError
 from registry.index import VIDEOS, VIDEOS_SPEC, Index
@@ -17,19 +18,31 @@ _SHORTEST = 4
 """Letters that the beginning of an id must have to stand for it."""
 
 
-def find_identity(index: Index, key: str) -> Identity:
-    """The identity of this id, unique beginning of an id, or name. Raises `UnknownError`."""
+def find_identity(index: Index, view: View, key: str) -> Identity:
+    """The identity of this id, unique beginning of an id, or name.
+
+    Raises:
+        UnknownError: there is none, or more than one. Of an id that joined another it says which
+            one; it is not followed by itself, since whoever names it may not know that they joined.
+    """
     found = index.get_identities([key]) if _is_uuid(key) else {}
     if found:
         return found[key]
-    candidates = index.named(key) or [
-        i for i in index.identities() if len(key) >= _SHORTEST and i.identity_id.startswith(key)
-    ]
+    candidates: list[Identity] = []
+    if tidy(key):  # else it is the name of all that have none
+        candidates = index.named(key) or index.named(tidy(key))
+    candidates = candidates or [i for i in index.identities() if _begins(i.identity_id, key)]
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
         some = ", ".join(i.identity_id for i in candidates[:5])
         raise UnknownError(f"{key!r} could be any of {len(candidates)} identities: {some}")
+    joined = sorted({view.root(i) for i in view.parents if _begins(i, key)})
+    if joined:
+        raise UnknownError(
+            f"identity {key!r} was joined to {' or '.join(joined[:5])} (`face-registry identities "
+            "list --decisions` says when): name that one, or undo the decision"
+        )
     raise UnknownError(
         f"there is no identity {key!r}; `face-registry identities list` shows those there are"
     )
@@ -40,11 +53,7 @@ def find_video(index: Index, key: str) -> Payload:
     found = index.video(key if _is_uuid(key) else ids.video_id(_canonical(key)))
     if found is not None:
         return found
-    candidates = [
-        payload
-        for payload in index.videos()
-        if len(key) >= _SHORTEST and payload["video_id"].startswith(key)
-    ]
+    candidates = [payload for payload in index.videos() if _begins(payload["video_id"], key)]
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
@@ -58,6 +67,10 @@ def find_video(index: Index, key: str) -> Payload:
 def _canonical(location: str) -> str:
     """A URL, or the path of a file, as records name it."""
     return urls.canonical(location if "://" in location else Path(location).resolve().as_uri())
+
+
+def _begins(identifier: str, key: str) -> bool:
+    return len(key) >= _SHORTEST and identifier.startswith(key)
 
 
 def _is_uuid(key: str) -> bool:

@@ -182,7 +182,7 @@ class Opened:
 
     def identity(self, key: str) -> Identity:
         """The identity of this id, unique beginning of an id, or name. Raises `UnknownError`."""
-        return find_identity(self.index, key)
+        return find_identity(self.index, self.view, key)
 
     def video(self, key: str) -> Payload:
         """The index's payload of the video of this URL, id or unique beginning of an id."""

@@ -16,7 +16,7 @@ from registry import contract as contracts
 from registry import events
 from registry.changing import switching
 from registry.changing.switching import Switch
-from registry.decisions import Decision, Kind, concerned, fold
+from registry.decisions import Decision, Kind, concerned, fold, tidy, unfit
 from registry.domain import Contract, Video
 from registry.enrolment import assigned, without_blocked
 from registry.erasure import receipts
@@ -106,9 +106,17 @@ class Registry(Opened):
         return decision
 
     def name(self, key: str, name: str) -> Decision:
-        """Give an identity a name; an empty one takes it back."""
-        identity = self.identity(key)
-        return self.decide(Decision(0, Kind.NAME, identity.identity_id, name=name))
+        """Give an identity a name, kept as `tidy` makes it; an empty one takes it back.
+
+        Raises:
+            UnknownError: there is no such identity.
+            UsageError: the name is none.
+        """
+        identity, tidied = self.identity(key), tidy(name)
+        why = "it is nothing but space; '' takes a name back" if name and not tidied else ""
+        if why := why or unfit(tidied):
+            raise UsageError(f"{name!r} cannot be a name: {why}")
+        return self.decide(Decision(0, Kind.NAME, identity.identity_id, name=tidied))
 
     def reindex(self, progress: Callable[[Video], None] = lambda _: None) -> int:
         """Rebuild the index from the records. Returns how many videos there are."""

@@ -130,6 +130,26 @@ def rate(value: float) -> str:
     return f"{digits}e{int(power)}"
 
 
+def undo_note(decision: int) -> str:
+    """How to take back the decision of this number."""
+    return f"decision {decision}: `identities undo {decision}` takes it back"
+
+
+def cosine() -> click.FloatRange:
+    """A cosine similarity, -1 to 1."""
+    return _Cosine(-1, 1)
+
+
+class _Cosine(click.FloatRange):
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        found = float(super().convert(value, param, ctx))
+        if math.isnan(found):  # no bound is above it, nor below
+            self.fail(f"{value} is no number.", param, ctx)
+        return found
+
+
 def duplicates_note(duplicates: int, total: int) -> str:
     """What a person should know of identities that are likely the same person as others."""
     return (

@@ -20,7 +20,7 @@ from registry.calibration.operating import Calibration, Line
 from registry.changing.change import Change, discard, prepare, switch
 from registry.cli import cli
 from registry.copies.saving import backup, restore
-from registry.domain import Contract, Video
+from registry.domain import Contract, Quality, Vectors, Video
 from registry.errors import (
     EmptyRegistry,
     RegistryLocked,
@@ -105,6 +105,36 @@ def test_the_preview_says_who_is_joined_and_split_and_whose_average_moves(
         "total": 7, "embedded_now": 7, "by_recorded_landmarks": 7, "unusable": {},
     }  # fmt: skip
     assert dump(registry) == before, "nothing is touched before the switch"
+
+
+def test_the_preview_speaks_of_those_whom_lists_show(registry: Registry) -> None:
+    """Hands and poor faces are provisional: counted by themselves, and in no other line."""
+
+    def poor(name: str, *faces: tuple[Vectors, bytes]) -> tuple[Video, list[bytes]]:
+        made, pictures = shown(name, *faces, run="run-4")
+        blurred = Quality(0.1, ("blurred",))
+        return replace(made, faces=tuple(replace(f, quality=blurred) for f in made.faces)), pictures
+
+    before = _change(registry)
+    # Two hands of one shape to the new model, of two to the old one, and Ann in the dark.
+    hand, other = portrait(7), portrait(7, 0.05)
+    put(registry, poor("h", (person(5), hand), (person(6), other)), poor("i", (person(4), ANN)))
+    index = registry.index
+    assert (index.count_identities(), index.count_identities(provisional=True)) == (4, 3)
+    change = _change(registry)
+    found, document = change.comparison, change.as_dict()
+    assert (found.before, found.after) == (4, 4)
+    assert document["provisional"] == {"before": 3, "after": 1}
+    assert [line.others.keys() for line in found.joined] == [
+        line.others.keys() for line in before.comparison.joined
+    ]
+    assert [line.before is None for line in found.moved].count(True) == [
+        line.before is None for line in before.comparison.moved
+    ].count(True)
+    assert change.duplicates == before.duplicates
+    switch(registry, change)
+    index = registry.index
+    assert (index.count_identities(), index.count_identities(provisional=True)) == (4, 1)
 
 
 def test_a_switch_does_what_the_preview_says_and_keeps_what_people_said(

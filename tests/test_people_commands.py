@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from click.testing import CliRunner, Result
 from registry.calibration import operating
 from registry.calibration.operating import Calibration, Line
 from registry.cli import cli
-from registry.errors import RegistryError
+from registry.domain import Quality
+from registry.errors import RegistryError, UsageError
 from registry.opening import open_registry
-from tests.factories import person, video
+from tests.factories import person, unit, video
 from tests.registries import new_registry, who
 
 A, B = video("a", [person(0), person(1)]), video("b", [person(0, 0.9)])
@@ -139,3 +141,72 @@ def test_report_as_of(home: Path, people: tuple[str, str, str], tmp_path: Path) 
     refused = _call(home, "report", "--as-of", "0", "--zip", str(tmp_path / "faces.zip"))
     assert "--zip" in str(refused.exception)
     assert not (tmp_path / "faces.zip").exists()
+
+
+def test_an_id_that_joined_another_says_which(home: Path, people: tuple[str, str, str]) -> None:
+    one, other, third = people
+    _done(home, "identities", "merge", one, other)
+    _done(home, "identities", "merge", third, one)
+    for key in (other, other[:8], one[:8]):
+        gone = _call(home, "identities", "show", key)
+        assert gone.exit_code == 1
+        assert f"identity {key!r} was joined to {third}" in str(gone.exception)
+    assert "there is no identity '00000000'" in str(
+        _call(home, "identities", "show", "00000000").exception
+    )
+    _done(home, "identities", "undo", "2")
+    assert f"joined to {one} " in str(_call(home, "identities", "show", other).exception)
+    _done(home, "identities", "undo", "1")
+    _done(home, "identities", "show", other)
+
+
+def test_a_name_is_one_line_of_text(home: Path, people: tuple[str, str, str]) -> None:
+    one = people[0]
+    decomposed = "Zoe\N{COMBINING DIAERESIS}"
+    named = _done(home, "identities", "name", one, f"  {decomposed}\n  李 ")
+    assert "is 'Zo\N{LATIN SMALL LETTER E WITH DIAERESIS} 李' now" in named.stdout
+    assert "identities undo 1" in named.stderr
+    assert _json(home, "identities", "show", f"{decomposed} 李")["identity"] == one
+    for bad, why in (("a\x1b[31m", "no letter"), ("\udcff", "no letter"), (" ", "but space")):
+        refused = _call(home, "identities", "name", one, bad)
+        assert isinstance(refused.exception, UsageError)
+        assert why in str(refused.exception)
+    assert "over 200" in str(_call(home, "identities", "name", one, "a" * 201).exception)
+    assert "has no name now" in _done(home, "identities", "name", one, "").stdout
+    assert "no identity ''" in str(_call(home, "identities", "show", "").exception)
+
+
+def test_two_of_one_name_are_told_of(home: Path, people: tuple[str, str, str]) -> None:
+    one, other, _ = people
+    assert "called so" not in _done(home, "identities", "name", one, "Sam").stderr
+    assert f"{one[:8]} is called so, too" in _done(home, "identities", "name", other, "Sam").stderr
+    both = str(_call(home, "identities", "show", "Sam").exception)
+    assert one in both
+    assert other in both
+    _done(home, "identities", "merge", one, other)
+    assert _json(home, "identities", "show", "Sam")["identity"] == one
+
+
+def test_no_threshold_that_is_no_number(home: Path, people: tuple[str, str, str]) -> None:
+    for command in (("identities", "suggest"), ("identities", "consolidate")):
+        assert _call(home, *command, "--threshold", "nan").exit_code == 2
+    assert _call(home, "ingest", "none.csv", "--threshold", "nan").exit_code == 2
+    assert _call(home, "lookup", "none.jpg", "--threshold", "nan").exit_code == 2
+
+
+def test_times_of_decisions_are_whole(home: Path, people: tuple[str, str, str]) -> None:
+    _done(home, "identities", "name", people[0], "A long name " * 12)
+    [decision] = _json(home, "identities", "list", "--decisions")["decisions"]
+    assert decision["at"] in _done(home, "identities", "list", "--decisions").stdout
+
+
+def test_suggest_counts_as_consolidate_and_reports_do(home: Path) -> None:
+    """A poor face that goes to somebody is no duplicate: lists do not show it."""
+    poor = video("c", [unit(1, 0, 0, 0, 0, 0.6, 0, 0.4)])  # below the rule to both
+    faces = tuple(replace(face, quality=Quality(0.1, ("blurred",))) for face in poor.faces)
+    new_registry(home, A, B, replace(poor, faces=faces)).close()
+    told = _done(home, "identities", "suggest", "--threshold", "0.5")
+    done = _done(home, "identities", "consolidate", "--threshold", "0.5")
+    assert "1 would be joined" in told.stderr
+    assert "(and 1 that lists leave out" in told.stderr
+    assert "1 identities joined others; 2 identities now" in done.stdout

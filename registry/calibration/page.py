@@ -12,7 +12,7 @@ from registry.calibration.chart import draw
 from registry.calibration.drawing import svg
 from registry.calibration.measuring import SHOWN, Found, Suspect
 from registry.calibration.operating import Line
-from registry.calibration.text import basis, sentences
+from registry.calibration.text import basis, rejected, sentences
 from registry.registry import Registry
 from registry.terminal import clean, rate, short
 
@@ -22,11 +22,12 @@ body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #333; backgr
   font: 15px/1.5 system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0; font-size: 14px; }
-th, td { padding: .35rem .6rem; border-bottom: 1px solid #ddd; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
+th, td { padding: .35rem .4rem; border-bottom: 1px solid #ddd; text-align: right; }
+td { white-space: nowrap; } th:first-child, td:first-child { text-align: left; }
 svg { width: 100%; height: auto; }
 figure { display: inline-block; width: 18rem; margin: .5rem 1rem .5rem 0; vertical-align: top; }
-figure img { width: 8.5rem; height: 8.5rem; object-fit: cover; border-radius: 4px; }
+figure img { width: 8.5rem; height: 8.5rem; object-fit: cover; border-radius: 4px;
+  margin-right: .4rem; }
 figcaption { font-size: 13px; overflow-wrap: anywhere; }
 """
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -34,7 +35,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 def page(registry: Registry, found: Found) -> str:
     """The page."""
-    text = [f"<p>{escape(clean(line))}</p>" for line in basis(found)]
+    text = [f"<p>{escape(clean(line))}</p>" for line in (*basis(found), *rejected(found))]
     return "\n".join(
         (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',

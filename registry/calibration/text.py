@@ -21,7 +21,7 @@ def sentences(found: Found) -> list[str]:
         _threshold("linkage", found.tracks, found.shipped_linkage),
         *basis(found),
         "",
-        *_rejections(found),
+        *rejected(found),
         *_suspects(found),
     ]
 
@@ -64,7 +64,8 @@ def basis(found: Found) -> list[str]:
     ]
 
 
-def _rejections(found: Found) -> list[str]:
+def rejected(found: Found) -> list[str]:
+    """How often one person would be missed at these thresholds."""
     lookup, linkage = found.faces.operating.threshold, found.tracks.operating.threshold
     rows = (
         ("faces of one track", found.rejected_within, lookup, ": the least that a lookup misses"),

@@ -17,10 +17,11 @@ from uuid import uuid4
 
 import numpy as np
 
+from registry.appearances import identities
 from registry.changing import prospects
 from registry.changing.beside import Beside
 from registry.changing.carrying import carried, spoken_of
-from registry.changing.comparing import Comparison, compare
+from registry.changing.comparing import Comparison, compare, shown
 from registry.changing.reembedding import reembed
 from registry.changing.switching import CALIBRATION_KEY, Switch
 from registry.decisions import Decision, fold
@@ -56,9 +57,9 @@ class Change:
     calibrated: bool
     """Whether thresholds were measured with the old model."""
     decided: int
-    """Identities that decisions name: they keep all their faces."""
+    """Identities that decisions name: they keep all their faces. Provisional ones left aside."""
     duplicates: tuple[int, int]
-    """Identities that consolidation would join to others, now and after."""
+    """Identities that consolidation would join to others, now and after; provisional ones aside."""
     comparison: Comparison
 
     @property
@@ -132,8 +133,8 @@ def prepare(
     registry.check()
     beside.prune(registry.records)
     decisions = registry.decisions.read()
-    identities = carried(videos, decisions, new.threshold)
-    videos = tuple(_named(video, identities) for video in videos)
+    given = carried(videos, decisions, new.threshold)
+    videos = tuple(_named(video, given) for video in videos)
     return Change(
         old=old,
         new=new,
@@ -149,7 +150,7 @@ def prepare(
             joining.likely_duplicates(registry),
             prospects.likely_duplicates(registry, videos, info),
         ),
-        comparison=compare(bringing.before, identities, registry.view, old.primary_metric),
+        comparison=compare(bringing.before, given, registry.view, old.primary_metric),
     )
 
 
@@ -259,10 +260,11 @@ class _Bringing:
 
 def _decided(videos: Sequence[Video], decisions: Sequence[Decision]) -> int:
     view = fold(decisions)
-    there = {view.identity_of(face) for video in videos for face in video.faces}
+    everyone = identities((shown(video, view) for video in videos), view.name_of)
+    there = {one.identity_id for one in everyone if not one.provisional}
     return len(there & {view.root(identity) for identity in spoken_of(decisions)})
 
 
-def _named(video: Video, identities: dict[str, str]) -> Video:
-    faces = (replace(face, identity_id=identities[face.face_id]) for face in video.faces)
+def _named(video: Video, given: dict[str, str]) -> Video:
+    faces = (replace(face, identity_id=given[face.face_id]) for face in video.faces)
     return replace(video, faces=tuple(faces))

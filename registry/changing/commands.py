@@ -75,6 +75,11 @@ def _print(terminal: Terminal, change: Change, *, switched: bool) -> None:
         f"identities  {found.before} -> {found.after}, {found.unchanged} of them as they were "
         f"(cosine >= {change.new.threshold:g} as before)"
     )
+    if found.provisional_before or found.provisional_after:
+        terminal.say(
+            f"besides     {found.provisional_before} -> {found.provisional_after} that may be no "
+            "person (a few poor faces, hands): lists and reports leave them out"
+        )
     before, after = found.before - change.duplicates[0], found.after - change.duplicates[1]
     terminal.say(f"people      {before} -> {after}, as far as consolidation would join them")
     if change.decided:

@@ -1,16 +1,18 @@
 """What a change of the model does to identities: who is joined, who is split, whose average moves.
 
-Pure: the same faces, grouped two ways.
+Pure: the same faces, grouped two ways. It speaks of the identities that lists and reports show:
+provisional ones (hands, a few poor faces) are only counted, in both groupings.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from registry.appearances import identities
 from registry.decisions import View
 from registry.domain import Video
 
@@ -44,9 +46,9 @@ class Moved:
     identity: str
     name: str
     before: Standing | None
-    """None: there was none of this id."""
+    """None: there was none of this id, or a provisional one."""
     after: Standing | None
-    """None: all of its faces belong to others."""
+    """None: all of its good faces belong to others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,10 @@ class Comparison:
     """All that differs."""
 
     before: int
-    """Identities."""
+    """Identities, provisional ones left aside as everywhere below."""
     after: int
+    provisional_before: int
+    provisional_after: int
     unchanged: int
     """Identities of exactly the faces they had."""
     named_before: int
@@ -73,6 +77,7 @@ class Comparison:
                 "before": self.before, "after": self.after, "unchanged": self.unchanged,
                 "named_before": self.named_before, "named_after": self.named_after,
             },
+            "provisional": {"before": self.provisional_before, "after": self.provisional_after},
             "joined": [_shift(shift, "of") for shift in self.joined],
             "split": [_shift(shift, "into") for shift in self.split],
             "averages": [asdict(moved) for moved in self.moved],
@@ -91,29 +96,30 @@ def compare(
         view: what people decided, the same before and after.
         metric: the primary one.
     """
-    pairs: list[tuple[str, str | None, Video]] = []
-    for video in videos:
-        for face in video.faces:
-            # Origin and merges of the view hold for the identity of the rule, whichever it is.
-            given = after.get(face.face_id)
-            moved = None if given is None else view.moved.get(face.face_id, given)
-            later = None if moved is None else view.root(moved)
-            pairs.append((view.identity_of(face), later, video))
-    now = _standings(((one, video) for one, _, video in pairs), view, metric)
-    then = _standings(((one, video) for _, one, video in pairs if one), view, metric)
+    # Origin and merges of the view hold for the identity of the rule, whichever it is.
+    whole = [shown(video, view) for video in videos]
+    later = [shown(_given(video, after), view) for video in videos]
+    now, hidden_now = _standings(whole, view, metric)
+    then, hidden_then = _standings(later, view, metric)
+    went = {face.face_id: face.identity_id for video in later for face in video.faces}
     into: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     out_of: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for one, other, _ in pairs:
-        if other is not None:
+    for one, other in (
+        (face.identity_id, went.get(face.face_id)) for video in whole for face in video.faces
+    ):
+        if one in now and other in then:
             into[one][other] += 1
             out_of[other][one] += 1
     same = [
         i for i in now.keys() & then.keys()
-        if len(into[i]) == len(out_of[i]) == 1 and now[i].faces == then[i].faces
+        if list(into[i]) == list(out_of[i]) == [i]
+        and now[i].faces == then[i].faces == into[i][i]
     ]  # fmt: skip
     return Comparison(
         before=len(now),
         after=len(then),
+        provisional_before=hidden_now,
+        provisional_after=hidden_then,
         unchanged=len(same),
         named_before=sum(bool(one.name) for one in now.values()),
         named_after=sum(bool(one.name) for one in then.values()),
@@ -123,19 +129,35 @@ def compare(
     )
 
 
-def _standings(faces: Iterable[tuple[str, Video]], view: View, metric: str) -> dict[str, Standing]:
-    seen: dict[str, dict[str, Video]] = defaultdict(dict)
-    counts: dict[str, int] = defaultdict(int)
-    for identity, video in faces:
-        seen[identity][video.video_id] = video
-        counts[identity] += 1
+def shown(video: Video, view: View) -> Video:
+    """The video with the identities that its faces go by, as people decided."""
+    faces = (replace(face, identity_id=view.identity_of(face)) for face in video.faces)
+    return replace(video, faces=tuple(faces))
+
+
+def _given(video: Video, identity: Mapping[str, str]) -> Video:
+    """The video with other identities on record, by face id; faces without one are left out."""
+    there = (face for face in video.faces if face.face_id in identity)
+    faces = (replace(face, identity_id=identity[face.face_id]) for face in there)
+    return replace(video, faces=tuple(faces))
+
+
+def _standings(videos: Sequence[Video], view: View, metric: str) -> tuple[dict[str, Standing], int]:
+    """The identities that lists show, by id, and how many provisional ones there are besides."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for video in videos:
+        if metric in video.metrics:
+            for identity in {face.identity_id for face in video.faces}:
+                values[identity].append(video.metrics[metric])
+    everyone = identities(videos, view.name_of)
     standings = {}
-    for identity, videos in seen.items():
-        values = [v.metrics[metric] for v in videos.values() if metric in v.metrics]
-        average = math.fsum(values) / len(values) if values else None
-        name, faces_ = view.name_of(identity), counts[identity]
-        standings[identity] = Standing(identity, name, faces_, len(videos), average)
-    return standings
+    for one in (one for one in everyone if not one.provisional):
+        known = values[one.identity_id]
+        average = math.fsum(known) / len(known) if known else None
+        standings[one.identity_id] = Standing(
+            one.identity_id, one.name, one.faces, one.videos, average
+        )
+    return standings, len(everyone) - len(standings)
 
 
 def _shifts(

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
-from registry.appearances import appearances, identity
-from registry.domain import Appearance, Identity, ModelInfo, Vectors, Video
+from registry.appearances import identities
+from registry.changing.comparing import shown
+from registry.domain import ModelInfo, Vectors, Video
 from registry.models.catalogue import linkage_threshold
+from registry.people import joining
 from registry.people.evidence import weigh
-from registry.people.joining import duplicates
 from registry.registry import Registry
 
 
 def likely_duplicates(registry: Registry, videos: Sequence[Video], model: ModelInfo) -> int:
-    """How many identities would join others, if these were the records.
+    """How many identities would join others, if these were the records, provisional ones aside.
 
     Args:
         registry: says what people decided.
@@ -24,13 +23,11 @@ def likely_duplicates(registry: Registry, videos: Sequence[Video], model: ModelI
         model: whose linkage threshold counts.
     """
     view = registry.view
-    shown = [
-        replace(v, faces=tuple(replace(f, identity_id=view.identity_of(f)) for f in v.faces))
-        for v in videos
-    ]
-    evidence = weigh(registry, _points(shown), _identities(registry, shown), model.dimension)
-    groups = duplicates(registry, evidence, threshold=linkage_threshold(model))
-    return sum(len(group) - 1 for group in groups)
+    as_seen = [shown(video, view) for video in videos]
+    everyone = identities(as_seen, view.name_of)
+    evidence = weigh(registry, _points(as_seen), everyone, model.dimension)
+    groups = joining.duplicates(registry, evidence, threshold=linkage_threshold(model))
+    return joining.joining_others(groups, everyone)
 
 
 def _points(videos: Sequence[Video]) -> Iterator[tuple[dict[str, Any], Vectors]]:
@@ -46,12 +43,3 @@ def _points(videos: Sequence[Video]) -> Iterator[tuple[dict[str, Any], Vectors]]
                 "reasons": list(face.quality.reasons),
             }
             yield payload, face.embedding
-
-
-def _identities(registry: Registry, videos: Sequence[Video]) -> list[Identity]:
-    seen: dict[str, list[tuple[str, Appearance]]] = defaultdict(list)
-    for video in videos:
-        for appearance in appearances(video.faces):
-            seen[appearance.identity_id].append((video.video_id, appearance))
-    found = [identity(i, registry.view.name_of(i), where) for i, where in seen.items()]
-    return [one for one in found if one is not None]

@@ -9,7 +9,16 @@ from registry.decisions import Decision
 from registry.people import corrections, joining
 from registry.people.joining import Suggestion
 from registry.registry import Registry
-from registry.terminal import F, Terminal, clean, json_option, pass_terminal, short
+from registry.terminal import (
+    F,
+    Terminal,
+    clean,
+    cosine,
+    json_option,
+    pass_terminal,
+    short,
+    undo_note,
+)
 
 
 @click.command("merge")
@@ -75,7 +84,7 @@ def undo_command(terminal: Terminal, number: int | None) -> None:
 def _threshold_option(function: F) -> F:
     return click.option(
         "--threshold",
-        type=click.FloatRange(-1, 1),
+        type=cosine(),
         help="Least average cosine of a join.  [default: as calibrated, or the model's own]",
     )(function)
 
@@ -94,10 +103,13 @@ def suggest_command(terminal: Terminal, threshold: float | None, as_json: bool) 
         return
     for suggestion in found:
         print_suggestion(terminal, suggestion)
-    certain = sum(suggestion.certain for suggestion in found)
+    certain = [suggestion for suggestion in found if suggestion.certain]
+    poor = sum(suggestion.joins.provisional for suggestion in certain)
+    besides = f" (and {poor} that lists leave out, of a few poor faces)" if poor else ""
     terminal.note(
-        f"{certain} would be joined by `face-registry identities consolidate`; "
-        f"{len(found) - certain} are for you to say: `identities merge` or `identities separate`"
+        f"{len(certain) - poor} would be joined by `face-registry identities consolidate`{besides}"
+        f"; {len(found) - len(certain)} are for you to say: "
+        "`identities merge` or `identities separate`"
     )
 
 
@@ -138,7 +150,7 @@ def print_suggestion(terminal: Terminal, suggestion: Suggestion) -> None:
 
 
 def _tell_undo(terminal: Terminal, decision: Decision) -> None:
-    terminal.note(f"decision {decision.number}: `identities undo {decision.number}` takes it back")
+    terminal.note(undo_note(decision.number))
 
 
 def _tell_stale(terminal: Terminal, registry: Registry) -> None:

@@ -6,7 +6,7 @@ people, or one decision that can be undone as one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,8 +100,17 @@ def consolidate(registry: Registry, *, threshold: float | None = None) -> Decisi
 
 def likely_duplicates(registry: Registry) -> int:
     """How many identities `consolidate` would join to others now, provisional ones left aside."""
-    provisional = {i.identity_id for i in registry.index.identities() if i.provisional}
-    groups = duplicates(registry)
+    return joining_others(duplicates(registry), registry.index.identities())
+
+
+def joining_others(groups: Iterable[Sequence[str]], identities: Iterable[Identity]) -> int:
+    """How many identities of these groups go to the first of theirs, provisional ones left aside.
+
+    Args:
+        groups: as `duplicates` gives them.
+        identities: all of them.
+    """
+    provisional = {i.identity_id for i in identities if i.provisional}
     return sum(identity not in provisional for group in groups for identity in group[1:])
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from queries.commands import print_answer
 from queries.lookup import Answer, lookup
 from registry import contract as contracts
 from registry.calibration import operating
@@ -20,6 +23,7 @@ from registry.opening import open_registry
 from registry.people.corrections import separate
 from registry.registry import Registry
 from registry.settings import load_settings
+from registry.terminal import Terminal
 from tests.factories import face, video
 from tests.registries import put
 
@@ -76,6 +80,27 @@ def test_one_who_is_not_alike_enough_is_unknown_and_nobody_is_named(
     assert (document["unknown"], document["matches"]) == (True, [])
     assert document["nearest_similarity"] == pytest.approx(0.31, abs=1e-4)
     assert ask(registry, astronaut, threshold=0.3).faces[0].matches
+
+
+def test_who_passes_only_a_lower_threshold_is_a_lead_and_no_likely_person(
+    registry: Registry, embedding: Vectors, astronaut: Image
+) -> None:
+    put(registry, video("a", [like(embedding, 0.45, 1)]), video("b", [like(embedding, 0.31, 2)]))
+
+    def said(**options: float) -> list[str]:
+        out = io.StringIO()
+        answer = ask(registry, astronaut, **options)
+        assert answer.as_dict()["operating_point"] == 0.40
+        print_answer(Terminal({}, out=Console(file=out)), answer)
+        return [line for line in out.getvalue().splitlines() if line.endswith(")")]
+
+    assert [line.partition("(")[2] for line in said() if "FPIR" not in line] == [
+        "likely the same person)"
+    ]
+    assert [line.partition("(")[2] for line in said(threshold=0.3) if "FPIR" not in line] == [
+        "likely the same person)",
+        "a lead, no match: below the registry's threshold of 0.400)",
+    ]
 
 
 def test_a_match_says_how_often_a_stranger_is_as_alike(
