@@ -65,7 +65,7 @@ def test_the_period_belongs_to_the_registry(home: Path, tmp_path: Path) -> None:
     assert "1 older: `face-registry videos remove --older-than 90`" in said
     assert json.loads(_call(home, "status", "--json").stdout)["retention_days"] == 90
     with open_registry(home=home) as opened:
-        assert "face_registry_videos_past_retention 1\n" in measured(opened)
+        assert "face_registry_videos_past_retention 1.0\n" in measured(opened)
         finding = {f.part: f for f in Inspection(opened).findings()}["retention"]
         assert (finding.verdict, OLDER.url in finding.detail) == ("warning", True)
         assert "--older-than 90" in finding.advice
