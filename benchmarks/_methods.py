@@ -10,8 +10,8 @@ from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering
 
 from registry.domain import Face, Vectors, Video
 from registry.matching import Neighbour, assign
-from registry.people.consolidation import consolidate
-from registry.people.evidence import Seen
+from registry.people.evidence import Evidence, Seen
+from registry.people.joining import linked
 from registry.quality import founds
 
 Grouping = dict[str, str]
@@ -113,7 +113,7 @@ def joins(videos: Sequence[Video], identity: Grouping, threshold: float) -> dict
                 good=founds(face.quality),
             )
     ranks = {who: (0, len(where)) for who, where in shown.items()}
-    outcome = consolidate(seen.groups(ranks), seen.together(), threshold=threshold)
+    outcome = linked(Evidence(seen, ranks), threshold=threshold)
     return {gone: group[0] for group in outcome.groups for gone in group[1:]}
 
 

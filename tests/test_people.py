@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from registry.domain import Box, Face, Quality, Vectors, Video
@@ -110,6 +111,26 @@ def test_a_suggestion_says_why_and_the_best_comes_first(registry: Registry) -> N
     assert document["stays"]["crop"] == c.faces[0].crop
     assert document["joins"]["crop"] == b.faces[0].crop
     assert (document["shared_tracks"], document["frames_together"]) == (0, 0)
+
+
+def test_consolidation_leaves_nothing_for_the_next_one(registry: Registry) -> None:
+    """The two in one track speak with one voice once they are joined, and the third is near it."""
+    one, other, third = np.zeros((3, 8), np.float32)
+    one[0], other[:2], third[:3] = 1, (0.4, 0.84**0.5), (0.3, 0.18 / 0.84**0.5, 0)
+    third[2] = (1 - third @ third) ** 0.5
+    a, b = put(registry, _scene("a", [_good(one)], [_good(other)]), _scene("b", [_good(third)]))
+    assert one @ third == pytest.approx(other @ third, abs=1e-6)
+    assert one @ third < linkage_threshold(MODEL)
+    [best, last] = joining.suggest(registry)
+    assert (best.shared_tracks, best.certain, last.certain) == (1, True, True)
+    assert last.similarity == pytest.approx(0.6 / 2.8**0.5, abs=1e-5)
+    assert joining.likely_duplicates(registry) == 2
+    decision = joining.consolidate(registry)
+    assert decision is not None
+    everyone = sorted(face.identity_id for video in (a, b) for face in video.faces)
+    assert [sorted(group) for group in decision.groups] == [everyone]
+    assert joining.consolidate(registry) is None
+    assert registry.index.count_identities() == 1
 
 
 def test_consolidation_is_one_decision_that_is_undone_as_one(registry: Registry) -> None:

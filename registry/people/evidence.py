@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,23 +28,45 @@ _Sums = dict[str, dict[Track, Vectors]]
 """Sum of embeddings by identity and track."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evidence:
     """What speaks for and against identities being one person."""
 
-    groups: tuple[Group, ...]
-    """All identities, by id, with a mean of the good faces of each of their tracks."""
-    tracks: Mapping[str, frozenset[Track]]
-    """The tracks that each identity has a face in, good or poor."""
-    together: Mapping[Pair, int]
-    """In how many frames two identities (lesser id first) were seen side by side."""
-    separated: frozenset[Pair]
+    seen: Seen
+    """Their faces."""
+    ranks: Mapping[str, tuple[int, ...]]
+    """All identities, each with what decides who stays: see `Group.rank`."""
+    separated: frozenset[Pair] = frozenset()
     """Pairs (lesser id first) that a person said are two people."""
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """All identities, by id, with a mean of the good faces of each of their tracks."""
+        return self.seen.groups(self.ranks)
+
+    @cached_property
+    def together(self) -> Mapping[Pair, int]:
+        """In how many frames two identities (lesser id first) were seen side by side."""
+        return self.seen.together()
+
+    @property
+    def tracks(self) -> Mapping[str, Set[Track]]:
+        """The tracks that each identity has a face in, good or poor."""
+        return self.seen.tracks
 
     @property
     def apart(self) -> set[Pair]:
         """Pairs that are two people, whoever says so."""
         return set(self.together) | self.separated
+
+    def joined(self, groups: Iterable[Sequence[str]]) -> Evidence:
+        """The same faces after each of these groups has become its first identity."""
+        into = {member: group[0] for group in groups for member in group[1:]}
+        return Evidence(
+            self.seen.joined(into),
+            {identity: rank for identity, rank in self.ranks.items() if identity not in into},
+            frozenset(pair(into.get(a, a), into.get(b, b)) for a, b in self.separated),
+        )
 
 
 def gather(registry: Registry) -> Evidence:
@@ -82,12 +105,7 @@ def weigh(
             good=founds(Quality(face["quality"], tuple(face["reasons"]))),
         )
     ranks = {i.identity_id: (int(bool(i.name)), i.videos) for i in identities}
-    return Evidence(
-        groups=seen.groups(ranks),
-        tracks={i: frozenset(tracks) for i, tracks in seen.tracks.items()},
-        together=seen.together(),
-        separated=_separated(registry),
-    )
+    return Evidence(seen, ranks, _separated(registry))
 
 
 class Seen:
@@ -121,6 +139,24 @@ class Seen:
         self._boxes.append(box)
         sums = (self._good if good else self._poor)[identity]
         sums[track] = sums[track] + vector if track in sums else vector
+
+    def joined(self, into: Mapping[str, str]) -> Seen:
+        """The same faces, those of each identity among the keys as faces of its value."""
+        result = Seen(self._dimension)
+        for identity, tracks in self.tracks.items():
+            result.tracks[into.get(identity, identity)] |= tracks
+        for theirs, ours in ((self._good, result._good), (self._poor, result._poor)):
+            for identity, sums in theirs.items():
+                total = ours[into.get(identity, identity)]
+                for track, vector in sums.items():
+                    total[track] = total[track] + vector if track in total else vector
+        number = [
+            result._numbers.setdefault(into.get(name, name), len(result._numbers))
+            for name in self._numbers
+        ]
+        result._rows = [(frame, number[who]) for frame, who in self._rows]
+        result._boxes = self._boxes
+        return result
 
     def groups(self, ranks: Mapping[str, tuple[int, ...]]) -> tuple[Group, ...]:
         """Each identity of `ranks` as consolidation sees it, in order of id."""

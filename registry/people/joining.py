@@ -124,11 +124,35 @@ def consolidation_document(decision: Decision | None, before: int, after: int) -
     }
 
 
+def linked(evidence: Evidence, *, threshold: float) -> consolidation.Outcome:
+    """What consolidation finds when it is repeated until it finds no more.
+
+    A join changes what was measured before it: a track that two identities shared counts once, and
+    a rival who kept others apart may have become less alike. Repeated here, it leaves nothing for
+    the next run to join.
+    """
+    joins: list[consolidation.Join] = []
+    members: dict[str, tuple[str, ...]] = {}
+    while True:
+        found = consolidation.consolidate(
+            evidence.groups, sorted(evidence.apart), threshold=threshold
+        )
+        if not found.groups:
+            break
+        joins += found.joins
+        for group in found.groups:
+            whole = [member for one in group for member in members.pop(one, (one,))]
+            members[group[0]] = tuple(whole)
+        evidence = evidence.joined(found.groups)
+    return consolidation.Outcome(tuple(joins), found.doubts, tuple(sorted(members.values())))
+
+
 def _linked(
     registry: Registry, evidence: Evidence, threshold: float | None
 ) -> consolidation.Outcome:
-    least = in_force(registry).linkage if threshold is None else threshold
-    return consolidation.consolidate(evidence.groups, sorted(evidence.apart), threshold=least)
+    return linked(
+        evidence, threshold=in_force(registry).linkage if threshold is None else threshold
+    )
 
 
 def _places(groups: Sequence[tuple[str, ...]]) -> dict[str, str]:

@@ -81,7 +81,7 @@ def test_a_silent_server_is_given_up_in_time() -> None:
         start = time.monotonic()
         with pytest.raises(StoreUnreachable, match=r"took too long.*MINIO_ENDPOINT"):
             get(store)
-        assert time.monotonic() - start < 2 * 0.6 + 0.5
+        assert time.monotonic() - start < 3
         assert script.asked[2:] == ["GET /bucket/a"] * 2
 
 
