@@ -19,6 +19,14 @@ TEST_DATA = "FACE_REGISTRY_TEST_DATA"
 _OURS = ("FACE_REGISTRY_", "QDRANT_", "MINIO_")
 
 
+@pytest.fixture(autouse=True)
+def _no_real_time() -> Iterator[None]:
+    """No test leaves this process a real-time one: what it starts would starve the machine."""
+    yield
+    if hasattr(os, "sched_getscheduler"):
+        assert os.sched_getscheduler(0) in (os.SCHED_OTHER, os.SCHED_BATCH, os.SCHED_IDLE)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads the environment, the data folder or the caches of whoever runs it."""

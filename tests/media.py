@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
@@ -75,7 +77,10 @@ def write_video(
         pictures, frames = _flat(pictures, size), 30 if frames is None else frames
     images = islice(pictures, frames)
     first = next(images)
-    with av.open(str(path), "w", format=container, options=dict(container_options or {})) as file:
+    with (
+        _scheduled_as_before(),
+        av.open(str(path), "w", format=container, options=dict(container_options or {})) as file,
+    ):
         stream = file.add_stream(codec, rate=fps, options=_options(codec, options or {}))
         assert isinstance(stream, VideoStream)
         stream.height, stream.width = first.shape[:2]
@@ -180,6 +185,23 @@ def _flat(colour: Callable[[int], Colour], size: tuple[int, int]) -> Iterator[Im
     while True:
         yield np.full((size[1], size[0], 3), colour(number), dtype=np.uint8)
         number += 1
+
+
+@contextmanager
+def _scheduled_as_before() -> Iterator[None]:
+    """SVT-AV1 makes the thread that calls it a real-time one where it may, which is as root.
+
+    It stays one, and so does every process that it starts: any that spins then stops all others.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameters)
 
 
 def _options(codec: str, given: Mapping[str, str]) -> dict[str, str]:
