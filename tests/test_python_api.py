@@ -55,6 +55,7 @@ with open_registry(home="home") as registry:
 """
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", lambda i: (i, 80, 120), frames=5)
     (tmp_path / "videos.csv").write_text("Video URL,Performance\na.mp4,1\n")

@@ -51,7 +51,7 @@ class Decoder:
             self._socket, theirs = socket.socketpair()
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-B", "-m", "ingest.frames.decoder",
+                    [sys.executable, "-m", "ingest.frames.decoder",
                      str(theirs.fileno()), self._reader],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                     cwd="/", env=bare_environment(Path("/")), pass_fds=[theirs.fileno()],

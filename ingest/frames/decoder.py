@@ -63,7 +63,8 @@ def import_late_ones() -> None:
     for module in pkgutil.walk_packages(av.__path__, "av."):
         if not module.name.endswith("__"):
             importlib.import_module(module.name)
-    Pillow.init()
+    Pillow.preinit()
+    importlib.import_module("PIL.WebPImagePlugin")
 
 
 def _read(reader: Any, asked: dict[str, Any], video: int, out: int, asking: socket.socket) -> None:
