@@ -131,6 +131,23 @@ def test_a_registry_that_holds_something_is_replaced_only_when_told(
     assert sorted(p.name for p in (tmp_path / "old").iterdir()) == ["objects"]
 
 
+def test_who_was_erased_does_not_come_back_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "saved.zip"
+    with _fill(_memory(tmp_path / "r"), "a", "b") as registry:
+        gone = next(iter(registry.index.identities())).identity_id
+        backup(registry, path)
+        registry.forget(gone, block=True)
+        after = dump(registry)
+        with pytest.raises(StoreError, match=r"\(receipts: 1\).*--bring-back-erased"):
+            restore(registry, path, overwrite=True)
+        assert dump(registry) == after
+        backup(registry, tmp_path / "later.zip")
+        restore(registry, tmp_path / "later.zip", overwrite=True)
+        assert dump(registry) == after
+        restore(registry, path, overwrite=True, bring_back=True)
+        assert registry.identity(gone).identity_id == gone
+
+
 def test_a_crash_between_the_two_renames_leaves_the_old_registry(tmp_path: Path) -> None:
     with open_registry(home=tmp_path / "h") as registry:
         _fill(registry, "a")

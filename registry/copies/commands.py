@@ -34,15 +34,21 @@ def backup_command(terminal: Terminal, file: Path, as_json: bool) -> None:
 @click.command("restore")
 @click.argument("file", type=file_path())
 @click.option("--overwrite", is_flag=True, help="Replace what the registry holds now.")
+@click.option(
+    "--bring-back-erased", "bring_back", is_flag=True,
+    help="Even if it erased since what the archive still holds.",
+)  # fmt: skip
 @json_option
 @pass_terminal
-def restore_command(terminal: Terminal, file: Path, overwrite: bool, as_json: bool) -> None:
+def restore_command(
+    terminal: Terminal, file: Path, overwrite: bool, bring_back: bool, as_json: bool
+) -> None:
     """Bring back a registry from an archive, wherever this one keeps its objects and index.
 
     All of the archive is verified before anything is written.
     """
     with terminal.open() as registry:
-        head = restore(registry, file, overwrite=overwrite)
+        head = restore(registry, file, overwrite=overwrite, bring_back=bring_back)
     if as_json:
         terminal.json(head)
     else:

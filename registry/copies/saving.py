@@ -70,6 +70,7 @@ def restore(
     path: Path,
     *,
     overwrite: bool = False,
+    bring_back: bool = False,
     progress: Callable[[Video], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Make a registry hold what an archive does, and rebuild its index.
@@ -79,17 +80,27 @@ def restore(
     written over the old ones, the contract last, and until that is done the registry does not open
     (running the same command again goes on). The index is dropped when the objects are in place.
 
+    Args:
+        registry: an open registry.
+        path: the archive.
+        overwrite: replace what the registry holds.
+        bring_back: even if it erased since something that the archive may still hold.
+        progress: called with each video whose index is rebuilt.
+
     Returns the head of the archive's manifest.
 
     Raises:
         StoreCorrupt: the archive is damaged, cut off or something else; the entry is named.
-        StoreError: the registry is not empty, and `overwrite` was not given.
+        StoreError: the registry is not empty, and `overwrite` was not given; or it has receipts
+            that the archive lacks, and `bring_back` was not given.
         ContractError: a newer version wrote the archive, or the index belongs to another registry.
     """
     with Archive(path) as saved:
         saved.verify()
         registry.hold()
         _check(registry, saved.contract, overwrite=overwrite)
+        if not bring_back:
+            _check_erased(registry, saved)
         if isinstance(registry.blobs, FolderStore):
             blobs: BlobStore = _into_folder(registry.blobs, saved)
         else:
@@ -129,6 +140,20 @@ def _check(registry: Registry, coming: Contract, *, overwrite: bool) -> None:
                 "choose another --home, or pass --overwrite to replace it"
             )
         check_index(registry, held or coming)
+
+
+def _check_erased(registry: Registry, saved: Archive) -> None:
+    """Erasures are to last: none is undone by the way, along with its receipt and its block."""
+    if registry.is_empty or registry.contract.registry_id != saved.contract.registry_id:
+        return
+    receipts = {info.key for info in registry.blobs.list("receipts/")}
+    since = receipts - {info.key for info in saved.blobs()}
+    if since:
+        raise StoreError(
+            f"the backup is older than erasures in this registry (receipts: {len(since)}): what "
+            "they erased would come back, and the receipts and blocks would go; pass "
+            "--bring-back-erased if that is meant, and erase it again"
+        )
 
 
 def check_index(registry: Registry, contract: Contract) -> None:
