@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 RESTING = """
-import time
+import signal, time
 from registry.cli import cli, main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
 
 @cli.command()
 def rest():
