@@ -79,9 +79,8 @@ def test_most_people_are_in_several_videos_and_one_video_shows_nobody() -> None:
     assert any(len(shot.people) == 2 for video in VIDEOS for shot in video.shots)
 
 
-@pytest.mark.parametrize(
-    "seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 6))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
 def test_the_rule_finds_each_person_once_in_whatever_order_videos_come(
     seed: int, faces: dict[str, dict[str, Vectors]]
 ) -> None:
