@@ -137,8 +137,7 @@ class Seen:
         number = self._frames.setdefault((track[0], frame), len(self._frames))
         self._rows.append((number, self._numbers.setdefault(identity, len(self._numbers))))
         self._boxes.append(box)
-        sums = (self._good if good else self._poor)[identity]
-        sums[track] = sums[track] + vector if track in sums else vector
+        _add((self._good if good else self._poor)[identity], track, vector)
 
     def joined(self, into: Mapping[str, str]) -> Seen:
         """The same faces, those of each identity among the keys as faces of its value."""
@@ -147,9 +146,8 @@ class Seen:
             result.tracks[into.get(identity, identity)] |= tracks
         for theirs, ours in ((self._good, result._good), (self._poor, result._poor)):
             for identity, sums in theirs.items():
-                total = ours[into.get(identity, identity)]
                 for track, vector in sums.items():
-                    total[track] = total[track] + vector if track in total else vector
+                    _add(ours[into.get(identity, identity)], track, vector)
         number = [
             result._numbers.setdefault(into.get(name, name), len(result._numbers))
             for name in self._numbers
@@ -205,6 +203,10 @@ class Seen:
             pair(names[a], names[b]): count
             for (a, b), count in zip(pairs.tolist(), counts.tolist(), strict=True)
         }
+
+
+def _add(sums: dict[Track, Vectors], track: Track, vector: Vectors) -> None:
+    sums[track] = sums[track] + vector if track in sums else vector
 
 
 def _iou(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
