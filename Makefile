@@ -39,7 +39,7 @@ test-all: $(VENV)/.installed-dev  ## all tests
 	$(SCRATCH) $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile
 
 test-server: $(VENV)/.installed-dev  ## the tests of stores and of the main job, on the servers of QDRANT_URL and MINIO_ENDPOINT
-	$(VENV)/bin/python -m tests.on_servers
+	$(VENV)/bin/python -m tests.support.on_servers
 
 faults: $(VENV)/.installed-dev  ## kill and disturb a registry 1,000 times; prints a table
 	$(SCRATCH) $(VENV)/bin/python -m tests.faults --points 1000

@@ -14,9 +14,9 @@ from ingest.extract import extract
 from ingest.frames import MediaLimits
 from registry import ids
 from registry.blobs.folder import FolderStore
+from registry.core.records import decode, encode
 from registry.domain import Status, Video
 from registry.models.base import FaceModel
-from registry.records import decode, encode
 
 ROOT = Path(__file__).parents[1]
 _EXTRACTION = (
@@ -26,8 +26,8 @@ _EXTRACTION = (
     "ingest/crops.py",
     "ingest/frames",
     "ingest/packets",
-    "registry/boxes.py",
-    "registry/quality.py",
+    "registry/faces/boxes.py",
+    "registry/faces/quality.py",
     "registry/models",
 )
 

@@ -9,10 +9,10 @@ import numpy as np
 from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering
 
 from registry.domain import Face, Vectors, Video
-from registry.matching import Neighbour, assign
+from registry.faces.matching import Neighbour, assign
+from registry.faces.quality import founds
 from registry.people.evidence import Evidence, Seen
 from registry.people.joining import linked
-from registry.quality import founds
 
 Grouping = dict[str, str]
 """Group by face id."""
@@ -46,7 +46,7 @@ def notebook(videos: Sequence[Video], threshold: float = 0.85) -> Grouping:
 
 
 def plain(videos: Sequence[Video], threshold: float = 0.85) -> Grouping:
-    """The registry's own rule (`registry.matching.assign`) with an exact nearest neighbour."""
+    """The registry's own rule (`registry.faces.matching`), nearest neighbours exact."""
     grouping: Grouping = {}
     stored: list[Face] = []
     for video in videos:

@@ -12,8 +12,8 @@ import numpy as np
 from benchmarks._extraction import source_digest
 from benchmarks._slideshows import photographs
 from registry.calibration.dependence import Pairs
+from registry.faces.quality import assess, founds
 from registry.models.base import FaceModel
-from registry.quality import assess, founds
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,9 @@ class Embedded:
 
 def embedded(data: Path, cache: Path, name: str, load: Callable[[], FaceModel]) -> Embedded:
     """The photographs of `data/photos` as one model sees them; `name` names the kept file."""
-    kept = cache / f"photos-{name}-{source_digest('registry/models', 'registry/quality.py')}.npz"
+    kept = (
+        cache / f"photos-{name}-{source_digest('registry/models', 'registry/faces/quality.py')}.npz"
+    )
     if not kept.is_file():
         model = load()
         vectors, people = [], []

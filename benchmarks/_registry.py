@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks._methods import plain
-from registry import contract as contracts
+from registry.core import contract as contracts
+from registry.core.opening import open_registry
 from registry.domain import ModelInfo, Video
-from registry.opening import open_registry
 
 
 def same_as_registry(videos: Sequence[Video], info: ModelInfo) -> bool:

@@ -25,17 +25,17 @@ from benchmarks._options import CACHE, data_folder, sources
 from benchmarks._page import machine
 from benchmarks._photos import Embedded, embedded
 from benchmarks._slideshows import halves
-from registry import contract as contracts
 from registry.blobs.folder import FolderStore
 from registry.calibration.measuring import Found, calibrate
 from registry.calibration.thresholds import Operating, operate
+from registry.core import contract as contracts
+from registry.core.registry import Registry
 from registry.domain import ModelInfo
+from registry.faces.quality import founds
+from registry.faces.rates import Curve, fit
 from registry.models import catalogue
 from registry.models.curves import shipped_curve
 from registry.people.corrections import merge
-from registry.quality import founds
-from registry.rates import Curve, fit
-from registry.registry import Registry
 from registry.settings import load_settings
 from registry.store.server import ServerStore
 from registry.terminal import rate

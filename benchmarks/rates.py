@@ -14,8 +14,8 @@ import numpy as np
 
 from benchmarks._options import CACHE, data_folder, sources
 from benchmarks._photos import embedded
+from registry.faces.rates import fit
 from registry.models import catalogue
-from registry.rates import fit
 
 
 def main() -> None:

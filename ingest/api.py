@@ -18,10 +18,11 @@ from ingest.retrying import again, explained
 from ingest.sources import Table, read_csv, read_frame
 from ingest.summary import Summary
 from ingest.workers import Extractor, InlineExtractor, PoolExtractor
-from registry import contract as contracts
+from registry.core import contract as contracts
+from registry.core.parts import open_buckets
+from registry.core.registry import Registry
+from registry.core.runs import check_purpose, new_run, recorded
 from registry.models.entries import CATALOGUE
-from registry.parts import open_buckets
-from registry.registry import Registry
 from registry.settings import (
     DEFAULT_EVERY,
     DEFAULT_METRIC,
@@ -29,7 +30,6 @@ from registry.settings import (
     DEFAULT_THRESHOLD,
     DEFAULT_URL_COLUMN,
 )
-from registry.upkeep.history import check_purpose, new_run, recorded
 
 VIDEO_TIMEOUT_S = 3 * 3600.0
 """Longest time that reading one video may take: half of the longest video allowed, which a single

@@ -17,8 +17,8 @@ from ingest.frames import MediaLimits
 from ingest.progress import Bar, Lines, Reporter, Silent
 from ingest.summary import Failure, Summary
 from registry import events
+from registry.core.registry import Registry
 from registry.errors import RegistryError
-from registry.registry import Registry
 from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
 from registry.terminal import (
     Terminal,

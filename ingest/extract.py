@@ -20,8 +20,8 @@ from ingest.tracks import Sighting, Tracker
 from registry import ids
 from registry.blobs.base import BlobStore
 from registry.domain import Chips, Detection, Face, Media, Quality, Vectors
+from registry.faces.quality import assess, founds
 from registry.models.base import FaceModel
-from registry.quality import assess, founds
 
 BATCH = 32
 """Faces embedded together, over as many frames as it takes (`benchmarks/models.py`)."""

@@ -25,13 +25,13 @@ from ingest.sources import Table, VideoRow
 from ingest.summary import Summary
 from ingest.workers import Extractor
 from registry import ids, urls
-from registry.appearances import appearances
+from registry.core.index import as_kept
+from registry.core.registry import Registry
+from registry.core.runs import new_run
 from registry.domain import Media, Status, Video
 from registry.errors import MediaError, RegistryError, VideoError
-from registry.index_points import as_kept
+from registry.faces.appearances import appearances
 from registry.people import joining
-from registry.registry import Registry
-from registry.upkeep.history import new_run
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 from ingest.sources import Table, VideoRow
 from ingest.summary import Failure
+from registry.core.registry import Registry
 from registry.domain import Status
 from registry.errors import UsageError
-from registry.registry import Registry
 from registry.store.base import Payload
 from registry.urls import redacted
 

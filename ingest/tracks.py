@@ -1,10 +1,10 @@
 """One person's faces through one shot: boxes and embeddings linked from sampled frame to frame.
 
 A track is evidence that its faces are one person, so a wrong link costs more than a split track:
-whatever is in doubt begins a new one. Poor faces (`registry.quality`) are linked by place alone,
-because they are alike whoever they are (faces out of focus in a dark audience: cosine 0.4 to 0.76
-between different people), and they never vouch for a good one: that is compared with the track's
-good faces, however well it fits where the poor one was.
+whatever is in doubt begins a new one. Poor faces (`registry.faces.quality`) are linked by place
+alone, because they are alike whoever they are (faces out of focus in a dark audience: cosine 0.4 to
+0.76 between different people), and they never vouch for a good one: that is compared with the
+track's good faces, however well it fits where the poor one was.
 
 Measured with both models, SFace and w600k_mbf, every 10th frame, on 24 labelled clips of one to
 three people and a stage clip of four shots: no track with two people in it, and 32 and 28 tracks
@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from registry.boxes import overlap
 from registry.domain import Box, Vectors
+from registry.faces.boxes import overlap
 
 SAME = 0.50
 """Cosine from which a face goes on a track by its looks. Of faces of one person in successive
@@ -65,7 +65,7 @@ class Sighting:
     embedding: Vectors
     """float32 (D,), L2-normalised."""
     good: bool = True
-    """Whether its embedding can be trusted: `registry.quality.founds`."""
+    """Whether its embedding can be trusted: `registry.faces.quality.founds`."""
 
 
 class Tracker:

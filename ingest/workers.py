@@ -25,14 +25,14 @@ from ingest.extract import Extraction, extract
 from ingest.frames import Decoder, MediaLimits
 from ingest.frames.apart import death
 from ingest.memory import MemoryGuard
-from registry import contract as contracts
 from registry import events
 from registry.blobs.base import BlobStore
+from registry.core import contract as contracts
+from registry.core.parts import open_blobs
 from registry.domain import Contract
 from registry.errors import MediaError, RegistryError
 from registry.models import catalogue
 from registry.models.base import FaceModel
-from registry.parts import open_blobs
 from registry.settings import Settings
 
 _LOOK_S = 0.5

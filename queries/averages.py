@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from registry.appearances import appearances, identity
-from registry.decisions import fold
+from registry.core.decisions import fold
+from registry.core.registry import Registry
 from registry.domain import Appearance, Identity
 from registry.errors import UnknownError
-from registry.registry import Registry
+from registry.faces.appearances import appearances, identity
 
 ENOUGH = 10
 """Videos below which no interval is given: at n = 5, nominal 95 % t intervals of skewed values

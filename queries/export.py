@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 
 from queries.averages import cover_path
-from registry.placing import add_entry, placed
-from registry.registry import Registry
+from registry.core.registry import Registry
 from registry.store.base import Payload
+from registry.system.files import add_entry, placed
 
 _FORMULA = re.compile(r"(^|[;\t\r\n])(?=[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20])")
 """Before the first characters that make a spreadsheet take a cell for a formula (OWASP, CSV

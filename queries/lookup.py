@@ -12,14 +12,14 @@ import numpy as np
 from queries.answers import Answer, CloseSecond, Evidence, Match, Probe
 from queries.averages import average_of
 from queries.photos import read_photo
-from registry.calibration.operating import in_force
 from registry.calibration.pairs import known_apart
+from registry.core.operating_point import in_force
+from registry.core.registry import Registry
 from registry.domain import Box, Detection, Image, Vectors
 from registry.errors import ImageError, UsageError
-from registry.matching import same
+from registry.faces.matching import same
+from registry.faces.rates import Curve, identification_rate
 from registry.people.consolidation import MARGIN
-from registry.rates import Curve, identification_rate
-from registry.registry import Registry
 from registry.store.base import Filter, Hit, Point
 
 __all__ = ["Answer", "CloseSecond", "Evidence", "Match", "Probe", "lookup"]

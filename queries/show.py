@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from registry.decisions import Decision, Kind, undone
+from registry.core.decisions import Decision, Kind, undone
+from registry.core.registry import Registry
 from registry.domain import Identity
 from registry.people.joining import likely_duplicates
-from registry.registry import Registry
 from registry.store.base import Payload
 
 _APPEARANCE = (

@@ -18,8 +18,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from registry.opening import open_registry
-    from registry.registry import Registry
+    from registry.core.opening import open_registry
+    from registry.core.registry import Registry
 
 # ONNX Runtime reports to Microsoft by default: it keeps an id of the device and a log of events in
 # the user's cache and uploads them. Only this, set before its import, keeps that from starting
@@ -33,11 +33,11 @@ __all__ = ["Registry", "__version__", "open_registry"]
 def __getattr__(name: str) -> Any:
     """Import the heavy parts only when they are asked for: `face-registry --help` needs none."""
     if name == "Registry":
-        from registry.registry import Registry
+        from registry.core.registry import Registry
 
         return Registry
     if name == "open_registry":
-        from registry.opening import open_registry
+        from registry.core.opening import open_registry
 
         return open_registry
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -38,7 +38,7 @@ _COMMANDS: _Where = {
     "ingest": ("ingest.commands:ingest_command", "Find and record the faces of a CSV's videos."),
     "lookup": ("queries.commands:lookup_command", "Ask who is in a photo."),
     "migrate": (
-        "registry.copies.commands:migrate_command",
+        "registry.commands:migrate_command",
         "Move to other servers, a folder or another model.",
     ),
     "reindex": (
@@ -47,7 +47,7 @@ _COMMANDS: _Where = {
     ),
     "report": ("queries.commands:report_command", "Show how the videos with each person perform."),
     "retention": (
-        "registry.erasure.retention_commands:retention_command",
+        "registry.erasure.commands:retention_command",
         "Show or set how long videos are kept.",
     ),
     "restore": (

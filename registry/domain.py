@@ -60,7 +60,7 @@ class Quality:
     score: float
     """0 (useless) to 1 (as good as a portrait)."""
     reasons: tuple[str, ...] = ()
-    """Why a face counts as poor: codes of `registry.quality`; empty for a good face."""
+    """Why a face counts as poor: codes of `registry.faces.quality`; empty for a good face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Appearance:
     """0 to 1; 0 for a poor face, which stands as cover only where there is no other."""
     established: bool = True
     """Whether it shows somebody for certain: by a good face, or by poor ones in one track that are
-    certainly faces (see `registry.appearances.STEADY`)."""
+    certainly faces (see `registry.faces.appearances.STEADY`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from registry import events
-from registry.opening import open_registry
-from registry.registry import Registry
+from registry.core.opening import open_registry
+from registry.core.registry import Registry
 from registry.settings import Settings, load_log_settings, load_settings
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")

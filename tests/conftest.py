@@ -13,7 +13,7 @@ import pytest
 
 from registry.domain import Image
 from registry.models.base import FaceModel
-from tests import places
+from tests.support import places
 
 TEST_DATA = "FACE_REGISTRY_TEST_DATA"
 _OURS = ("FACE_REGISTRY_", "QDRANT_", "MINIO_")

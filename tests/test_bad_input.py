@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from registry.cli import main
-from registry.opening import open_registry
+from registry.core.opening import open_registry
 from registry.settings import load_settings
-from tests.media import write_video
-from tests.web import Web, serve, status
+from tests.support.media import write_video
+from tests.support.web import Web, serve, status
 
 
 @dataclass(frozen=True)

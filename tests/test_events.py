@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from ingest import ingest
 from registry import events, open_registry
 from registry.cli import cli, main
-from tests.factories import person, video
-from tests.media import write_video
-from tests.registries import new_registry
+from tests.support.factories import person, video
+from tests.support.media import write_video
+from tests.support.registries import new_registry
 
 
 @pytest.fixture(autouse=True)

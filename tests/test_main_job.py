@@ -19,7 +19,7 @@ from registry.demo.cast import VIDEOS
 from registry.demo.server import serve_folder
 from registry.demo.videos import build_videos, write_csv, write_probe
 from registry.errors import RegistryError
-from tests import places
+from tests.support import places
 
 in_folders = pytest.mark.skipif(
     bool(places.environment(Path())), reason="looks into the folders of an embedded registry"

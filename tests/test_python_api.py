@@ -18,7 +18,7 @@ from registry.demo.cast import VIDEOS
 from registry.demo.videos import build_videos
 from registry.domain import Image
 from registry.errors import StoreDenied
-from tests.media import write_video
+from tests.support.media import write_video
 
 
 def test_the_main_job_from_python(tmp_path: Path, astronaut: Image) -> None:

@@ -14,10 +14,10 @@ import pytest
 
 from registry.demo.cast import VIDEOS
 from registry.demo.videos import build_videos
-from tests import places
-from tests.blobs.scripted import error, serve_raw
+from tests.support import places
+from tests.support.scripted import error, serve_raw
+from tests.support.weed import S3Server, s3_server
 from tests.test_main_job import call_here as call
-from tests.weed import S3Server, s3_server
 
 __all__ = ["s3_server"]
 FEW = ("card-tricks.mp4", "poker-night.mp4", "ask-an-astronaut.mp4")

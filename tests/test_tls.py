@@ -12,8 +12,8 @@ from threading import Thread
 import pytest
 import trustme
 
+from registry.core.parts import open_store
 from registry.errors import StoreUnreachable, UsageError
-from registry.parts import open_store
 from registry.settings import load_settings
 from registry.store.server import ServerStore
 from tests.test_main_job import call

@@ -19,9 +19,9 @@ from typing import BinaryIO, Self
 from ingest.frames.base import Frame, MediaLimits, open_file
 from ingest.frames.messages import LONGEST, read
 from ingest.memory import OVER_MEMORY
-from registry.confinement import bare_environment
 from registry.domain import Media
 from registry.errors import MediaError
+from registry.system.confinement import bare_environment
 
 _PATIENCE_S = 10.0
 """For a decoder that nobody listens to any more, and for one that starts."""
@@ -30,7 +30,7 @@ _PIPE_BYTES = 1 << 20
 
 
 class Decoder:
-    """Reads videos, one at a time, in a process that `registry.confinement` confines.
+    """Reads videos, one at a time, in a process that `registry.system.confinement` confines.
 
     It starts with the first video, or `start`, and is replaced if it dies.
     """

@@ -4,7 +4,7 @@
 
 It waits for questions on a socket, each with an open video file and a pipe. For each it forks, so
 that no video meets what another left behind, and the fork gives up files, network and programs
-before it reads the first byte (`registry.confinement`). Frames go through the pipe as
+before it reads the first byte (`registry.system.confinement`). Frames go through the pipe as
 `ingest.frames.messages` has them; when the fork has ended, its exit code goes back on the socket.
 """
 
@@ -28,8 +28,8 @@ from PIL import Image as Pillow
 from ingest.frames.base import MediaLimits
 from ingest.frames.messages import LONGEST, write_end, write_frame
 from ingest.memory import MemoryGuard
-from registry.confinement import DECODING, close_calls, close_files, close_limits
 from registry.errors import MediaError
+from registry.system.confinement import DECODING, close_calls, close_files, close_limits
 
 
 def main() -> None:

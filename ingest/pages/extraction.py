@@ -3,7 +3,7 @@
     python -m ingest.pages.extraction  < question.json  > answer.json
 
 The kernel refuses what reading a page does not need: files, but those of Python and of looking up
-names; writing; other programs (`registry.confinement`). An audit hook refuses connections to
+names; writing; other programs (`registry.system.confinement`). An audit hook refuses connections to
 addresses that the policy did not judge, which the kernel cannot tell from others; it guards against
 slips, not against a program that is out to get around it. The time limit is the caller's.
 """
@@ -32,15 +32,15 @@ from ingest.addresses import AddressPolicy
 from ingest.http import Transport
 from ingest.memory import MemoryGuard
 from ingest.pages.requests import CheckedRH
-from registry.confinement import (
+from registry.errors import RegistryError
+from registry.system.certificates import trusting
+from registry.system.confinement import (
     REACHING_OUT,
     close_calls,
     close_files,
     close_limits,
     importable,
 )
-from registry.errors import RegistryError
-from registry.trust import trusting
 
 _HOPS = 5
 """Pages that embed a page that embeds a page."""

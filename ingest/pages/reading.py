@@ -16,9 +16,9 @@ from typing import Any
 from ingest.addresses import AddressPolicy
 from ingest.http import Line
 from ingest.memory import OVER_MEMORY
-from registry.confinement import bare_environment
 from registry.errors import FetchError
 from registry.page_urls import FILES, site_of
+from registry.system.confinement import bare_environment
 from registry.urls import HttpUrl, printable, redacted
 
 MOST_MEMORY = 1 << 30

@@ -10,7 +10,7 @@ from typing import Any
 import urllib3
 from urllib3.exceptions import ReadTimeoutError
 
-from registry.trust import trusting
+from registry.system.certificates import trusting
 
 CONNECTIONS = 16
 """At once; a thread more than that waits for one."""

@@ -12,7 +12,7 @@ from registry.blobs.http_pool import Pool
 from registry.blobs.minio_errors import FOREIGN, Place
 from registry.blobs.minio_store import parsed_endpoint
 from registry.errors import StoreError, UsageError
-from registry.trust import trusting
+from registry.system.certificates import trusting
 
 _EMPTY = "InvalidRange"
 

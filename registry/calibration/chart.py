@@ -16,7 +16,7 @@ from registry.calibration.dependence import Pairs, face_weights
 from registry.calibration.drawing import Area, Picture, Stroke, Words, box
 from registry.calibration.measuring import Found, Level
 from registry.calibration.thresholds import Basis
-from registry.rates import Curve, Floats
+from registry.faces.rates import Curve, Floats
 from registry.terminal import rate
 
 _WIDTH, _LEFT, _RIGHT = 960, 72, 24

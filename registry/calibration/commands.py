@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
-from registry.calibration import operating
 from registry.calibration.chart import draw
 from registry.calibration.drawing import png
 from registry.calibration.measuring import Found, adopt, calibrate, supported
 from registry.calibration.page import page
 from registry.calibration.text import document, sentences
 from registry.calibration.thresholds import TARGET_FAR
-from registry.placing import placed
-from registry.registry import Registry
+from registry.core import operating_point as operating
+from registry.core.registry import Registry
+from registry.system.files import placed
 from registry.terminal import Terminal, file_path, json_option, pass_terminal
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.rates import Curve, Floats
+from registry.faces.rates import Curve, Floats
 
 _Z = 1.959963984540054
 """Score of the upper end of a 95 % interval."""

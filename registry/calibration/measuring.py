@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from registry.calibration import operating, pairs
+from registry.calibration import pairs
 from registry.calibration.dependence import Pairs
-from registry.calibration.operating import Calibration, Line
 from registry.calibration.pairs import Gathered, Sampled, Sighting
 from registry.calibration.thresholds import (
     TARGET_FAR,
@@ -22,12 +21,14 @@ from registry.calibration.thresholds import (
     operate,
     rejections,
 )
+from registry.core import operating_point as operating
+from registry.core.decisions import user
+from registry.core.operating_point import Calibration, Line
+from registry.core.registry import Registry
 from registry.errors import UsageError
-from registry.log import user
+from registry.faces.rates import Curve, Floats
 from registry.models.curves import ModelCurve, shipped_curve
 from registry.models.entries import linkage_threshold
-from registry.rates import Curve, Floats
-from registry.registry import Registry
 
 SHOWN = 20
 """Suspects that are named, at most."""

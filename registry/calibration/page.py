@@ -11,9 +11,9 @@ from html import escape
 from registry.calibration.chart import draw
 from registry.calibration.drawing import svg
 from registry.calibration.measuring import SHOWN, Found, Suspect
-from registry.calibration.operating import Line
 from registry.calibration.text import basis, rejected, sentences
-from registry.registry import Registry
+from registry.core.operating_point import Line
+from registry.core.registry import Registry
 from registry.terminal import clean, rate, short
 
 _STYLE = """

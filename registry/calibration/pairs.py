@@ -21,13 +21,13 @@ import numpy as np
 
 from registry.calibration.dependence import Pairs
 from registry.calibration.speakers import Speaker, Thinned, hard, speaker_of
-from registry.decisions import Kind, standing
+from registry.core.decisions import Kind, standing
+from registry.core.registry import Registry
 from registry.domain import Box, Face, Video
+from registry.faces.quality import founds
 from registry.models.entries import linkage_threshold
 from registry.people import evidence, joining
 from registry.people.evidence import OVERLAP, Pair, pair
-from registry.quality import founds
-from registry.registry import Registry
 
 _TRACKS = 64
 """Tracks kept of an identity that a decision names."""

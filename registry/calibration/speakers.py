@@ -13,14 +13,14 @@ from itertools import combinations
 import numpy as np
 
 from registry.domain import Face, Vectors
-from registry.rates import Floats
+from registry.faces.rates import Floats
 
 APART_S = 1.0
 """Seconds after which two faces of one track differ in expression and light: the tracker's own
 memory (`ingest.tracks.GAP_S`)."""
 TURNED = 0.25
 """Difference in the nose tip's way off the middle, in distances between the eyes, from which two
-poses are two: some 25 degrees (`registry.quality`: 0.40 is about 45)."""
+poses are two: some 25 degrees (`registry.faces.quality`: 0.40 is about 45)."""
 KEPT = 2048
 """Similarities kept for one pair of people: 2,048 tell a quantile of theirs to half a per cent."""
 

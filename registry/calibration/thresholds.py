@@ -1,11 +1,11 @@
 """From labelled pairs of a registry's own faces to its thresholds, and how sure they are. Pure.
 
 What is estimated. Impostor similarities of the registry are put on the scale of the model's shipped
-curve (`registry.rates`), where the people that it was measured on have mean 0 and deviation 1. Here
-they have another mean and deviation: one studio, one camera, one kind of people. These two numbers
-are estimated and move the curve; the shape of its tail is the model's. So a false-accept rate of
-1e-4 can be given a threshold from fewer than the 3 / 1e-4 independent pairs that would show it
-directly (Mansfield and Wayman 2002, Best Practices in Testing and Reporting Performance of
+curve (`registry.faces.rates`), where the people that it was measured on have mean 0 and deviation
+1. Here they have another mean and deviation: one studio, one camera, one kind of people. These two
+numbers are estimated and move the curve; the shape of its tail is the model's. So a false-accept
+rate of 1e-4 can be given a threshold from fewer than the 3 / 1e-4 independent pairs that would show
+it directly (Mansfield and Wayman 2002, Best Practices in Testing and Reporting Performance of
 Biometric Devices: the rule of three), and the answer says which of the two it is.
 
 What counts as one: a pair of people, and pairs that share somebody are dependent; see
@@ -25,7 +25,7 @@ from enum import StrEnum
 import numpy as np
 
 from registry.calibration.dependence import Pairs, Support, face_weights, support, wilson
-from registry.rates import Curve, fit, rate, score
+from registry.faces.rates import Curve, fit, rate, score
 
 TARGET_FAR = 1e-4
 """False accepts per comparison that a calibration aims at: what SFace's shipped 0.40 has on LFW

@@ -3,9 +3,9 @@
 What people said is kept by keeping what they said it of. An identity that a decision names, a name,
 a merge, a split, a separation or a consolidation that stands, keeps every one of its faces and its
 id; so the log goes on meaning what it meant, entry by entry, and each entry can still be undone.
-All other faces are given identities anew by the rule (`registry.matching`), with the new embeddings
-and the registry's own threshold: they join the nearest face, one of those that are kept or one that
-went before, or found an identity.
+All other faces are given identities anew by the rule (`registry.faces.matching`), with the new
+embeddings and the registry's own threshold: they join the nearest face, one of those that are kept
+or one that went before, or found an identity.
 
 Two identities that were separated stay so because neither loses a face to the other, and the rule
 gives a face to one of them only. Translating the log instead, name by name and merge by merge to
@@ -31,9 +31,9 @@ from itertools import count
 import numpy as np
 
 from registry import ids
-from registry.decisions import Decision, Kind, fold, standing
+from registry.core.decisions import Decision, Kind, fold, standing
 from registry.domain import Face, Vectors, Video
-from registry.matching import Neighbour, assign
+from registry.faces.matching import Neighbour, assign
 
 _BLOCK = 2**24
 """Similarities held at once: 64 MiB."""

@@ -1,6 +1,6 @@
 """`migrate --model`: the registry as another model sees it, made beside it, shown, and switched to.
 
-The crops are embedded anew and the embeddings kept under `next/` (`registry.changing.beside`),
+The crops are embedded anew and the embeddings kept under `next/` (`registry.core.staging`),
 video by video, so that a run that is stopped goes on where it was. The registry in use stays what
 it is and may change in between; what changed is brought up at the next run. Until the switch,
 nothing of it is touched.
@@ -17,20 +17,21 @@ from uuid import uuid4
 
 import numpy as np
 
-from registry.appearances import identities
-from registry.changing import prospects
-from registry.changing.beside import Beside
 from registry.changing.carrying import carried, spoken_of
 from registry.changing.comparing import Comparison, compare, shown
 from registry.changing.reembedding import reembed
-from registry.changing.switching import CALIBRATION_KEY, Switch
-from registry.decisions import Decision, fold
-from registry.domain import Contract, EarlierModel, Video
+from registry.core.decisions import Decision, fold
+from registry.core.registry import Registry
+from registry.core.staging import Beside
+from registry.core.switching import CALIBRATION_KEY, Switch
+from registry.domain import Contract, EarlierModel, ModelInfo, Vectors, Video
 from registry.errors import UsageError
+from registry.faces.appearances import identities
 from registry.models.base import FaceModel
+from registry.models.catalogue import linkage_threshold
 from registry.models.entries import CATALOGUE
 from registry.people import joining
-from registry.registry import Registry
+from registry.people.evidence import weigh
 
 Progress = Callable[[int, Video, int], None]
 """Told of each video that took work: which one of all it is, and how many faces were embedded."""
@@ -148,7 +149,7 @@ def prepare(
         decided=_decided(bringing.before, decisions),
         duplicates=(
             joining.likely_duplicates(registry),
-            prospects.likely_duplicates(registry, videos, info),
+            likely_duplicates(registry, videos, info),
         ),
         comparison=compare(bringing.before, given, registry.view, old.primary_metric),
     )
@@ -268,3 +269,34 @@ def _decided(videos: Sequence[Video], decisions: Sequence[Decision]) -> int:
 def _named(video: Video, given: dict[str, str]) -> Video:
     faces = (replace(face, identity_id=given[face.face_id]) for face in video.faces)
     return replace(video, faces=tuple(faces))
+
+
+def likely_duplicates(registry: Registry, videos: Sequence[Video], model: ModelInfo) -> int:
+    """How many identities would join others, if these were the records, provisional ones aside.
+
+    Args:
+        registry: says what people decided.
+        videos: records with embeddings of `model`.
+        model: whose linkage threshold counts.
+    """
+    view = registry.view
+    as_seen = [shown(video, view) for video in videos]
+    everyone = identities(as_seen, view.name_of)
+    evidence = weigh(registry, _points(as_seen), everyone, model.dimension)
+    groups = joining.duplicates(registry, evidence, threshold=linkage_threshold(model))
+    return joining.joining_others(groups, everyone)
+
+
+def _points(videos: Sequence[Video]) -> Iterator[tuple[dict[str, Any], Vectors]]:
+    for video in videos:
+        for face in video.faces:
+            payload = {
+                "identity_id": face.identity_id,
+                "video_id": video.video_id,
+                "track": face.track,
+                "frame": face.frame,
+                "box": [face.box.x1, face.box.y1, face.box.x2, face.box.y2],
+                "quality": face.quality.score,
+                "reasons": list(face.quality.reasons),
+            }
+            yield payload, face.embedding

@@ -9,9 +9,9 @@ import click
 
 from registry.changing.change import Change, discard, full_source, prepare, switch
 from registry.changing.comparing import Comparison, Moved, Shift, Standing
+from registry.core.parts import load_model
+from registry.core.registry import Registry
 from registry.domain import Video
-from registry.parts import load_model
-from registry.registry import Registry
 from registry.terminal import Terminal, clean, duplicates_note, number, short
 from registry.urls import redacted
 

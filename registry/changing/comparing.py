@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from registry.appearances import identities
-from registry.decisions import View
+from registry.core.decisions import View
 from registry.domain import Video
+from registry.faces.appearances import identities
 
 
 @dataclass(frozen=True, slots=True)

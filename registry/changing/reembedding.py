@@ -1,8 +1,8 @@
 """Faces as another model sees them, from their stored crops: no video is fetched or read again.
 
-The crops of one frame are put back where they were cut out (`registry.boxes`), on black, and the
-new model looks at that: at the scale and in the place at which it would have seen the faces in the
-frame. Its own landmarks are taken where its box is that of the face on record, else those on
+The crops of one frame are put back where they were cut out (`registry.faces.boxes`), on black, and
+the new model looks at that: at the scale and in the place at which it would have seen the faces in
+the frame. Its own landmarks are taken where its box is that of the face on record, else those on
 record. What the first model said of a face stays as it is: box, landmarks, score, quality, time and
 track.
 
@@ -29,10 +29,10 @@ import cv2
 import numpy as np
 
 from registry.blobs.base import BlobStore
-from registry.boxes import MAX_SIDE, Window, overlap, window
+from registry.core.finding import find_crop
 from registry.domain import Chips, Detection, Face, Image, Media, Vectors, Video
 from registry.errors import ObjectMissing, StoreCorrupt
-from registry.finding import find_crop
+from registry.faces.boxes import MAX_SIDE, Window, overlap, window
 from registry.models.base import FaceModel
 
 SAME_FACE = 0.3

@@ -18,11 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from registry import contract as contracts
 from registry.blobs.base import BlobInfo, is_key
+from registry.core import contract as contracts
 from registry.domain import Contract
 from registry.errors import StoreCorrupt, StoreDenied, StoreError
-from registry.placing import add_entry
+from registry.system.files import add_entry
 
 FORMAT, VERSION = "face-registry backup", 1
 _MANIFEST, _OBJECTS = "manifest.json", "objects/"

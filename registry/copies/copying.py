@@ -11,15 +11,15 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from registry import contract as contracts
-from registry import lease
 from registry.blobs.base import BlobInfo, BlobStore
+from registry.core import contract as contracts
+from registry.core import lease
+from registry.core.intents import INCOMING_KEY
 from registry.errors import StoreCorrupt
-from registry.intents import INCOMING_KEY
 
 _PASSING = ("intents/", "next/", "rewrites/", "doctor/", lease.KEY, lease.PROBE)
 """Objects that belong to what is under way, not to the registry. What stands under `next/` can be
-made again from crops and records (`registry.changing.beside`)."""
+made again from crops and records (`registry.core.staging`)."""
 _OURS = (
     *("blocks/", "crops/", "decisions/", "receipts/", "records/", "rereads/", "runs/"),
     *("calibration.json", "retention.json"),

@@ -12,20 +12,20 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
-from registry import contract as contracts
 from registry.blobs.base import BlobStore
 from registry.copies import copying
 from registry.copies.copying import Copied
 from registry.copies.saving import check_index
+from registry.core import contract as contracts
+from registry.core.intents import INCOMING, INCOMING_KEY, REINDEX_KEY, Intents
+from registry.core.lease import Lease
+from registry.core.parts import HomeLock, open_blobs, open_store, prepare_home
+from registry.core.registry import Registry
+from registry.core.runs import recorded
 from registry.domain import Contract
 from registry.errors import StoreError
-from registry.intents import INCOMING, INCOMING_KEY, REINDEX_KEY, Intents
-from registry.lease import Lease
-from registry.parts import HomeLock, open_blobs, open_store, prepare_home
-from registry.registry import Registry
 from registry.settings import Settings
 from registry.store.base import Store
-from registry.upkeep.history import recorded
 
 
 @dataclass(frozen=True, slots=True)

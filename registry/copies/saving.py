@@ -8,20 +8,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from registry import contract as contracts
 from registry.blobs import swap
 from registry.blobs.base import BlobInfo, BlobStore
 from registry.blobs.folder import FolderStore
 from registry.copies import archive, copying
 from registry.copies.archive import Archive
+from registry.core import contract as contracts
+from registry.core.index import Index
+from registry.core.intents import INCOMING_KEY, REINDEX_KEY
+from registry.core.registry import Registry
+from registry.core.runs import recorded
+from registry.core.schema import STEPS, latest
 from registry.domain import Contract, Video
 from registry.errors import ContractError, ObjectMissing, StoreError
-from registry.index import Index
-from registry.intents import INCOMING_KEY, REINDEX_KEY
-from registry.placing import placed
-from registry.registry import Registry
-from registry.schema import STEPS, latest
-from registry.upkeep.history import recorded
+from registry.system.files import placed
 
 _CHANGED = "the registry changed while it was saved; end what writes to it and try again"
 

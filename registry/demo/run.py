@@ -16,11 +16,11 @@ from ingest.summary import Summary
 from queries.averages import averages
 from queries.export import write_csv, write_zip
 from queries.lookup import Answer, lookup
+from registry.core.opening import open_registry
 from registry.demo.cast import VIDEOS
 from registry.demo.server import serve_folder
 from registry.demo.videos import build_videos, write_probe
 from registry.demo.videos import write_csv as write_table
-from registry.opening import open_registry
 from registry.settings import Settings, load_settings
 
 METRICS = ("Performance", "Views")

@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from registry.domain import ModelInfo
+from registry.faces.rates import Curve
 from registry.models.entries import CATALOGUE
-from registry.rates import Curve
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from registry.calibration.operating import in_force
-from registry.decisions import Decision
+from registry.core.decisions import Decision
+from registry.core.operating_point import in_force
+from registry.core.registry import Registry
 from registry.people import corrections, joining
 from registry.people.joining import Suggestion
-from registry.registry import Registry
 from registry.terminal import (
     F,
     Terminal,

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from registry.decisions import Decision, Kind, standing, undone
+from registry.core.decisions import Decision, Kind, standing, undone
+from registry.core.registry import Registry
 from registry.domain import Identity
 from registry.errors import UnknownError, UsageError
-from registry.registry import Registry
 from registry.store.base import Payload
 
 _SHORTEST = 4

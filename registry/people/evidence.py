@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.decisions import Kind, standing
+from registry.core.decisions import Kind, standing
+from registry.core.registry import Registry
 from registry.domain import Identity, Quality, Vectors
+from registry.faces.quality import founds
 from registry.people.consolidation import Group
-from registry.quality import founds
-from registry.registry import Registry
 
 OVERLAP = 0.3
 """Intersection over union above which two boxes of one frame are one face found twice: the value at
@@ -132,7 +132,7 @@ class Seen:
         *,
         good: bool,
     ) -> None:
-        """One face: box as x1, y1, x2, y2 in px; `good` as `registry.quality.founds` says."""
+        """One face: box as x1, y1, x2, y2 in px; `good` as `registry.faces.quality.founds` says."""
         self.tracks[identity].add(track)
         number = self._frames.setdefault((track[0], frame), len(self._frames))
         self._rows.append((number, self._numbers.setdefault(identity, len(self._numbers))))

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from registry.calibration.operating import in_force
-from registry.decisions import Decision, Kind
+from registry.core.decisions import Decision, Kind
+from registry.core.operating_point import in_force
+from registry.core.registry import Registry
 from registry.domain import Identity
 from registry.people import consolidation
 from registry.people.evidence import Evidence, gather, pair
-from registry.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
 
-from registry import checked
 from registry.errors import StoreCorrupt
 from registry.store.edge_engine import REBUILD
+from registry.system import checked_json as checked
 
 _EDGE = "qdrant-edge-py"
 _BLOCK = 256 * 1024

@@ -16,7 +16,7 @@ from registry.store.base import CollectionSpec
 from registry.store.server_calls import Address, call
 from registry.store.server_collection import ServerCollection
 from registry.store.shaping import check_name
-from registry.trust import is_loopback, trusting
+from registry.system.certificates import is_loopback, trusting
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -4,7 +4,7 @@ The index can be computed from the records, so it can be checked against them to
 `face-registry reindex` mends whatever is found. This reads every record and every vector once and
 keeps one video of each in memory, however many there are. It also asks every payload index for what
 it must find, since a filter that misses a point is as wrong as a point that is missing. It does not
-check the graph that answers inexact queries (more than `registry.index.EXACT_LIMIT` faces).
+check the graph that answers inexact queries (more than `registry.core.index.EXACT_LIMIT` faces).
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from registry.appearances import identity
-from registry.decisions import View
+from registry.core.decisions import View
+from registry.core.index import Index, VideoPoints, identity_point, points_of, video_appearances
+from registry.core.records import RecordStore
 from registry.domain import Appearance, Status, Vectors
 from registry.errors import StoreCorrupt
-from registry.index import Index
-from registry.index_points import VideoPoints, identity_point, points_of, video_appearances
-from registry.records import RecordStore
+from registry.faces.appearances import identity
 from registry.store.base import Payload, Point
 
 W = TypeVar("W")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from registry.core.opening import open_registry
+from registry.core.registry import Registry
+from registry.core.runs import recorded
 from registry.errors import RegistryError, RegistryLocked
-from registry.opening import open_registry
-from registry.registry import Registry
 from registry.settings import Settings
 from registry.upkeep.diagnosis import Finding, attempt
-from registry.upkeep.history import recorded
 from registry.upkeep.inspection import Inspection
 from registry.upkeep.machine import examine_machine
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from registry.calibration import operating
+from registry.core import operating_point as operating
+from registry.core import retention
+from registry.core.registry import Registry
 from registry.domain import Face, Video
-from registry.erasure import retention
-from registry.registry import Registry
 from registry.store.base import Payload
 
 

@@ -15,16 +15,17 @@ from uuid import uuid4
 
 import numpy as np
 
-from registry import checked, urls
-from registry.changing.beside import Beside
-from registry.erasure import retention
+from registry import urls
+from registry.core import retention
+from registry.core.intents import Intents
+from registry.core.registry import Registry
+from registry.core.runs import DAMAGED, runs
+from registry.core.staging import Beside
 from registry.errors import RegistryError, StoreCorrupt, StoreError
-from registry.intents import Intents
-from registry.registry import Registry
 from registry.store.base import CollectionSpec, Filter, Point
+from registry.system import checked_json as checked
 from registry.upkeep.comparison import Difference, compare, in_step
 from registry.upkeep.diagnosis import FIX, FIX_DEEP, Finding, attempt, some
-from registry.upkeep.history import DAMAGED, runs
 
 _PROBES = ("doctor/", "probe-")
 """What round trips, and the finding out about conditional writes, leave when they are cut off."""
@@ -254,7 +255,10 @@ class Inspection:
     def _differences(self) -> list[Difference]:
         registry = self.registry
         found = compare(
-            registry.records, registry.index, registry.view, damaged=lambda _video, _why: None
+            registry.records,
+            registry.index,
+            registry.view,
+            damaged=lambda _video, _why: None,
         )
         return list(islice(found, _COUNTED))
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from registry.confinement import bare_environment
 from registry.errors import StoreDenied
 from registry.settings import Settings
+from registry.system.confinement import bare_environment
 from registry.upkeep.diagnosis import FIX, Finding, attempt
 
 _LOW_SPACE = 2 * 1024**3
@@ -58,7 +58,7 @@ def _one_of(part: str, names: tuple[str, str]) -> Finding:
 def confinement_here() -> tuple[int, bool]:
     """Landlock's version and whether there is seccomp, as a process finds that tries them."""
     code = (
-        "from registry.confinement import DECODING, close_calls, close_files as f; a = f();"
+        "from registry.system.confinement import DECODING, close_calls, close_files as f; a = f();"
         "print(a, int(close_calls(DECODING, keep=True)))"
     )
     told = subprocess.run(

@@ -7,29 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-import registry as package
-from registry import contract as contracts
+from registry.core import contract as contracts
+from registry.core import retention
+from registry.core.index import FACES
+from registry.core.parts import open_blobs, open_store
+from registry.core.registry import Registry
+from registry.core.runs import DONE, OUTCOMES, RUNNING, Run, runs
 from registry.domain import Status
-from registry.erasure import retention
 from registry.errors import StoreError
-from registry.index import FACES
-from registry.opened import Opened
-from registry.parts import open_blobs, open_store
-from registry.placing import placed
 from registry.settings import Settings
-from registry.upkeep.history import DONE, OUTCOMES, RUNNING, Run, runs
+from registry.system.files import placed
 
 _READABLE = 0o644
 """node_exporter, which reads the file, is usually another user."""
 
 
-def measured(registry: Opened) -> str:
+def measured(registry: Registry) -> str:
     """The registry as Prometheus text. An index that cannot be read is said to be down."""
     up = _up(objects=True, index=True)
     try:
@@ -45,7 +45,7 @@ def unreachable(settings: Settings) -> str:
     return _text([_up(objects=_answers(settings, _objects), index=_answers(settings, _index))])
 
 
-def write(registry: Opened, path: Path) -> None:
+def write(registry: Registry, path: Path) -> None:
     """Write `measured` to a file, whole or not at all, for node_exporter's textfile collector."""
     text = measured(registry)
     with placed(path) as aside:
@@ -89,8 +89,8 @@ def _up(*, objects: bool, index: bool) -> GaugeMetricFamily:
     return _family("up", "Whether a store can be read.", samples)
 
 
-def _sizes(registry: Opened) -> Iterator[GaugeMetricFamily]:
-    yield _gauge("info", "The program.", 1, version=package.__version__)
+def _sizes(registry: Registry) -> Iterator[GaugeMetricFamily]:
+    yield _gauge("info", "The program.", 1, version=version("face-registry"))
     if registry.is_empty:
         return
     index, contract = registry.index, registry.contract
@@ -111,7 +111,7 @@ def _sizes(registry: Opened) -> Iterator[GaugeMetricFamily]:
     yield _gauge("identities_in_one_video", "Identities in one video only.", single)
 
 
-def _history(registry: Opened) -> Iterator[GaugeMetricFamily]:
+def _history(registry: Registry) -> Iterator[GaugeMetricFamily]:
     newest: dict[str, Run] = {}
     succeeded: dict[str, Run] = {}
     for run in runs(registry):

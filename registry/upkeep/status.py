@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from registry.calibration.operating import in_force
-from registry.changing.beside import Beside
+from registry.core import retention
+from registry.core.operating_point import in_force
+from registry.core.registry import Registry
+from registry.core.staging import Beside
 from registry.domain import Status
-from registry.erasure import retention
-from registry.registry import Registry
 
 
 def status(registry: Registry) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from benchmarks._methods import consolidated, immich, notebook, plain
 from benchmarks._registry import same_as_registry
 from benchmarks._settings import best
 from registry.domain import Video
-from tests.factories import MODEL, person, video
+from tests.support.factories import MODEL, person, video
 
 
 def test_b_cubed_by_hand() -> None:

@@ -9,8 +9,8 @@ import pytest
 from registry.blobs.base import BlobStore
 from registry.blobs.folder import FolderStore
 from registry.blobs.minio_store import MinioStore
-from tests import places
-from tests.weed import S3Server, s3_server
+from tests.support import places
+from tests.support.weed import S3Server, s3_server
 
 __all__ = ["s3_server"]
 

@@ -22,9 +22,9 @@ from registry.errors import (
     StoreUnreachable,
     UsageError,
 )
-from tests import places
 from tests.blobs.test_contract import METHODS, listed
-from tests.weed import S3Server, free_ports, start_weed
+from tests.support import places
+from tests.support.weed import S3Server, free_ports, start_weed
 
 OpenStore = Callable[..., MinioStore]
 

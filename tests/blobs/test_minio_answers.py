@@ -20,7 +20,7 @@ from registry.errors import (
     StoreFull,
     StoreUnreachable,
 )
-from tests.blobs.scripted import UNVERSIONED, Answer, error, serve, serve_raw
+from tests.support.scripted import UNVERSIONED, Answer, error, serve, serve_raw
 
 HTML = {"Content-Type": "text/html"}
 SECRET = "a-secret-that-is-never-told"

@@ -26,7 +26,7 @@ from tests.faults.harness import (
 )
 from tests.faults.servers import every_net_strike, net_strike, rehearse_on_servers, rig, sample
 from tests.faults.workload import STEPS
-from tests.weed import find_weed
+from tests.support.weed import find_weed
 
 
 def _hit(golden: Golden, one: Strike) -> Outcome:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from registry.registry import Registry
+from registry.core.registry import Registry
 from registry.upkeep.comparison import compare
 from tests.faults.forks import child
 from tests.faults.harness import Golden, Outcome, Strike, copy_home, difference

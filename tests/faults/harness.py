@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from registry.records import decode, encode
-from tests.factories import DIMENSION, person, video
+from registry.core.records import decode, encode
 from tests.faults.forks import child
 from tests.faults.proxies import Fault, Trigger
 from tests.faults.workload import STEPS, dump, open_parts, run
+from tests.support.factories import DIMENSION, person, video
 
 AT_A_TIME = "killed at a random time"
 GOES_ON = ", the process goes on"

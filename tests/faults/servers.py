@@ -20,16 +20,16 @@ from uuid import uuid4
 from qdrant_client import models
 
 from registry.blobs.minio_store import MinioStore
+from registry.core.lease import KEY, PROBE, Lease
+from registry.core.registry import Registry
 from registry.errors import RegistryError, StoreError
-from registry.lease import KEY, PROBE, Lease
-from registry.registry import Registry
 from registry.settings import load_settings
 from registry.store.server import ServerStore
 from tests.faults.harness import Outcome, Strike, difference
 from tests.faults.network import ONLY_LASTING, ONLY_ONCE, STATUS, Net, Proxy, proxied
 from tests.faults.workload import STEPS, dump
-from tests.qdrant_served import Served, serve_qdrant
-from tests.weed import S3Server, start_weed
+from tests.support.qdrant_served import Served, serve_qdrant
+from tests.support.weed import S3Server, start_weed
 
 BUCKET = "faults"
 LASTING = ", from then on"

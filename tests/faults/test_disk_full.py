@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from registry.blobs.folder import RESERVE_BYTES, FolderStore
+from registry.core.registry import Registry
 from registry.errors import StoreFull
-from registry.registry import Registry
 from registry.settings import load_settings
 from registry.store.edge import EdgeStore
 from tests.faults.harness import copy_home

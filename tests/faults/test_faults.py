@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.network import ONLY_LASTING, ONLY_ONCE, Net
-from tests.weed import WHEEL, find_weed
+from tests.support.weed import WHEEL, find_weed
 
 ROOT = Path(__file__).parents[2]
 KINDS = 2 * (2 * len(Net) - len(ONLY_LASTING) - len(ONLY_ONCE))

@@ -14,14 +14,14 @@ from typing import Any
 
 from registry.blobs.folder import FolderStore
 from registry.changing.change import prepare, switch
-from registry.decisions import Decision, Kind
+from registry.core.decisions import Decision, Kind
+from registry.core.registry import Registry
 from registry.domain import Contract, Status, Vectors, Video
-from registry.registry import Registry
 from registry.settings import load_settings
 from registry.store.edge import EdgeStore
-from tests.factories import contract, person, video, with_metrics
 from tests.faults.proxies import FaultyBlobs, FaultyStore, Trigger
-from tests.portraits import Pixels, portrait, shown
+from tests.support.factories import contract, person, video, with_metrics
+from tests.support.portraits import Pixels, portrait, shown
 
 CONTRACT: Contract = replace(contract(), registry_id="00000000-0000-4000-8000-000000000001")
 Step = Callable[[Registry], object]

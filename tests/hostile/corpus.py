@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Picture
 
-from tests import web as on
-from tests.media import numbered, write_video
+from tests.support import web as on
+from tests.support.media import numbered, write_video
 
 SECRET = b"the canary's secret"
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -20,7 +20,7 @@ from ingest.sources import read_csv
 from queries.photos import read_photo
 from registry.errors import FetchError, ImageError, MediaError, RegistryError, UsageError
 from registry.urls import canonical, parse, redacted
-from tests.media import numbered, write_video
+from tests.support.media import numbered, write_video
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.hostile import corpus
 from tests.hostile.corpus import Case, Sandbox
-from tests.web import Web, serve
+from tests.support.web import Web, serve
 
 LIMIT_S = 120.0
 """That one command may take, on a machine that does much else."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ingest.addresses import AddressPolicy, resolve, special
 from ingest.download import Downloader, FetchLimits
 from registry.errors import FetchError, UsageError
-from tests.web import Web, redirect, serve, web_server  # noqa: F401  the fixture `web`
+from tests.support.web import Web, redirect, serve, web_server  # noqa: F401  the fixture `web`
 
 BODY = b"\x00\x00\x00\x18ftypmp42" + bytes(2000)
 QUICK = FetchLimits(total_s=10, connect_s=2, read_s=2, attempts=1, reserve_bytes=0)

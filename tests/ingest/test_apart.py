@@ -19,11 +19,11 @@ from ingest.frames import Decoder, Frame, MediaLimits, Read, VideoReader
 from ingest.frames.messages import HEAD, read
 from registry.domain import Media
 from registry.errors import MediaError
-from tests.media import numbered, require_encoder, write_video
-from tests.test_confinement import landlock, seccomp
+from tests.support.media import numbered, require_encoder, write_video
+from tests.system.test_confinement import landlock, seccomp
 
 LIMITS = MediaLimits()
-PROBES = "tests.ingest.probes"
+PROBES = "tests.support.probes"
 
 
 @pytest.fixture(scope="module")

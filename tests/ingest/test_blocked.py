@@ -15,11 +15,11 @@ from ingest.progress import Silent
 from ingest.sources import Table, VideoRow
 from registry import ids
 from registry.blobs.folder import FolderStore
+from registry.core.registry import Registry
 from registry.domain import Media
-from registry.registry import Registry
 from registry.settings import load_settings
 from registry.store.server import ServerStore
-from tests.factories import contract, face, person
+from tests.support.factories import contract, face, person
 
 
 class _Chosen:

@@ -15,8 +15,8 @@ from registry.blobs.minio_videos import Buckets
 from registry.cli import cli
 from registry.errors import FetchError, UsageError
 from registry.urls import canonical
-from tests.media import write_video
-from tests.weed import S3Server, s3_server
+from tests.support.media import write_video
+from tests.support.weed import S3Server, s3_server
 
 __all__ = ["s3_server"]
 KEY = "weekly clips/ä %41?#1.mp4"

@@ -20,7 +20,7 @@ from ingest.addresses import AddressPolicy
 from ingest.content import not_a_video
 from ingest.download import Downloader, FetchLimits
 from registry.errors import FetchError, RegistryError, StoreError, StoreFull, UsageError
-from tests.web import (
+from tests.support.web import (
     Behaviour,
     Exchange,
     Web,

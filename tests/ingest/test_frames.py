@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 from ingest.frames import Frame, MediaLimits, VideoReader
 from registry.domain import Image
 from registry.errors import UsageError
-from tests.media import number_of, numbered, remuxed, write_video
+from tests.support.media import number_of, numbered, remuxed, write_video
 
 RED, GREEN, BLUE, WHITE = (0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 255, 255)
 

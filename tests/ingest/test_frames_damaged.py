@@ -22,7 +22,7 @@ from ingest.frames.damage import Damage
 from ingest.frames.extent import is_cut_off
 from registry.domain import Media
 from registry.errors import MediaError
-from tests.media import number_of, numbered, remuxed, write_video
+from tests.support.media import number_of, numbered, remuxed, write_video
 
 GROUPS = {"x264-params": "keyint=20:min-keyint=20:scenecut=0:bframes=3:b-adapt=0"}
 """Key frames at 0, 20, 40, ..., with frames in between that are shown before they are decoded."""

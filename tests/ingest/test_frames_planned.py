@@ -21,7 +21,7 @@ from ingest.frames.decoding import Findings, Sample, planned, survey
 from ingest.frames.decoding import in_full as full_pass
 from ingest.packets.plan import Plan
 from registry.domain import Image
-from tests.media import number_of, numbered, remuxed, write_video
+from tests.support.media import number_of, numbered, remuxed, write_video
 
 LIMITS = MediaLimits()
 

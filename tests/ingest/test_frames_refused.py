@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 from ingest.frames import MediaLimits, VideoReader
 from ingest.frames.kinds import instead, is_animated_webp, still_image
 from registry.errors import MediaError
-from tests.media import number_of, numbered, require_encoder, write_video
+from tests.support.media import number_of, numbered, require_encoder, write_video
 
 
 def refusal(path: Path, limits: MediaLimits | None = None) -> str:

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
+from registry.core.opening import open_registry
 from registry.domain import Image
-from registry.opening import open_registry
 from registry.settings import load_settings
 from tests.faults.workload import dump
-from tests.media import write_video
+from tests.support.media import write_video
 
 VIDEOS = 4
 

@@ -17,8 +17,8 @@ from ingest.workers import PoolExtractor
 from registry import open_registry
 from registry.errors import MediaError
 from registry.settings import load_settings
-from tests.factories import contract
-from tests.media import require_encoder, write_video
+from tests.support.factories import contract
+from tests.support.media import require_encoder, write_video
 
 LOW = MediaLimits(max_memory=120 << 20)
 

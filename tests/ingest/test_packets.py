@@ -17,7 +17,7 @@ from ingest.packets.h264 import H264Headers
 from ingest.packets.hevc import HevcHeaders
 from ingest.packets.nal import AccessUnit, Bits, Headers, OrderCount, Unproven, units
 from ingest.packets.plan import Plan, Survey
-from tests.media import numbered, write_video
+from tests.support.media import numbered, write_video
 
 # Bits and units
 

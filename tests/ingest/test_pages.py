@@ -16,12 +16,12 @@ from ingest.pages.reading import Pages
 from registry.errors import FetchError
 from registry.page_urls import page_name
 from registry.urls import parse
-from tests.media import write_video
-from tests.test_confinement import landlock, seccomp
-from tests.web import Web, redirect, serve, web_server
+from tests.support.media import write_video
+from tests.support.web import Web, redirect, serve, web_server
+from tests.system.test_confinement import landlock, seccomp
 
 __all__ = ["web_server"]
-CLIPS = "tests.ingest.extractors:ClipIE"
+CLIPS = "tests.support.extractors:ClipIE"
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from ingest.sources import read_frame
 from ingest.summary import Summary
 from registry import open_registry
 from registry.domain import Media
-from tests.factories import contract
-from tests.media import write_video
+from tests.support.factories import contract
+from tests.support.media import write_video
 
 
 class _Breaks:

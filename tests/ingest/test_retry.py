@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from registry.cli import cli
-from tests.media import write_video
-from tests.web import Web, serve, status, web_server
+from tests.support.media import write_video
+from tests.support.web import Web, serve, status, web_server
 
 __all__ = ["web_server"]
 Run = Callable[..., Result]

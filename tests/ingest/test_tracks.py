@@ -17,9 +17,9 @@ from ingest.frames import VideoReader
 from ingest.shots import ShotDetector
 from ingest.tracks import GAP_S, Sighting, Tracker
 from registry.domain import Box
+from registry.faces.quality import assess, founds
 from registry.models.base import FaceModel
-from registry.quality import assess, founds
-from tests.factories import person
+from tests.support.factories import person
 
 STEP_S = 1 / 3
 """Every tenth frame of a video of 30 a second."""

@@ -14,11 +14,11 @@ import pytest
 
 from ingest.frames import MediaLimits
 from ingest.workers import PoolExtractor
-from registry import contract as contracts
+from registry.core import contract as contracts
 from registry.errors import MediaError
 from registry.models.base import FaceModel
 from registry.settings import load_settings
-from tests.media import write_video
+from tests.support.media import write_video
 
 pytestmark = pytest.mark.slow
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from registry.core.opening import open_registry
+from registry.core.registry import Registry
 from registry.domain import Video
-from registry.opening import open_registry
-from registry.registry import Registry
 from registry.settings import load_settings
-from tests.factories import contract, person, picture, video
+from tests.support.factories import contract, person, picture, video
 
 VIDEOS = [
     video(

@@ -7,13 +7,13 @@ import pytest
 
 from queries.averages import averages
 from queries.show import decision_documents, report_head
+from registry.core.registry import Registry
 from registry.errors import UnknownError
 from registry.people import joining
 from registry.people.corrections import Part, merge, split, undo
-from registry.registry import Registry
-from tests.factories import person, video
 from tests.queries.conftest import VIDEOS, put
-from tests.registries import who
+from tests.support.factories import person, video
+from tests.support.registries import who
 
 
 def test_every_earlier_report_can_be_made_again(registry: Registry) -> None:

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from queries.averages import average_of, averages
-from registry.registry import Registry
-from tests.factories import person, video
+from registry.core.registry import Registry
 from tests.queries.conftest import put
+from tests.support.factories import person, video
 
 
 def _by_pandas(registry: Registry, metric: str) -> pd.Series[float]:

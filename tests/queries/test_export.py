@@ -12,9 +12,9 @@ import pytest
 
 from queries.averages import averages
 from queries.export import plain, safe, write_csv, write_zip
+from registry.core.registry import Registry
 from registry.errors import StoreCorrupt, StoreDenied
-from registry.registry import Registry
-from tests.factories import picture
+from tests.support.factories import picture
 
 
 def test_the_csv_reads_back_as_the_table(registry: Registry, tmp_path: Path) -> None:

@@ -13,19 +13,19 @@ from rich.console import Console
 
 from queries.commands import print_answer
 from queries.lookup import Answer, lookup
-from registry import contract as contracts
-from registry.calibration import operating
-from registry.calibration.operating import Calibration, Line
 from registry.calibration.thresholds import Basis
+from registry.core import contract as contracts
+from registry.core import operating_point as operating
+from registry.core.opening import open_registry
+from registry.core.operating_point import Calibration, Line
+from registry.core.registry import Registry
 from registry.domain import Box, Image, Vectors, Video
 from registry.models.base import FaceModel
-from registry.opening import open_registry
 from registry.people.corrections import separate
-from registry.registry import Registry
 from registry.settings import load_settings
 from registry.terminal import Terminal
-from tests.factories import face, video
-from tests.registries import put
+from tests.support.factories import face, video
+from tests.support.registries import put
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from qdrant_client import QdrantClient
 from registry.store.base import Store
 from registry.store.edge import EdgeStore
 from registry.store.server import ServerStore
-from tests import places
-from tests.qdrant_served import serve_qdrant
+from tests.support import places
+from tests.support.qdrant_served import serve_qdrant
 
 Opener = Callable[[], Store]
 

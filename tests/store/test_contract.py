@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from registry.errors import StoreCorrupt, StoreError
 from registry.store.base import CollectionSpec, Filter, Hit, Point, Store
 from tests.store.conftest import Opener
-from tests.store.points import (
+from tests.support.points import (
     FACES,
     VIDEOS,
     face,

@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from registry import checked
 from registry.errors import RegistryLocked, StoreCorrupt, StoreError, StoreFull
 from registry.store.base import CollectionSpec, Filter, Point
 from registry.store.edge import EdgeStore
 from registry.store.edge_collection import EdgeCollection
 from registry.store.edge_seal import check_seal, seal_mark
-from tests.store.points import FACES, VIDEOS, face, numbers, random_units, uid, video
+from registry.system import checked_json as checked
+from tests.support.points import FACES, VIDEOS, face, numbers, random_units, uid, video
 
 REPOSITORY = Path(__file__).parents[2]
 PRELUDE = """
@@ -32,7 +32,7 @@ from pathlib import Path
 from registry.errors import StoreFull
 from registry.store.base import *
 from registry.store.edge import EdgeStore
-from tests.store.points import *
+from tests.support.points import *
 path = Path(sys.argv[1])
 def say(text):
     print(text, flush=True)

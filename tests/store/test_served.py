@@ -7,8 +7,8 @@ import pytest
 from registry.errors import StoreDenied, StoreError
 from registry.store.base import Filter
 from registry.store.server import ServerStore
-from tests.qdrant_served import serve_qdrant
-from tests.store.points import FACES, VIDEOS, face, random_units, uid, video
+from tests.support.points import FACES, VIDEOS, face, random_units, uid, video
+from tests.support.qdrant_served import serve_qdrant
 
 SENT = """
 DELETE /collections/*

@@ -22,8 +22,8 @@ from registry.errors import (
 )
 from registry.store.base import CollectionSpec, Filter, Point
 from registry.store.server import ServerStore
-from tests.store.http_server import Answer, Request, error, result, serving
-from tests.store.points import FACES, face, random_units, uid
+from tests.support.http_server import Answer, Request, error, result, serving
+from tests.support.points import FACES, face, random_units, uid
 
 KEY = "sesame-0123456789"
 

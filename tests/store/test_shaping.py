@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from registry.store.base import Filter, Hit
 from registry.store.shaping import batches, by_kind, can_match, cosine, settle_ties
-from tests.store.points import uid
+from tests.support.points import uid
 
 SCORES = st.lists(st.sampled_from([-1.0, 0.25, 0.5, 1.0]), max_size=60)
 

@@ -1,0 +1,1 @@
+"""The registry itself: its objects, its index, and every change that can be made to them."""

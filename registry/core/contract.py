@@ -1,0 +1,92 @@
+"""The contract: what one registry was built with, written once and checked at each use."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from registry.blobs.base import BlobStore
+from registry.core.records import SCHEMA
+from registry.domain import Contract, EarlierModel, ModelInfo
+from registry.errors import ContractError, ObjectMissing, StoreCorrupt
+from registry.system import checked_json as checked
+
+KEY = "registry.json"
+
+
+def read(blobs: BlobStore, *, under: str = "") -> Contract | None:
+    """The contract, or None if nothing has been ingested yet; its key begins with `under`."""
+    found = body(blobs, under=under)
+    return None if found is None else from_dict(found)
+
+
+def body(blobs: BlobStore, *, under: str = "") -> dict[str, Any] | None:
+    """The contract as it is stored, of whatever schema; None if there is none."""
+    try:
+        found = checked.decode(blobs.get(under + KEY))
+    except ObjectMissing:
+        return None
+    except ValueError as exc:
+        raise StoreCorrupt(f"{under + KEY} is damaged ({exc}); restore it from a backup") from exc
+    return found
+
+
+def write(blobs: BlobStore, contract: Contract, *, under: str = "") -> None:
+    """Write the contract of a new registry, or of one that has changed its model."""
+    blobs.put(under + KEY, checked.encode(contract.as_dict()))
+
+
+def new(
+    model: ModelInfo, model_source: str, *, threshold: float, every: int, primary_metric: str
+) -> Contract:
+    """The contract of a registry that is about to take its first video."""
+    return Contract(
+        registry_id=str(uuid4()),
+        model=model,
+        model_source=model_source,
+        threshold=threshold,
+        every=every,
+        primary_metric=primary_metric,
+        schema=SCHEMA,
+    )
+
+
+def check_model(contract: Contract, model: ModelInfo) -> None:
+    """Raise `ContractError` unless this is the model that the registry was built with."""
+    built = contract.model
+    if (built.digest, built.dimension) == (model.digest, model.dimension):
+        return
+    raise ContractError(
+        f"this registry was built with model {built.name} ({_short(built)}), and "
+        f"{model.name} ({_short(model)}) is another: their embeddings cannot be compared. "
+        f"Use --model {contract.model_source}, or another --home for {model.name}, or change this "
+        "registry with `face-registry migrate --model`"
+    )
+
+
+def check_rule(contract: Contract, *, threshold: float | None, every: int | None) -> None:
+    """Raise `ContractError` if another threshold or sampling is asked for."""
+    for option, asked, built in (
+        ("--threshold", threshold, contract.threshold),
+        ("--every", every, contract.every),
+    ):
+        if asked is not None and asked != built:
+            raise ContractError(
+                f"this registry was built with {option} {built:g}, and {asked:g} was asked for: "
+                f"one registry keeps one rule. Leave {option} out, or use another --home"
+            )
+
+
+def _short(model: ModelInfo) -> str:
+    return f"{model.digest[:12]}, {model.dimension}-d"
+
+
+def from_dict(body: dict[str, Any]) -> Contract:
+    """The contract from plain JSON values. Raises `StoreCorrupt` if they are none."""
+    try:
+        model = ModelInfo(**body["model"])
+        earlier = tuple(EarlierModel(**one) for one in body.get("earlier_models", ()))
+        known = {"schema": int(body["schema"]), "model": model, "earlier_models": earlier}
+        return Contract(**{**body, **known})
+    except (KeyError, TypeError, ValueError) as exc:
+        raise StoreCorrupt(f"{KEY} is damaged ({exc}); restore it from a backup") from exc

@@ -1,0 +1,163 @@
+"""Where a registry draws its lines: thresholds that are in force, shipped or calibrated.
+
+A calibration is one object beside the contract. It holds thresholds, rates and counts: no
+embedding, no id of anybody, no video, so there is nothing in it that an erasure would have to find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from registry.blobs.base import BlobStore
+from registry.core.registry import Registry
+from registry.domain import ModelInfo
+from registry.errors import ObjectMissing, StoreCorrupt
+from registry.faces.rates import Curve
+from registry.models.curves import shipped_curve
+from registry.models.entries import linkage_threshold
+from registry.system import checked_json as checked
+
+KEY = "calibration.json"
+_AGAIN = "run `face-registry calibrate` again, or `face-registry calibrate --reset` to do without"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One calibrated threshold, as it is kept."""
+
+    threshold: float
+    low: float
+    """95 % interval of the threshold that has the target rate."""
+    high: float
+    target_far: float
+    far: float
+    """False-accept rate at the threshold, estimated."""
+    far_low: float
+    """Its 95 % interval."""
+    far_high: float
+    basis: str
+    """`registry.calibration.thresholds.Basis`."""
+    shipped: float
+    """Threshold of the target rate on the model's shipped curve."""
+    pairs: int
+    """Impostor pairs: of faces for lookups, of tracks for linkage."""
+    pairs_of_people: int
+    people: int
+    independent: float
+    """Independent pairs of people that they are worth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What `face-registry calibrate` found, for one model."""
+
+    model: str
+    model_digest: str
+    lookup: Line
+    """Single faces: who is in a photo."""
+    linkage: Line
+    """Means of tracks: which identities are one person."""
+    curve: tuple[tuple[float, float], ...]
+    """Knots (similarity, false-accept rate) for single faces: `registry.faces.rates.Curve`."""
+    at: str = ""
+    """When: ISO 8601, UTC."""
+    by: str = ""
+    """The user who calibrated."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The thresholds and rates that a registry goes by now."""
+
+    lookup: float
+    """Least cosine of a match in a lookup."""
+    linkage: float
+    """Least average cosine of a join."""
+    curve: Curve
+    source: str
+    """Where the rates come from, in words."""
+    calibrated: bool
+    warning: str = ""
+    """A sentence on a calibration that is there and does not count; empty: there is none."""
+
+
+def in_force(registry: Registry) -> InForce:
+    """The thresholds of a registry: calibrated, or the model's own. Options go before either.
+
+    Raises:
+        EmptyRegistry: nothing has been ingested.
+        StoreCorrupt: the calibration is damaged.
+    """
+    model = registry.contract.model
+    shipped = shipped_curve(model)
+    lookup, linkage = model.verification_threshold, linkage_threshold(model)
+    found = read(registry.blobs)
+    if found is not None and found.model_digest == model.digest:
+        return InForce(
+            found.lookup.threshold,
+            found.linkage.threshold,
+            Curve(found.curve),
+            f"calibrated on this registry, {found.at[:10]}",
+            calibrated=True,
+        )
+    warning = "" if found is None else _stale(found, model)
+    return InForce(
+        lookup,
+        linkage,
+        shipped.curve,
+        f"shipped: {shipped.source}",
+        calibrated=False,
+        warning=warning,
+    )
+
+
+def _stale(found: Calibration, model: ModelInfo) -> str:
+    return (
+        f"the calibration is of another model ({found.model}, {found.model_digest[:12]}) than this "
+        f"registry's ({model.name}, {model.digest[:12]}) and does not count: {_AGAIN}"
+    )
+
+
+def read(blobs: BlobStore) -> Calibration | None:
+    """The calibration, or None. Raises `StoreCorrupt` for a damaged one."""
+    try:
+        found = _decode(checked.decode(blobs.get(KEY)))
+    except ObjectMissing:
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        raise StoreCorrupt(f"{KEY} is damaged ({exc}); {_AGAIN}") from exc
+    return found
+
+
+def write(registry: Registry, calibration: Calibration) -> None:
+    """Put it in force, in one step."""
+    registry.check()
+    registry.blobs.put(KEY, checked.encode(calibration.as_dict()))
+
+
+def remove(registry: Registry) -> bool:
+    """Go back to the model's own thresholds. Returns whether there was a calibration."""
+    registry.check()
+    if not registry.blobs.exists(KEY):
+        return False
+    registry.blobs.delete(KEY)
+    return True
+
+
+def _decode(body: Mapping[str, Any]) -> Calibration:
+    knots = tuple((float(s), float(r)) for s, r in body["curve"])
+    Curve(knots)  # raises ValueError for knots that are none
+    return Calibration(
+        **{
+            **body,
+            "lookup": Line(**body["lookup"]),
+            "linkage": Line(**body["linkage"]),
+            "curve": knots,
+        }
+    )

@@ -1,0 +1,81 @@
+"""From the schema that a registry was written with to the one that this version knows.
+
+A step takes the objects of version n to version n + 1. Steps run in order when a registry is
+opened, before anything else is read, and the contract gets the new number when a step has ended.
+A crash runs the step again, so a step must give the same result when part of its work is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from registry.blobs.base import BlobStore
+from registry.core import contract as contracts
+from registry.core.records import SCHEMA
+from registry.errors import ContractError, StoreCorrupt
+from registry.system import checked_json as checked
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What takes the objects of a registry from one version to the next."""
+
+    frm: int
+    """The version that it reads; it leaves `frm + 1`."""
+    run: Callable[[BlobStore], None]
+    """Changes the objects, but not the contract; may be run again after a crash."""
+
+
+STEPS: tuple[Step, ...] = ()
+"""One for each version before `SCHEMA`: none, as long as that is 1."""
+
+
+def latest(steps: Sequence[Step]) -> int:
+    """The version that these steps lead to. Raises `ValueError` unless each follows the last."""
+    for step, following in pairwise(steps):
+        if following.frm != step.frm + 1:
+            raise ValueError(f"no step leads from schema {step.frm + 1} to {following.frm}")
+    return steps[-1].frm + 1 if steps else SCHEMA
+
+
+def upgrade(
+    blobs: BlobStore,
+    steps: Sequence[Step] = STEPS,
+    *,
+    allowed: Callable[[], None] | None = None,
+) -> int:
+    """Bring the objects up to the latest version. Returns how many steps ran.
+
+    `allowed` is called before the first step, and raises where this process may not write.
+
+    Raises:
+        ContractError: a newer version wrote them, or no step starts at theirs.
+    """
+    body = contracts.body(blobs)
+    if body is None:
+        return 0
+    try:
+        found = int(body["schema"])
+    except (KeyError, TypeError, ValueError) as exc:
+        raise StoreCorrupt(f"{contracts.KEY} is damaged ({exc}); restore it from a backup") from exc
+    goal = latest(steps)
+    if found > goal:
+        raise ContractError(
+            f"this registry has schema {found} and this version knows {goal}: upgrade face-registry"
+        )
+    due = [step for step in steps if step.frm >= found]
+    if len(due) != goal - found:
+        raise ContractError(
+            f"this registry has schema {found}, and this version reads schema "
+            f"{goal - len(due)} and later: open it with an earlier version first"
+        )
+    if due and allowed is not None:
+        allowed()
+        return upgrade(blobs, steps)  # another may have done it since
+    for step in due:
+        step.run(blobs)
+        body["schema"] = step.frm + 1
+        blobs.put(contracts.KEY, checked.encode(body))
+    return len(due)

@@ -1,0 +1,1 @@
+"""Pure rules about faces: boxes, quality, matching, appearances, error rates."""

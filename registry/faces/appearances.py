@@ -1,0 +1,83 @@
+"""From faces to appearances, and from appearances to identities: pure sums that anyone can redo."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from registry.domain import Appearance, Face, Identity, Video
+from registry.faces.quality import certainly, founds
+
+STEADY = 3
+"""Poor faces of one track, none of which the detector doubts, that establish somebody who is only
+ever seen from the side or in the dark: as many faces as Immich asks of a person."""
+
+
+def appearances(faces: Sequence[Face]) -> tuple[Appearance, ...]:
+    """One appearance for each identity among the faces of one video, by first sight then id.
+
+    Screen time counts a sampled frame once for an identity, however many of its faces are in it.
+    The best face is the one of highest quality, a poor one only where there is no other; the
+    earliest of equals.
+    """
+    groups: dict[str, list[Face]] = defaultdict(list)
+    for face in faces:
+        groups[face.identity_id].append(face)
+    found = [_appearance(identity, group) for identity, group in groups.items()]
+    return tuple(sorted(found, key=lambda a: (a.first_s, a.identity_id)))
+
+
+def _appearance(identity: str, faces: Sequence[Face]) -> Appearance:
+    best = max(faces, key=lambda f: (founds(f.quality), f.quality.score, -f.time_s, -f.position))
+    spans = {face.frame: face.span_s for face in faces}
+    return Appearance(
+        identity_id=identity,
+        faces=len(faces),
+        first_s=min(face.time_s for face in faces),
+        last_s=max(face.time_s for face in faces),
+        screen_time_s=round(sum(spans.values()), 6),
+        best_face=best.face_id,
+        best_crop=best.crop,
+        best_quality=best.quality.score if founds(best.quality) else 0.0,
+        established=founds(best.quality) or _is_steady(faces),
+    )
+
+
+def _is_steady(faces: Sequence[Face]) -> bool:
+    certain = Counter(face.track for face in faces if certainly(face.quality))
+    return max(certain.values(), default=0) >= STEADY
+
+
+def identity(
+    identity_id: str, name: str, seen: Iterable[tuple[str, Appearance]]
+) -> Identity | None:
+    """The identity as a whole, from its appearances by video id; None if it appears nowhere."""
+    by_video = sorted(seen, key=lambda pair: pair[0])
+    if not by_video:
+        return None
+    cover = max((a for _, a in by_video), key=lambda a: (a.best_quality, a.best_face))
+    return Identity(
+        identity_id=identity_id,
+        name=name,
+        videos=len({video for video, _ in by_video}),
+        faces=sum(a.faces for _, a in by_video),
+        screen_time_s=round(sum(a.screen_time_s for _, a in by_video), 6),
+        cover=cover.best_crop,
+        cover_face=cover.best_face,
+        provisional=not name and not any(appearance.established for _, appearance in by_video),
+    )
+
+
+def identities(videos: Iterable[Video], name_of: Callable[[str], str]) -> list[Identity]:
+    """All identities that the faces of these videos name.
+
+    Args:
+        videos: each once.
+        name_of: the name that people gave to an identity; empty if none.
+    """
+    seen: dict[str, list[tuple[str, Appearance]]] = defaultdict(list)
+    for video in videos:
+        for appearance in appearances(video.faces):
+            seen[appearance.identity_id].append((video.video_id, appearance))
+    found = (identity(i, name_of(i), where) for i, where in seen.items())
+    return [one for one in found if one is not None]

@@ -1,0 +1,126 @@
+"""`face-registry calibrate` on a real video of six people, as a shell calls it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+import pytest
+
+from registry.calibration.drawing import Area, Picture, Stroke, Words, box, png, svg
+from registry.core.operating_point import KEY
+from registry.domain import Image
+from registry.errors import RegistryError
+from registry.terminal import rate
+from tests.support.factories import person, video
+from tests.support.media import write_video
+from tests.support.registries import new_registry
+from tests.test_main_job import call
+
+
+@pytest.fixture(scope="module")
+def poker(t1_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry of one video: six people at a table, the camera moves a little."""
+    folder = tmp_path_factory.mktemp("poker")
+    pictures = [np.roll(t1_image, 4 * n, axis=1)[:880] for n in range(21)]
+    write_video(folder / "table.mp4", pictures, options={"crf": "18"}, fps=10)
+    (folder / "videos.csv").write_text("Video URL,Performance\ntable.mp4,1\n")
+    result = call(folder / "home", "ingest", str(folder / "videos.csv"), "--json")
+    assert result.exit_code == 0, result.output
+    return folder / "home"
+
+
+@pytest.fixture
+def home(poker: Path, tmp_path: Path) -> Path:
+    """A copy to change."""
+    shutil.copytree(poker, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def _json(home: Path, *arguments: str) -> Any:
+    result = call(home, *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_calibrate_then_reset(home: Path, tmp_path: Path) -> None:
+    dry = _json(home, "calibrate", "--dry-run")
+    assert (dry["written"], dry["supported"]) == (False, True)
+    assert not (home / "objects" / KEY).exists()
+    assert _json(home, "status")["thresholds"]["lookup"] == 0.4
+
+    pictures = ["--png", str(tmp_path / "c.png"), "--html", str(tmp_path / "c.html")]
+    done = _json(home, "calibrate", *pictures)
+    assert done["written"]
+    assert (done["lookup"]["pairs_of_people"], done["registry"]["people"]) == (15, 6)
+    assert done["lookup"]["basis"] == "moved"
+    assert done["needed_pairs"] == 30_000
+    assert done["lookup"]["low"] < done["lookup"]["threshold"] < done["lookup"]["high"]
+    # One of the six is only seen from the side.
+    assert done["false_reject_rate"]["within_tracks"]["people"] == 5
+    lines = _json(home, "status")["thresholds"]
+    assert lines["lookup"] == pytest.approx(done["lookup"]["threshold"], abs=1e-4)
+    assert lines["source"].startswith("calibrated on this registry")
+
+    chart = cv2.imread(str(tmp_path / "c.png"))
+    assert chart is not None
+    assert chart.shape[1] == 1920
+    html = (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert "cosine similarity" in html
+    assert f"{done['lookup']['threshold']:.3f}" in html
+    assert "http://" not in html.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in html
+
+    assert _json(home, "calibrate", "--reset") == {"calibrated": True, "removed": True}
+    assert _json(home, "status")["thresholds"]["lookup"] == 0.4
+    assert "there is no calibration" in call(home, "calibrate", "--reset").stdout
+
+
+def test_it_says_plainly_what_it_rests_on(home: Path) -> None:
+    said = call(home, "calibrate", "--dry-run")
+    assert "pairs of people: 15, among 6" in said.stdout
+    assert "would show in 30,000 independent pairs" in said.stdout
+    assert "nothing was changed" in said.stderr
+    refused = call(home, "calibrate", "--target-far", "2")
+    assert isinstance(refused.exception, RegistryError)
+    assert refused.exception.exit_code == 2
+
+
+def test_one_who_is_alone_calibrates_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert "nothing has been ingested" in str(call(home, "calibrate").exception)
+    new_registry(home, video("alone", [person(0)])).close()
+    said = call(home, "calibrate")
+    assert said.exit_code == 0
+    assert "Too few: 10 pairs of people are needed" in said.stdout
+    assert "the model's own, kept" in said.stdout
+    assert not (home / "objects" / KEY).exists()
+
+
+def test_a_drawing_is_whole_in_both_forms() -> None:
+    picture = Picture(120, 80, "a & b")
+    picture.shapes += [
+        Area(box(10, 10, 60, 60), "#ff0000", 0.5),
+        Stroke(((0, 70), (120, 70)), "#0000ff", 2, dashed=True),
+        Words(60, 40, "<x> & y", anchor="middle"),
+        Words(8, 40, "up", upright=True),
+    ]
+    root = ElementTree.fromstring(svg(picture))
+    assert [e.text for e in root if e.tag.endswith("text")] == ["<x> & y", "up"]
+    drawn = cv2.imdecode(np.frombuffer(png(picture), np.uint8), cv2.IMREAD_COLOR)
+    assert drawn is not None
+    assert drawn.shape == (160, 240, 3)
+    assert drawn[40, 40].tolist() == pytest.approx([127, 127, 255], abs=2)
+    row = drawn[140].sum(axis=1)
+    assert row.min() < 300 < row.max(), "a dashed line has gaps"
+
+
+def test_rates_as_people_read_them() -> None:
+    assert [rate(v) for v in (0.123, 4.12e-3, 1.08e-4, 1e-12)] == [
+        "12 %", "4.1e-3", "1.1e-4", "below 1e-9"
+    ]  # fmt: skip

@@ -1,0 +1,112 @@
+"""A record gives back what was put, or says that it is damaged; never anything else."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from registry.blobs.folder import FolderStore
+from registry.core.records import RecordStore, decode, encode
+from registry.domain import Video
+from registry.errors import StoreCorrupt
+from tests.support.factories import DIMENSION, person, video
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[RecordStore]:
+    blobs = FolderStore(tmp_path / "objects")
+    yield RecordStore(blobs, DIMENSION)
+    blobs.close()
+
+
+def _equal(a: Video, b: Video) -> bool:
+    """Dataclass equality does not do for arrays; the bytes say it all."""
+    return encode(a, DIMENSION) == encode(b, DIMENSION)
+
+
+def test_what_is_put_comes_back(records: RecordStore) -> None:
+    put = video("a", [person(0), person(1), person(2)], metrics={"Performance": 2.5, "Views": 7.0})
+    records.put(put)
+    back = records.get(put.video_id)
+    assert back is not None
+    assert _equal(back, put)
+    assert back.faces[1].landmarks.shape == (5, 2)
+    assert np.array_equal(back.faces[1].embedding, person(1))
+
+
+def test_a_video_without_faces_has_a_record_too(records: RecordStore) -> None:
+    put = video("empty", [], metrics={})
+    records.put(put)
+    back = records.get(put.video_id)
+    assert back is not None
+    assert back.faces == ()
+    assert back.metrics == {}
+
+
+def test_no_record_is_none(records: RecordStore) -> None:
+    assert records.get("nobody") is None
+
+
+def test_records_come_in_order_of_id(records: RecordStore) -> None:
+    videos = [video(name, [person(0)]) for name in "abcd"]
+    for one in videos:
+        records.put(one)
+    expected = sorted(v.video_id for v in videos)
+    assert list(records.ids()) == expected
+    assert [v.video_id for v in records.all()] == expected
+    records.delete(expected[0])
+    assert list(records.ids()) == expected[1:]
+
+
+def test_a_record_under_another_videos_name_is_damage(records: RecordStore, tmp_path: Path) -> None:
+    a, b = video("a", [person(0)]), video("b", [person(1)])
+    records.put(a)
+    records.put(b)
+    folder = tmp_path / "objects" / "records"
+    (folder / f"{b.video_id}.parquet").write_bytes((folder / f"{a.video_id}.parquet").read_bytes())
+    with pytest.raises(StoreCorrupt, match=f"{b.video_id}.parquet is that of video {a.video_id}"):
+        records.get(b.video_id)
+
+
+def test_files_that_are_named_otherwise_are_none_of_ours(
+    records: RecordStore, tmp_path: Path
+) -> None:
+    records.put(video("a", [person(0)]))
+    (tmp_path / "objects" / "records" / "copy.parquet").write_bytes(b"{}")
+    assert len(list(records.all())) == 1
+
+
+def test_pandas_opens_a_record() -> None:
+    table = pd.read_parquet(io.BytesIO(encode(video("a", [person(0), person(1)]), DIMENSION)))
+    assert list(table["frame"]) == [0, 10]
+    assert len(table["embedding"][0]) == DIMENSION
+
+
+_BYTES = encode(video("a", [person(0), person(1)]), DIMENSION)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, len(_BYTES) - 1), st.integers(1, 255))
+def test_a_flipped_byte_is_damage_or_changes_nothing(place: int, flip: int) -> None:
+    """Some bytes of a Parquet file mean nothing to its content; none may change it unnoticed."""
+    broken = bytearray(_BYTES)
+    broken[place] ^= flip
+    try:
+        back = decode(bytes(broken), "test")
+    except StoreCorrupt as exc:
+        assert "record test is damaged" in str(exc)
+    else:
+        assert encode(back, DIMENSION) == _BYTES
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, len(_BYTES) // 2, len(_BYTES) - 1])
+def test_a_torn_record_is_damage(keep: int) -> None:
+    with pytest.raises(StoreCorrupt, match="damaged"):
+        decode(_BYTES[:keep], "test")

@@ -1,0 +1,79 @@
+"""The rule: nearest neighbour at or above the threshold, else a new identity."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry import ids
+from registry.faces.matching import Neighbour, assign, same
+from tests.support.factories import person, unit
+
+
+def _names(count: int) -> list[str]:
+    return [f"face-{i}" for i in range(count)]
+
+
+def _assign(embeddings: list[np.ndarray], stored: list[Neighbour | None]) -> list[str]:
+    return assign(_names(len(embeddings)), np.stack(embeddings), stored, 0.85)
+
+
+def test_a_face_without_any_neighbour_founds_an_identity() -> None:
+    assert _assign([person(0)], [None]) == [ids.identity_id("face-0")]
+
+
+def test_the_threshold_itself_is_a_match() -> None:
+    assert same(0.85, 0.85)
+    assert not same(np.nextafter(0.85, 0), 0.85)
+
+
+def test_a_stored_neighbour_at_the_threshold_passes_its_identity_on() -> None:
+    assert _assign([person(0)], [Neighbour("x", "known", 0.85)]) == ["known"]
+
+
+def test_a_stored_neighbour_below_the_threshold_does_not() -> None:
+    assert _assign([person(0)], [Neighbour("x", "known", 0.8499)]) == [ids.identity_id("face-0")]
+
+
+def test_earlier_faces_of_the_video_are_candidates() -> None:
+    first = ids.identity_id("face-0")
+    assert _assign([person(0), person(1), person(0, 0.1)], [None] * 3) == [
+        first,
+        ids.identity_id("face-1"),
+        first,
+    ]
+
+
+def test_the_nearer_of_stored_and_earlier_wins() -> None:
+    faces = [unit(1.0), unit(1.0, 0.3)]
+    near = Neighbour("x", "known", 0.99)
+    assert _assign(faces, [None, near])[1] == "known"
+    far = Neighbour("x", "known", 0.90)
+    assert _assign(faces, [None, far])[1] == ids.identity_id("face-0")
+
+
+def test_at_equal_similarity_the_stored_face_goes_first() -> None:
+    faces = [unit(1.0), unit(1.0)]
+    assert _assign(faces, [None, Neighbour("x", "known", 1.0)])[1] == "known"
+
+
+_embedding = st.lists(st.floats(-1, 1), min_size=4, max_size=4).map(
+    lambda v: unit(*v) if np.linalg.norm(v) > 1e-3 else unit(1.0)
+)
+
+
+@given(st.lists(_embedding, min_size=1, max_size=12), st.floats(0.1, 0.99))
+def test_every_identity_is_reached_by_a_neighbour_or_founded(
+    embeddings: list[np.ndarray], threshold: float
+) -> None:
+    vectors = np.stack(embeddings)
+    names = _names(len(embeddings))
+    found = assign(names, vectors, [None] * len(names), threshold)
+    assert found == assign(names, vectors, [None] * len(names), threshold)
+    for i, identity in enumerate(found):
+        similarities = vectors[:i] @ vectors[i]
+        if i and similarities.max() >= threshold:
+            assert identity == found[int(np.argmax(similarities))]
+        else:
+            assert identity == ids.identity_id(names[i])

@@ -1,0 +1,49 @@
+"""Registries for tests: embedded parts, chosen embeddings, and everything that the index says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from registry.core.opening import open_registry
+from registry.core.registry import Registry
+from registry.domain import Video
+from registry.settings import load_settings
+from tests.support.factories import contract, picture
+
+
+def new_registry(home: Path, *videos: Video, threshold: float = 0.85) -> Registry:
+    """A registry of 8-d embeddings that holds these videos."""
+    registry = open_registry(load_settings(home=home))
+    registry.establish(contract(threshold))
+    put(registry, *videos)
+    return registry
+
+
+def put(registry: Registry, *videos: Video) -> list[Video]:
+    """Commit videos with crops that stand for theirs."""
+    for one in videos:
+        for face in one.faces:
+            registry.blobs.put(face.crop, picture(face.crop))
+    return [registry.commit(one) for one in videos]
+
+
+def dump(registry: Registry) -> dict[str, Any]:
+    """All that the index says, vectors included."""
+    index = registry.index
+    return {
+        "videos": [dict(payload) for payload in index.videos()],
+        "identities": list(index.identities()),
+        "faces": [
+            (dict(point.payload), None if point.vector is None else point.vector.tobytes())
+            for point in index.faces(with_vectors=True)
+        ],
+    }
+
+
+def who(registry: Registry, video: Video, face: int = 0) -> str:
+    """The identity that a face of a video goes by now."""
+    wanted = video.faces[face].face_id
+    [found] = [p.payload for p in registry.index.faces() if p.id == wanted]
+    identity: str = found["identity_id"]
+    return identity

@@ -1,0 +1,135 @@
+"""A process that gave up files, network and programs gets none of them back."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from registry.settings import load_settings
+from registry.system.confinement import bare_environment, importable
+from registry.upkeep.machine import confinement_here, examine_machine
+
+_TRIES = """
+import encodings.idna, json, os, socket, subprocess, sys
+from pathlib import Path
+from registry.system import confinement as c
+
+port, folder = int(sys.argv[1]), sys.argv[2]
+open_before = open(folder + "/open.txt", "rb")
+{given_up}
+
+def tries(what):
+    try:
+        what()
+    except OSError as exc:
+        return type(exc).__name__ + " " + str(exc.errno)
+    return "done"
+
+def fork():
+    if os.fork() == 0:
+        os._exit(0)
+
+print(json.dumps({{
+    "reads passwd": tries(lambda: open("/etc/passwd").read()),
+    "reads outside": tries(lambda: open(folder + "/closed/secret.txt").read()),
+    "reads inside": tries(lambda: open(folder + "/inside/given.txt").read()),
+    "writes": tries(lambda: open(folder + "/inside/new.txt", "w").write("x")),
+    "lists": tries(lambda: os.listdir("/")),
+    "connects": tries(lambda: socket.create_connection(("127.0.0.1", port), 2)),
+    "runs": tries(lambda: subprocess.run([sys.executable, "-c", ""])),
+    "kills": tries(lambda: os.kill(os.getppid(), 0)),
+    "forks": tries(fork),
+    "reads what was open": tries(open_before.read),
+}}), flush=True)
+os._exit(0)
+"""
+_LANDLOCK, _SECCOMP = confinement_here()
+landlock = pytest.mark.skipif(not _LANDLOCK, reason="this kernel has no Landlock")
+seccomp = pytest.mark.skipif(not _SECCOMP, reason="this kernel has no seccomp")
+
+
+@pytest.fixture
+def listening() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def _tried(given_up: str, port: int, folder: Path) -> dict[str, str]:
+    for name in ("open.txt", "closed/secret.txt", "inside/given.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("text")
+    done = subprocess.run(
+        [sys.executable, "-c", _TRIES.format(given_up=given_up), str(port), str(folder)],
+        capture_output=True, text=True, env=bare_environment(folder), check=False, timeout=60,
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+_OPEN = {"reads passwd", "reads outside", "reads inside", "writes", "lists", "connects"}
+_ALL = {*_OPEN, "runs", "kills", "forks"}
+_TCP = {"connects"} if _LANDLOCK < 4 else set()
+_CALLS = "c.close_calls(c.DECODING, keep=True)"
+
+
+def test_without_confinement_all_of_it_can_be_done(listening: int, tmp_path: Path) -> None:
+    assert set(_tried("", listening, tmp_path).values()) == {"done"}
+
+
+@pytest.mark.parametrize(
+    ("layer", "refused"),
+    [
+        pytest.param("c.close_limits()", {*_OPEN, "runs"}, id="limits"),
+        pytest.param("c.close_files()", _OPEN - _TCP, marks=landlock, id="landlock"),
+        pytest.param(_CALLS, _ALL, marks=seccomp, id="seccomp"),
+        pytest.param(
+            f"c.close_files(); c.close_limits(); {_CALLS}", _ALL, marks=seccomp, id="together"
+        ),
+    ],
+)
+def test_each_layer_holds_by_itself(
+    layer: str, refused: set[str], listening: int, tmp_path: Path
+) -> None:
+    tried = _tried(layer, listening, tmp_path)
+    assert {what for what, came in tried.items() if came != "done"} >= refused
+    assert tried["reads what was open"] == "done"
+    assert not (tmp_path / "inside/new.txt").exists()
+
+
+@landlock
+def test_only_what_is_named_is_read(listening: int, tmp_path: Path) -> None:
+    given = f"c.close_files([*c.importable(), Path({str(tmp_path / 'inside')!r})], network=True)"
+    tried = _tried(given, listening, tmp_path)
+    assert {tried[what] for what in ("reads inside", "connects")} == {"done"}
+    assert {tried[what] for what in ("reads passwd", "reads outside", "writes")} == {
+        "PermissionError 13"
+    }
+
+
+@seccomp
+def test_calls_by_name_are_refused_and_others_are_not(listening: int, tmp_path: Path) -> None:
+    tried = _tried("c.close_calls(c.REACHING_OUT, keep=False)", listening, tmp_path)
+    assert tried["runs"] == tried["kills"] == "PermissionError 1"
+    assert tried["reads passwd"] == tried["connects"] == "done"
+
+
+def test_modules_can_be_imported_from_where_they_are_said_to_be() -> None:
+    places = importable()
+    for module in ("json", "numpy", "registry"):
+        path = Path(str(__import__(module).__file__))
+        assert any(path.is_relative_to(place) for place in places)
+
+
+def test_doctor_says_what_the_kernel_gives(tmp_path: Path) -> None:
+    findings = {f.part: f for f in examine_machine(load_settings(home=tmp_path), fix=False)}
+    found = findings["decoder"]
+    assert found.verdict == ("ok" if _LANDLOCK or _SECCOMP else "warning")
+    assert ("seccomp)" in found.detail) == _SECCOMP
+    assert (f"Landlock {_LANDLOCK}" in found.detail) == (_LANDLOCK > 0)
