@@ -43,7 +43,10 @@ from registry.errors import (
 
 if TYPE_CHECKING:
     from ingest import ingest
+    from ingest.addresses import AddressPolicy
     from ingest.api import retry
+    from ingest.download import FetchLimits
+    from ingest.frames import MediaLimits
     from ingest.summary import Failure, Summary
     from queries import averages, lookup, write_csv, write_zip
     from queries.answers import Answer, CloseSecond, Evidence, Match, Probe
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from registry.people.joining import Suggestion, consolidate, suggest
 
 __all__ = [
+    "AddressPolicy",
     "Answer",
     "CloseSecond",
     "ContractError",
@@ -63,10 +67,12 @@ __all__ = [
     "Evidence",
     "Failure",
     "FetchError",
+    "FetchLimits",
     "Identity",
     "ImageError",
     "Match",
     "MediaError",
+    "MediaLimits",
     "ModelError",
     "ObjectMissing",
     "Part",
@@ -104,7 +110,10 @@ __all__ = [
 
 _MODULES = {
     "ingest": "ingest",
+    "ingest.addresses": "AddressPolicy",
     "ingest.api": "retry",
+    "ingest.download": "FetchLimits",
+    "ingest.frames": "MediaLimits",
     "ingest.summary": "Failure Summary",
     "queries": "averages lookup write_csv write_zip",
     "queries.answers": "Answer CloseSecond Evidence Match Probe",
