@@ -10,6 +10,7 @@ COPY requirements/cpu.txt requirements/
 RUN pip install --no-deps --only-binary :all: --require-hashes -r requirements/cpu.txt
 
 COPY pyproject.toml README.md LICENSE ./
+COPY face_registry face_registry
 COPY registry registry
 COPY ingest ingest
 COPY queries queries

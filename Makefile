@@ -19,7 +19,8 @@ SCRATCH := $(shell test "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install install-gpu test test-all test-server faults lint types bench requirements clean
+.PHONY: help demo install install-gpu test test-all test-server coverage faults lint types docs bench \
+	requirements clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r t d; \
@@ -32,11 +33,15 @@ install: $(VENV)/.installed  ## face-registry into .venv, for the CPU
 
 install-gpu: $(VENV_GPU)/.installed-gpu  ## face-registry into .venv-gpu, for NVIDIA GPUs (Linux x86-64)
 
+# ARGS goes to pytest: make test ARGS="tests/test_ids.py -k crop -n 0"
 test: $(VENV)/.installed-dev  ## the tests, but for the slow ones
-	$(SCRATCH) $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+	$(SCRATCH) $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" $(ARGS)
 
 test-all: $(VENV)/.installed-dev  ## all tests
 	$(SCRATCH) $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile
+
+coverage: $(VENV)/.installed-dev  ## the same tests, and which lines they run; fails below the floor
+	$(SCRATCH) $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" --cov $(ARGS)
 
 test-server: $(VENV)/.installed-dev  ## the tests of stores and of the main job, on the servers of QDRANT_URL and MINIO_ENDPOINT
 	$(VENV)/bin/python -m tests.support.on_servers
@@ -50,6 +55,9 @@ lint: $(VENV)/.installed-dev  ## ruff: rules and format
 
 types: $(VENV)/.installed-dev  ## mypy, strict
 	$(VENV)/bin/mypy
+
+docs: $(VENV)/.installed-dev  ## write the generated part of docs/CLI.md
+	$(VENV)/bin/python -m tests.support.cli_reference
 
 bench: $(VENV)/.installed-dev  ## measure what docs and README state
 	$(VENV)/bin/python -m benchmarks
@@ -65,8 +73,8 @@ requirements:  ## compile the lock files in requirements/ anew (needs uv)
 	$(COMPILE) --overrides requirements/overrides-gpu.txt --extra gpu -o requirements/gpu.txt
 
 clean:  ## remove what make, the tests and the demo wrote
-	rm -rf $(VENV) $(VENV_GPU) build dist face-registry-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find registry ingest queries tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) $(VENV_GPU) build dist face-registry-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	find face_registry registry ingest queries tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "face-registry needs Python 3.11 or newer: none found; pass PYTHON=/path/to/python" >&2; exit 1; }

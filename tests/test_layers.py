@@ -47,7 +47,7 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "ingest": "ingest ingest.*",
         "queries": "queries queries.*",
     },
-    {"front": "registry.cli registry.demo.*"},
+    {"front": "registry.cli registry.demo.*", "python": "face_registry"},
 )
 EMPTY = {
     *("registry.core", "registry.faces", "registry.system"),
@@ -197,6 +197,7 @@ def test_modules_are_of_one_subject() -> None:
         ("queries.lookup", "ingest"),
         ("registry.core.registry", "ingest.api"),
         ("registry.demo.run", "registry.cli"),
+        ("queries.lookup", "face_registry"),
         ("registry.core.registry", "qdrant_client.models"),
         ("registry.store.edge", "qdrant_client"),
         ("queries.photos", "av"),

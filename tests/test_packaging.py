@@ -112,6 +112,6 @@ def test_versions_agree() -> None:
     assert headings[0] == project["version"], "the newest heading of CHANGELOG.md"
 
 
-@pytest.mark.parametrize("package", ["registry", "ingest", "queries"])
+@pytest.mark.parametrize("package", ["face_registry", "registry", "ingest", "queries"])
 def test_packages_say_that_they_are_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()

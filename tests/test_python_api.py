@@ -11,22 +11,58 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ingest import ingest
-from queries import averages, lookup, write_csv, write_zip
-from registry import open_registry
+import face_registry as fr
+import ingest
+import queries
+import registry
+from registry import errors
 from registry.demo.cast import VIDEOS
 from registry.demo.videos import build_videos
 from registry.domain import Image
-from registry.errors import StoreDenied
 from tests.support.media import write_video
+
+HEAVY = ("numpy", "pandas", "cv2", "av", "onnxruntime", "qdrant_client", "qdrant_edge", "click")
+
+
+def test_the_package_loads_the_heavy_libraries_only_when_they_are_used() -> None:
+    code = f"import sys, face_registry; print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_package_provides_every_name_that_it_lists() -> None:
+    code = (
+        "import face_registry, sys\n"
+        "from face_registry import *\n"
+        "assert set(face_registry.__all__) <= set(globals())\n"
+        "assert dir(face_registry) == sorted(face_registry.__all__)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'averges'"):
+        fr.averges  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_every_error_is_public() -> None:
+    ours = {name for name, one in vars(errors).items() if isinstance(one, type)}
+    assert ours <= set(fr.__all__)
+    assert all(getattr(fr, name) is getattr(errors, name) for name in ours)
+
+
+def test_the_names_of_the_other_packages_are_the_same_objects() -> None:
+    assert registry.open_registry is fr.open_registry
+    assert registry.Registry is fr.Registry
+    assert registry.__version__ == fr.__version__
+    assert ingest.ingest is fr.ingest
+    for name in queries.__all__:
+        assert getattr(queries, name) is getattr(fr, name)
 
 
 def test_the_main_job_from_python(tmp_path: Path, astronaut: Image) -> None:
     video = next(v for v in VIDEOS if v.file == "ask-an-astronaut.mp4")
     build_videos(tmp_path, [video])
     table = pd.DataFrame({"link": [str(tmp_path / video.file)], "likes": [7]})
-    with open_registry(home=tmp_path / "home") as registry:
-        summary = ingest(
+    with fr.open_registry(home=tmp_path / "home") as registry:
+        summary = fr.ingest(
             registry,
             table,
             url_column="link",
@@ -36,21 +72,20 @@ def test_the_main_job_from_python(tmp_path: Path, astronaut: Image) -> None:
             allow_local_files=True,
         )
         assert summary.ingested == 1
-        found = averages(registry)
+        found = fr.averages(registry)
         assert found["average_performance"].tolist() == [7.0]
         smaller = np.asarray(cv2.resize(astronaut, None, fx=0.8, fy=0.8), np.uint8)
-        answer = lookup(registry, smaller)
+        answer = fr.lookup(registry, smaller)
         assert answer.faces[0].matches[0].identity == found["identity"][0]
-        write_csv(found, tmp_path / "out.csv")
-        assert write_zip(registry, tmp_path / "faces.zip") == found["faces"][0]
+        fr.write_csv(found, tmp_path / "out.csv")
+        assert fr.write_zip(registry, tmp_path / "faces.zip") == found["faces"][0]
 
 
 _SCRIPT = """
-from ingest import ingest
-from registry import open_registry
+import face_registry as fr
 
-with open_registry(home="home") as registry:
-    summary = ingest(registry, "videos.csv", workers=1)
+with fr.open_registry(home="home") as registry:
+    summary = fr.ingest(registry, "videos.csv", workers=1)
     print([failure.reason for failure in summary.failures])
 """
 
@@ -68,6 +103,6 @@ def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path: Path) -> None:
 def test_a_lock_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "lock").mkdir()
     with pytest.raises(
-        StoreDenied, match=f"{tmp_path} cannot be used .*directory at .*lock.*--home"
+        fr.StoreDenied, match=f"{tmp_path} cannot be used .*directory at .*lock.*--home"
     ):
-        open_registry(home=tmp_path)
+        fr.open_registry(home=tmp_path)

@@ -1,0 +1,144 @@
+"""face-registry from Python: who is on screen, and how the videos with that person perform.
+
+    import face_registry as fr
+
+    if __name__ == "__main__":
+        with fr.open_registry(home="faces") as registry:
+            fr.ingest(registry, "videos.csv")      # or a DataFrame
+            table = fr.averages(registry)          # a DataFrame, one row per identity
+            answer = fr.lookup(registry, "photo.jpg")
+
+The names in `__all__` are the public interface; `docs/PYTHON.md` describes it. Everything else in
+`registry`, `ingest` and `queries` is internal and may change with any version.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from registry import __version__
+from registry.errors import (
+    ContractError,
+    DeviceError,
+    EmptyRegistry,
+    FetchError,
+    ImageError,
+    MediaError,
+    ModelError,
+    ObjectMissing,
+    RegistryError,
+    RegistryLocked,
+    RowError,
+    SourceError,
+    StoreCorrupt,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreUnreachable,
+    UnknownError,
+    UsageError,
+    VideoError,
+)
+
+if TYPE_CHECKING:
+    from ingest import ingest
+    from ingest.addresses import AddressPolicy
+    from ingest.api import retry
+    from ingest.download import FetchLimits
+    from ingest.frames import MediaLimits
+    from ingest.summary import Failure, Summary
+    from queries import averages, lookup, write_csv, write_zip
+    from queries.answers import Answer, CloseSecond, Evidence, Match, Probe
+    from registry import Registry, open_registry
+    from registry.core.decisions import Decision
+    from registry.domain import Identity
+    from registry.people.corrections import Part, merge, separate, split, undo
+    from registry.people.joining import Suggestion, consolidate, suggest
+
+__all__ = [
+    "AddressPolicy",
+    "Answer",
+    "CloseSecond",
+    "ContractError",
+    "Decision",
+    "DeviceError",
+    "EmptyRegistry",
+    "Evidence",
+    "Failure",
+    "FetchError",
+    "FetchLimits",
+    "Identity",
+    "ImageError",
+    "Match",
+    "MediaError",
+    "MediaLimits",
+    "ModelError",
+    "ObjectMissing",
+    "Part",
+    "Probe",
+    "Registry",
+    "RegistryError",
+    "RegistryLocked",
+    "RowError",
+    "SourceError",
+    "StoreCorrupt",
+    "StoreDenied",
+    "StoreError",
+    "StoreFull",
+    "StoreUnreachable",
+    "Suggestion",
+    "Summary",
+    "UnknownError",
+    "UsageError",
+    "VideoError",
+    "__version__",
+    "averages",
+    "consolidate",
+    "ingest",
+    "lookup",
+    "merge",
+    "open_registry",
+    "retry",
+    "separate",
+    "split",
+    "suggest",
+    "undo",
+    "write_csv",
+    "write_zip",
+]
+
+_MODULES = {
+    "ingest": "ingest",
+    "ingest.addresses": "AddressPolicy",
+    "ingest.api": "retry",
+    "ingest.download": "FetchLimits",
+    "ingest.frames": "MediaLimits",
+    "ingest.summary": "Failure Summary",
+    "queries": "averages lookup write_csv write_zip",
+    "queries.answers": "Answer CloseSecond Evidence Match Probe",
+    "registry": "Registry open_registry",
+    "registry.core.decisions": "Decision",
+    "registry.domain": "Identity",
+    "registry.people.corrections": "Part merge separate split undo",
+    "registry.people.joining": "Suggestion consolidate suggest",
+}
+"""The names that each module provides, imported on first use: they bring NumPy, pandas and Qdrant,
+which take seconds."""
+_SOURCES = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+
+if not TYPE_CHECKING:  # a type checker reads the imports above and reports names that do not exist
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first used."""
+        if name not in _SOURCES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_SOURCES[name]), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion in notebooks."""
+    return sorted(__all__)
