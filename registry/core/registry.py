@@ -40,7 +40,7 @@ from registry.core.finding import find_crop, find_identity, find_video, remember
 from registry.core.index import Index
 from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
 from registry.core.lease import Lease
-from registry.core.parts import HomeLock, load_model
+from registry.core.parts import HomeLock, load_model, model_choice
 from registry.core.records import RecordStore, Rereads, lost
 from registry.core.recovery import Replacing, finish, rebuild, settle, settle_if_free, showing
 from registry.core.switching import Switch
@@ -64,12 +64,14 @@ class Registry:
         lock: HomeLock | None = None,
         lease: Lease | None = None,
         steps: Sequence[schema.Step] = schema.STEPS,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`steps` lead from earlier schemas to the one that is worked with."""
+        """`steps` lead from earlier schemas to the current one; `say` is told of warnings."""
         self.settings = settings
         self.store = store
         self.lease = lease
-        self._lock, self._steps = lock, steps
+        self._lock, self._steps, self._say = lock, steps, say
+        self._warned = ""
         self.adopt(blobs)
 
     def adopt(self, blobs: BlobStore) -> None:
@@ -80,7 +82,7 @@ class Registry:
         self.rereads = Rereads(blobs)
         self._index: Index | None = None
         self._view: View | None = None
-        self._model: FaceModel | None = None
+        self._model: tuple[str, FaceModel] | None = None
         self._intents = Intents(blobs, allowed=self.check, failed=self._forget)
         self._read()
 
@@ -151,24 +153,38 @@ class Registry:
             self._index = index
         return self._index
 
-    def model(self, source: str | None = None, *, threads: int | None = None) -> FaceModel:
+    def model_source(self, asked: str | None = None) -> str:
+        """The name or folder of the registry's model.
+
+        See `registry.core.contract.choose_model`. Warns, through `say`, if FACE_REGISTRY_MODEL
+        names another one.
+
+        Args:
+            asked: a catalogue name or folder that goes first.
+        """
+        choice = model_choice(self.settings, asked, self._contract)
+        if choice.warning and choice.warning != self._warned:
+            self._say(f"warning: {choice.warning}")
+            self._warned = choice.warning
+        return choice.source
+
+    def model(self, asked: str | None = None) -> FaceModel:
         """The registry's model, loaded once.
 
         Args:
-            source: a catalogue name or folder; by default what the registry was built with, then
-                FACE_REGISTRY_MODEL, then sface.
-            threads: threads of one inference; None leaves it to the runtime.
+            asked: a catalogue name or folder; see `model_source`.
 
         Raises:
             ContractError: the registry was built with another model.
             ModelError: the model cannot be loaded.
         """
-        if self._model is None:
-            model = load_model(self.settings, source, built_with=self._contract, threads=threads)
+        source = self.model_source(asked)
+        if self._model is None or self._model[0] != source:
+            model = load_model(self.settings, source)
             if self._contract is not None:
                 contracts.check_model(self._contract, model.info)
-            self._model = model
-        return self._model
+            self._model = (source, model)
+        return self._model[1]
 
     # --- the one writer ------------------------------------------------------------------------
 
