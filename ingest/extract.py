@@ -24,7 +24,7 @@ from registry.faces.quality import assess, founds
 from registry.models.base import FaceModel
 
 BATCH = 32
-"""Faces embedded together, over as many frames as it takes (`benchmarks/models.py`)."""
+"""Faces embedded in one call of the model, collected over as many frames as it takes."""
 
 
 @dataclass(frozen=True, slots=True)

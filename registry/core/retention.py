@@ -13,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 
 from registry.blobs.base import BlobStore
 from registry.core.registry import Registry
-from registry.core.runs import began, whose
+from registry.core.runs import began
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.system import checked_json as checked
+from registry.system.process import user_at_host
 
 KEY = "retention.json"
 
@@ -52,7 +53,7 @@ def set_days(registry: Registry, period: int | None) -> None:
         registry.blobs.delete(KEY)
         return
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    registry.blobs.put(KEY, checked.encode({"days": period, "by": whose(), "at": at}))
+    registry.blobs.put(KEY, checked.encode({"days": period, "by": user_at_host(), "at": at}))
 
 
 def older_than(registry: Registry, period: int, *, now: datetime | None = None) -> Iterator[Old]:
