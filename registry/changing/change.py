@@ -159,7 +159,6 @@ def switch(
     *,
     drop_blocks: bool = False,
     drop_faces: bool = False,
-    progress: Callable[[Video], None] = lambda _: None,
 ) -> None:
     """Make the registry what `prepare` said, in one step that a crash does not halve.
 
@@ -185,8 +184,7 @@ def switch(
             crops=tuple(change.unusable),
             blocks=change.blocks,
             receipt=str(uuid4()) if change.blocks else "",
-        ),
-        progress,
+        )
     )
 
 

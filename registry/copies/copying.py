@@ -53,7 +53,6 @@ def copy(
     read: Callable[[str], bytes],
     target: BlobStore,
     registry_id: str,
-    progress: Callable[[str], None] = lambda _: None,
     *,
     allowed: Callable[[], None] = lambda: None,
 ) -> Copied:
@@ -64,7 +63,6 @@ def copy(
         read: the bytes of one of them.
         target: where they go; an object there of equal size and digest is kept.
         registry_id: goes into the mark, so that only the same copy is taken up again.
-        progress: told each key when it is there.
         allowed: raises where this process may not write to the target (any more).
 
     Raises:
@@ -87,7 +85,6 @@ def copy(
                     f"object {info.key} came back from {target.describe()} as other bytes than "
                     "were written; look after that store and run the same command again"
                 )
-        progress(info.key)
     surplus = there.keys() - {info.key for info in wanted}
     gone = sorted(key for key in surplus if key.startswith(_OURS))
     allowed()

@@ -8,7 +8,7 @@ they are are not copied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -41,9 +41,7 @@ class Moved:
     index: str
 
 
-def migrate(
-    source: Registry, target: Settings, progress: Callable[[str], None] = lambda _: None
-) -> Moved:
+def migrate(source: Registry, target: Settings) -> Moved:
     """Bring a registry to where `target` says. See `registry.settings.load_target`.
 
     Raises:
@@ -56,7 +54,7 @@ def migrate(
         opened.callback(blobs.close)
         store = open_store(target)
         opened.callback(store.close)
-        return move(source, target, blobs, store, progress)
+        return move(source, target, blobs, store)
 
 
 def move(
@@ -64,7 +62,6 @@ def move(
     target: Settings,
     blobs: BlobStore,
     store: Store,
-    progress: Callable[[str], None] = lambda _: None,
 ) -> Moved:
     """`migrate`, with the target's parts passed in; they stay the caller's to close."""
     contract = source.contract
@@ -77,11 +74,11 @@ def move(
     with _leased(source, target, blobs, same=same) as lease:
         if not same:
             _check_objects(blobs, contract)
-            copied = _copy(source, blobs, lease, contract, progress)
+            copied = _copy(source, blobs, lease, contract)
         moved = Registry(target, blobs, store, lease=lease)
         check_index(moved, contract)
         with recorded(moved, "migrate") as recording:
-            videos = moved.reindex(lambda video: progress(video.video_id))
+            videos = moved.reindex()
             recording.counts = {"videos": {"rows": videos}}
     return Moved(copied, videos, blobs.describe(), store.describe())
 
@@ -91,7 +88,6 @@ def _copy(
     blobs: BlobStore,
     lease: Lease | None,
     contract: Contract,
-    progress: Callable[[str], None],
 ) -> Copied:
     def allowed() -> None:
         for held in (lease, source.lease):
@@ -100,7 +96,7 @@ def _copy(
 
     listed = list(copying.objects(source.blobs))
     registry_id = contract.registry_id
-    copied = copying.copy(listed, source.blobs.get, blobs, registry_id, progress, allowed=allowed)
+    copied = copying.copy(listed, source.blobs.get, blobs, registry_id, allowed=allowed)
     if list(copying.objects(source.blobs)) != listed:
         raise StoreError(
             "the registry changed while it was copied; end what writes to it and run the same "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from registry.core.intents import INCOMING_KEY, REINDEX_KEY
 from registry.core.registry import Registry
 from registry.core.runs import recorded
 from registry.core.schema import STEPS, latest
-from registry.domain import Contract, Video
+from registry.domain import Contract
 from registry.errors import ContractError, ObjectMissing, StoreError
 from registry.system.files import placed
 
@@ -71,7 +71,6 @@ def restore(
     *,
     overwrite: bool = False,
     bring_back: bool = False,
-    progress: Callable[[Video], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Make a registry hold what an archive does, and rebuild its index.
 
@@ -85,7 +84,6 @@ def restore(
         path: the archive.
         overwrite: replace what the registry holds.
         bring_back: even if it erased since something that the archive may still hold.
-        progress: called with each video whose index is rebuilt.
 
     Returns the head of the archive's manifest.
 
@@ -116,7 +114,7 @@ def restore(
             blobs.delete(INCOMING_KEY)
         registry.adopt(blobs)
         with recorded(registry, "restore") as recording:
-            recording.counts = {"videos": {"rows": registry.reindex(progress)}}
+            recording.counts = {"videos": {"rows": registry.reindex()}}
         return {key: value for key, value in saved.manifest.items() if key != "objects"}
 
 

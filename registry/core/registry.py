@@ -42,7 +42,7 @@ from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
 from registry.core.lease import Lease
 from registry.core.parts import HomeLock, load_model, model_choice
 from registry.core.records import RecordStore, Rereads, lost
-from registry.core.recovery import Replacing, finish, rebuild, settle, settle_if_free, showing
+from registry.core.recovery import Replacing, finish, settle, settle_if_free, showing
 from registry.core.switching import Switch
 from registry.domain import Contract, Identity, Video
 from registry.errors import EmptyRegistry, StoreError, UnknownError, UsageError
@@ -333,7 +333,7 @@ class Registry:
             raise UsageError(f"{name!r} cannot be a name: {why}")
         return self.decide(Decision(0, Kind.NAME, identity.identity_id, name=tidied))
 
-    def reindex(self, progress: Callable[[Video], None] = lambda _: None) -> int:
+    def reindex(self) -> int:
         """Rebuild the index from the records. Returns how many videos there are."""
         self.hold()
         contract, plan = self.contract, self.settle_objects()
@@ -342,7 +342,7 @@ class Registry:
         with self._intents.declared(REINDEX):
             Index.drop(self.store)
             index = Index(self.store, contract)
-            count = rebuild(index, self.records, self.view, progress)
+            count = index.rebuild(self.records.all(), self.view)
         if plan:
             erasing.certify(self.blobs, self.records, index, plan)
             self._intents.settle(ERASE)
@@ -350,9 +350,7 @@ class Registry:
         self._index = index
         return count
 
-    def change_model(
-        self, switch: Switch, progress: Callable[[Video], None] = lambda _: None
-    ) -> None:
+    def change_model(self, switch: Switch) -> None:
         """Take the records beside for the registry's own, and rebuild the index.
 
         They must be all there (see `registry.core.switching`); `registry.changing.change` puts
@@ -362,7 +360,7 @@ class Registry:
         with self._intents.declared(SWITCH, switch.encoded()):
             switching.finish(self.blobs, self.store)
         self.adopt(self.blobs)
-        self.reindex(progress)
+        self.reindex()
 
     def forget(self, key: str, *, block: bool = False) -> dict[str, Any]:
         """Remove a person for good: faces, crops, names, what decisions say, the index's bytes.
@@ -384,12 +382,13 @@ class Registry:
         self.check()
         self.blocks.lift(block_id)
 
-    def remove_video(self, key: str) -> dict[str, Any]:
-        """Remove a video, named as for `video`, for good, and those who are in no other."""
-        return self.remove_videos([key])
-
     def remove_videos(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Remove videos, at least one, in one go: one receipt, and the index is rebuilt once."""
+        """Remove videos for good, and the identities that are in no other.
+
+        Args:
+            keys: what `video` takes, at least one. All share a receipt, and the index is rebuilt
+                once.
+        """
         self.hold()
         going = sorted({str(self.video(key)["video_id"]) for key in keys})
         return self._erase(self._eraser().plan_videos(self.view, going))

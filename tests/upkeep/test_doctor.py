@@ -312,7 +312,7 @@ def test_a_marked_video_is_read_again_and_kept_where_it_cannot_be(tmp_path: Path
         assert record is not None
         assert record.metrics == {"Performance": 2.0, "Views": 7.0}
         opened.rereads.mark(video_id)
-        opened.remove_video(clip.as_uri())
+        opened.remove_videos([clip.as_uri()])
         assert [i.key for i in opened.blobs.list() if video_id in i.key] == []
 
 
