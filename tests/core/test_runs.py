@@ -17,7 +17,7 @@ from ingest import ingest
 from registry import open_registry
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
-from registry.copies.saving import backup, restore
+from registry.copies.backup import backup, restore
 from registry.core.lease import Lease
 from registry.core.registry import Registry
 from registry.core.runs import recorded, runs
@@ -25,7 +25,7 @@ from registry.errors import RegistryLocked, StoreCorrupt, StoreFull, UsageError
 from registry.settings import load_settings
 from registry.store.server import ServerStore
 from registry.system.process import user_at_host
-from registry.upkeep.dump import dump
+from registry.upkeep.status import dump
 from tests.faults.forks import child
 from tests.support.factories import contract, person, video
 from tests.support.registries import new_registry
