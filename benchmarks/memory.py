@@ -25,7 +25,7 @@ import av
 from av.video.stream import VideoStream
 
 from registry.demo.cast import LANDSCAPE, VIDEOS
-from registry.demo.videos import frames
+from registry.demo.videos import draw_frames
 
 _LOOK_S = 0.2
 _FPS = 30
@@ -42,7 +42,7 @@ def scenes(path: Path, fps: int) -> None:
         stream.pix_fmt = "yuv420p"
         numbers = count()
         for video in VIDEOS:
-            for picture in frames(replace(video, size=LANDSCAPE)):
+            for picture in draw_frames(replace(video, size=LANDSCAPE)):
                 frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
                 frame.pts, frame.time_base = next(numbers), Fraction(1, fps)
                 file.mux(stream.encode(frame))

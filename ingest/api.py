@@ -22,11 +22,9 @@ from registry.core import contract as contracts
 from registry.core.parts import open_buckets
 from registry.core.registry import Registry
 from registry.core.runs import check_purpose, new_run, recorded
-from registry.models.entries import CATALOGUE
 from registry.settings import (
     DEFAULT_EVERY,
     DEFAULT_METRIC,
-    DEFAULT_MODEL,
     DEFAULT_THRESHOLD,
     DEFAULT_URL_COLUMN,
 )
@@ -236,15 +234,13 @@ def _agree(
     """Check what is asked for against the contract, or write the contract of a new registry."""
     if not registry.is_empty:
         contracts.check_rule(registry.contract, threshold=threshold, every=every)
-        if model or registry.settings.model:
+        if model:
             registry.model(model)
         return
-    source = _source(registry, model)
-    loaded = registry.model(source)
     registry.establish(
         contracts.new(
-            loaded.info,
-            source,
+            registry.model(model).info,
+            registry.model_source(model),
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
             every=DEFAULT_EVERY if every is None else every,
             primary_metric=metrics[0],
@@ -252,25 +248,17 @@ def _agree(
     )
 
 
-def _source(registry: Registry, model: str | None) -> str:
-    """What to load: what was asked for, else what the registry has. A folder by its full path."""
-    built_with = None if registry.is_empty else registry.contract.model_source
-    source = model or registry.settings.model or built_with or DEFAULT_MODEL
-    is_folder = source not in CATALOGUE and Path(source).expanduser().is_dir()
-    return str(Path(source).expanduser().absolute()) if is_folder else source
-
-
 def _extractor(
     registry: Registry, model: str | None, workers: int, limits: MediaLimits, run_id: str
 ) -> Extractor:
     every = registry.contract.every
     if workers == 0:
-        model_here, blobs = registry.model(), registry.blobs
-        return InlineExtractor(model_here, blobs, every=every, limits=limits, run=run_id)
+        loaded, blobs = registry.model(model), registry.blobs
+        return InlineExtractor(loaded, blobs, every=every, limits=limits, run=run_id)
     return PoolExtractor(
         registry.settings,
         registry.contract,
-        _source(registry, model),
+        registry.model_source(model),
         workers=workers,
         every=every,
         limits=limits,

@@ -28,7 +28,7 @@ from registry.terminal import (
     json_option,
     pass_terminal,
 )
-from registry.upkeep import monitoring
+from registry.upkeep.monitoring import write_metrics
 
 _SHOWN = 10
 
@@ -210,10 +210,10 @@ def _measured(registry: Registry, path: Path | None) -> Iterator[None]:
     except BaseException:
         with suppress(RegistryError):
             if path:
-                monitoring.write(registry, path)
+                write_metrics(registry, path)
         raise
     if path:
-        monitoring.write(registry, path)
+        write_metrics(registry, path)
 
 
 @contextmanager

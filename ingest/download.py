@@ -26,7 +26,7 @@ from ingest.pages.reading import Pages
 from ingest.partial import Partial, disk_error
 from ingest.patience import FetchLimits, persist
 from registry.errors import FetchError, RegistryError, StoreError, UsageError
-from registry.system.certificates import trusting
+from registry.system.certificates import tls_context
 from registry.urls import HttpUrl, bucket_and_key, parse, printable, redacted
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -100,7 +100,7 @@ class Downloader:
         )
         self._transport = Transport(
             policy,
-            tls or trusting(None),
+            tls or tls_context(None),
             connect_s=self._limits.connect_s,
             read_s=self._limits.read_s,
         )

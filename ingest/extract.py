@@ -7,7 +7,7 @@ their faces are cut out, and embedding runs in batches over several frames.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from registry.faces.quality import assess, founds
 from registry.models.base import FaceModel
 
 BATCH = 32
-"""Faces embedded together, over as many frames as it takes (`benchmarks/models.py`)."""
+"""Faces embedded in one call of the model, collected over as many frames as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,6 @@ def extract(
     every: int,
     limits: MediaLimits,
     read: Read = VideoReader,
-    on_frame: Callable[[int], None] = lambda faces: None,
 ) -> Extraction:
     """Every face in every `every`-th frame of a video file; their crops are stored on the way.
 
@@ -69,7 +68,6 @@ def extract(
         path: the file.
         video_id: whose crops and face ids these are.
         read: what decodes it.
-        on_frame: told, after each sampled frame, how many faces it has.
 
     Raises:
         MediaError: nothing in the file can be decoded.
@@ -81,7 +79,6 @@ def extract(
     pending = 0
     with read(path, every=every, limits=limits) as reader:
         for seen in _look(reader, video_id, model, blobs):
-            on_frame(len(seen.detections))
             waiting.append(seen)
             pending += len(seen.detections)
             if pending >= BATCH:

@@ -15,7 +15,7 @@ import pandas as pd
 from queries.averages import cover_path
 from registry.core.registry import Registry
 from registry.store.base import Payload
-from registry.system.files import add_entry, placed
+from registry.system.files import add_entry, atomic_file
 
 _FORMULA = re.compile(r"(^|[;\t\r\n])(?=[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20])")
 """Before the first characters that make a spreadsheet take a cell for a formula (OWASP, CSV
@@ -36,7 +36,7 @@ INDEX_COLUMNS = [
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write the table of averages: UTF-8, an empty cell for no value."""
-    with placed(path) as aside:
+    with atomic_file(path) as aside:
         safe(table).to_csv(aside, index=False, encoding="utf-8", lineterminator="\n")
 
 
@@ -51,7 +51,7 @@ def write_zip(registry: Registry, path: Path) -> int:
         (point.payload for point in registry.index.faces()),
         key=lambda f: (f["identity_id"], f["video_id"], f["frame"], f["crop"]),
     )
-    with placed(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
+    with atomic_file(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
         rows: list[dict[str, Any]] = []
         for name, face in _named(faces):
             picture = registry.crop(face["crop"], face["crop_digest"])

@@ -1,4 +1,4 @@
-"""Commands about the registry itself: its state, its models, its names, its index."""
+"""Commands about the registry as a whole, and about models and names."""
 
 from __future__ import annotations
 
@@ -10,76 +10,83 @@ from typing import Any
 import click
 
 from registry.changing.commands import change_model
-from registry.copies.moving import migrate
+from registry.copies.migration import migrate
 from registry.core.runs import recorded, runs
 from registry.errors import StoreError
 from registry.models import catalogue, download
 from registry.settings import load_target
-from registry.terminal import Terminal, file_path, json_option, pass_terminal, short, undo_note
-from registry.upkeep import monitoring
+from registry.terminal import (
+    Terminal,
+    count,
+    file_path,
+    json_option,
+    pass_terminal,
+    short,
+    undo_note,
+)
 from registry.upkeep.doctor import examine
-from registry.upkeep.dump import dump
-from registry.upkeep.status import status
+from registry.upkeep.monitoring import format_availability, format_metrics
+from registry.upkeep.status import dump, status
 
 
 @click.command("status")
 @click.option(
     "--dump", "whole", is_flag=True,
-    help="Print all that the registry holds as JSON, to compare registries by.",
+    help="Print everything in the registry as JSON, to compare it with another registry.",
 )  # fmt: skip
 @click.option("--runs", "history", is_flag=True, help="List the runs, newest first.")
-@click.option("--metrics", is_flag=True, help="Print measurements as Prometheus reads them.")
+@click.option("--metrics", is_flag=True, help="Print metrics in the text format of Prometheus.")
 @json_option
 @pass_terminal
 def status_command(
     terminal: Terminal, whole: bool, history: bool, metrics: bool, as_json: bool
 ) -> None:
-    """Show what the registry holds and where."""
+    """Show what the registry holds and where it is."""
     if whole + history + metrics > 1:
-        raise click.UsageError("choose one of --dump, --runs and --metrics")
+        raise click.UsageError("Use only one of --dump, --runs and --metrics.")
     if history or metrics:
-        (_tell_runs if history else _tell_metrics)(terminal, as_json)
+        (_print_runs if history else _print_metrics)(terminal, as_json)
         return
     with terminal.open() as registry:
         document = dump(registry) if whole else status(registry)
     if as_json or whole:
         terminal.json(document)
         return
-    for key, value in _flat(document):
-        terminal.say(f"{key:<24}{_worded(value)}")
+    for key, value in _flatten(document):
+        terminal.say(f"{key:<24}{_format(value)}")
     if document["empty"]:
-        terminal.note("next: `face-registry ingest CSV`")
+        terminal.note("The registry is empty. Run `face-registry ingest CSV` to fill it.")
 
 
-def _tell_runs(terminal: Terminal, as_json: bool) -> None:
+def _print_runs(terminal: Terminal, as_json: bool) -> None:
     with terminal.open() as registry:
-        found = runs(registry)
+        history = runs(registry)
     if as_json:
-        terminal.json({"runs": [asdict(run) for run in found]})
+        terminal.json({"runs": [asdict(run) for run in history]})
         return
-    for run in found:
+    for run in history:
         ended = f"{run.seconds:.1f} s" if run.ended else ""
         words = (run.started, run.kind, run.outcome, ended, run.csv, run.by, run.run)
         terminal.say("  ".join(word for word in words if word))
-        counted = ", ".join(f"{n} {what}" for what, n in run.counts.get("videos", {}).items() if n)
-        for text in (counted, run.reason, run.purpose and f"for: {run.purpose}"):
+        counts = ", ".join(f"{n} {what}" for what, n in run.counts.get("videos", {}).items() if n)
+        for text in (counts, run.reason, run.purpose and f"purpose: {run.purpose}"):
             if text:
                 terminal.say(f"    {text}")
 
 
-def _tell_metrics(terminal: Terminal, as_json: bool) -> None:
+def _print_metrics(terminal: Terminal, as_json: bool) -> None:
     if as_json:
-        raise click.UsageError("--metrics has a format of its own; leave --json out")
+        raise click.UsageError("--metrics prints no JSON. Leave --json out.")
     try:
         with terminal.open() as registry:
-            text = monitoring.measured(registry)
+            text = format_metrics(registry)
     except StoreError:
-        click.echo(monitoring.unreachable(terminal.settings), nl=False)
+        click.echo(format_availability(terminal.settings), nl=False)
         raise
     click.echo(text, nl=False)
 
 
-def _flat(document: dict[str, Any]) -> list[tuple[str, Any]]:
+def _flatten(document: dict[str, Any]) -> list[tuple[str, Any]]:
     rows: list[tuple[str, Any]] = []
     for key, value in document.items():
         if isinstance(value, dict):
@@ -89,25 +96,26 @@ def _flat(document: dict[str, Any]) -> list[tuple[str, Any]]:
     return rows
 
 
-def _worded(value: object) -> object:
+def _format(value: object) -> object:
     if value is None:
         return "-"
     return ("no", "yes")[value] if isinstance(value, bool) else value
 
 
 @click.command("doctor")
-@click.option("--deep", is_flag=True, help="Read every crop and check its digest.")
+@click.option("--deep", is_flag=True, help="Also read every crop and check its digest.")
 @click.option(
     "--fix", is_flag=True,
-    help="Repair what is safe: remove crops of no record, rebuild an index that differs, tighten "
-    "modes, mark videos with damaged records or crops to be read again.",
+    help="Repair what can be repaired safely: remove crops that no record names, rebuild an index "
+    "that differs from the records, remove the access of other users, mark videos with damaged "
+    "records or crops to be read again.",
 )  # fmt: skip
 @json_option
 @pass_terminal
 def doctor_command(terminal: Terminal, deep: bool, fix: bool, as_json: bool) -> None:
-    """Check that everything a registry needs is there, works, and is what was written.
+    """Check the machine, the model, both stores and everything in the registry.
 
-    Exits with 1 while a part fails.
+    Prints one line for each part, and below it what to do. Exits with 1 if a part has failed.
     """
     findings = []
     for finding in examine(terminal.settings, fix=fix, deep=deep):
@@ -124,11 +132,11 @@ def doctor_command(terminal: Terminal, deep: bool, fix: bool, as_json: bool) -> 
 @click.command("reindex")
 @pass_terminal
 def reindex_command(terminal: Terminal) -> None:
-    """Rebuild the index in Qdrant from the objects: the same answers, anywhere."""
+    """Rebuild the index in Qdrant from the objects. Results stay the same."""
     with terminal.open() as registry, recorded(registry, "reindex") as recording:
-        count = registry.reindex()
-        recording.counts = {"videos": {"rows": count}}
-    terminal.say(f"rebuilt the index from the records of {count} videos")
+        videos = registry.reindex()
+        recording.counts = {"videos": {"rows": videos}}
+    terminal.say(f"The index was rebuilt from the records of {count(videos, 'video')}.")
 
 
 @click.command("name")
@@ -136,17 +144,22 @@ def reindex_command(terminal: Terminal) -> None:
 @click.argument("name")
 @pass_terminal
 def identities_name(terminal: Terminal, identity: str, name: str) -> None:
-    """Give an identity a name; an empty one ('') takes it back."""
+    """Give an identity a name. An empty name ('') removes it.
+
+    IDENTITY is an id, the beginning of one, or a name.
+    """
     with terminal.open() as registry:
-        found = registry.identity(identity)
-        decision = registry.name(found.identity_id, name)
-        called = registry.index.named(decision.name) if decision.name else []
-    who = found.identity_id
-    terminal.say(f"{who} is {decision.name!r} now" if decision.name else f"{who} has no name now")
-    if others := [short(one.identity_id) for one in called if one.identity_id != who]:
+        identity_id = registry.identity(identity).identity_id
+        decision = registry.name(identity_id, name)
+        namesakes = registry.index.named(decision.name) if decision.name else []
+    name = decision.name
+    text = f"{identity_id} is now named {name!r}." if name else f"{identity_id} has no name now."
+    terminal.say(text)
+    if others := [short(one.identity_id) for one in namesakes if one.identity_id != identity_id]:
         terminal.note(
-            f"{', '.join(others)} is called so, too: `identities merge` if it is the same person; "
-            "else name them by their ids, since the name says no longer which is meant"
+            f"Other identities with this name: {', '.join(others)}. If they are the same person, "
+            "run `face-registry identities merge`. If not, refer to them by their ids: the name is "
+            "ambiguous."
         )
     terminal.note(undo_note(decision.number))
 
@@ -155,7 +168,7 @@ def identities_name(terminal: Terminal, identity: str, name: str) -> None:
 @json_option
 @pass_terminal
 def models_list(terminal: Terminal, as_json: bool) -> None:
-    """List the models: dimension, source, licence, and whether they are on this machine."""
+    """List the face models: dimension, licence, source, and whether they are on this machine."""
     listing = catalogue.listing(terminal.settings.model_cache)
     if as_json:
         terminal.json({"models": [asdict(entry) for entry in listing]})
@@ -169,29 +182,37 @@ def models_list(terminal: Terminal, as_json: bool) -> None:
 
 @click.command("pull")
 @click.argument("name")
-@click.option("--accept-licence", is_flag=True, help="Its licence covers what you do.")
+@click.option(
+    "--accept-licence", is_flag=True, help="Confirm that its licence allows your use of the pack."
+)
 @pass_terminal
 def models_pull(terminal: Terminal, name: str, accept_licence: bool) -> None:
-    """Download an InsightFace pack (its licence: non-commercial research only)."""
+    """Download an InsightFace pack, whose licence allows non-commercial research only."""
     cache = terminal.settings.model_cache
     terminal.say(download.pull(name, cache, accept_licence=accept_licence))
 
 
 @click.command("migrate")
-@click.option("--to-home", "home", type=file_path(), help="Into this folder, all embedded.")
+@click.option("--to-home", "home", type=file_path(), help="Copy everything into this folder.")
 @click.option(
     "--to-qdrant", "qdrant", metavar="URL",
-    help="Index to this Qdrant server.  [default: TARGET_QDRANT_URL]",
+    help="Build the index on this Qdrant server.  [default: TARGET_QDRANT_URL]",
 )  # fmt: skip
 @click.option(
     "--to-minio", "minio", metavar="HOST:PORT",
-    help="Objects to this S3 server.  [default: TARGET_MINIO_ENDPOINT]",
+    help="Copy the objects to this S3 server.  [default: TARGET_MINIO_ENDPOINT]",
 )  # fmt: skip
-@click.option("--model", help="To this model instead: show what would change, and switch nothing.")
-@click.option("--switch", "go", is_flag=True, help="Change the model now.")
-@click.option("--discard", is_flag=True, help="Drop what --model has made so far.")
-@click.option("--drop-blocks", is_flag=True, help="Lift all blocks: they are of the old model.")
-@click.option("--drop-faces", is_flag=True, help="Leave faces out whose crop is damaged.")
+@click.option("--model", help="Prepare a change to this model, and show what it would change.")
+@click.option("--switch", "go", is_flag=True, help="Change to the new model now.")
+@click.option("--discard", is_flag=True, help="Cancel the change: remove what --model prepared.")
+@click.option(
+    "--drop-blocks", is_flag=True,
+    help="With --switch: remove all blocks, which the new model cannot use.",
+)  # fmt: skip
+@click.option(
+    "--drop-faces", is_flag=True,
+    help="With --switch: remove faces that cannot be embedded because their crops are damaged.",
+)  # fmt: skip
 @json_option
 @pass_terminal
 def migrate_command(
@@ -206,22 +227,22 @@ def migrate_command(
     drop_faces: bool,
     as_json: bool,
 ) -> None:
-    """Move the registry to another place, or to another model.
+    """Copy the registry to another place, or change its model.
 
-    To a place (--to-…): copies the objects and makes the index anew there; this one stays.
+    To another place (--to-home, --to-qdrant, --to-minio): copies the objects and builds the index
+    there. The registry here stays as it is. Credentials, bucket and other settings of the target
+    come from TARGET_QDRANT_API_KEY, TARGET_QDRANT_PREFIX, TARGET_MINIO_ACCESS_KEY,
+    TARGET_MINIO_SECRET_KEY, TARGET_MINIO_BUCKET and TARGET_MINIO_SECURE.
 
-    Keys, bucket and the like of the target come from TARGET_QDRANT_API_KEY, TARGET_QDRANT_PREFIX,
-    TARGET_MINIO_ACCESS_KEY, TARGET_MINIO_SECRET_KEY, TARGET_MINIO_BUCKET and TARGET_MINIO_SECURE.
+    To another model (--model): embeds all faces from their crops with the new model, then shows
+    which identities would be joined or split and which averages would change. Until --switch, the
+    registry stays as it is and may be used. Names, merges, splits and separations are kept.
 
-    To a model: embeds the faces anew from their crops, beside the registry, which may be used and
-    added to meanwhile; then shows which identities are joined or split and which averages move.
-    With --switch it changes to the model. Names, merges, splits and separations stay.
-
-    Run it again if it was cut off.
+    An interrupted migration continues when the same command is run again.
     """
     if model or go or discard:
         if home or qdrant or minio:
-            raise click.UsageError("a place or a model, not both at once: one after the other")
+            raise click.UsageError("Change the place and the model one after the other.")
         change_model(
             terminal, model, go=go, drop=discard,
             drop_blocks=drop_blocks, drop_faces=drop_faces, as_json=as_json,
@@ -229,11 +250,12 @@ def migrate_command(
         return
     target = load_target(terminal.settings, home=home, qdrant=qdrant, minio=minio)
     with terminal.open() as registry:
-        moved = migrate(registry, target)
+        migration = migrate(registry, target)
     if as_json:
-        terminal.json(asdict(moved))
+        terminal.json(asdict(migration))
         return
-    if moved.copied:
-        already = f", {moved.copied.kept} were there" if moved.copied.kept else ""
-        terminal.say(f"{moved.copied.written} objects written to {moved.objects}{already}")
-    terminal.say(f"{moved.videos} videos in the index, {moved.index}")
+    if copied := migration.copied:
+        kept = f" ({copied.kept:,} were there already)" if copied.kept else ""
+        terminal.say(f"Copied {count(copied.written, 'object')} to {migration.objects}{kept}.")
+    videos = count(migration.videos, "video")
+    terminal.say(f"Built the index of {videos} in {migration.index}.")

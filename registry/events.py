@@ -1,11 +1,11 @@
-"""What happens, one event a line on stderr, for whoever collects logs: `--log-format json|text`.
+"""Events for log collectors, one per line on stderr: `--log-format json|text`.
 
-An event has a name and a few of the fields below, and no others: no embedding, no name of a person,
-no secret has a field to stand in. Each line is one write, so the lines of worker processes, which
-share the stream, stay whole.
+An event has a name and some of the fields in `Fields`, and no others: there is no field for an
+embedding, the name of a person, or a secret. Each line is one write, so that lines of worker
+processes, which share stderr, are not interleaved.
 
-The events go through the standard library's logger `face_registry`, so that a notebook or a service
-that embeds the registry takes them into its own log by adding a handler.
+Events go through the standard library's logger `face_registry`. A notebook or a service that uses
+the registry can add a handler to it.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+-]+")
 
 
 class Fields(TypedDict, total=False):
-    """All that an event can say."""
+    """All fields that an event can have."""
 
     run: str
     kind: str
-    """Of a run, a decision or an erasure: `ingest`, `merge`, `person` and so on."""
+    """Kind of a run, a decision or an erasure, such as `ingest`, `merge` or `person`."""
     video: str
     """Id of a video."""
     row: int
-    """Of the table, as a spreadsheet counts."""
+    """Row of the table; the header is row 1."""
     url: str
-    """Shown without credentials and without what in its query looks like a right of access."""
+    """Logged without credentials, and without values of its query that may grant access."""
     seconds: float
     outcome: str
     reason: str
@@ -51,33 +51,33 @@ class Fields(TypedDict, total=False):
     """Class of an error."""
     traceback: str
     counts: Mapping[str, Any]
-    """Of a run, as `ingest --json` has them; of an erasure, as its receipt has."""
+    """Counts of a run, as in `ingest --json`, or of an erasure, as in its receipt."""
     failures: int
     frames: int
     faces: int
     identities: int
     new: int
-    """Identities founded."""
+    """New identities."""
 
 
 def emit(event: str, level: int = logging.INFO, **fields: Unpack[Fields]) -> None:
-    """Log an event; nothing happens where nobody listens."""
+    """Log an event, if its level is logged."""
     if not _LOG.isEnabledFor(level):
         return
-    said: dict[str, Any] = {
+    given: dict[str, Any] = {
         name: round(value, 3) if isinstance(value, float) else value
         for name, value in fields.items()
         if value != ""
     }
-    if "url" in said:
-        said["url"] = urls.redacted(said["url"])
-    _LOG.log(level, "%s", _line(event, said), extra={"event": event, "fields": said})
+    if "url" in given:
+        given["url"] = urls.redacted(given["url"])
+    _LOG.log(level, "%s", _line(event, given), extra={"event": event, "fields": given})
 
 
 def start(form: Format | None, level: Level | None) -> None:
-    """Write events to stderr from now on; with neither given, write none.
+    """Write events to stderr from now on. With neither argument given, write none.
 
-    Libraries and Python itself, whose messages are not of this form, are silenced meanwhile.
+    Warnings of Python and of libraries, which have another format, are not shown meanwhile.
     """
     stop()
     if form is None and level is None:
@@ -91,7 +91,7 @@ def start(form: Format | None, level: Level | None) -> None:
 
 
 def stop() -> None:
-    """Write no events to stderr any more."""
+    """Stop writing events to stderr."""
     for handler in [handler for handler in _LOG.handlers if isinstance(handler, _Stderr)]:
         _LOG.removeHandler(handler)
         _LOG.setLevel(logging.NOTSET)
@@ -100,7 +100,7 @@ def stop() -> None:
 
 
 def listening() -> tuple[Format, Level] | None:
-    """What `start` was called with, for a worker process to do the same; None: no events."""
+    """The arguments of `start`, for worker processes to pass; None if no events are written."""
     for handler in _LOG.handlers:
         if isinstance(handler, _Stderr):
             level: Any = logging.getLevelName(_LOG.level).lower()
@@ -109,21 +109,21 @@ def listening() -> tuple[Format, Level] | None:
 
 
 def masked(message: str) -> str:
-    """A message without what it quotes: where somebody typed a name, it quotes the name."""
+    """The message without quoted text, which may be the name of a person."""
     return _QUOTED.sub("'…'", message)
 
 
 class _Stderr(logging.Handler):
-    """Writes to whatever stderr is at the time, one write a line."""
+    """Writes each line to the current stderr in one call."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        with suppress(OSError, ValueError):  # a reader that went away does not end the work
+        with suppress(OSError, ValueError):  # a closed pipe does not end the work
             sys.stderr.write(f"{self.format(record)}\n")
             sys.stderr.flush()
 
 
 class _Json(logging.Formatter):
-    """One JSON object, in ASCII, so that nothing in it acts on a terminal."""
+    """One JSON object, in ASCII, so that it cannot control a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         head = {"time": _time(record), "level": record.levelname.lower()}
@@ -131,7 +131,7 @@ class _Json(logging.Formatter):
 
 
 class _Text(logging.Formatter):
-    """Time, level, event, then name=value."""
+    """Time, level, event, then `name=value` for each field."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = _line(_event(record), getattr(record, "fields", {}))

@@ -1,4 +1,7 @@
-"""The one reader of the environment: where a registry lives and what it is made of."""
+"""Settings: where a registry is, which servers it uses, and how events are logged.
+
+No other module reads environment variables.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ from registry.events import Format, Level
 
 DEFAULT_MODEL = "sface"
 DEFAULT_THRESHOLD = 0.85
-"""Cosine of the assignment rule, as the notebook that the registry replaces had it."""
+"""Cosine from which a face joins its nearest neighbour, as in the notebook that preceded this."""
 DEFAULT_EVERY = 10
-"""One frame in ten is looked at, as in the notebook."""
+"""Every tenth frame is sampled, as in the notebook."""
 DEFAULT_METRIC = "Performance"
 DEFAULT_URL_COLUMN = "Video URL"
 
@@ -31,9 +34,9 @@ def _env(name: str) -> AliasChoices:
 
 
 class LogSettings(BaseSettings):
-    """How events are logged; apart, because that is known before anything else is read."""
+    """How events are logged. A class of its own, because logging starts before all else is read."""
 
-    # Not by field name as well: variables such as HOME and LOG_LEVEL are other programs'.
+    # Not by field name as well: variables such as HOME and LOG_LEVEL belong to other programs.
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 
     log_format: Format | None = Field(
@@ -43,28 +46,29 @@ class LogSettings(BaseSettings):
 
 
 class Settings(LogSettings):
-    """Settings from arguments, then the environment. With none set, everything is embedded."""
+    """Settings from arguments, then from the environment. By default everything is embedded."""
 
     home: Path = Field(
         default_factory=lambda: user_data_path("face-registry", appauthor=False),
         validation_alias=_env("FACE_REGISTRY_HOME"),
     )
-    """Folder of everything that is embedded, and of temporary files."""
+    """Folder of all embedded parts and of temporary files."""
     model: str | None = Field(default=None, validation_alias=_env("FACE_REGISTRY_MODEL"))
-    """Model of a new registry: a catalogue name or a folder; None: the registry's own, or sface."""
+    """Model of new registries: a name of the catalogue or a folder; None: sface. See
+    `registry.core.contract.choose_model`."""
     purpose: str | None = Field(default=None, validation_alias=_env("FACE_REGISTRY_PURPOSE"))
-    """Why people's faces are processed; kept with each ingest."""
+    """Why faces are processed; recorded with each run."""
     device: Device = Field(default="auto", validation_alias=_env("FACE_REGISTRY_DEVICE"))
 
     qdrant_url: str | None = Field(default=None, validation_alias=_env("QDRANT_URL"))
-    """None: Qdrant Edge, in the process."""
+    """None: Qdrant Edge in this process."""
     qdrant_api_key: SecretStr | None = Field(default=None, validation_alias=_env("QDRANT_API_KEY"))
     qdrant_ca_file: Path | None = Field(default=None, validation_alias=_env("QDRANT_CA_FILE"))
-    """Certificates (PEM) of the authorities to trust instead of the usual ones."""
+    """PEM file of the certificate authorities to trust instead of the usual ones."""
     qdrant_prefix: str = Field(
         default="", pattern=r"^[A-Za-z0-9_-]*$", validation_alias=_env("QDRANT_PREFIX")
     )
-    """Put before the collections' names, so that several registries can share a server."""
+    """Prefix of the collections' names, so that several registries can share a server."""
     qdrant_shards: int | None = Field(default=None, ge=1, validation_alias=_env("QDRANT_SHARDS"))
     qdrant_replicas: int | None = Field(
         default=None, ge=1, validation_alias=_env("QDRANT_REPLICAS")
@@ -75,7 +79,7 @@ class Settings(LogSettings):
     )
 
     minio_endpoint: str | None = Field(default=None, validation_alias=_env("MINIO_ENDPOINT"))
-    """host:port of an S3 server; None: a folder."""
+    """host:port of an S3 server; None: objects are kept in a folder."""
     minio_access_key: SecretStr | None = Field(
         default=None, validation_alias=_env("MINIO_ACCESS_KEY")
     )
@@ -86,77 +90,76 @@ class Settings(LogSettings):
     minio_secure: bool = Field(default=True, validation_alias=_env("MINIO_SECURE"))
     minio_region: str | None = Field(default=None, validation_alias=_env("MINIO_REGION"))
     minio_ca_file: Path | None = Field(default=None, validation_alias=_env("MINIO_CA_FILE"))
-    """Certificates (PEM) of the authorities to trust instead of the usual ones."""
+    """PEM file of the certificate authorities to trust instead of the usual ones."""
     timeout_s: float = Field(
         default=30.0, gt=0, le=3600, validation_alias=_env("FACE_REGISTRY_TIMEOUT")
     )
-    """Seconds that a server may take to answer a request."""
+    """Seconds to wait for a server's answer to a request."""
 
     @model_validator(mode="after")
     def _keys_with_endpoint(self) -> Self:
         if self.minio_endpoint and not (self.minio_access_key and self.minio_secret_key):
             raise ValueError(
-                "MINIO_ENDPOINT is set but MINIO_ACCESS_KEY or MINIO_SECRET_KEY is not: "
-                "set all three"
+                "MINIO_ENDPOINT is set, but MINIO_ACCESS_KEY or MINIO_SECRET_KEY is not. "
+                "Set all three."
             )
         return self
 
     @property
     def embedded(self) -> bool:
-        """Whether any part lives in the home folder, which one process at a time may use."""
+        """Whether objects or index are in the home folder, which one process at a time may use."""
         return self.qdrant_url is None or self.minio_endpoint is None
 
     @property
     def model_cache(self) -> Path:
-        """Where model files are kept."""
+        """Folder of downloaded models."""
         return self.home / "models"
 
     @property
     def downloads(self) -> Path:
-        """Where videos lie while they are read."""
+        """Folder of videos while they are read."""
         return self.home / "tmp"
 
 
 def load_settings(**given: Any) -> Settings:
-    """Settings from what is given (None counts as not given) and the environment.
+    """Load settings from `given` (None counts as not given), then from the environment.
 
-    Raises `UsageError` with one line for each setting that does not fit.
+    Raises `UsageError` with a sentence for each setting that is not valid.
     """
-    settings = _loaded(Settings, given)
+    settings = _load(Settings, given)
     return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
 
 
 def load_log_settings(**given: Any) -> LogSettings:
-    """How events are logged. Raises `UsageError` as `load_settings` does."""
-    return _loaded(LogSettings, given)
+    """Load how events are logged. Raises `UsageError` as `load_settings` does."""
+    return _load(LogSettings, given)
 
 
-def _loaded(kind: type[S], given: dict[str, Any]) -> S:
+def _load(settings: type[S], given: Mapping[str, Any]) -> S:
     try:
-        return kind(**_by_variable(kind, given))
+        return settings(**_by_variable(settings, given))
     except ValidationError as exc:
-        lines = [_complaint(error) for error in exc.errors()]
-        raise UsageError("; ".join(lines)) from exc
+        raise UsageError(" ".join(_sentence(error) for error in exc.errors())) from exc
 
 
-def _by_variable(kind: type[BaseSettings], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is given by field name, without None, under the names that the fields are read by."""
+def _by_variable(settings: type[BaseSettings], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace the field names in `given` by names of variables; drop what is None."""
     named: dict[str, Any] = {}
-    for name, field in kind.model_fields.items():
+    for name, field in settings.model_fields.items():
         if given.get(name) is not None and isinstance(field.validation_alias, AliasChoices):
             named[str(field.validation_alias.choices[0])] = given[name]
     return named
 
 
-def _complaint(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"])
-    what = str(error["msg"]).removeprefix("Value error, ")
-    # The input of what concerns no single setting holds all of them, secrets included.
-    return f"setting {where} is {str(error['input'])!r}: {what}" if where else what
+def _sentence(error: Any) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    message = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
+    # An error without a name concerns several settings: its input is all of them, with secrets.
+    return f"{name} is {str(error['input'])!r}: {message}." if name else f"{message}."
 
 
 class _Target(Settings):
-    """Settings of a target: from what is given alone."""
+    """Settings of a migration's target: arguments alone, not the environment."""
 
     @classmethod
     def settings_customise_sources(
@@ -167,19 +170,19 @@ class _Target(Settings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Nothing from the environment: what stands there describes the source."""
+        """Ignore the environment, which describes the source."""
         return (init_settings,)
 
 
 def load_target(
     source: Settings, *, home: Path | None, qdrant: str | None, minio: str | None
 ) -> Settings:
-    """Settings of the registry that another is moved to.
+    """Load the settings of the place to which a registry is migrated.
 
     Args:
-        source: the registry that is moved; what nothing is said of stays where it is.
-        home: a folder to be embedded in. Objects and index both go there, unless `qdrant` or
-            `minio` sends one of them to a server.
+        source: the settings of the registry; they apply to what is not migrated.
+        home: a home folder for objects and index, unless `qdrant` or `minio` names a server for one
+            of them.
         qdrant: URL of a server for the index; by default TARGET_QDRANT_URL. Its other settings are
             TARGET_QDRANT_API_KEY, _CA_FILE, _PREFIX, _SHARDS, _REPLICAS, _ON_DISK and
             _QUANTIZATION.
@@ -187,30 +190,31 @@ def load_target(
             settings are TARGET_MINIO_ACCESS_KEY, _SECRET_KEY, _BUCKET, _SECURE, _REGION and
             _CA_FILE.
 
-    Raises `UsageError` if nothing is to be moved or a setting does not fit.
+    Raises `UsageError` if no other place is given or a setting is not valid.
     """
     values = dict(source)
     given = {"qdrant_url": qdrant, "minio_endpoint": minio}
     for group, main in (("qdrant_", "qdrant_url"), ("minio_", "minio_endpoint")):
-        theirs = _from_environment(group)
-        where = given[main] or theirs.get(main)
-        if where or home is not None:
+        target = _from_environment(group)
+        server = given[main] or target.get(main)
+        if server or home is not None:
             values = {name: v for name, v in values.items() if not name.startswith(group)}
-        if where:
-            values |= {**theirs, main: where}
+        if server:
+            values |= {**target, main: server}
     if home is not None:
         values["home"] = home.expanduser().absolute()
     if not any(values.get(n) != getattr(source, n) for n in ("home", *given)):
-        raise UsageError("say where to: --to-home DIR, --to-qdrant URL or --to-minio HOST:PORT")
+        raise UsageError(
+            "No other place is given. Use --to-home DIR, --to-qdrant URL or --to-minio HOST:PORT."
+        )
     try:
-        return _Target(**_by_variable(_Target, values))
-    except ValidationError as exc:
-        lines = [_complaint(error) for error in exc.errors()]
-        raise UsageError(f"of the target: {'; '.join(lines)}") from exc
+        return _load(_Target, values)
+    except UsageError as exc:
+        raise UsageError(f"The settings of the target are not valid. {exc}") from exc
 
 
 def _from_environment(group: str) -> dict[str, str]:
-    """What TARGET_* variables say of one group of settings, by field name."""
+    """The TARGET_* variables of one group of settings that are set, by field name."""
     names = [name for name in Settings.model_fields if name.startswith(group)]
-    found = {name: os.environ.get(f"TARGET_{name.upper()}", "") for name in names}
-    return {name: value for name, value in found.items() if value}
+    values = {name: os.environ.get(f"TARGET_{name.upper()}", "") for name in names}
+    return {name: value for name, value in values.items() if value}

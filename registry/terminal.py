@@ -1,6 +1,7 @@
-"""What every command shares: the registry it works on, and how it speaks.
+"""What all commands share: settings, an open registry, and output.
 
-Results go to stdout; progress, warnings and errors to stderr; `--json` is one document on stdout.
+Results go to stdout; progress, warnings and errors go to stderr. With `--json`, stdout is one JSON
+document.
 """
 
 from __future__ import annotations
@@ -27,50 +28,50 @@ from registry.settings import Settings, load_log_settings, load_settings
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _WIDEST = 100_000
-"""Columns; wider than any table."""
+"""Columns: more than any table has."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass
 class Terminal:
-    """The object that click hands to every command."""
+    """The object that click passes to every command."""
 
     given: dict[str, Any]
-    """Settings from global options."""
+    """Settings that global options set."""
     out: Console = field(default_factory=lambda: Console(markup=False, highlight=False))
     err: Console = field(default_factory=lambda: Console(stderr=True))
 
     @cached_property
     def settings(self) -> Settings:
-        """Settings from global options and the environment."""
+        """The settings of global options and the environment."""
         return load_settings(**self.given)
 
     def start_log(self) -> None:
-        """Log events as the global options or the environment say."""
+        """Start the log of events, if global options or the environment ask for it."""
         log = load_log_settings(**self.given)
         events.start(log.log_format, log.log_level)
 
     def open(self, *, wait: bool = False, **given: Any) -> Registry:
-        """Open the registry; a command's own settings go before the global ones.
+        """Open the registry. The settings in `given` override those of global options.
 
-        With `wait`, waits for another process that uses it, and says so.
+        With `wait`, waits until another process no longer uses it, and prints which one.
         """
         settings = load_settings(**{**self.given, **given})
         return open_registry(settings, wait=wait, say=self.note)
 
     def json(self, document: Any) -> None:
-        """Print one JSON document; a number that JSON cannot write becomes null."""
+        """Print one JSON document; NaN and infinite numbers become null."""
         click.echo(json.dumps(_finite(document), indent=2, ensure_ascii=False))
 
     def say(self, text: str) -> None:
-        """Print a line of the result."""
+        """Print a line of the result to stdout."""
         self.out.print(clean(text), markup=False, highlight=False, soft_wrap=True)
 
     def table(self, grid: Table) -> None:
-        """Print a table of the result, every cell whole and on one line.
+        """Print a table to stdout, without cutting or folding a cell.
 
-        Half an id or half a number is worse than a long line, so a terminal that is too narrow
-        gets folded headings and then breaks the lines itself; pipes and files get one line a row.
+        On a terminal that is too narrow, headings are folded and long lines wrap; pipes and files
+        get one line for each row.
         """
         for column in grid.columns:
             column.min_width = max((cell_len(str(cell)) for cell in column.cells), default=0)
@@ -81,7 +82,7 @@ class Terminal:
         self.out.print(grid, crop=False)
 
     def note(self, text: str) -> None:
-        """Print a line for the person, not for the pipe; where events are logged, as an event."""
+        """Print a line to stderr; if events are logged, log it as an event."""
         if events.listening():
             events.emit("note", message=text)
             return
@@ -92,36 +93,36 @@ pass_terminal = click.make_pass_decorator(Terminal)
 
 
 def json_option(function: F) -> F:
-    """The `--json` flag, as `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(
+    """Add the flag `--json`, passed as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
         function
     )
 
 
 def file_path() -> click.Path:
-    """A path as pathlib.Path; what is wrong with it is for the reader of the file to say."""
+    """The type of an option or argument that is a path; whoever opens the file reports errors."""
     return click.Path(path_type=Path)
 
 
 def clean(text: str) -> str:
-    """Text without control characters and direction marks: names and URLs come from strangers."""
+    """The text with control characters and direction marks replaced: its source is untrusted."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def short(identity: str) -> str:
-    """The beginning of an id, which every command accepts in its place while it is unique."""
+    """The first eight characters of an id; every command accepts any unique beginning of one."""
     return identity[:8]
 
 
 def number(value: float | None) -> str:
-    """A number as people read it: at most two decimals, thousands apart; a dash for none."""
+    """Format a number with at most two decimals and a separator of thousands; `-` for None."""
     if value is None or math.isnan(value):
         return "-"
     return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
 def rate(value: float) -> str:
-    """A rate as people read it: 4.1 %, 1.1e-4; below 1e-9 no more than that."""
+    """Format a rate: `4.1 %`, `1.1e-4`, `below 1e-9`."""
     if value < 1e-9:
         return "below 1e-9"
     if value >= 1e-2:
@@ -130,13 +131,24 @@ def rate(value: float) -> str:
     return f"{digits}e{int(power)}"
 
 
+def count(number: int, noun: str, plural: str = "") -> str:
+    """A number and its noun: `1 face`, `2 faces`, `1,000 faces`.
+
+    Args:
+        number: how many.
+        noun: the noun in the singular.
+        plural: the plural; by default the singular with an s.
+    """
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def undo_note(decision: int) -> str:
-    """How to take back the decision of this number."""
-    return f"decision {decision}: `identities undo {decision}` takes it back"
+    """Say how to take back the decision of this number."""
+    return f"Decision {decision}. Run `face-registry identities undo {decision}` to take it back."
 
 
 def cosine() -> click.FloatRange:
-    """A cosine similarity, -1 to 1."""
+    """The type of an option that is a cosine similarity, -1 to 1."""
     return _Cosine(-1, 1)
 
 
@@ -144,18 +156,18 @@ class _Cosine(click.FloatRange):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        found = float(super().convert(value, param, ctx))
-        if math.isnan(found):  # no bound is above it, nor below
-            self.fail(f"{value} is no number.", param, ctx)
-        return found
+        cosine = float(super().convert(value, param, ctx))
+        if math.isnan(cosine):  # it passes every comparison with a bound
+            self.fail(f"{value} is not a number.", param, ctx)
+        return cosine
 
 
 def duplicates_note(duplicates: int, total: int) -> str:
-    """What a person should know of identities that are likely the same person as others."""
+    """Warn of identities that are likely the same person as others."""
     return (
-        f"warning: {duplicates} of {total} identities are likely duplicates, one person under "
-        "several, and averages are over each one's videos alone: `face-registry identities "
-        "consolidate` joins them (`identities suggest` shows them first)"
+        f"warning: {duplicates} of {total} identities are likely duplicates: one person under "
+        "several identities, each with an average of its own. Run `face-registry identities "
+        "suggest` to see them and `face-registry identities consolidate` to join them."
     )
 
 

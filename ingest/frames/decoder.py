@@ -29,7 +29,7 @@ from ingest.frames.base import MediaLimits
 from ingest.frames.messages import LONGEST, write_end, write_frame
 from ingest.memory import MemoryGuard
 from registry.errors import MediaError
-from registry.system.confinement import DECODING, close_calls, close_files, close_limits
+from registry.system.confinement import DECODING, restrict_calls, restrict_files, restrict_resources
 
 
 def main() -> None:
@@ -72,11 +72,11 @@ def _read(reader: Any, asked: dict[str, Any], video: int, out: int, asking: sock
     try:
         limits = MediaLimits(**asked["limits"])
         guard = MemoryGuard()
-        close_files()
-        close_limits()
+        restrict_files()
+        restrict_resources()
         Thread(target=_end_with, args=(asking,), daemon=True).start()
         with guard.watching(limits.max_memory):
-            close_calls(DECODING, keep=True)
+            restrict_calls(DECODING, keep=True)
             with os.fdopen(video, "rb") as file:
                 _answer(reader, file, asked["every"], limits, out)
         os._exit(0)

@@ -33,13 +33,13 @@ from ingest.http import Transport
 from ingest.memory import MemoryGuard
 from ingest.pages.requests import CheckedRH
 from registry.errors import RegistryError
-from registry.system.certificates import trusting
+from registry.system.certificates import tls_context
 from registry.system.confinement import (
     REACHING_OUT,
-    close_calls,
-    close_files,
-    close_limits,
-    importable,
+    import_folders,
+    restrict_calls,
+    restrict_files,
+    restrict_resources,
 )
 
 _HOPS = 5
@@ -146,16 +146,16 @@ def confine(passed: set[str]) -> None:
         if event == "open" and isinstance(given[2], int) and given[2] & _WRITING:
             raise PermissionError("a page may not write files")
 
-    close_files([*importable(), *map(Path, _LOOKING_UP)], network=True)
-    close_limits(descriptors=False)
-    close_calls(REACHING_OUT, keep=False)
+    restrict_files([*import_folders(), *map(Path, _LOOKING_UP)], network=True)
+    restrict_resources(descriptors=False)
+    restrict_calls(REACHING_OUT, keep=False)
     sys.addaudithook(hook)
 
 
 def extract(asked: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to a question of `ingest.pages.reading`: `url` and `headers`, or `error`."""
     policy = _Noting(asked["allow_private"], frozenset(asked["allowed_hosts"]))
-    transport = Transport(policy, trusting(None), connect_s=_CONNECT_S, read_s=asked["seconds"])
+    transport = Transport(policy, tls_context(None), connect_s=_CONNECT_S, read_s=asked["seconds"])
     plugin_dirs.value = []
     reader = _Reader(transport, asked["seconds"], asked["extractors"])
     guard = MemoryGuard()

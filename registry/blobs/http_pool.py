@@ -10,7 +10,7 @@ from typing import Any
 import urllib3
 from urllib3.exceptions import ReadTimeoutError
 
-from registry.system.certificates import trusting
+from registry.system.certificates import tls_context
 
 CONNECTIONS = 16
 """At once; a thread more than that waits for one."""
@@ -60,7 +60,7 @@ class Pool(urllib3.PoolManager):
             maxsize=CONNECTIONS,
             block=True,
             timeout=urllib3.Timeout(connect=timeout_s / 3, read=timeout_s),
-            ssl_context=trusting(ca_file) if tls else None,
+            ssl_context=tls_context(ca_file) if tls else None,
         )
         self._window_s = timeout_s * 2 / 3
 

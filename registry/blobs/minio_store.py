@@ -20,7 +20,7 @@ from registry.blobs.base import BlobInfo, check_key, is_key, starts_keys
 from registry.blobs.http_pool import Pool
 from registry.blobs.key_order import in_key_order
 from registry.blobs.minio_errors import FOREIGN, Place
-from registry.errors import ObjectMissing, StoreCorrupt, StoreDenied, StoreError, UsageError
+from registry.errors import ObjectMissing, StoreCorrupt, StoreDenied, UsageError
 
 _CREDENTIAL = re.compile(r"[!-~]+")
 _DIGEST = "sha256"
@@ -53,12 +53,11 @@ class MinioStore:
         *,
         secure: bool = True,
         region: str | None = None,
-        create: bool = True,
         prefix: str = "",
         ca_file: Path | None = None,
         timeout_s: float = 30.0,
     ) -> None:
-        """Open `bucket` at `endpoint`, created if absent and `create`.
+        """Open `bucket` at `endpoint`, created if absent.
 
         `endpoint` is `host`, `host:port` or either with `http://` or `https://` in front, which
         then overrules `secure`. `prefix` is put before every key, with a `/` between. `ca_file`
@@ -92,7 +91,7 @@ class MinioStore:
         except ValueError as exc:
             raise UsageError(f"MINIO_ENDPOINT or MINIO_REGION is none: {exc}") from exc
         try:
-            self._open_bucket(create=create)
+            self._open_bucket()
             self._versioned = self._keeps_versions()
         except BaseException:
             self.close()
@@ -187,22 +186,14 @@ class MinioStore:
     def _name(self, key: str) -> str:
         return f"{self._prefix}{check_key(key)}"
 
-    def _open_bucket(self, *, create: bool) -> None:
+    def _open_bucket(self) -> None:
         with self._errors():
             try:
-                if self._client.bucket_exists(self._bucket):
-                    return
-                if create:
+                if not self._client.bucket_exists(self._bucket):
                     self._client.make_bucket(self._bucket)
-                    return
             except S3Error as exc:
                 if exc.code != _CREATED_MEANWHILE:
                     raise
-                return
-        raise StoreError(
-            f"there is no bucket {self._bucket} at {self._endpoint}; "
-            "create it or correct MINIO_BUCKET"
-        )
 
     def _keeps_versions(self) -> bool:
         try:

@@ -12,7 +12,7 @@ from registry.blobs.http_pool import Pool
 from registry.blobs.minio_errors import FOREIGN, Place
 from registry.blobs.minio_store import parsed_endpoint
 from registry.errors import StoreError, UsageError
-from registry.system.certificates import trusting
+from registry.system.certificates import tls_context
 
 _EMPTY = "InvalidRange"
 
@@ -34,7 +34,7 @@ class Buckets:
         """As `MinioStore`; nothing is asked yet. Raises `UsageError`."""
         secure, host = parsed_endpoint(endpoint, secure=secure)
         self._endpoint = f"{'https' if secure else 'http'}://{host}"
-        self.tls = trusting(ca_file)
+        self.tls = tls_context(ca_file)
         """Whom to trust on the way to an address."""
         self._pool = Pool(timeout_s=timeout_s, tls=secure, ca_file=ca_file)
         try:

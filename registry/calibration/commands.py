@@ -14,7 +14,7 @@ from registry.calibration.text import document, sentences
 from registry.calibration.thresholds import TARGET_FAR
 from registry.core import operating_point as operating
 from registry.core.registry import Registry
-from registry.system.files import placed
+from registry.system.files import atomic_file
 from registry.terminal import Terminal, file_path, json_option, pass_terminal
 
 
@@ -83,10 +83,10 @@ def _write_files(
     html_path: Path | None,
 ) -> None:
     if png_path:
-        with placed(png_path) as aside:
+        with atomic_file(png_path) as aside:
             aside.write_bytes(png(draw(found)))
         terminal.note(f"wrote {png_path}")
     if html_path:
-        with placed(html_path) as aside:
+        with atomic_file(html_path) as aside:
             aside.write_text(page(registry, found), encoding="utf-8")
         terminal.note(f"wrote {html_path}")

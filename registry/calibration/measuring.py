@@ -22,13 +22,13 @@ from registry.calibration.thresholds import (
     rejections,
 )
 from registry.core import operating_point as operating
-from registry.core.decisions import user
 from registry.core.operating_point import Calibration, Line
 from registry.core.registry import Registry
 from registry.errors import UsageError
 from registry.faces.rates import Curve, Floats
 from registry.models.curves import ModelCurve, shipped_curve
 from registry.models.entries import linkage_threshold
+from registry.system.process import user_name
 
 SHOWN = 20
 """Suspects that are named, at most."""
@@ -118,7 +118,7 @@ def calibrate(registry: Registry, *, target: float = TARGET_FAR) -> Found:
             linkage=_line(tracks.operating),
             curve=faces.operating.curve.knots,
             at=datetime.now(UTC).isoformat(timespec="seconds"),
-            by=user(),
+            by=user_name(),
         ),
         shipped=shipped,
         shipped_lookup=own,

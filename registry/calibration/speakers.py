@@ -38,8 +38,8 @@ class Speaker:
 class Thinned:
     """Numbers as they come; every second one goes whenever there are too many."""
 
-    def __init__(self, limit: int = KEPT) -> None:
-        self._limit, self._stride, self._seen = limit, 1, 0
+    def __init__(self) -> None:
+        self._stride, self._seen = 1, 0
         self._kept: list[float] = []
 
     def add(self, numbers: Iterable[float]) -> None:
@@ -47,7 +47,7 @@ class Thinned:
         for number in numbers:
             if self._seen % self._stride == 0:
                 self._kept.append(number)
-                if len(self._kept) > self._limit:
+                if len(self._kept) > KEPT:
                     self._kept = self._kept[::2]
                     self._stride *= 2
             self._seen += 1

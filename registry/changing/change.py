@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -28,8 +27,7 @@ from registry.domain import Contract, EarlierModel, ModelInfo, Vectors, Video
 from registry.errors import UsageError
 from registry.faces.appearances import identities
 from registry.models.base import FaceModel
-from registry.models.catalogue import linkage_threshold
-from registry.models.entries import CATALOGUE
+from registry.models.catalogue import full_source, linkage_threshold
 from registry.people import joining
 from registry.people.evidence import weigh
 
@@ -113,7 +111,7 @@ def prepare(
     Args:
         registry: an open registry.
         model: the one to change to.
-        source: what to pass as --model to load it again; see `full_source`.
+        source: what to pass as --model to load it again; see `target_source`.
         progress: told of each video that took work.
 
     Raises:
@@ -161,7 +159,6 @@ def switch(
     *,
     drop_blocks: bool = False,
     drop_faces: bool = False,
-    progress: Callable[[Video], None] = lambda _: None,
 ) -> None:
     """Make the registry what `prepare` said, in one step that a crash does not halve.
 
@@ -187,8 +184,7 @@ def switch(
             crops=tuple(change.unusable),
             blocks=change.blocks,
             receipt=str(uuid4()) if change.blocks else "",
-        ),
-        progress,
+        )
     )
 
 
@@ -198,18 +194,17 @@ def discard(registry: Registry) -> int:
     return Beside(registry.blobs).discard()
 
 
-def full_source(registry: Registry, given: str | None) -> str:
-    """What to load: what is given, a folder by its full path; else what was begun beside.
+def target_source(registry: Registry, given: str | None) -> str:
+    """The name or folder of the model to change to: what is given, else what was begun before.
 
     Raises `UsageError` if there is neither.
     """
-    if given is None:
-        begun = Beside(registry.blobs).contract
-        if begun is None:
-            raise UsageError("no change of the model was begun here: say to which with --model")
-        return begun.model_source
-    folder = Path(given).expanduser()
-    return str(folder.absolute()) if given not in CATALOGUE and folder.is_dir() else given
+    if given is not None:
+        return full_source(given)
+    begun = Beside(registry.blobs).contract
+    if begun is None:
+        raise UsageError("no change of the model was begun here: say to which with --model")
+    return begun.model_source
 
 
 _NONE = np.zeros(0, np.float32)

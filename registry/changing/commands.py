@@ -7,9 +7,9 @@ from shlex import quote
 
 import click
 
-from registry.changing.change import Change, discard, full_source, prepare, switch
+from registry.changing.change import Change, discard, prepare, switch, target_source
 from registry.changing.comparing import Comparison, Moved, Shift, Standing
-from registry.core.parts import load_model
+from registry.core.parts import load_model, model_choice
 from registry.core.registry import Registry
 from registry.domain import Video
 from registry.terminal import Terminal, clean, duplicates_note, number, short
@@ -50,8 +50,8 @@ def change_model(
 
 def _prepare(terminal: Terminal, registry: Registry, name: str | None) -> Change:
     registry.contract  # noqa: B018  says that nothing was ingested before a model is loaded
-    source = full_source(registry, name)
-    model = load_model(terminal.settings, source, built_with=None)
+    source = target_source(registry, name)
+    model = load_model(terminal.settings, source)
     total = sum(1 for _ in registry.records.ids())
 
     def progress(done: int, video: Video, faces: int) -> None:
@@ -154,8 +154,5 @@ def _tell_next(terminal: Terminal, change: Change, *, switched: bool) -> None:
     terminal.note(f"the registry is built with {change.new.model.name} now")
     if change.duplicates[1]:
         terminal.note(duplicates_note(change.duplicates[1], change.comparison.after))
-    if terminal.settings.model not in (None, source):
-        terminal.note(
-            f"FACE_REGISTRY_MODEL still says {terminal.settings.model}: unset it, "
-            f"or set it to {source}"
-        )
+    if warning := model_choice(terminal.settings, None, change.new).warning:
+        terminal.note(f"warning: {warning}")

@@ -1,1 +1,1 @@
-"""The objects of a registry elsewhere: backup, restore, migration."""
+"""Copies of a registry: backup, restore, and migration to another place."""

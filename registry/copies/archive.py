@@ -1,8 +1,8 @@
-"""The archive of a backup: a zip that any unzip opens, and that says what must be in it.
+"""The archive of a backup: a zip of all objects, with a manifest.
 
-Every object lies under `objects/<key>`, stored as it is; `manifest.json` comes last and has the
-SHA-256 of each, the counts and the contract. An archive is read only after all of it was compared
-with its manifest. Zip64 carries what is larger than 4 GiB or has more than 65,535 entries.
+Every object is the entry `objects/<key>`, uncompressed. The last entry, `manifest.json`, lists the
+SHA-256 of each, the counts and the contract. An archive is used only after all of it was compared
+with its manifest. Zip64 allows more than 4 GiB and more than 65,535 entries.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from registry.system.files import add_entry
 FORMAT, VERSION = "face-registry backup", 1
 _MANIFEST, _OBJECTS = "manifest.json", "objects/"
 _LARGEST_MANIFEST = 2**30
-"""Bytes; an object takes some 150 of them, so it is the manifest of seven million."""
+"""Bytes. An object takes about 150 of them, so this is the manifest of seven million objects."""
 _BROKEN = (
     zipfile.BadZipFile,
     struct.error,
@@ -39,11 +39,14 @@ _BROKEN = (
     TypeError,
     ValueError,
 )
-"""What zipfile and json raise for bytes that are not what was written."""
+"""What `zipfile` and `json` raise for damaged files."""
 
 
-def write(path: Path, objects: Iterable[tuple[str, bytes]], head: dict[str, Any]) -> None:
-    """Write an archive of these objects; `head` is what the manifest says beside them."""
+def write_archive(path: Path, objects: Iterable[tuple[str, bytes]], head: dict[str, Any]) -> None:
+    """Write an archive of these objects, given as key and bytes.
+
+    `head` has the other fields of the manifest.
+    """
     listed: list[dict[str, Any]] = []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for key, data in objects:
@@ -56,7 +59,7 @@ def write(path: Path, objects: Iterable[tuple[str, bytes]], head: dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object as the manifest has it."""
+    """One object in the manifest."""
 
     key: str
     size: int
@@ -65,23 +68,24 @@ class Entry:
 
 
 class Archive:
-    """An archive, opened. Use it in a `with`; call `verify` before anything it holds is used."""
+    """An open archive. Use it in a `with` statement, and call `verify` before reading objects."""
 
     def __init__(self, path: Path) -> None:
         """Read the manifest.
 
         Raises:
-            StoreDenied: there is no such file, or it may not be read.
-            StoreCorrupt: it is no archive of this format, or its end is missing.
+            StoreDenied: the file does not exist or cannot be read.
+            StoreCorrupt: it is not an archive of this format, or it is truncated.
         """
         self._path = path
         try:
             self._zip = zipfile.ZipFile(path)
         except OSError as exc:
-            raise StoreDenied(f"{path} cannot be read ({exc.strerror or exc})") from exc
+            raise StoreDenied(f"{path} cannot be read ({exc.strerror or exc}).") from exc
         except _BROKEN as exc:
             raise StoreCorrupt(
-                f"{path} is no backup, or is cut off: it does not end as a zip does ({exc})"
+                f"{path} is not a backup or is truncated: it has no end of a zip file ({exc}). "
+                "Use another backup."
             ) from exc
         try:
             self.manifest = self._read_manifest()
@@ -92,28 +96,28 @@ class Archive:
             raise
 
     def verify(self) -> None:
-        """Read all of it and compare. Raises `StoreCorrupt`, naming the first wrong entry."""
+        """Compare all entries with the manifest. Raises `StoreCorrupt` for the first wrong one."""
         listed = [_OBJECTS + entry.key for entry in self.entries]
         held = [info.filename for info in self._zip.infolist() if info.filename != _MANIFEST]
         if len(set(held)) != len(held):
-            twice = next(name for name in held if held.count(name) > 1)
-            raise self._damaged(twice, "is in it twice")
+            duplicate = next(name for name in held if held.count(name) > 1)
+            raise self._damaged(duplicate, "is in it twice")
         for name in sorted(set(held) ^ set(listed)):
             missing = name in set(listed)
             raise self._damaged(name, "is missing" if missing else "is not in its manifest")
         for entry in self.entries:
-            self.read(entry.key)
+            self.read_object(entry.key)
 
-    def read(self, key: str) -> bytes:
-        """The bytes of an object. Raises `StoreCorrupt` unless they are those of the manifest."""
+    def read_object(self, key: str) -> bytes:
+        """Return the bytes of an object. Raises `StoreCorrupt` if they differ from the manifest."""
         entry = self._by_key[key]
         data = self._bytes(_OBJECTS + key, entry.size)
         if hashlib.sha256(data).hexdigest() != entry.sha256:
             raise self._damaged(_OBJECTS + key, "is not what was saved (its SHA-256 differs)")
         return data
 
-    def blobs(self) -> Iterator[BlobInfo]:
-        """What it holds, as a store would list it."""
+    def list_objects(self) -> Iterator[BlobInfo]:
+        """List its objects, as a store does."""
         return (BlobInfo(entry.key, entry.size) for entry in self.entries)
 
     def close(self) -> None:
@@ -133,15 +137,18 @@ class Archive:
 
     def _read_manifest(self) -> dict[str, Any]:
         if _MANIFEST not in self._zip.namelist():
-            raise StoreCorrupt(f"{self._path} is a zip and no backup: it has no {_MANIFEST}")
+            raise StoreCorrupt(
+                f"{self._path} is a zip file but not a backup: it has no {_MANIFEST}. Use another "
+                "file."
+            )
         data = self._bytes(_MANIFEST, None)
         with self._reading(_MANIFEST):
             manifest = json.loads(data)
-            known = (manifest["format"], manifest["version"])
-        if known != (FORMAT, VERSION):
+            given = (manifest["format"], manifest["version"])
+        if given != (FORMAT, VERSION):
             raise StoreCorrupt(
-                f"{self._path} has format {known[0]!r}, version {known[1]!r}; this version reads "
-                f"{FORMAT!r}, version {VERSION}"
+                f"{self._path} has format {given[0]!r}, version {given[1]!r}. This version of "
+                f"face-registry reads {FORMAT!r}, version {VERSION}."
             )
         result: dict[str, Any] = manifest
         return result
@@ -158,7 +165,7 @@ class Archive:
             ]
         for entry in entries:
             if not is_key(entry.key):
-                raise self._damaged(entry.key[:80], "is no object key: nothing may leave its place")
+                raise self._damaged(entry.key[:80], "is not a valid object key")
         self._by_key = {entry.key: entry for entry in entries}
         if contracts.KEY not in self._by_key:
             raise self._damaged(contracts.KEY, "is missing")
@@ -182,7 +189,7 @@ class Archive:
         except _BROKEN as exc:
             raise self._damaged(name, f"cannot be read ({exc})") from exc
         except OSError as exc:
-            raise StoreDenied(f"{self._path} cannot be read ({exc.strerror or exc})") from exc
+            raise StoreDenied(f"{self._path} cannot be read ({exc.strerror or exc}).") from exc
 
     def _damaged(self, name: str, what: str) -> StoreCorrupt:
-        return StoreCorrupt(f"{self._path} is damaged: {name!r} {what}; use another backup")
+        return StoreCorrupt(f"{self._path} is damaged: {name!r} {what}. Use another backup.")

@@ -1,4 +1,4 @@
-"""`backup`, `restore` and `migrate`: options to one call, and its answer to the terminal."""
+"""The commands `backup` and `restore`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from registry.copies.saving import backup, restore
-from registry.terminal import Terminal, file_path, json_option, pass_terminal
+from registry.copies.backup import backup, restore
+from registry.terminal import Terminal, count, file_path, json_option, pass_terminal
 
 
 @click.command("backup")
@@ -15,31 +15,32 @@ from registry.terminal import Terminal, file_path, json_option, pass_terminal
 @json_option
 @pass_terminal
 def backup_command(terminal: Terminal, file: Path, as_json: bool) -> None:
-    """Save the whole registry in one archive: records with vectors, crops, decisions.
+    """Save the registry in an archive: records with embeddings, crops and decisions.
 
-    The archive is not encrypted, holds biometric data and is readable by its owner alone.
+    FILE is written as a zip file that only its owner can read. It is not encrypted and contains
+    biometric data.
     """
     with terminal.open() as registry:
         head = backup(registry, file)
     if as_json:
         terminal.json(head)
     else:
-        terminal.say(f"saved {head['counts']['objects']} objects in {file}")
+        terminal.say(f"Saved {count(head['counts']['objects'], 'object')} in {file}.")
 
 
 @click.command("restore")
 @click.argument("file", type=file_path())
-@click.option("--overwrite", is_flag=True, help="Replace what the registry holds now.")
+@click.option("--overwrite", is_flag=True, help="Replace the registry that is there.")
 @click.option(
     "--bring-back-erased", "bring_back", is_flag=True,
-    help="Even if it erased since what the archive still holds.",
+    help="Restore even people and videos that were erased after the backup.",
 )  # fmt: skip
 @json_option
 @pass_terminal
 def restore_command(
     terminal: Terminal, file: Path, overwrite: bool, bring_back: bool, as_json: bool
 ) -> None:
-    """Bring back a registry from an archive, wherever this one keeps its objects and index.
+    """Restore a registry from an archive that `backup` wrote, into the current home or servers.
 
     All of the archive is verified before anything is written.
     """
@@ -48,4 +49,5 @@ def restore_command(
     if as_json:
         terminal.json(head)
     else:
-        terminal.say(f"restored {head['counts']['objects']} objects, saved {head['created']}")
+        objects = count(head["counts"]["objects"], "object")
+        terminal.say(f"Restored {objects} from the backup of {head['created']}.")

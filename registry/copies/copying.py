@@ -1,8 +1,8 @@
-"""Objects from one place to another: what is there already is kept, what was written is read back.
+"""Copying the objects of a registry from one place to another.
 
-A mark (`intents/incoming`) stands in the target from before the first object until the last one is
-there. A registry with that mark does not open for work: half of a copy is no registry. The contract
-is written last.
+Objects that are already there with the same bytes are kept; objects that are written are read back.
+A mark (`intents/incoming`) is in the target from before the first object until after the last one:
+a registry with this mark does not open, because it is incomplete. The contract is written last.
 """
 
 from __future__ import annotations
@@ -17,98 +17,98 @@ from registry.core import lease
 from registry.core.intents import INCOMING_KEY
 from registry.errors import StoreCorrupt
 
-_PASSING = ("intents/", "next/", "rewrites/", "doctor/", lease.KEY, lease.PROBE)
-"""Objects that belong to what is under way, not to the registry. What stands under `next/` can be
-made again from crops and records (`registry.core.staging`)."""
-_OURS = (
+_TRANSIENT = ("intents/", "next/", "rewrites/", "doctor/", lease.KEY, lease.PROBE)
+"""Prefixes of objects that belong to a change or a check in progress, not to the registry. Those
+under `next/` can be made again from crops and records (`registry.core.staging`)."""
+_OWN = (
     *("blocks/", "crops/", "decisions/", "receipts/", "records/", "rereads/", "runs/"),
     *("calibration.json", "retention.json"),
 )
-"""What may be removed from a target because the source does not have it: a bucket may hold more."""
+"""Prefixes of objects that are removed from a target if the source does not have them. A bucket may
+contain other objects."""
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
-    """What a copy did."""
+class CopyResult:
+    """The counts of a copy."""
 
     written: int
     kept: int
-    """Objects that were there already, byte for byte."""
+    """Objects that were already there with the same bytes."""
     removed: int
-    """Objects of the registry that was there before."""
+    """Objects of an earlier registry."""
 
     @property
     def objects(self) -> int:
-        """How many there are now."""
+        """The number of objects that the target has now."""
         return self.written + self.kept
 
 
-def objects(blobs: BlobStore) -> Iterator[BlobInfo]:
-    """The objects that make up a registry, in order of key."""
-    return (info for info in blobs.list() if not info.key.startswith(_PASSING))
+def list_objects(blobs: BlobStore) -> Iterator[BlobInfo]:
+    """List the objects that make up a registry, in order of key."""
+    return (info for info in blobs.list() if not info.key.startswith(_TRANSIENT))
 
 
-def copy(
+def copy_objects(
     source: Iterable[BlobInfo],
     read: Callable[[str], bytes],
     target: BlobStore,
     registry_id: str,
-    progress: Callable[[str], None] = lambda _: None,
     *,
     allowed: Callable[[], None] = lambda: None,
-) -> Copied:
-    """Make the target hold these objects and no others of a registry.
+) -> CopyResult:
+    """Make the target contain these objects and no others of a registry.
 
     Args:
-        source: what there is.
-        read: the bytes of one of them.
-        target: where they go; an object there of equal size and digest is kept.
-        registry_id: goes into the mark, so that only the same copy is taken up again.
-        progress: told each key when it is there.
-        allowed: raises where this process may not write to the target (any more).
+        source: the objects to copy.
+        read: returns the bytes of one of them.
+        target: the store to write to; its objects of the same size and digest are kept.
+        registry_id: written into the mark, so that only a copy of the same registry continues it.
+        allowed: raises if this process may not write to the target.
 
     Raises:
-        StoreCorrupt: the target gave back other bytes than were written. The mark stays.
+        StoreCorrupt: the target returned other bytes than were written. The mark stays.
     """
     allowed()
     target.put(INCOMING_KEY, registry_id.encode())
-    there = {info.key: info.size for info in objects(target)}
+    sizes = {info.key: info.size for info in list_objects(target)}
     wanted = sorted(source, key=lambda info: (info.key == contracts.KEY, info.key))
     written = 0
     for info in wanted:
         data = read(info.key)
         digest = hashlib.sha256(data).digest()
-        if there.get(info.key) != len(data) or _digest(target, info.key) != digest:
+        if sizes.get(info.key) != len(data) or _digest(target, info.key) != digest:
             allowed()
             target.put(info.key, data)
             written += 1
             if _digest(target, info.key) != digest:
                 raise StoreCorrupt(
-                    f"object {info.key} came back from {target.describe()} as other bytes than "
-                    "were written; look after that store and run the same command again"
+                    f"Object {info.key} came back from {target.describe()} with other bytes than "
+                    "were written. Check that store, then run the same command again."
                 )
-        progress(info.key)
-    surplus = there.keys() - {info.key for info in wanted}
-    gone = sorted(key for key in surplus if key.startswith(_OURS))
+    surplus = sizes.keys() - {info.key for info in wanted}
+    removed = sorted(key for key in surplus if key.startswith(_OWN))
     allowed()
-    for key in gone:
+    for key in removed:
         target.delete(key)
+    # What an earlier registry in the target had in progress.
     for info in [i for prefix in ("intents/", "next/", "rewrites/") for i in target.list(prefix)]:
         if info.key != INCOMING_KEY:
-            target.delete(info.key)  # of the registry that was there before
-    _check_count(target, {info.key for info in wanted})
-    return Copied(written, len(wanted) - written, len(gone))
+            target.delete(info.key)
+    _check_listing(target, {info.key for info in wanted})
+    return CopyResult(written, len(wanted) - written, len(removed))
 
 
 def _digest(blobs: BlobStore, key: str) -> bytes:
     return hashlib.sha256(blobs.get(key)).digest()
 
 
-def _check_count(target: BlobStore, wanted: set[str]) -> None:
-    held = {info.key for info in objects(target)}
-    missing = sorted(wanted - held)
+def _check_listing(target: BlobStore, wanted: set[str]) -> None:
+    listed = {info.key for info in list_objects(target)}
+    missing = sorted(wanted - listed)
     if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise StoreCorrupt(
-            f"{target.describe()} does not list {missing[0]} and {len(missing) - 1} more objects "
-            "that were written there; run the same command again"
+            f"Object {missing[0]}{more} was written to {target.describe()} but is not listed "
+            "there. Run the same command again."
         )

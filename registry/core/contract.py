@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -9,6 +11,7 @@ from registry.blobs.base import BlobStore
 from registry.core.records import SCHEMA
 from registry.domain import Contract, EarlierModel, ModelInfo
 from registry.errors import ContractError, ObjectMissing, StoreCorrupt
+from registry.settings import DEFAULT_MODEL
 from registry.system import checked_json as checked
 
 KEY = "registry.json"
@@ -48,6 +51,51 @@ def new(
         every=every,
         primary_metric=primary_metric,
         schema=SCHEMA,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model to load for a registry."""
+
+    source: str
+    """Name in the catalogue, or folder of a pack."""
+    warning: str = ""
+    """Sentences for the user if FACE_REGISTRY_MODEL names another model; empty if it does not."""
+
+
+def choose_model(
+    asked: str | None,
+    contract: Contract | None,
+    configured: str | None,
+    is_present: Callable[[str], bool],
+) -> ModelChoice:
+    """Choose the model to load. Pure but for `is_present`.
+
+    The first of these that is given: `asked`, the model in the contract, `configured`, the default
+    model. The contract's model is passed over if its files are not on this machine and
+    `configured` names where they may be, such as the new place of a folder that was moved.
+    `check_model` refuses every model but the one that the registry was built with.
+
+    Args:
+        asked: `--model`, or the argument of a call.
+        contract: None for a registry that has none yet.
+        configured: FACE_REGISTRY_MODEL. It and `asked` are names, or absolute paths of folders
+            (`registry.models.catalogue.full_source`).
+        is_present: whether the files of a model are on this machine.
+    """
+    if asked or contract is None:
+        return ModelChoice(asked or configured or DEFAULT_MODEL)
+    built = contract.model_source
+    if not configured or configured in (built, contract.model.name):
+        return ModelChoice(built)
+    if not is_present(built):
+        return ModelChoice(configured)
+    return ModelChoice(
+        built,
+        f"FACE_REGISTRY_MODEL is {configured}, but this registry was built with {built}, and that "
+        "model is used. The variable is for new registries: unset it, or change the model of this "
+        "registry with `face-registry migrate --model`.",
     )
 
 

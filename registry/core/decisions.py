@@ -14,7 +14,6 @@ record, so each can be undone, and any earlier state can be seen again.
 
 from __future__ import annotations
 
-import getpass
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +28,7 @@ from registry.blobs.base import BlobStore
 from registry.domain import Face
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.system import checked_json as checked
+from registry.system.process import user_name
 
 
 class Kind(StrEnum):
@@ -314,7 +314,7 @@ def stamped(decision: Decision, after: list[Decision]) -> Decision:
     return replace(
         decision,
         number=after[-1].number + 1 if after else 1,
-        by=user(),
+        by=user_name(),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -334,11 +334,3 @@ def _decision(body: dict[str, Any]) -> Decision:
             "groups": tuple(tuple(group) for group in body["groups"]),
         }
     )
-
-
-def user() -> str:
-    """Who runs this process; empty where the system does not say."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return ""

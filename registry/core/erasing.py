@@ -25,7 +25,7 @@ from registry.core.blocks import Block, Blocks, salted, template_of
 from registry.core.decisions import REWRITES, Decision, DecisionLog, Kind, View
 from registry.core.index import Index
 from registry.core.records import RecordStore, Rereads
-from registry.core.recovery import bring_up, rebuild
+from registry.core.recovery import bring_up
 from registry.core.staging import Beside
 from registry.domain import Face, Video
 from registry.errors import StoreCorrupt, StoreError, UnknownError
@@ -316,7 +316,7 @@ def erase_from_index(
     With `keeps_deleted`, the engine does not free deleted bytes, and the index is written anew.
     """
     if keeps_deleted:
-        rebuild(index, records, view)
+        index.rebuild(records.all(), view)
         return
     videos = {payload["video_id"] for payload in index.videos(plan.identities)}
     bring_up(index, records, view, sorted(videos | set(plan.videos)))

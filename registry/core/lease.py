@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from pathlib import Path
 
 from registry.blobs.base import BlobStore
 from registry.errors import ObjectMissing, RegistryLocked, StoreCorrupt, StoreError
+from registry.system.process import process_at_host
 
 KEY = "lease.json"
 PROBE = "probe-"
@@ -178,7 +178,7 @@ class Lease:
         mine = Holding(
             token=found.token + 1,
             nonce=secrets.token_hex(8),
-            owner=f"process {os.getpid()} on {socket.gethostname()}",
+            owner=process_at_host(),
             since=datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
             expires=now + self._ttl_s,
             machine=_machine(),

@@ -23,7 +23,8 @@ def open_registry(
     Args:
         settings: where and what; by default read from `given` and the environment.
         wait: wait for another process that uses the registry, instead of raising.
-        say: told whom it waits for, and of an API key that travels unencrypted, in a sentence.
+        say: told whom it waits for, of an API key that travels unencrypted, and of a
+            FACE_REGISTRY_MODEL that is not the registry's model, in sentences.
         given: fields of `Settings`, such as `home`.
 
     Raises:
@@ -39,7 +40,8 @@ def open_registry(
     try:
         blobs = open_blobs(settings)
         lease = None if lock else Lease(blobs, wait=wait, say=say)
-        return Registry(settings, blobs, open_store(settings, say=say), lock=lock, lease=lease)
+        store = open_store(settings, say=say)
+        return Registry(settings, blobs, store, lock=lock, lease=lease, say=say)
     except BaseException:
         if lock:
             lock.release()

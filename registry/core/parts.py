@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from registry.blobs.base import BlobStore
+from registry.core.contract import ModelChoice, choose_model
 from registry.domain import Contract
 from registry.errors import RegistryLocked, StoreDenied
 from registry.models import catalogue
 from registry.models.base import FaceModel
-from registry.settings import DEFAULT_MODEL, Settings
+from registry.settings import Settings
 from registry.store.base import Store
 
 if TYPE_CHECKING:
@@ -100,21 +101,26 @@ def open_store(settings: Settings, *, say: Callable[[str], None] = lambda _: Non
     return store
 
 
-def load_model(
-    settings: Settings,
-    source: str | None = None,
-    *,
-    built_with: Contract | None,
-    threads: int | None = None,
-) -> FaceModel:
-    """The model of a registry. See `registry.core.registry.Registry.model`."""
-    chosen = source or settings.model or (built_with.model_source if built_with else "")
-    return catalogue.load(
-        chosen or DEFAULT_MODEL,
-        device=settings.device,
-        cache=settings.model_cache,
-        threads=threads,
+def model_choice(settings: Settings, asked: str | None, contract: Contract | None) -> ModelChoice:
+    """The model to load for a registry: `choose_model`, with what the settings say."""
+
+    def full(source: str | None) -> str | None:
+        return catalogue.full_source(source) if source else None
+
+    return choose_model(
+        full(asked),
+        contract,
+        full(settings.model),
+        lambda source: catalogue.is_present(source, settings.model_cache),
     )
+
+
+def load_model(settings: Settings, source: str) -> FaceModel:
+    """Load the model that `source` names, on the device of the settings.
+
+    Raises what `registry.models.catalogue.load` raises.
+    """
+    return catalogue.load(source, device=settings.device, cache=settings.model_cache)
 
 
 def prepare_home(home: Path) -> None:

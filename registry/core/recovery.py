@@ -90,7 +90,7 @@ def settle(
     pending = [what for what in intents.pending() if what not in {ERASE, INCOMING, SWITCH}]
     bodies = {what: Replacing.decoded(intents.body(what)) for what in pending if what != REINDEX}
     if REINDEX in pending or None in bodies.values():
-        rebuild(index, records, view)
+        index.rebuild(records.all(), view)
     else:
         bring_up(index, records, view, bodies)
     for video_id, replaced in bodies.items():
@@ -114,22 +114,6 @@ def bring_up(index: Index, records: RecordStore, view: View, video_ids: Iterable
             index.remove(video_id, view)
         else:
             index.put(video, view)
-
-
-def rebuild(
-    index: Index,
-    records: RecordStore,
-    view: View,
-    progress: Callable[[Video], None] = lambda video: None,
-) -> int:
-    """Write the index anew from the records. Returns how many videos there are."""
-
-    def reported() -> Iterator[Video]:
-        for video in records.all():
-            yield video
-            progress(video)
-
-    return index.rebuild(reported(), view)
 
 
 def showing(index: Index, records: RecordStore, identity_ids: set[str]) -> Iterator[Video]:

@@ -40,9 +40,9 @@ from registry.core.finding import find_crop, find_identity, find_video, remember
 from registry.core.index import Index
 from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
 from registry.core.lease import Lease
-from registry.core.parts import HomeLock, load_model
+from registry.core.parts import HomeLock, load_model, model_choice
 from registry.core.records import RecordStore, Rereads, lost
-from registry.core.recovery import Replacing, finish, rebuild, settle, settle_if_free, showing
+from registry.core.recovery import Replacing, finish, settle, settle_if_free, showing
 from registry.core.switching import Switch
 from registry.domain import Contract, Identity, Video
 from registry.errors import EmptyRegistry, StoreError, UnknownError, UsageError
@@ -64,12 +64,14 @@ class Registry:
         lock: HomeLock | None = None,
         lease: Lease | None = None,
         steps: Sequence[schema.Step] = schema.STEPS,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`steps` lead from earlier schemas to the one that is worked with."""
+        """`steps` lead from earlier schemas to the current one; `say` is told of warnings."""
         self.settings = settings
         self.store = store
         self.lease = lease
-        self._lock, self._steps = lock, steps
+        self._lock, self._steps, self._say = lock, steps, say
+        self._warned = ""
         self.adopt(blobs)
 
     def adopt(self, blobs: BlobStore) -> None:
@@ -80,7 +82,7 @@ class Registry:
         self.rereads = Rereads(blobs)
         self._index: Index | None = None
         self._view: View | None = None
-        self._model: FaceModel | None = None
+        self._model: tuple[str, FaceModel] | None = None
         self._intents = Intents(blobs, allowed=self.check, failed=self._forget)
         self._read()
 
@@ -151,24 +153,38 @@ class Registry:
             self._index = index
         return self._index
 
-    def model(self, source: str | None = None, *, threads: int | None = None) -> FaceModel:
+    def model_source(self, asked: str | None = None) -> str:
+        """The name or folder of the registry's model.
+
+        See `registry.core.contract.choose_model`. Warns, through `say`, if FACE_REGISTRY_MODEL
+        names another one.
+
+        Args:
+            asked: a catalogue name or folder that goes first.
+        """
+        choice = model_choice(self.settings, asked, self._contract)
+        if choice.warning and choice.warning != self._warned:
+            self._say(f"warning: {choice.warning}")
+            self._warned = choice.warning
+        return choice.source
+
+    def model(self, asked: str | None = None) -> FaceModel:
         """The registry's model, loaded once.
 
         Args:
-            source: a catalogue name or folder; by default what the registry was built with, then
-                FACE_REGISTRY_MODEL, then sface.
-            threads: threads of one inference; None leaves it to the runtime.
+            asked: a catalogue name or folder; see `model_source`.
 
         Raises:
             ContractError: the registry was built with another model.
             ModelError: the model cannot be loaded.
         """
-        if self._model is None:
-            model = load_model(self.settings, source, built_with=self._contract, threads=threads)
+        source = self.model_source(asked)
+        if self._model is None or self._model[0] != source:
+            model = load_model(self.settings, source)
             if self._contract is not None:
                 contracts.check_model(self._contract, model.info)
-            self._model = model
-        return self._model
+            self._model = (source, model)
+        return self._model[1]
 
     # --- the one writer ------------------------------------------------------------------------
 
@@ -317,7 +333,7 @@ class Registry:
             raise UsageError(f"{name!r} cannot be a name: {why}")
         return self.decide(Decision(0, Kind.NAME, identity.identity_id, name=tidied))
 
-    def reindex(self, progress: Callable[[Video], None] = lambda _: None) -> int:
+    def reindex(self) -> int:
         """Rebuild the index from the records. Returns how many videos there are."""
         self.hold()
         contract, plan = self.contract, self.settle_objects()
@@ -326,7 +342,7 @@ class Registry:
         with self._intents.declared(REINDEX):
             Index.drop(self.store)
             index = Index(self.store, contract)
-            count = rebuild(index, self.records, self.view, progress)
+            count = index.rebuild(self.records.all(), self.view)
         if plan:
             erasing.certify(self.blobs, self.records, index, plan)
             self._intents.settle(ERASE)
@@ -334,9 +350,7 @@ class Registry:
         self._index = index
         return count
 
-    def change_model(
-        self, switch: Switch, progress: Callable[[Video], None] = lambda _: None
-    ) -> None:
+    def change_model(self, switch: Switch) -> None:
         """Take the records beside for the registry's own, and rebuild the index.
 
         They must be all there (see `registry.core.switching`); `registry.changing.change` puts
@@ -346,7 +360,7 @@ class Registry:
         with self._intents.declared(SWITCH, switch.encoded()):
             switching.finish(self.blobs, self.store)
         self.adopt(self.blobs)
-        self.reindex(progress)
+        self.reindex()
 
     def forget(self, key: str, *, block: bool = False) -> dict[str, Any]:
         """Remove a person for good: faces, crops, names, what decisions say, the index's bytes.
@@ -368,12 +382,13 @@ class Registry:
         self.check()
         self.blocks.lift(block_id)
 
-    def remove_video(self, key: str) -> dict[str, Any]:
-        """Remove a video, named as for `video`, for good, and those who are in no other."""
-        return self.remove_videos([key])
-
     def remove_videos(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Remove videos, at least one, in one go: one receipt, and the index is rebuilt once."""
+        """Remove videos for good, and the identities that are in no other.
+
+        Args:
+            keys: what `video` takes, at least one. All share a receipt, and the index is rebuilt
+                once.
+        """
         self.hold()
         going = sorted({str(self.video(key)["video_id"]) for key in keys})
         return self._erase(self._eraser().plan_videos(self.view, going))

@@ -1,8 +1,8 @@
-"""How long videos are kept: a number of days since they were last read.
+"""The retention period: for how many days videos are kept after they were last read.
 
-It is an object of the registry and no setting, so that it holds for everyone who opens the registry
-and goes along with backups and migrations. Nothing is removed by itself: `doctor` names what is
-older, and `videos remove --older-than` removes it.
+It is an object of the registry and not a setting, so that it applies to everyone who opens the
+registry and is part of backups and migrations. Nothing is removed automatically: `doctor` lists
+older videos, and `videos remove --older-than` removes them.
 """
 
 from __future__ import annotations
@@ -13,53 +13,58 @@ from datetime import UTC, datetime, timedelta
 
 from registry.blobs.base import BlobStore
 from registry.core.registry import Registry
-from registry.core.runs import began, whose
+from registry.core.runs import began
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.system import checked_json as checked
+from registry.system.process import user_at_host
 
 KEY = "retention.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Old:
-    """A video that was last read before some day."""
+class OldVideo:
+    """A video that was last read before a given day."""
 
     video: str
-    """Its id."""
+    """Id of the video."""
     url: str
     last_read: str
-    """ISO 8601, UTC; empty where its run does not tell, which counts as old."""
+    """ISO 8601, UTC; empty if the id of its run has no time, which counts as old."""
     faces: int
 
 
 def days(blobs: BlobStore) -> int | None:
-    """The retention period; None if there is none. Raises `StoreCorrupt`."""
+    """Return the retention period; None if none is set. Raises `StoreCorrupt`."""
     try:
-        found = checked.decode(blobs.get(KEY))["days"]
+        period = checked.decode(blobs.get(KEY))["days"]
     except ObjectMissing:
         return None
     except (ValueError, KeyError) as exc:
         raise StoreCorrupt(
-            f"{KEY} is damaged ({exc}); set the period again: `face-registry retention --days N`"
+            f"{KEY} is damaged ({exc}). Run `face-registry retention --days N` to set the period "
+            "again."
         ) from exc
-    return int(found)
+    return int(period)
 
 
 def set_days(registry: Registry, period: int | None) -> None:
-    """Set the retention period, at least one day; None ends it."""
+    """Set the retention period, at least one day; None removes it."""
     registry.check()
     if period is None:
         registry.blobs.delete(KEY)
         return
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    registry.blobs.put(KEY, checked.encode({"days": period, "by": whose(), "at": at}))
+    registry.blobs.put(KEY, checked.encode({"days": period, "by": user_at_host(), "at": at}))
 
 
-def older_than(registry: Registry, period: int, *, now: datetime | None = None) -> Iterator[Old]:
-    """Videos that were last read more than so many days ago, in order of id."""
+def older_than(
+    registry: Registry, period: int, *, now: datetime | None = None
+) -> Iterator[OldVideo]:
+    """Yield the videos that were last read more than `period` days ago, in order of id."""
     before = (now or datetime.now(UTC)) - timedelta(days=period)
     for payload in registry.index.videos():
-        read = began(str(payload["run"]))
-        if read is None or read < before:
-            when = read.isoformat() if read else ""
-            yield Old(str(payload["video_id"]), str(payload["url"]), when, int(payload["faces"]))
+        last_read = began(str(payload["run"]))
+        if last_read is None or last_read < before:
+            when = last_read.isoformat() if last_read else ""
+            video_id, url = str(payload["video_id"]), str(payload["url"])
+            yield OldVideo(video_id, url, when, int(payload["faces"]))

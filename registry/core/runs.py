@@ -10,10 +10,8 @@ nothing to look for: counts, no failures by name, no URL, no id, and of a path i
 
 from __future__ import annotations
 
-import getpass
 import logging
 import re
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,6 +25,7 @@ from registry.blobs.base import BlobStore
 from registry.core.registry import Registry
 from registry.errors import RegistryError, StoreCorrupt, UsageError
 from registry.system import checked_json as checked
+from registry.system.process import user_at_host
 from registry.urls import CONTROL
 
 PREFIX = "runs/"
@@ -115,7 +114,7 @@ def recorded(
         run or new_run(),
         kind,
         _now(),
-        by=whose(),
+        by=user_at_host(),
         version=version("face-registry"),
         model=registry.contract.model.name,
         csv=csv,
@@ -139,15 +138,6 @@ def runs(registry: Registry) -> list[Run]:
     working = registry.lease.working() if registry.lease else None
     keys = [info.key for info in registry.blobs.list(PREFIX)]
     return [_seen(_load(registry.blobs, key), working) for key in sorted(keys, reverse=True)]
-
-
-def whose() -> str:
-    """user@host of this process."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = ""
-    return f"{user}@{socket.gethostname()}"
 
 
 def impersonal(message: str) -> str:

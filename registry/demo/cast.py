@@ -1,22 +1,26 @@
-"""Who is in the demo's videos, how the camera moves, and how the videos perform. Made up."""
+"""The sample videos of the demo: photographs, camera movements, people and performance.
+
+All numbers are invented.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from registry.demo.photos import PhotoName
+PhotoName = Literal["table", "astronaut", "rocket"]
 
 FPS = 30
 
 PORTRAIT = (360, 640)
-"""Width and height, px: a telephone held upright."""
+"""Width and height in px, as of a telephone held upright."""
 LANDSCAPE = (640, 360)
 SQUARE = (480, 480)
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """What the camera sees of a photograph: its centre and height, px of the photograph."""
+class CameraView:
+    """The part of a photograph that the camera shows: its centre and height in px."""
 
     x: float
     y: float
@@ -25,17 +29,17 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A slow move over one photograph, without a cut."""
+    """One camera movement over a photograph, without a cut."""
 
     photo: PhotoName
     people: tuple[str, ...]
-    """Who is in it, left to right."""
-    start: Window
-    end: Window
+    """The people in it, from left to right."""
+    start: CameraView
+    end: CameraView
     seconds: float
     roll: float = 0.0
-    """Degrees by which the photograph is turned, counter-clockwise: a camera held askew. Uprights a
-    head that is held askew, which detectors place more steadily."""
+    """Degrees by which the photograph is rotated counter-clockwise. It makes a tilted head upright,
+    whose landmarks detectors place more consistently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +48,17 @@ class DemoVideo:
 
     file: str
     size: tuple[int, int]
-    """Width and height, px; even."""
+    """Width and height in px, even numbers."""
     shots: tuple[Shot, ...]
     performance: float
     """Engagement rate, per cent."""
     views: int
     crf: int
-    """x264's constant rate factor: 18 looks like the original, 28 like a much-shared video."""
+    """x264's constant rate factor: 18 looks like the original, 28 like a re-encoded video."""
 
     @property
     def people(self) -> tuple[str, ...]:
-        """Everybody in it, each once, in order of appearance."""
+        """The people in it, each once, in order of appearance."""
         return tuple(dict.fromkeys(name for shot in self.shots for name in shot.people))
 
 
@@ -65,13 +69,13 @@ def _player(
     seconds: float,
     roll: float = 0.0,
 ) -> Shot:
-    return Shot("table", (f"player {number}",), Window(*start), Window(*end), seconds, roll)
+    return Shot("table", (f"player {number}",), CameraView(*start), CameraView(*end), seconds, roll)
 
 
 def _astronaut(
     start: tuple[float, float, float], end: tuple[float, float, float], seconds: float
 ) -> Shot:
-    return Shot("astronaut", ("astronaut",), Window(*start), Window(*end), seconds)
+    return Shot("astronaut", ("astronaut",), CameraView(*start), CameraView(*end), seconds)
 
 
 VIDEOS: tuple[DemoVideo, ...] = (
@@ -101,8 +105,8 @@ VIDEOS: tuple[DemoVideo, ...] = (
             Shot(
                 "table",
                 ("player 2", "player 3"),
-                Window(442, 262, 335),
-                Window(430, 266, 318),
+                CameraView(442, 262, 335),
+                CameraView(430, 266, 318),
                 5,
                 roll=-7,
             ),
@@ -144,7 +148,7 @@ VIDEOS: tuple[DemoVideo, ...] = (
     DemoVideo(
         "launch-day.mp4",
         LANDSCAPE,
-        (Shot("rocket", (), Window(320, 240, 340), Window(330, 205, 250), 4),),
+        (Shot("rocket", (), CameraView(320, 240, 340), CameraView(330, 205, 250), 4),),
         performance=3.0,
         views=38_900,
         crf=24,
@@ -156,8 +160,8 @@ VIDEOS: tuple[DemoVideo, ...] = (
             Shot(
                 "table",
                 ("player 4", "player 5"),
-                Window(1066, 212, 420),
-                Window(1070, 216, 408),
+                CameraView(1066, 212, 420),
+                CameraView(1070, 216, 408),
                 5,
             ),
         ),
@@ -168,10 +172,10 @@ VIDEOS: tuple[DemoVideo, ...] = (
 )
 
 MISSING = ("taken-down.mp4", 5.0, 12_000)
-"""A row of the table whose video is not there: file name, performance, views."""
+"""A row of the table whose video does not exist: file name, performance, views."""
 
 PROBES: dict[str, Shot] = {
     "player 3": _player(3, (525, 345, 260), (525, 345, 260), 0),
     "astronaut": _astronaut((228, 180, 350), (228, 180, 350), 0),
 }
-"""Stills to look people up with, framed as in none of the videos."""
+"""Photos to look up, each showing the person differently than any video."""

@@ -1,4 +1,4 @@
-"""`face-registry demo`: run it, and say what to look at."""
+"""The command `demo`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FOLDER = Path("face-registry-demo")
 @click.command("demo")
 @pass_terminal
 def demo_command(terminal: Terminal) -> None:
-    """Try it: build sample videos, ingest them, report, and look a face up.
+    """Build sample videos, ingest them, report averages, and look up a photo.
 
-    Needs no network. Everything goes into ./face-registry-demo; an earlier demo there is replaced.
+    Needs no network. All files are written to ./face-registry-demo; an earlier demo is replaced.
     """
     places = Places(FOLDER.absolute())
     terminal.say("1. Build sample videos from photographs that installed packages carry")
@@ -29,22 +29,22 @@ def demo_command(terminal: Terminal) -> None:
     _print_cast(terminal)
     terminal.say("\n2. Ingest their table: face-registry ingest videos.csv --metric … --metric …")
     with reporting(terminal) as reporter:
-        outcome = run(places, reporter)
-    tell(terminal, outcome.summary, hints=False)
+        result = run(places, reporter)
+    tell(terminal, result.summary, hints=False)
     terminal.say("\n3. Who performs how: face-registry report --csv … --zip …")
-    rows = outcome.averages.to_dict(orient="records")
+    rows = result.averages.to_dict(orient="records")
     print_averages(terminal, rows, METRICS[0])
     terminal.say(f"\n4. Who is this: face-registry lookup {places.probe.name}  ({PROBE})")
-    print_answer(terminal, outcome.answer)
+    print_answer(terminal, result.answer)
     terminal.say(
         f"\nFiles in {FOLDER}/: {places.table.name} (what went in), {places.averages.name}, "
-        f"{places.faces.name} ({outcome.faces} face images),\n{places.probe.name}, videos/, and "
+        f"{places.faces.name} ({result.faces} face images),\n{places.probe.name}, videos/, and "
         f"the registry itself: face-registry --home {FOLDER}/registry identities list"
     )
-    found, people = len(outcome.averages), len(expected())
-    if found != people:
+    identities, people = len(result.averages), len(expected())
+    if identities != people:
         terminal.note(
-            f"error: {found} identities were found, and {people} people are in the videos"
+            f"error: The demo found {identities} identities, but its videos show {people} people."
         )
         sys.exit(1)
 

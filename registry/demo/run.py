@@ -1,4 +1,4 @@
-"""The demo: sample videos on a local web server, through the whole of the main job."""
+"""The run of the demo: sample videos on a local web server are ingested and reported."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from registry.settings import Settings, load_settings
 
 METRICS = ("Performance", "Views")
 PROBE = "player 3"
-"""Who the demo looks up, with a still that is framed as in none of the videos."""
+"""The person in the photo that the demo looks up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the demo puts what it makes."""
+    """The files of the demo."""
 
     folder: Path
 
     @property
     def videos(self) -> Path:
-        """The sample videos, as a web server would have them."""
+        """The folder of sample videos."""
         return self.folder / "videos"
 
     @property
@@ -51,7 +51,7 @@ class Places:
 
     @property
     def averages(self) -> Path:
-        """The answer: who performs how."""
+        """The report: the average of each person."""
         return self.folder / "influencer_performance.csv"
 
     @property
@@ -66,26 +66,26 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the demo came to."""
+class DemoResult:
+    """The result of the demo."""
 
     summary: Summary
     averages: pd.DataFrame
     faces: int
-    """Images in the zip."""
+    """Number of images in the zip."""
     answer: Answer
 
 
 def prepare(places: Places) -> None:
-    """Make the sample videos and the photo; what an earlier demo left here is removed."""
+    """Make the sample videos and the photo, and remove those of an earlier demo."""
     for folder in (places.videos, places.home):
         shutil.rmtree(folder, ignore_errors=True)
     build_videos(places.videos)
     write_probe(places.probe, PROBE)
 
 
-def run(places: Places, reporter: Reporter) -> Outcome:
-    """Serve the videos, ingest their table, report, export, and look the photo up."""
+def run(places: Places, reporter: Reporter) -> DemoResult:
+    """Serve the videos, ingest their table, write report and face images, look up the photo."""
     with serve_folder(places.videos) as base_url, open_registry(_embedded(places.home)) as registry:
         write_table(places.table, base_url)
         summary = ingest(
@@ -97,13 +97,13 @@ def run(places: Places, reporter: Reporter) -> Outcome:
         )
         table = averages(registry)
         write_csv(table, places.averages)
-        return Outcome(
+        return DemoResult(
             summary, table, write_zip(registry, places.faces), lookup(registry, places.probe)
         )
 
 
 def expected() -> dict[str, list[tuple[str, float]]]:
-    """Who is really in which video, and how it performs: (file, performance) by person."""
+    """Return the true answer: for each person the videos as (file, performance)."""
     seen: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for video in VIDEOS:
         for person in video.people:
@@ -112,7 +112,7 @@ def expected() -> dict[str, list[tuple[str, float]]]:
 
 
 def _embedded(home: Path) -> Settings:
-    """Embedded whatever the environment says: a demo does not write to anyone's servers."""
+    """Settings without servers, whatever the environment says: the demo writes only here."""
     settings = load_settings(home=home)
     return settings.model_copy(
         update={"qdrant_url": None, "minio_endpoint": None, "model": None, "device": "auto"}

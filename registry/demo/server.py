@@ -1,4 +1,4 @@
-"""A web server on this machine for the demo's videos, since a registry reads URLs."""
+"""A web server on this machine for the demo's videos."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from typing import Any
 
 
 class _Files(SimpleHTTPRequestHandler):
-    """Files of one folder; no listings, no log."""
+    """The files of one folder, without listings and without a log."""
 
     def list_directory(self, path: Any) -> None:
         self.send_error(HTTPStatus.NOT_FOUND)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the terminal belongs to the demo."""
+        """Log nothing: the demo uses the terminal."""
 
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A reader that hangs up early is no news; anything else is."""
+        """Ignore clients that disconnect early; report other errors."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
 @contextmanager
 def serve_folder(folder: Path) -> Iterator[str]:
-    """Serve the files of a folder on a free port of 127.0.0.1; yields the URL, without a slash.
+    """Serve the files of a folder on a free port of 127.0.0.1.
 
-    Every request has its own thread. Whatever is no file in the folder is answered with 404.
+    Yields the base URL, without a slash at its end. Each request has its own thread. Requests for
+    anything but a file in the folder are answered with 404.
     """
     with _Server(("127.0.0.1", 0), partial(_Files, directory=str(folder))) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

@@ -1,1 +1,1 @@
-"""What is removed for good, what must not come back, and how long things are kept."""
+"""Commands that erase people and videos, lift blocks, and set the retention period."""

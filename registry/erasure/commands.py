@@ -1,4 +1,4 @@
-"""`identities forget`, `identities unblock` and `videos remove`."""
+"""The commands `identities forget`, `identities unblock`, `videos remove` and `retention`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from registry.core import retention
-from registry.core.retention import Old, older_than
-from registry.system.files import placed
-from registry.terminal import Terminal, file_path, json_option, pass_terminal
+from registry.core.retention import OldVideo, older_than
+from registry.system.files import atomic_file
+from registry.terminal import Terminal, count, file_path, json_option, pass_terminal
 
 _receipt_option = click.option(
-    "--receipt", "path", type=file_path(), help="Write the receipt to this file as well."
+    "--receipt", "path", type=file_path(), help="Also write the receipt to this file."
 )
 
 
@@ -23,7 +23,7 @@ _receipt_option = click.option(
 @click.argument("identity")
 @click.option(
     "--block", is_flag=True,
-    help="Do not enrol the person again. Keeps a template of the face, which is biometric data.",
+    help="Do not record the person again. Keeps a template of the face, which is biometric data.",
 )  # fmt: skip
 @_receipt_option
 @json_option
@@ -31,32 +31,36 @@ _receipt_option = click.option(
 def identities_forget(
     terminal: Terminal, identity: str, block: bool, path: Path | None, as_json: bool
 ) -> None:
-    """Remove a person for good: faces, crops, names and decisions, and their bytes in the index.
+    """Remove a person for good: faces, crops, name, decisions, and the points in the index.
 
-    Without --block, a video that is read again enrols the person again.
+    IDENTITY is an id, the beginning of one, or a name. Without --block, the person is recorded
+    again when one of the videos is read again.
     """
     with terminal.open() as registry:
         receipt = registry.forget(identity, block=block)
-    _hand_out(terminal, receipt, path, as_json)
+    _print_receipt(terminal, receipt, path, as_json)
 
 
 @click.command("unblock")
 @click.argument("block")
 @pass_terminal
 def identities_unblock(terminal: Terminal, block: str) -> None:
-    """Lift a block, named by its id in the receipt, and remove its template."""
+    """Remove a block and its template, so that the person can be recorded again.
+
+    BLOCK is the id of the block, which the receipt of `identities forget --block` has.
+    """
     with terminal.open() as registry:
         registry.unblock(block)
-    terminal.say(f"block {block} is lifted, and its template removed")
+    terminal.say(f"Block {block} and its template were removed.")
 
 
 @click.command("remove")
 @click.argument("videos", nargs=-1)
 @click.option(
     "--older-than", "days", type=click.IntRange(min=0), metavar="DAYS",
-    help="Those that were last read longer ago; lists them, unless --yes is given.",
+    help="List the videos that were last read more than so many days ago.",
 )  # fmt: skip
-@click.option("--yes", is_flag=True, help="With --older-than: remove them.")
+@click.option("--yes", is_flag=True, help="With --older-than: remove the videos.")
 @_receipt_option
 @json_option
 @pass_terminal
@@ -68,62 +72,67 @@ def videos_remove(
     path: Path | None,
     as_json: bool,
 ) -> None:
-    """Remove videos (URL, id or beginning of an id) for good, and those who are in no other."""
+    """Remove videos for good, and the identities that are in no other video.
+
+    VIDEOS are URLs, ids or beginnings of ids.
+    """
     if bool(videos) == (days is not None):
-        raise click.UsageError("name videos, or give --older-than DAYS")
+        raise click.UsageError("Give either videos or --older-than DAYS.")
     with terminal.open() as registry:
         old = [] if days is None else list(older_than(registry, days))
-        going = [*videos, *(video.video for video in old)]
-        receipt = registry.remove_videos(going) if going and (videos or yes) else None
+        chosen = [*videos, *(video.video for video in old)]
+        receipt = registry.remove_videos(chosen) if chosen and (videos or yes) else None
     if receipt is None:
-        _preview(terminal, old, as_json)
+        _print_preview(terminal, old, as_json)
     else:
-        _hand_out(terminal, receipt, path, as_json)
+        _print_receipt(terminal, receipt, path, as_json)
 
 
-def _preview(terminal: Terminal, old: list[Old], as_json: bool) -> None:
+def _print_preview(terminal: Terminal, old: list[OldVideo], as_json: bool) -> None:
     if as_json:
         terminal.json({"removed": None, "videos": [asdict(video) for video in old]})
         return
     for video in old:
-        terminal.say(f"{video.last_read or 'unknown':<25}  {video.faces:>6} faces  {video.url}")
+        faces = f"{video.faces:>6} {'face ' if video.faces == 1 else 'faces'}"
+        terminal.say(f"{video.last_read or 'unknown':<25}  {faces}  {video.url}")
     if old:
-        terminal.note(f"{len(old)} videos would be removed for good; --yes removes them")
+        terminal.note(f"{count(len(old), 'video')} would be removed for good. Use --yes to do so.")
     else:
-        terminal.say("no video is that old")
+        terminal.say("No video is that old.")
 
 
-def _hand_out(
+def _print_receipt(
     terminal: Terminal, receipt: dict[str, Any], path: Path | None, as_json: bool
 ) -> None:
     if path:
-        with placed(path) as aside:
-            aside.write_text(json.dumps(receipt, indent=2))
+        with atomic_file(path) as temporary:
+            temporary.write_text(json.dumps(receipt, indent=2))
     if as_json:
         terminal.json(receipt)
         return
     removed = ", ".join(f"{n} {what.replace('_', ' ')}" for what, n in receipt["removed"].items())
-    terminal.say(f"removed: {removed}; nothing is left. Receipt {receipt['receipt']}")
+    terminal.say(f"Removed: {removed}. A search afterwards found nothing left.")
+    terminal.say(f"Receipt: {receipt['receipt']}")
     if receipt["block"]:
-        terminal.say(f"block {receipt['block']['id']} keeps a template of the face")
-    terminal.note(f"not covered: {'; '.join(receipt['not_covered'])}")
+        terminal.say(f"Block {receipt['block']['id']} keeps a template of the face.")
+    terminal.note(f"Not covered: {'; '.join(receipt['not_covered'])}.")
 
 
 @click.command("retention")
-@click.option("--days", type=click.IntRange(1, 36_500), help="Keep videos for so many days.")
-@click.option("--none", is_flag=True, help="Keep them without limit.")
+@click.option("--days", type=click.IntRange(1, 36_500), help="Set the period, in days.")
+@click.option("--none", is_flag=True, help="Remove the period: keep videos without limit.")
 @json_option
 @pass_terminal
 def retention_command(terminal: Terminal, days: int | None, none: bool, as_json: bool) -> None:
-    """Show or set how long videos are kept after they were last read.
+    """Show or set the retention period: how long videos are kept after they were last read.
 
-    It holds for everyone who opens the registry. Nothing is removed by itself: `doctor` names the
-    videos that are older, and `videos remove --older-than` removes them.
+    It applies to everyone who opens the registry. Nothing is removed automatically: `doctor` lists
+    older videos, and `videos remove --older-than` removes them.
     """
     if days and none:
-        raise click.UsageError("choose one of --days and --none")
+        raise click.UsageError("Use only one of --days and --none.")
     with terminal.open() as registry:
-        _ = registry.contract  # there is something to keep
+        _ = registry.contract  # raises if the registry is empty
         if days or none:
             retention.set_days(registry, days)
         period = retention.days(registry.blobs)
@@ -136,8 +145,9 @@ def retention_command(terminal: Terminal, days: int | None, none: bool, as_json:
 
 def _sentence(period: int | None, old: int) -> str:
     if period is None:
-        return "videos are kept without limit"
-    text = f"videos are kept for {period} days after they were last read"
+        return "Videos are kept without limit."
+    text = f"Videos are kept for {count(period, 'day')} after they were last read."
     if not old:
-        return f"{text}; none is older"
-    return f"{text}; {old} older: `face-registry videos remove --older-than {period}`"
+        return f"{text} None is older."
+    command = f"face-registry videos remove --older-than {period}"
+    return f"{text} {old:,} {'is' if old == 1 else 'are'} older. Run `{command}` to list them."

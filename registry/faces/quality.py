@@ -32,7 +32,6 @@ closed eyes, hands and masks.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -44,20 +43,6 @@ FOUNDING_SCORE = 0.65
 """Faces below it are poor. Above it, the similarity of different people keeps to that of clean
 photos: 99.9 % of pairs stay below 0.36 / 0.31 at 0.65 to 0.70 (clean: 0.35 / 0.25), against
 0.44 / 0.40 at 0.4 to 0.5."""
-
-REASONS: Mapping[str, str] = MappingProxyType(
-    {
-        "small": "The face is too few pixels across.",
-        "blurred": "The face is out of focus, moved, or enlarged from very few pixels.",
-        "dark": "The face is too dark to show its features.",
-        "flat": "The face has almost no contrast, as in haze, smoke or a fade.",
-        "bright": "Much of the face is overexposed.",
-        "profile": "The face is turned too far to the side.",
-        "cut_off": "Part of the face lies outside the frame.",
-        "low_score": "The detector is not sure that this is a face, or the head is tilted.",
-    }
-)
-"""Why a face is poor: code to one sentence for people."""
 
 TEMPLATE: Landmarks = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655],
@@ -148,7 +133,16 @@ def assess(
 
     Returns:
         The score, 0 to 1, and for a score below `FOUNDING_SCORE` at least one reason, the gravest
-        first; otherwise none.
+        first; otherwise none. The reasons are codes:
+
+        - `small`: the face is too few pixels across;
+        - `blurred`: it is out of focus, moved, or was enlarged from very few pixels;
+        - `dark`: it is too dark to show its features;
+        - `flat`: it has almost no contrast, as in haze, smoke or a fade;
+        - `bright`: much of it is overexposed;
+        - `profile`: it is turned too far to the side;
+        - `cut_off`: part of it lies outside the frame;
+        - `low_score`: the detector is not sure that it is a face, or the head is tilted.
     """
     import cv2  # here: whoever only asks `founds` need not load it
 

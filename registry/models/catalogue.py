@@ -80,8 +80,8 @@ def load(
             load.
         DeviceError: the device asked for is not there.
     """
-    folder = Path(source).expanduser()
-    if source not in CATALOGUE and folder.is_dir():
+    folder = _folder(source)
+    if folder is not None:
         return _insight(folder, folder.resolve().name, UNKNOWN_THRESHOLD, device, threads)
     entry = find(source)
     if entry.carrier:
@@ -104,6 +104,30 @@ def load(
             f"run `face-registry models pull {entry.name}`, or give the folder's path as the model."
         )
     return _insight(found, entry.name, entry.verification_threshold, device, threads)
+
+
+def full_source(source: str) -> str:
+    """The source in a form that means the same from any working directory.
+
+    A folder becomes its absolute path; everything else is returned as it is.
+    """
+    folder = _folder(source)
+    return source if folder is None else str(folder.absolute())
+
+
+def is_present(source: str, cache: Path) -> bool:
+    """Whether the files of the model that `source` names are on this machine (digests unchecked).
+
+    Takes what `load` takes.
+    """
+    entry = CATALOGUE.get(source)
+    return _folder(source) is not None if entry is None else whereabouts(entry, cache) is not None
+
+
+def _folder(source: str) -> Path | None:
+    """The folder that `source` names; None for a name of the catalogue and where there is none."""
+    folder = Path(source).expanduser()
+    return folder if source not in CATALOGUE and folder.is_dir() else None
 
 
 def _insight(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from contextlib import ExitStack
@@ -25,6 +24,7 @@ from registry.store.edge_engine import (
 )
 from registry.store.edge_seal import check_seal, seal_mark, unseal
 from registry.store.shaping import check_name
+from registry.system.files import sync
 
 RESERVE_BYTES = 256 * 2**20
 """Free space that a write must leave. Edge writes through memory maps, and a page for which the
@@ -106,7 +106,7 @@ class EdgeStore:
             gone = folder.with_name(f".{name}.old")
             shutil.rmtree(gone, ignore_errors=True)  # one that an earlier call could not remove
             folder.rename(gone)
-            _sync_folder(self._path)
+            sync(self._path)
             for mark in (loading_mark(folder), seal_mark(folder)):
                 mark.unlink(missing_ok=True)
             shutil.rmtree(gone)
@@ -155,13 +155,4 @@ class EdgeStore:
         create(spec, fresh)
         unseal(folder)  # what is left of one that somebody else removed
         fresh.rename(folder)
-        _sync_folder(self._path)
-
-
-def _sync_folder(path: Path) -> None:
-    """Make a rename inside the folder durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(self._path)

@@ -23,6 +23,7 @@ from typing import BinaryIO
 from registry.errors import StoreCorrupt
 from registry.store.edge_engine import REBUILD
 from registry.system import checked_json as checked
+from registry.system.files import sync
 
 _EDGE = "qdrant-edge-py"
 _BLOCK = 256 * 1024
@@ -54,11 +55,7 @@ def unseal(folder: Path) -> None:
     mark.unlink(missing_ok=True)
     # Not to come back after a power failure, when the files are others already.
     with suppress(OSError):
-        descriptor = os.open(mark.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(mark.parent)
 
 
 def check_seal(folder: Path) -> bool:

@@ -16,7 +16,7 @@ from registry.store.base import CollectionSpec
 from registry.store.server_calls import Address, call
 from registry.store.server_collection import ServerCollection
 from registry.store.shaping import check_name
-from registry.system.certificates import is_loopback, trusting
+from registry.system.certificates import is_loopback, tls_context
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -211,7 +211,7 @@ def _majority(replicas: int | None) -> int | None:
 
 def _verified(address: Address, ca_file: Path | None) -> ssl.SSLContext | bool:
     if address.url.startswith("https:"):
-        return trusting(ca_file)
+        return tls_context(ca_file)
     if ca_file is not None:
         raise UsageError(f"{ca_file} is for TLS, and {address.url} is to be reached without")
     return False

@@ -1,1 +1,1 @@
-"""The operating system: files, TLS certificates, and what a process is confined to."""
+"""The operating system: files, processes, their confinement, and TLS certificates."""

@@ -1,4 +1,4 @@
-"""Whom to trust on the other end of a TLS connection."""
+"""Certificate authorities to trust in TLS connections."""
 
 from __future__ import annotations
 
@@ -11,24 +11,30 @@ import certifi
 from registry.errors import UsageError
 
 
-def trusting(ca_file: Path | None) -> ssl.SSLContext:
-    """A context that verifies certificates and host names.
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Create a TLS context that verifies certificates and host names.
 
-    It trusts the system's certificate authorities (SSL_CERT_FILE and SSL_CERT_DIR name others) and
-    Mozilla's; with `ca_file` (PEM) the ones in it instead. Raises `UsageError` if it holds none.
+    Args:
+        ca_file: a PEM file of the authorities to trust. By default the system's (or those that
+            SSL_CERT_FILE and SSL_CERT_DIR name) and Mozilla's are trusted.
+
+    Raises `UsageError` if the file contains no certificates.
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)
-    except OSError as exc:  # an SSLError is one as well
-        raise UsageError(f"{ca_file} holds no certificates in PEM ({exc})") from exc
+    except OSError as exc:  # SSLError is a subclass
+        raise UsageError(
+            f"{ca_file} contains no certificates in PEM format ({exc}). Correct the _CA_FILE "
+            "setting."
+        ) from exc
     if ca_file is None:
-        # Some Pythons, python.org's for macOS among them, come without any authorities.
+        # Some builds of Python, such as python.org's for macOS, have no authorities of their own.
         context.load_verify_locations(certifi.where())
     return context
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, so that nobody is on the way to it."""
+    """Whether a host is this machine, so that traffic to it cannot be intercepted."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""JSON objects that carry a digest over what they say, so that a flipped bit is found. Pure."""
+"""JSON objects with a digest of their content, by which damage is detected. Pure."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ _DIGEST = "digest"
 
 
 def encode(body: Mapping[str, Any]) -> bytes:
-    """The object as JSON for people, with its digest."""
+    """Return the object as indented JSON, with its digest."""
     return json.dumps({**body, _DIGEST: _digest(body)}, sort_keys=True, indent=1).encode()
 
 
 def decode(data: bytes) -> dict[str, Any]:
-    """The object in these bytes. Raises `ValueError` if they are none or any of them changed.
+    """Return the object without its digest.
 
-    One without a digest, as the first versions wrote them, is taken as it is.
+    An object without a digest, as the first versions wrote them, is accepted. Raises `ValueError`
+    if the bytes are not a JSON object or do not match the digest.
     """
     body = json.loads(data)
     if not isinstance(body, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     if _DIGEST in body and body.pop(_DIGEST) != _digest(body):
         raise ValueError("its digest does not match its content")
     return body

@@ -1,8 +1,8 @@
-"""Takes from this process, for good, what it does not need: files, network, programs.
+"""Irrevocable confinement of this process: no files, no network, no programs.
 
-For processes that read what strangers wrote. Three layers, each of which holds by itself: limits
-that every system of the Unix kind has, and on Linux Landlock (files) and seccomp (system calls).
-None needs privileges; a kernel without one of them leaves the others.
+For processes that parse untrusted input. There are three independent layers: resource limits,
+which every Unix has, and on Linux Landlock (files) and seccomp (system calls). None needs
+privileges; on a kernel without one of them the others still apply.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from typing import Final
 
 _NO_NEW_PRIVILEGES = 38
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
-"""The same numbers on every architecture."""
+"""Numbers of system calls, the same on every architecture."""
 _FILE_RIGHTS = ((1, 13), (2, 14), (3, 15), (5, 16))
-"""Landlock's version to how many rights of files it knows."""
+"""(version of Landlock, number of file rights that it knows)."""
 _READ_FILE, _READ_FOLDER = 1 << 2, 1 << 3
 _TCP = 0b11
 _SCOPES = 0b11
-"""Abstract sockets, and signals to other processes."""
+"""Scopes: abstract Unix sockets, and signals to other processes."""
 
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | 1, 0x80000000
 _X32 = 0x40000000
-"""From here on, x86-64 has a second set of the same calls."""
+"""Numbers from here on are x86-64's x32 variants of the same calls."""
 
 Calls = Mapping[str, tuple[int, int | None]]
-"""Name of a system call to its numbers on x86-64 and arm64; None: there is none."""
+"""Name of a system call to its numbers on x86-64 and arm64; None: it does not exist there."""
 
 DECODING: Final[Calls] = {
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "fstat": (5, 80), "poll": (7, None),
@@ -48,7 +48,7 @@ DECODING: Final[Calls] = {
     "clock_getres": (229, 114), "clock_nanosleep": (230, 115), "exit_group": (231, 94),
     "set_robust_list": (273, 99), "getrandom": (318, 278), "rseq": (334, 293),
 }  # fmt: skip
-"""What is left to a process that reads one open file and writes to one open pipe."""
+"""Calls that a process needs to read one open file and write to one open pipe."""
 REACHING_OUT: Final[Calls] = {
     "fork": (57, None), "vfork": (58, None), "execve": (59, 221), "kill": (62, 129),
     "listen": (50, 201), "ptrace": (101, 117), "mount": (165, 40), "tkill": (200, 130),
@@ -58,25 +58,27 @@ REACHING_OUT: Final[Calls] = {
     "execveat": (322, 281), "userfaultfd": (323, 282), "pidfd_send_signal": (424, 424),
     "io_uring_setup": (425, 425), "pidfd_getfd": (438, 438),
 }  # fmt: skip
-"""Programs, other processes, and the parts of Linux with the most flaws: a page needs none."""
+"""Calls that start programs, reach other processes or have had the most vulnerabilities; reading a
+page needs none of them."""
 
 
-def close_limits(*, descriptors: bool = True) -> None:
-    """No core dump, no byte into a file; with `descriptors`, nothing more can be opened either.
+def restrict_resources(*, descriptors: bool = True) -> None:
+    """Forbid core dumps and writing to files; with `descriptors`, also opening anything.
 
-    After `close_files`, which has to open its rules.
+    Call it after `restrict_files`, which has to open its ruleset.
     """
-    kinds = [resource.RLIMIT_CORE, resource.RLIMIT_FSIZE]
-    for kind in kinds + [resource.RLIMIT_NOFILE] * descriptors:
+    limits = [resource.RLIMIT_CORE, resource.RLIMIT_FSIZE]
+    for limit in limits + [resource.RLIMIT_NOFILE] * descriptors:
         with suppress(OSError, ValueError):
-            resource.setrlimit(kind, (0, 0))
+            resource.setrlimit(limit, (0, 0))
 
 
-def close_files(readable: Iterable[Path] = (), *, network: bool = False) -> int:
-    """No file is opened but for reading below `readable`; no TCP either, but with `network`.
+def restrict_files(readable: Iterable[Path] = (), *, network: bool = False) -> int:
+    """Forbid opening files with Landlock, except for reading below `readable`.
 
-    What is open stays open. Holds for this thread and those that it starts. Returns Landlock's
-    version; 0 where the kernel has none, and nothing changed.
+    Without `network`, TCP is forbidden too, if the kernel's Landlock can do so (version 4). What is
+    open stays usable. Applies to this thread and the threads that it starts. Returns the version of
+    Landlock; 0 if the kernel has none, and nothing changed.
     """
     if sys.platform != "linux":
         return 0
@@ -87,24 +89,24 @@ def close_files(readable: Iterable[Path] = (), *, network: bool = False) -> int:
     rights = max(count for since, count in _FILE_RIGHTS if since <= version)
     handled = [(1 << rights) - 1]
     handled += [0 if network else _TCP] * (version >= 4) + [_SCOPES] * (version >= 6)
-    asked = struct.pack(f"={len(handled)}Q", *handled)
-    rules = libc.syscall(_LANDLOCK_CREATE, asked, len(asked), 0)
-    if rules < 0:
+    attributes = struct.pack(f"={len(handled)}Q", *handled)
+    ruleset = libc.syscall(_LANDLOCK_CREATE, attributes, len(attributes), 0)
+    if ruleset < 0:
         return 0
     try:
         for path in readable:
-            _permit(libc, rules, path)
+            _permit(libc, ruleset, path)
         libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-        return 0 if libc.syscall(_LANDLOCK_RESTRICT, rules, 0) else version
+        return 0 if libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0) else version
     finally:
-        os.close(rules)
+        os.close(ruleset)
 
 
-def close_calls(calls: Calls, *, keep: bool) -> bool:
-    """These system calls, or with `keep` all others, fail with EPERM, in all threads.
+def restrict_calls(calls: Calls, *, keep: bool) -> bool:
+    """Make these system calls, or with `keep` all others, fail with EPERM in this process.
 
-    False where the kernel has no seccomp, or the processor is neither x86-64 nor arm64: nothing
-    changed then.
+    Uses seccomp. Returns False, and changes nothing, if the kernel has none or the processor is
+    neither x86-64 nor arm64.
     """
     machine = platform.machine()
     if sys.platform != "linux" or machine not in {"x86_64", "aarch64"} or sys.maxsize < 2**32:
@@ -114,15 +116,15 @@ def close_calls(calls: Calls, *, keep: bool) -> bool:
     listed, others = (_ALLOW, _REFUSE) if keep else (_REFUSE, _ALLOW)
     program = _program(0xC00000B7 if column else 0xC000003E, numbers, listed, others)
     code = ctypes.create_string_buffer(program)
-    # struct sock_fprog: how many instructions, and where they are.
-    wanted = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
+    # struct sock_fprog: the number of instructions, and their address.
+    filter_program = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    return bool(libc.syscall(277 if column else 317, 1, 1, wanted) == 0)
+    return bool(libc.syscall(277 if column else 317, 1, 1, filter_program) == 0)
 
 
-def importable() -> list[Path]:
-    """The folders that Python's own modules, installed ones, and loaded packages lie in."""
+def import_folders() -> list[Path]:
+    """Return the folders of Python's own modules, installed modules and loaded packages."""
     places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     for name, module in list(sys.modules.items()):
         places.update(() if "." in name else getattr(module, "__path__", ()))
@@ -130,7 +132,7 @@ def importable() -> list[Path]:
 
 
 def bare_environment(home: Path) -> dict[str, str]:
-    """Variables for a Python process that is to know nothing of this one but where modules are."""
+    """Return variables for a Python process that inherits no settings but where modules are."""
     return {
         "PYTHONPATH": os.pathsep.join(sys.path),
         "PYTHONSAFEPATH": "1",
@@ -140,20 +142,21 @@ def bare_environment(home: Path) -> dict[str, str]:
     }
 
 
-def _permit(libc: ctypes.CDLL, rules: int, path: Path) -> None:
+def _permit(libc: ctypes.CDLL, ruleset: int, path: Path) -> None:
+    """Add a rule that allows reading the file, or the files below the folder."""
     try:
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return
     try:
         right = _READ_FILE | (_READ_FOLDER if path.is_dir() else 0)
-        libc.syscall(_LANDLOCK_ADD, rules, 1, struct.pack("=Qi", right, place), 0)
+        libc.syscall(_LANDLOCK_ADD, ruleset, 1, struct.pack("=Qi", right, descriptor), 0)
     finally:
-        os.close(place)
+        os.close(descriptor)
 
 
 def _program(architecture: int, numbers: list[int], listed: int, others: int) -> bytes:
-    """A filter for seccomp: one verdict for the calls of these numbers, another for the rest."""
+    """A filter for seccomp (BPF): one verdict for these calls, another for the rest."""
 
     def step(code: int, yes: int, no: int, value: int) -> bytes:
         return struct.pack("=HBBI", code, yes, no, value)

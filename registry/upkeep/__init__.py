@@ -1,1 +1,1 @@
-"""Looking inside: is everything there, does the index agree, who ran what, how much is there."""
+"""Status, doctor and metrics: what a registry holds, and whether it is intact."""

@@ -1,70 +1,380 @@
-"""Is everything there that a registry needs, and is it what was written? One finding a part."""
+"""`face-registry doctor`: checks of the machine and of the registry, one finding for each part.
+
+A registry is checked while this process holds it: what another process writes meanwhile would look
+like damage.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from typing import Any
+from uuid import uuid4
 
+import numpy as np
+
+from registry import urls
+from registry.core import retention
+from registry.core.intents import Intents
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
-from registry.core.runs import recorded
-from registry.errors import RegistryError, RegistryLocked
+from registry.core.runs import DAMAGED, recorded, runs
+from registry.core.staging import Beside
+from registry.errors import RegistryError, RegistryLocked, StoreCorrupt, StoreError
 from registry.settings import Settings
-from registry.upkeep.diagnosis import Finding, attempt
-from registry.upkeep.inspection import Inspection
-from registry.upkeep.machine import examine_machine
+from registry.store.base import CollectionSpec, Filter, Point
+from registry.system import checked_json as checked
+from registry.terminal import count
+from registry.upkeep.checks import FIX, FIX_DEEP, Finding, check_machine, list_first, run_check
+from registry.upkeep.index_comparison import Difference, compare_index, join_sorted
+
+_PROBES = ("doctor/", "probe-")
+"""Prefixes of objects that interrupted checks leave: round trips, and probes for conditional
+writes."""
+_COUNTED = 10_000
+"""Differences between index and records that are counted one by one."""
+_CHECK_STORE = "Check that store: its log and its disk."
 
 
 def examine(settings: Settings, *, fix: bool = False, deep: bool = False) -> Iterator[Finding]:
-    """Look at the machine first, then at the registry that the settings describe.
+    """Check the machine, then the registry that the settings describe.
 
     Args:
         settings: where the registry is.
-        fix: repair what is safe: orphan crops are removed, an index that differs is rebuilt, modes
-            are tightened, videos with damaged records or crops are marked to be read again.
-        deep: read every crop.
+        fix: repair what is safe: remove crops that no record names, rebuild an index that differs
+            from the records, tighten modes, mark videos with damaged records or crops to be read
+            again.
+        deep: read every crop and compare it with its digest.
     """
-    yield from examine_machine(settings, fix=fix)
+    yield from check_machine(settings, fix=fix)
     try:
         registry = open_registry(settings)
     except RegistryError as exc:
         yield Finding("registry", "failed", str(exc))
         return
     with registry:
-        yield attempt("model", lambda: _model(registry))
+        yield run_check("model", lambda: _check_model(registry))
         yield from examine_registry(registry, Inspection(registry, fix, deep))
 
 
-def examine_registry(registry: Registry, look: Inspection) -> Iterator[Finding]:
-    """Look through an open registry, unless another process is changing it."""
+def examine_registry(registry: Registry, inspection: Inspection) -> Iterator[Finding]:
+    """Check an open registry, unless another process is changing it."""
     try:
         if registry.is_empty:
-            yield attempt("objects", look.objects)
-            yield attempt("index", look.probe)
+            yield run_check("objects", inspection.check_objects)
+            yield run_check("index", inspection.check_index)
             return
         registry.hold()
     except RegistryLocked as exc:
-        advice = "run it again when that is done: only a registry that rests can be checked"
+        advice = "Run it again when that process has finished."
         yield Finding("registry", "warning", str(exc), advice)
         return
     except RegistryError as exc:
         yield Finding("registry", "failed", str(exc))
         return
-    if not look.fix:
-        yield from look.findings()
+    if not inspection.fix:
+        yield from inspection.findings()
         return
     fixed = 0
     with recorded(registry, "repair") as recording:
-        for finding in look.findings():
+        for finding in inspection.findings():
             fixed += finding.verdict == "fixed"
             recording.counts = {"fixed": fixed}
             yield finding
 
 
-def _model(registry: Registry) -> Finding:
+def _check_model(registry: Registry) -> Finding:
     model = registry.model()
     info = model.info
-    return Finding(
-        "model",
-        "ok",
-        f"{info.name} on {model.device}, {info.dimension}-d, digest {info.digest[:12]} checked",
-    )
+    facts = f"{info.dimension} dimensions, digest {info.digest[:12]}"
+    return Finding("model", "ok", f"{info.name} ({facts}) runs on {model.device}.")
+
+
+@dataclass(slots=True)
+class _Scan:
+    """The result of one pass over records and crops."""
+
+    videos: int = 0
+    crops: int = 0
+    damaged: dict[str, str] = field(default_factory=dict)
+    """Records that cannot be read: the reason, by video id."""
+    orphans: list[str] = field(default_factory=list)
+    """Keys of crops that no record names."""
+    missing: dict[str, int] = field(default_factory=dict)
+    """How many crops are missing or damaged, by video id."""
+
+
+@dataclass(slots=True)
+class Inspection:
+    """The checks of a registry that is not empty. With `fix`, they repair what is safe."""
+
+    registry: Registry
+    fix: bool = False
+    deep: bool = False
+    """Whether to read every crop, instead of checking only that it exists."""
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield one finding for each part, whatever its state."""
+        yield run_check("objects", self.check_objects)
+        yield run_check("index", self.check_index)
+        yield run_check("decisions", self._check_decisions)
+        interrupted = Intents(self.registry.blobs).pending()
+        with suppress(StoreError):
+            # Opening the index completes interrupted changes; if it cannot, `content` says why.
+            _ = self.registry.index
+        try:
+            scan = self._scan()
+        except RegistryError as exc:
+            yield Finding("records", "failed", str(exc))
+            return
+        yield run_check("records", lambda: self._check_records(scan))
+        yield run_check("content", self._check_content)
+        yield run_check("crops", lambda: self._check_crops(scan))
+        yield run_check("orphans", lambda: self._check_orphans(scan))
+        yield run_check("leftovers", lambda: self._check_leftovers(interrupted))
+        yield run_check("change", self._check_change)
+        yield run_check("retention", self._check_retention)
+
+    # --- the stores -----------------------------------------------------------------------------
+
+    def check_objects(self) -> Finding:
+        """Write an object, read it back and delete it."""
+        blobs = self.registry.blobs
+        key, data = f"doctor/{uuid4()}", b"round trip"
+        blobs.put(key, data)
+        returned = blobs.get(key)
+        blobs.delete(key)
+        if returned != data or blobs.exists(key):
+            text = f"An object written to {blobs.describe()} came back changed or was not deleted."
+            return Finding("objects", "failed", text, _CHECK_STORE)
+        text = f"An object was written to {blobs.describe()}, read back and deleted."
+        return Finding("objects", "ok", text)
+
+    def check_index(self) -> Finding:
+        """Write a point, find it as its own nearest neighbour, and delete it and its collection."""
+        store, name = self.registry.store, f"doctor-{uuid4()}"
+        vector = np.eye(1, 4, dtype=np.float32)
+        try:
+            collection = store.open(CollectionSpec(name, 4, ("kind",)))
+            collection.upsert([Point(str(uuid4()), {"kind": "probe"}, vector[0])])
+            where = Filter(must={"kind": ["probe"]})
+            hits = len(collection.query(vector, limit=1, where=where)[0])
+            collection.delete(where)
+            left = collection.count()
+        finally:
+            store.drop(name)
+        if (hits, left) != (1, 0):
+            text = f"A point written to {store.describe()} was not found or was not deleted."
+            return Finding("index", "failed", text, _CHECK_STORE)
+        text = f"A point was written to {store.describe()}, found and deleted."
+        return Finding("index", "ok", text)
+
+    # --- the objects ----------------------------------------------------------------------------
+
+    def _check_decisions(self) -> Finding:
+        """Read decisions, blocks, receipts and runs. Decisions are stored nowhere else."""
+        registry = self.registry
+        decisions = count(len(registry.decisions.read()), "decision")
+        blocks = count(len(registry.blocks.read()), "block")
+        receipts = [info.key for info in registry.blobs.list("receipts/")]
+        damaged = [key for key in receipts if not self._is_receipt(key)]
+        damaged += [f"runs/{run.run}.json" for run in runs(registry) if run.outcome == DAMAGED]
+        if damaged:
+            text = f"Objects are damaged: {list_first(damaged)}."
+            return Finding("decisions", "warning", text, "Restore a backup if you need them.")
+        text = f"{decisions}, {blocks} and {count(len(receipts), 'receipt')} can be read."
+        return Finding("decisions", "ok", text)
+
+    def _check_records(self, scan: _Scan) -> Finding:
+        """Check that every record matches its digest."""
+        if not scan.damaged:
+            text = f"{count(scan.videos, 'record')} can be read; digests match."
+            return Finding("records", "ok", text)
+        text = (
+            f"Damaged records: {len(scan.damaged)} of {scan.videos} ({list_first(scan.damaged)})."
+        )
+        if not self.fix:
+            return Finding(
+                "records", "failed", text,
+                f"Restore a backup. If you have none, run {FIX}: it gives these records up. Then "
+                "ingest their URLs to read the videos again.",
+            )  # fmt: skip
+        given_up = self.registry.give_up(sorted(scan.damaged))
+        names = [urls.redacted(url) or f"{video} (URL unknown)" for video, url in given_up.items()]
+        text += f" They were given up: {list_first(names)}."
+        return Finding("records", "fixed", text, "Ingest their URLs to read the videos again.")
+
+    def _check_crops(self, scan: _Scan) -> Finding:
+        """Check that every crop that a record names exists or, if deep, matches its digest."""
+        if not scan.missing:
+            crops = count(scan.crops, "crop")
+            shallow = f"{crops} found; their digests are checked with --deep."
+            text = f"{crops} can be read; digests match." if self.deep else shallow
+            return Finding("crops", "ok", text)
+        marked = set(self.registry.rereads.marked())
+        new = sorted(scan.missing.keys() - marked)
+        crops = count(sum(scan.missing.values()), "crop")
+        text = f"Missing or damaged: {crops} of {count(len(scan.missing), 'video')}"
+        if new and not self.fix:
+            advice = f"Restore a backup, or run {FIX_DEEP if self.deep else FIX}."
+            return Finding("crops", "failed", f"{text} ({list_first(new)}).", advice)
+        for video_id in new:
+            self.registry.check()
+            self.registry.rereads.mark(video_id)
+        payloads = (self.registry.index.video(video_id) for video_id in sorted(scan.missing))
+        named = list_first(urls.redacted(str(payload["url"])) for payload in payloads if payload)
+        return Finding(
+            "crops", "fixed" if new else "warning",
+            f"{text}. The videos are marked to be read again: {named}.", "Ingest their URLs.",
+        )  # fmt: skip
+
+    def _check_orphans(self, scan: _Scan) -> Finding:
+        """Check that a record names every crop; an interrupted ingest leaves some without."""
+        if not scan.orphans:
+            return Finding("orphans", "ok", "Every crop belongs to a record.")
+        crops = count(len(scan.orphans), "crop")
+        if not self.fix:
+            text = f"Without a record: {crops} ({list_first(scan.orphans)})."
+            return Finding("orphans", "warning", text, f"Run {FIX} to remove them.")
+        for key in scan.orphans:
+            self.registry.check()
+            self.registry.blobs.delete(key)
+        return Finding("orphans", "fixed", f"Removed {crops} that belonged to no record.")
+
+    def _check_leftovers(self, interrupted: list[str]) -> Finding:
+        """Check that nothing is left of interrupted changes and checks."""
+        blobs = self.registry.blobs
+        unfinished = Intents(blobs).pending()
+        unfinished += [info.key for info in blobs.list("rewrites/")]
+        probes = [info.key for prefix in _PROBES for info in blobs.list(prefix)]
+        if probes and self.fix:
+            for key in probes:
+                blobs.delete(key)
+        if unfinished:
+            text = f"Interrupted changes could not be completed: {list_first(unfinished)}."
+            advice = "Fix what failed above; opening the registry then completes them."
+            return Finding("leftovers", "failed", text, advice)
+        if probes:
+            many = f"{count(len(probes), 'object')} of interrupted checks"
+            if self.fix:
+                return Finding("leftovers", "fixed", f"Removed {many}.")
+            return Finding("leftovers", "warning", f"Found {many}.", f"Run {FIX} to remove them.")
+        if interrupted:
+            text = f"Completed {count(len(interrupted), 'interrupted change')}."
+            return Finding("leftovers", "ok", text)
+        return Finding("leftovers", "ok", "No change was interrupted.")
+
+    def _check_change(self) -> Finding:
+        """Look for a change of the model that was begun and neither completed nor discarded."""
+        begun = Beside(self.registry.blobs).describe()
+        if not begun:
+            return Finding("change", "ok", "No change of the model is in progress.")
+        return Finding(
+            "change",
+            "warning",
+            f"A change of the model to {begun['model']} was begun; "
+            f"{count(int(begun['videos']), 'video')} done.",
+            "Run `face-registry migrate --switch` to complete it, or "
+            "`face-registry migrate --discard` to cancel it.",
+        )
+
+    # --- the index ------------------------------------------------------------------------------
+
+    def _check_content(self) -> Finding:
+        """Compare the index with the records."""
+        try:
+            differences = self._differences()
+        except StoreError as exc:
+            if not self.fix:
+                raise
+            # Decisions cannot be computed again: without them, no index is dropped.
+            _ = self.registry.view
+            text = f"{str(exc).rstrip('.')}."
+        else:
+            if not differences:
+                videos = count(self.registry.index.count_videos(), "video")
+                text = f"The index agrees with the records of {videos}."
+                return Finding("content", "ok", text)
+            least = "at least " if len(differences) == _COUNTED else ""
+            places = count(len(differences), "place")
+            text = f"The index differs from the records in {least}{places}: "
+            text += f"{list_first(differences)}."
+        if not self.fix:
+            advice = f"Run `face-registry reindex` or {FIX}."
+            return Finding("content", "failed", text, advice)
+        self.registry.reindex()
+        if self._differences():
+            text += " It was rebuilt and still differs."
+            return Finding("content", "failed", text, "Check the index's store: its log, its disk.")
+        return Finding("content", "fixed", f"{text} It was rebuilt.")
+
+    def _check_retention(self) -> Finding:
+        """Look for videos that are kept for longer than the retention period."""
+        period = retention.days(self.registry.blobs)
+        if period is None:
+            return Finding("retention", "ok", "No retention period is set.")
+        old = [urls.redacted(each.url) for each in retention.older_than(self.registry, period)]
+        since = f"last read more than {count(period, 'day')} ago"
+        if not old:
+            return Finding("retention", "ok", f"No video was {since}.")
+        command = f"face-registry videos remove --older-than {period}"
+        return Finding(
+            "retention", "warning", f"Videos {since}: {len(old)} ({list_first(old)}).",
+            f"Run `{command}` to list them and `{command} --yes` to remove them.",
+        )  # fmt: skip
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _differences(self) -> list[Difference]:
+        registry = self.registry
+        differences = compare_index(
+            registry.records,
+            registry.index,
+            registry.view,
+            on_damaged=lambda _video, _reason: None,
+        )
+        return list(islice(differences, _COUNTED))
+
+    def _scan(self) -> _Scan:
+        """Read records and list crops together: both come in order of video id."""
+        scan = _Scan()
+        records, listed = self.registry.records, self.registry.blobs.list("crops/")
+        crops = (
+            (video, {info.key for info in group})
+            for video, group in groupby(listed, key=lambda info: info.key.split("/")[1])
+        )
+        for video_id, recorded_id, keys in join_sorted(((i, i) for i in records.ids()), crops):
+            present = keys or set()
+            scan.crops += len(present)
+            if recorded_id is None:
+                scan.orphans += sorted(present)
+                continue
+            scan.videos += 1
+            try:
+                video = records.get(video_id)
+            except StoreCorrupt as exc:
+                scan.damaged[video_id] = str(exc)
+                continue
+            named = {face.crop: face.crop_digest for face in video.faces} if video else {}
+            scan.orphans += sorted(present - named.keys())
+            bad = sum(not self._is_intact(key, named[key], present) for key in named)
+            if bad:
+                scan.missing[video_id] = bad
+        return scan
+
+    def _is_intact(self, key: str, digest: str, present: set[str]) -> bool:
+        if key not in present or not self.deep:
+            return key in present
+        with suppress(RegistryError):
+            return hashlib.sha256(self.registry.blobs.get(key)).hexdigest() == digest
+        return False
+
+    def _is_receipt(self, key: str) -> bool:
+        try:
+            body: dict[str, Any] = checked.decode(self.registry.blobs.get(key))
+        except ValueError:
+            return False
+        return "removed" in body

@@ -1,6 +1,6 @@
-"""What a registry tells a monitoring system: its size, its last runs, whether its stores answer.
+"""Metrics for Prometheus: the size of a registry, its last runs, whether its stores can be read.
 
-Nothing here is of one person or one video.
+No metric is about one person or one video.
 """
 
 from __future__ import annotations
@@ -23,45 +23,55 @@ from registry.core.runs import DONE, OUTCOMES, RUNNING, Run, runs
 from registry.domain import Status
 from registry.errors import StoreError
 from registry.settings import Settings
-from registry.system.files import placed
+from registry.system.files import atomic_file
 
 _READABLE = 0o644
-"""node_exporter, which reads the file, is usually another user."""
+"""Mode of the file: node_exporter, which reads it, usually runs as another user."""
 
 
-def measured(registry: Registry) -> str:
-    """The registry as Prometheus text. An index that cannot be read is said to be down."""
+def format_metrics(registry: Registry) -> str:
+    """Return all metrics in Prometheus' text format. An index that cannot be read counts as down.
+
+    Raises `StoreError` if the objects cannot be read.
+    """
     up = _up(objects=True, index=True)
     try:
         families = list(_sizes(registry))
     except StoreError:
-        registry.blobs.exists(contracts.KEY)  # else it is the objects
+        registry.blobs.exists(contracts.KEY)  # raises if it is the objects that cannot be read
         up, families = _up(objects=True, index=False), []
     return _text([up, *families, *_history(registry)])
 
 
-def unreachable(settings: Settings) -> str:
-    """Which of the two stores of a registry that does not open can be read, as Prometheus text."""
-    return _text([_up(objects=_answers(settings, _objects), index=_answers(settings, _index))])
+def format_availability(settings: Settings) -> str:
+    """Return which of the two stores can be read, for a registry that cannot be opened."""
+    return _text(
+        [
+            _up(
+                objects=_is_readable(settings, _read_objects),
+                index=_is_readable(settings, _read_index),
+            )
+        ]
+    )
 
 
-def write(registry: Registry, path: Path) -> None:
-    """Write `measured` to a file, whole or not at all, for node_exporter's textfile collector."""
-    text = measured(registry)
-    with placed(path) as aside:
-        aside.write_text(text, encoding="utf-8")
-        aside.chmod(_READABLE)
+def write_metrics(registry: Registry, path: Path) -> None:
+    """Write all metrics to a file, atomically, for node_exporter's textfile collector."""
+    text = format_metrics(registry)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.chmod(_READABLE)
 
 
 def _text(families: Iterable[GaugeMetricFamily]) -> str:
-    """In Prometheus' text exposition format; a family without samples is left out."""
-    told = CollectorRegistry()
-    told.register(_Collected([family for family in families if family.samples]))
-    return generate_latest(told).decode()
+    """Format families; those without samples are omitted."""
+    collectors = CollectorRegistry()
+    collectors.register(_Families([family for family in families if family.samples]))
+    return generate_latest(collectors).decode()
 
 
-class _Collected(Collector):
-    """Families that are measured already."""
+class _Families(Collector):
+    """A collector of families that have their samples already."""
 
     def __init__(self, families: list[GaugeMetricFamily]) -> None:
         self._families = families
@@ -73,7 +83,7 @@ class _Collected(Collector):
 def _family(
     name: str, text: str, samples: Iterable[tuple[Mapping[str, str], float]]
 ) -> GaugeMetricFamily:
-    """Samples of one gauge, each with the labels that tell it from the others."""
+    """Make one gauge with these samples, given as labels and value."""
     family = GaugeMetricFamily(f"face_registry_{name}", text)
     for labels, value in samples:
         family.add_sample(family.name, dict(labels), float(value))
@@ -97,13 +107,17 @@ def _sizes(registry: Registry) -> Iterator[GaugeMetricFamily]:
     yield _gauge("model_info", "The model.", 1, model=contract.model.name)
     yield _family(
         "videos",
-        "Videos on record, by how far they came.",
+        "Videos on record, by status.",
         [({"status": str(s)}, index.count_videos(status=s)) for s in Status],
     )
     yield _gauge("faces", "Faces on record.", index.count_faces())
     if period := retention.days(registry.blobs):
         old = sum(1 for _ in retention.older_than(registry, period))
-        yield _gauge("videos_past_retention", "Videos kept for too long.", old)
+        yield _gauge(
+            "videos_past_retention",
+            "Videos that are kept for longer than the retention period.",
+            old,
+        )
     identities = list(index.identities(provisional=False))
     yield _gauge("identities", "Identities.", len(identities))
     named, single = (sum(bool(i.name) for i in identities), sum(i.videos == 1 for i in identities))
@@ -119,17 +133,17 @@ def _history(registry: Registry) -> Iterator[GaugeMetricFamily]:
             newest.setdefault(run.kind, run)
             if run.outcome == DONE:
                 succeeded.setdefault(run.kind, run)
-    about = "of the last run of each kind"
-    yield _of(newest, "last_run_timestamp_seconds", f"When it began, {about}.", _began)
-    yield _of(newest, "last_run_duration_seconds", f"Its length, {about}.", lambda r: r.seconds)
-    yield _of(newest, "last_run_failures", f"Rows that failed, {about}.", lambda r: r.failures)
-    yield _of(
+    last = "of the last run of each kind"
+    yield _by_kind(newest, "last_run_timestamp_seconds", f"Start {last}, Unix time.", _started)
+    yield _by_kind(newest, "last_run_duration_seconds", f"Duration {last}.", lambda r: r.seconds)
+    yield _by_kind(newest, "last_run_failures", f"Failed rows {last}.", lambda r: r.failures)
+    yield _by_kind(
         succeeded, "last_success_timestamp_seconds",
-        "When the last run of each kind that was done began.", _began,
+        "Start of the last successful run of each kind, Unix time.", _started,
     )  # fmt: skip
     yield _family(
         "last_run_outcome",
-        f"1 for how it ended, {about}.",
+        f"Outcome {last}: 1 for the label that applies.",
         [
             ({"kind": kind, "outcome": outcome}, run.outcome == outcome)
             for kind, run in newest.items()
@@ -139,7 +153,7 @@ def _history(registry: Registry) -> Iterator[GaugeMetricFamily]:
     )
     yield _family(
         "last_run_videos",
-        f"Rows and videos by what came of them, {about}.",
+        f"Rows and videos {last}, by result.",
         [
             ({"kind": kind, "result": result}, count)
             for kind, run in newest.items()
@@ -147,29 +161,29 @@ def _history(registry: Registry) -> Iterator[GaugeMetricFamily]:
         ],
     )
     counted = {kind: run for kind, run in newest.items() if "faces" in run.counts}
-    yield _of(counted, "last_run_frames", f"Frames read, {about}.", lambda r: r.counts["frames"])
-    yield _of(counted, "last_run_faces", f"Faces found, {about}.", lambda r: r.counts["faces"])
+    yield _by_kind(counted, "last_run_frames", f"Frames read {last}.", lambda r: r.counts["frames"])
+    yield _by_kind(counted, "last_run_faces", f"Faces found {last}.", lambda r: r.counts["faces"])
 
 
-def _of(
-    by_kind: dict[str, Run], name: str, text: str, value: Callable[[Run], float]
+def _by_kind(
+    runs_by_kind: dict[str, Run], name: str, text: str, value: Callable[[Run], float]
 ) -> GaugeMetricFamily:
-    return _family(name, text, [({"kind": kind}, value(run)) for kind, run in by_kind.items()])
+    return _family(name, text, [({"kind": kind}, value(run)) for kind, run in runs_by_kind.items()])
 
 
-def _began(run: Run) -> float:
+def _started(run: Run) -> float:
     return datetime.fromisoformat(run.started).timestamp()
 
 
-def _answers(settings: Settings, ask: Callable[[Settings], None]) -> bool:
+def _is_readable(settings: Settings, read: Callable[[Settings], None]) -> bool:
     try:
-        ask(settings)
+        read(settings)
     except StoreError:
         return False
     return True
 
 
-def _objects(settings: Settings) -> None:
+def _read_objects(settings: Settings) -> None:
     blobs = open_blobs(settings)
     try:
         contracts.body(blobs)
@@ -177,7 +191,7 @@ def _objects(settings: Settings) -> None:
         blobs.close()
 
 
-def _index(settings: Settings) -> None:
+def _read_index(settings: Settings) -> None:
     store = open_store(settings)
     try:
         store.has(FACES)

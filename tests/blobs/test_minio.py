@@ -50,7 +50,6 @@ def test_a_missing_bucket_is_made(minio_store: OpenStore, new_bucket: str) -> No
     store = minio_store(bucket=new_bucket, prefix="")
     store.put("a", b"x")
     assert minio_store(bucket=new_bucket, prefix="").get("a") == b"x"
-    assert minio_store(bucket=new_bucket, prefix="", create=False).get("a") == b"x"
 
 
 def test_many_processes_may_make_the_bucket_at_once(
@@ -61,14 +60,6 @@ def test_many_processes_may_make_the_bucket_at_once(
     for store in stores:
         store.put("a", b"x")
         assert store.get("a") == b"x"
-
-
-def test_a_missing_bucket_is_named_where_none_is_to_be_made(
-    minio_store: OpenStore, s3_server: S3Server, new_bucket: str
-) -> None:
-    with pytest.raises(StoreError, match=f"no bucket {new_bucket} .*MINIO_BUCKET"):
-        minio_store(bucket=new_bucket, create=False)
-    assert not s3_server.client().bucket_exists(new_bucket)
 
 
 def test_a_bucket_removed_meanwhile_is_named(

@@ -14,7 +14,7 @@ from registry.calibration.page import page
 from registry.calibration.pairs import gather, known_apart
 from registry.calibration.text import sentences
 from registry.calibration.thresholds import Basis
-from registry.copies.saving import backup, restore
+from registry.copies.backup import backup, restore
 from registry.core import operating_point as operating
 from registry.core.opening import open_registry
 from registry.core.operating_point import in_force
@@ -23,7 +23,7 @@ from registry.domain import Box, Face, Quality, Vectors, Video
 from registry.errors import StoreCorrupt, UsageError
 from registry.people import joining
 from registry.people.corrections import Part, merge, separate, split, undo
-from registry.upkeep.dump import dump
+from registry.upkeep.status import dump
 from tests.support.factories import MODEL, face, person, unit, video
 from tests.support.registries import new_registry, put, who
 

@@ -16,7 +16,7 @@ from qdrant_client import QdrantClient
 from registry.blobs.folder import FolderStore
 from registry.changing.change import Change, discard, prepare, switch
 from registry.cli import cli
-from registry.copies.saving import backup, restore
+from registry.copies.backup import backup, restore
 from registry.core import contract as contracts
 from registry.core import operating_point as operating
 from registry.core.intents import SWITCH_KEY
@@ -33,8 +33,7 @@ from registry.errors import (
 from registry.people.corrections import merge, separate, undo
 from registry.settings import load_settings
 from registry.store.server import ServerStore
-from registry.upkeep.dump import dump
-from registry.upkeep.status import status
+from registry.upkeep.status import dump, status
 from tests.faults.proxies import Fault, FaultyBlobs, FaultyStore, Trigger
 from tests.support.factories import contract, person
 from tests.support.portraits import Pixels, portrait, put, shown
@@ -184,7 +183,7 @@ def test_what_changed_in_between_is_brought_up_and_the_rest_is_not_done_again(
     registry: Registry,
 ) -> None:
     assert _change(registry).embedded == 7
-    registry.remove_video(C[0].url)
+    registry.remove_videos([C[0].url])
     put(registry, shown("d", (person(4), DEE)))
     put(registry, shown("a", (person(0), ANN), (person(1), CLEO)))  # read again, another picture
     registry.update_metrics(B[0].video_id, {"Performance": 9.0})

@@ -17,15 +17,15 @@ from ingest import ingest
 from registry import open_registry
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
-from registry.copies.saving import backup, restore
-from registry.core import runs as history
+from registry.copies.backup import backup, restore
 from registry.core.lease import Lease
 from registry.core.registry import Registry
 from registry.core.runs import recorded, runs
 from registry.errors import RegistryLocked, StoreCorrupt, StoreFull, UsageError
 from registry.settings import load_settings
 from registry.store.server import ServerStore
-from registry.upkeep.dump import dump
+from registry.system.process import user_at_host
+from registry.upkeep.status import dump
 from tests.faults.forks import child
 from tests.support.factories import contract, person, video
 from tests.support.registries import new_registry
@@ -65,7 +65,7 @@ def test_an_ingest_is_kept_with_who_what_for_and_how_it_ended(tmp_path: Path) ->
     assert (run["kind"], run["outcome"], run["reason"]) == ("ingest", "done", "")
     assert (run["csv"], run["purpose"]) == ("week 1.csv", "Study of reach")
     assert (run["counts"]["videos"], run["failures"]) == (summary["videos"], 1)
-    assert (run["by"], run["model"]) == (history.whose(), "sface")
+    assert (run["by"], run["model"]) == (user_at_host(), "sface")
     assert run["started"] <= run["ended"]
     assert "missing" not in json.dumps(run)
     said = _call(home, "status", "--runs").stdout

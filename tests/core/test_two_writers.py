@@ -24,7 +24,7 @@ from registry.blobs.minio_store import MinioStore
 from registry.core.opening import open_registry
 from registry.demo.cast import VIDEOS
 from registry.demo.videos import build_videos, write_probe
-from registry.upkeep.comparison import compare
+from registry.upkeep.index_comparison import compare_index
 from tests.faults.harness import difference
 from tests.support import places
 from tests.support.qdrant_served import serve_qdrant
@@ -242,7 +242,7 @@ def test_a_writer_that_stood_still_beyond_its_lease_writes_nothing_more(
     assert "writes nothing more" in said
     assert (dumped(reader), _objects()) == between
     with open_registry(home=reader) as registry:
-        assert list(compare(registry.records, registry.index, registry.view)) == []
+        assert list(compare_index(registry.records, registry.index, registry.view)) == []
     assert ended(start(*ingesting(tmp_path / "first", one)))[0] == 0
     tables = site.table("its-first", FIRST), other, site.table("again", FIRST, HELD_BACK)
     assert difference(one_after_the_other(tmp_path / "alone", *tables), dumped(reader)) == ""

@@ -207,7 +207,7 @@ def test_a_video_goes_with_its_crops_and_those_who_are_in_no_other(home: Path) -
             for a in gone["appearances"]
             if opened.identity(a["identity_id"]).videos == 1
         )
-        receipt = opened.remove_video(url)
+        receipt = opened.remove_videos([url])
         assert receipt["removed"]["videos"] == 1
         assert set(receipt["final_query"].values()) == {0}
         assert opened.index.count_videos() == 2
@@ -278,9 +278,13 @@ def test_whose_lease_was_taken_over_erases_nothing(tmp_path: Path) -> None:
     registry = _in_memory(tmp_path, QdrantClient(":memory:"), blobs, Lease(blobs))
     ann = _fill(registry)
     held = _taken_over(blobs)
-    for erase in (registry.forget, registry.remove_video, registry.unblock):
+    for erase in (
+        lambda: registry.forget(ann),
+        lambda: registry.remove_videos(["https://example.com/a.mp4"]),
+        lambda: registry.unblock(ann),
+    ):
         with pytest.raises(RegistryLocked, match="writes nothing more"):
-            erase("https://example.com/a.mp4" if erase == registry.remove_video else ann)
+            erase()
     assert sorted(blobs.list(), key=lambda info: info.key) == held
 
 

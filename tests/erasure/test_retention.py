@@ -17,7 +17,7 @@ from qdrant_client import QdrantClient
 from registry import open_registry
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
-from registry.copies.saving import backup, restore
+from registry.copies.backup import backup, restore
 from registry.core import retention
 from registry.core.erasing import Plan, decode
 from registry.core.registry import Registry
@@ -25,9 +25,9 @@ from registry.core.retention import older_than
 from registry.errors import StoreCorrupt
 from registry.settings import load_settings
 from registry.store.server import ServerStore
-from registry.upkeep.dump import dump
-from registry.upkeep.inspection import Inspection
-from registry.upkeep.monitoring import measured
+from registry.upkeep.doctor import Inspection
+from registry.upkeep.monitoring import format_metrics
+from registry.upkeep.status import dump
 from tests.support.factories import contract, person, video
 from tests.support.registries import new_registry, put
 
@@ -60,12 +60,12 @@ def _call(home: Path, *arguments: str) -> Result:
 
 
 def test_the_period_belongs_to_the_registry(home: Path, tmp_path: Path) -> None:
-    assert _call(home, "retention").stdout == "videos are kept without limit\n"
+    assert _call(home, "retention").stdout == "Videos are kept without limit.\n"
     said = _call(home, "retention", "--days", "90").stdout
-    assert "1 older: `face-registry videos remove --older-than 90`" in said
+    assert "1 is older. Run `face-registry videos remove --older-than 90`" in said
     assert json.loads(_call(home, "status", "--json").stdout)["retention_days"] == 90
     with open_registry(home=home) as opened:
-        assert "face_registry_videos_past_retention 1.0\n" in measured(opened)
+        assert "face_registry_videos_past_retention 1.0\n" in format_metrics(opened)
         finding = {f.part: f for f in Inspection(opened).findings()}["retention"]
         assert (finding.verdict, OLDER.url in finding.detail) == ("warning", True)
         assert "--older-than 90" in finding.advice
@@ -83,7 +83,7 @@ def test_what_is_older_is_listed_first_and_removed_with_yes(home: Path) -> None:
     listed = _call(home, "videos", "remove", "--older-than", "30")
     assert (OLD.url in listed.stdout, OLDER.url in listed.stdout) == (True, True)
     assert NEW.url not in listed.stdout
-    assert "2 videos would be removed for good; --yes" in listed.stderr
+    assert "2 videos would be removed for good. Use --yes" in listed.stderr
     preview = json.loads(_call(home, "videos", "remove", "--older-than", "30", "--json").stdout)
     assert (preview["removed"], len(preview["videos"])) == (None, 2)
     done = _call(home, "videos", "remove", "--older-than", "30", "--yes", "--json")
@@ -95,7 +95,7 @@ def test_what_is_older_is_listed_first_and_removed_with_yes(home: Path) -> None:
         assert [info.key for info in opened.blobs.list("crops/")] == [NEW.faces[0].crop]
         assert {f.verdict for f in Inspection(opened).findings()} == {"ok"}
     again = _call(home, "videos", "remove", "--older-than", "30", "--yes")
-    assert "no video is that old" in again.stdout
+    assert "No video is that old" in again.stdout
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from registry.core.registry import Registry
-from registry.upkeep.comparison import compare
+from registry.upkeep.index_comparison import compare_index
 from tests.faults.forks import child
 from tests.faults.harness import Golden, Outcome, Strike, copy_home, difference
 from tests.faults.proxies import Trigger
@@ -115,7 +115,7 @@ def _found_out(home: Path, wanted: Any) -> tuple[str, str]:
 def _ask(home: Path, say: Callable[[Any], None]) -> None:
     """What comparing finds, then everything that the registry says."""
     with open_parts(home, Trigger()) as registry:
-        found = list(compare(registry.records, registry.index, registry.view))
+        found = list(compare_index(registry.records, registry.index, registry.view))
         say([str(one) for one in found])
         if not found:
             say({**dump(registry), "answers": _answers(registry)})
@@ -125,7 +125,7 @@ def _rebuilt(home: Path, say: Callable[[Any], None]) -> None:
     with open_parts(home, Trigger()) as registry:
         registry.reindex()
         registry.index.optimize()
-        assert list(compare(registry.records, registry.index, registry.view)) == []
+        assert list(compare_index(registry.records, registry.index, registry.view)) == []
         say({**dump(registry), "answers": _answers(registry)})
 
 

@@ -164,7 +164,7 @@ def test_a_name_is_one_line_of_text(home: Path, people: tuple[str, str, str]) ->
     one = people[0]
     decomposed = "Zoe\N{COMBINING DIAERESIS}"
     named = _done(home, "identities", "name", one, f"  {decomposed}\n  李 ")
-    assert "is 'Zo\N{LATIN SMALL LETTER E WITH DIAERESIS} 李' now" in named.stdout
+    assert "is now named 'Zo\N{LATIN SMALL LETTER E WITH DIAERESIS} 李'." in named.stdout
     assert "identities undo 1" in named.stderr
     assert _json(home, "identities", "show", f"{decomposed} 李")["identity"] == one
     for bad, why in (("a\x1b[31m", "no letter"), ("\udcff", "no letter"), (" ", "but space")):
@@ -179,7 +179,10 @@ def test_a_name_is_one_line_of_text(home: Path, people: tuple[str, str, str]) ->
 def test_two_of_one_name_are_told_of(home: Path, people: tuple[str, str, str]) -> None:
     one, other, _ = people
     assert "called so" not in _done(home, "identities", "name", one, "Sam").stderr
-    assert f"{one[:8]} is called so, too" in _done(home, "identities", "name", other, "Sam").stderr
+    assert (
+        f"Other identities with this name: {one[:8]}."
+        in _done(home, "identities", "name", other, "Sam").stderr
+    )
     both = str(_call(home, "identities", "show", "Sam").exception)
     assert one in both
     assert other in both

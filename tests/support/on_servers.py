@@ -18,7 +18,7 @@ OBJECTS = ["tests/blobs/test_contract.py", "tests/blobs/test_minio.py", "tests/c
 BOTH = [
     "tests/test_main_job.py",
     "tests/test_servers.py",
-    "tests/copies/test_saving.py",
+    "tests/copies/test_copies.py",
     "tests/core/test_two_writers.py",
 ]
 MISSING = """\

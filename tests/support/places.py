@@ -17,7 +17,7 @@ from minio import Minio
 from minio.deleteobjects import DeleteObject
 from qdrant_client import QdrantClient
 
-from registry.system.certificates import trusting
+from registry.system.certificates import tls_context
 
 GIVEN = "FACE_REGISTRY_TEST_"
 RUN = f"frt-{uuid4().hex[:10]}"
@@ -62,7 +62,7 @@ def leave_clean() -> None:
             url=QDRANT["QDRANT_URL"],
             headers={"api-key": key} if key else None,
             check_compatibility=False,
-            verify=trusting(_path("QDRANT_CA_FILE", QDRANT)),
+            verify=tls_context(_path("QDRANT_CA_FILE", QDRANT)),
         )
         for collection in client.get_collections().collections:
             if collection.name.startswith(RUN):
@@ -86,7 +86,7 @@ def s3_url() -> str:
 def _empty_buckets() -> None:
     scheme, _, host = s3_url().partition("://")
     region = MINIO.get("MINIO_REGION")
-    pool = urllib3.PoolManager(ssl_context=trusting(_path("MINIO_CA_FILE", MINIO)))
+    pool = urllib3.PoolManager(ssl_context=tls_context(_path("MINIO_CA_FILE", MINIO)))
     keys = MINIO["MINIO_ACCESS_KEY"], MINIO["MINIO_SECRET_KEY"]
     client = Minio(host, *keys, secure=scheme == "https", region=region, http_client=pool)
     for found in client.list_buckets():

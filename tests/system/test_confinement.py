@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from registry.settings import load_settings
-from registry.system.confinement import bare_environment, importable
-from registry.upkeep.machine import confinement_here, examine_machine
+from registry.system.confinement import bare_environment, import_folders
+from registry.upkeep.checks import check_machine, detect_confinement
 
 _TRIES = """
 import encodings.idna, json, os, socket, subprocess, sys
@@ -49,7 +49,7 @@ print(json.dumps({{
 }}), flush=True)
 os._exit(0)
 """
-_LANDLOCK, _SECCOMP = confinement_here()
+_LANDLOCK, _SECCOMP = detect_confinement()
 landlock = pytest.mark.skipif(not _LANDLOCK, reason="this kernel has no Landlock")
 seccomp = pytest.mark.skipif(not _SECCOMP, reason="this kernel has no seccomp")
 
@@ -76,7 +76,7 @@ def _tried(given_up: str, port: int, folder: Path) -> dict[str, str]:
 _OPEN = {"reads passwd", "reads outside", "reads inside", "writes", "lists", "connects"}
 _ALL = {*_OPEN, "runs", "kills", "forks"}
 _TCP = {"connects"} if _LANDLOCK < 4 else set()
-_CALLS = "c.close_calls(c.DECODING, keep=True)"
+_CALLS = "c.restrict_calls(c.DECODING, keep=True)"
 
 
 def test_without_confinement_all_of_it_can_be_done(listening: int, tmp_path: Path) -> None:
@@ -86,11 +86,14 @@ def test_without_confinement_all_of_it_can_be_done(listening: int, tmp_path: Pat
 @pytest.mark.parametrize(
     ("layer", "refused"),
     [
-        pytest.param("c.close_limits()", {*_OPEN, "runs"}, id="limits"),
-        pytest.param("c.close_files()", _OPEN - _TCP, marks=landlock, id="landlock"),
+        pytest.param("c.restrict_resources()", {*_OPEN, "runs"}, id="limits"),
+        pytest.param("c.restrict_files()", _OPEN - _TCP, marks=landlock, id="landlock"),
         pytest.param(_CALLS, _ALL, marks=seccomp, id="seccomp"),
         pytest.param(
-            f"c.close_files(); c.close_limits(); {_CALLS}", _ALL, marks=seccomp, id="together"
+            f"c.restrict_files(); c.restrict_resources(); {_CALLS}",
+            _ALL,
+            marks=seccomp,
+            id="together",
         ),
     ],
 )
@@ -105,7 +108,9 @@ def test_each_layer_holds_by_itself(
 
 @landlock
 def test_only_what_is_named_is_read(listening: int, tmp_path: Path) -> None:
-    given = f"c.close_files([*c.importable(), Path({str(tmp_path / 'inside')!r})], network=True)"
+    given = (
+        f"c.restrict_files([*c.import_folders(), Path({str(tmp_path / 'inside')!r})], network=True)"
+    )
     tried = _tried(given, listening, tmp_path)
     assert {tried[what] for what in ("reads inside", "connects")} == {"done"}
     assert {tried[what] for what in ("reads passwd", "reads outside", "writes")} == {
@@ -115,20 +120,20 @@ def test_only_what_is_named_is_read(listening: int, tmp_path: Path) -> None:
 
 @seccomp
 def test_calls_by_name_are_refused_and_others_are_not(listening: int, tmp_path: Path) -> None:
-    tried = _tried("c.close_calls(c.REACHING_OUT, keep=False)", listening, tmp_path)
+    tried = _tried("c.restrict_calls(c.REACHING_OUT, keep=False)", listening, tmp_path)
     assert tried["runs"] == tried["kills"] == "PermissionError 1"
     assert tried["reads passwd"] == tried["connects"] == "done"
 
 
 def test_modules_can_be_imported_from_where_they_are_said_to_be() -> None:
-    places = importable()
+    places = import_folders()
     for module in ("json", "numpy", "registry"):
         path = Path(str(__import__(module).__file__))
         assert any(path.is_relative_to(place) for place in places)
 
 
 def test_doctor_says_what_the_kernel_gives(tmp_path: Path) -> None:
-    findings = {f.part: f for f in examine_machine(load_settings(home=tmp_path), fix=False)}
+    findings = {f.part: f for f in check_machine(load_settings(home=tmp_path), fix=False)}
     found = findings["decoder"]
     assert found.verdict == ("ok" if _LANDLOCK or _SECCOMP else "warning")
     assert ("seccomp)" in found.detail) == _SECCOMP

@@ -34,11 +34,9 @@ from registry.domain import Media
 from registry.errors import FetchError, StoreCorrupt, StoreError
 from registry.settings import load_settings
 from registry.store.server import ServerStore
-from registry.upkeep.diagnosis import Finding
-from registry.upkeep.doctor import examine, examine_registry
-from registry.upkeep.dump import dump
-from registry.upkeep.inspection import Inspection
-from registry.upkeep.machine import examine_machine
+from registry.upkeep.checks import Finding, check_machine
+from registry.upkeep.doctor import Inspection, examine, examine_registry
+from registry.upkeep.status import dump
 from tests.faults.proxies import Fault, FaultyBlobs, FaultyStore, Trigger
 from tests.support.factories import contract, face, person, picture, video
 from tests.support.registries import new_registry, put
@@ -77,7 +75,7 @@ def test_a_sound_registry_is_in_order_and_stays_as_it_is(registry: Registry) -> 
     before, keys = dump(registry), [info.key for info in registry.blobs.list()]
     found = _look(registry, deep=True)
     assert _verdicts(found) == {}
-    assert found["crops"].detail == "3 crops, digests checked"
+    assert found["crops"].detail == "3 crops can be read; digests match."
     assert all(finding.advice == "" for finding in found.values())
     assert (dump(registry), [info.key for info in registry.blobs.list()]) == (before, keys)
 
@@ -150,7 +148,7 @@ def test_a_damaged_record_is_given_up_by_name_and_can_be_read_again(registry: Re
     _damage_a_record(registry)
     found = _look(registry)
     assert found["records"].verdict == "failed"
-    assert "restore a backup" in found["records"].advice
+    assert "Restore a backup" in found["records"].advice
     with pytest.raises(StoreCorrupt):
         registry.records.get(A.video_id)
     fixed = _look(registry, fix=True)
@@ -207,7 +205,7 @@ def test_what_an_earlier_crash_left_is_finished_or_named(registry: Registry) -> 
     registry.adopt(registry.blobs)  # as a new process would open it
     found = _look(registry)["leftovers"]
     assert (found.verdict, found.detail) == (
-        "ok", "1 changes that were cut off are finished now",
+        "ok", "Completed 1 interrupted change.",
     )  # fmt: skip
     registry.blobs.put("doctor/half", b"")
     registry.blobs.put("runs/20260102T030405Z-0000.json", b"{")
@@ -235,9 +233,9 @@ def test_modes_are_tightened(tmp_path: Path) -> None:
     record.chmod(0o644)
     record.parent.chmod(0o755)
     settings = load_settings(home=home)
-    by_part = {f.part: f for f in examine_machine(settings, fix=False)}
+    by_part = {f.part: f for f in check_machine(settings, fix=False)}
     assert by_part["modes"].verdict == "warning"
-    by_part = {f.part: f for f in examine_machine(settings, fix=True)}
+    by_part = {f.part: f for f in check_machine(settings, fix=True)}
     assert by_part["modes"].verdict == "fixed"
     assert stat.S_IMODE(record.stat().st_mode) == 0o600
     assert stat.S_IMODE(record.parent.stat().st_mode) == 0o700
@@ -312,7 +310,7 @@ def test_a_marked_video_is_read_again_and_kept_where_it_cannot_be(tmp_path: Path
         assert record is not None
         assert record.metrics == {"Performance": 2.0, "Views": 7.0}
         opened.rereads.mark(video_id)
-        opened.remove_video(clip.as_uri())
+        opened.remove_videos([clip.as_uri()])
         assert [i.key for i in opened.blobs.list() if video_id in i.key] == []
 
 

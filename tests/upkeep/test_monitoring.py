@@ -13,7 +13,7 @@ from registry import open_registry
 from registry.cli import cli
 from registry.core.runs import recorded
 from registry.errors import StoreError
-from registry.upkeep.monitoring import measured
+from registry.upkeep.monitoring import format_metrics
 from tests.support.factories import person, video
 from tests.support.registries import new_registry, who
 
@@ -37,7 +37,7 @@ def test_a_registry_tells_its_size_and_its_last_runs(tmp_path: Path) -> None:
             recording.counts |= {"frames": 9}
         with pytest.raises(StoreError), recorded(registry, "reindex"):
             raise StoreError("no")
-        text = measured(registry)
+        text = format_metrics(registry)
     found = read(text)
 
     def of(name: str, **labels: str) -> float:
@@ -63,7 +63,7 @@ def test_an_index_that_is_lost_is_down(tmp_path: Path) -> None:
     with new_registry(tmp_path, A) as registry:
         registry.store.drop("faces")
     with open_registry(home=tmp_path) as registry:
-        found = read(measured(registry))
+        found = read(format_metrics(registry))
     assert found["face_registry_up", frozenset({("part", "index")})] == 0
     assert found["face_registry_up", frozenset({("part", "objects")})] == 1
 

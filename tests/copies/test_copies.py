@@ -16,16 +16,16 @@ from qdrant_client import QdrantClient
 
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
-from registry.copies import archive
-from registry.copies.moving import move
-from registry.copies.saving import backup, restore
+from registry.copies.archive import Archive
+from registry.copies.backup import backup, restore
+from registry.copies.migration import migrate_to
 from registry.core.lease import KEY, Lease
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.errors import RegistryLocked, StoreCorrupt, StoreError, StoreUnreachable
 from registry.settings import load_settings, load_target
 from registry.store.server import ServerStore
-from registry.upkeep.dump import dump
+from registry.upkeep.status import dump
 from tests.support import places
 from tests.support.factories import contract, person, picture, video
 from tests.support.weed import S3Server, s3_server
@@ -189,9 +189,9 @@ def test_a_damaged_archive_names_the_entry_and_writes_nothing(
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     _refused(path, tmp_path / "1", info.filename)
     path.write_bytes(whole[: len(whole) // 2])
-    _refused(path, tmp_path / "2", "cut off")
+    _refused(path, tmp_path / "2", "truncated")
     path.write_bytes(b"no zip at all")
-    _refused(path, tmp_path / "3", "no backup")
+    _refused(path, tmp_path / "3", "is not a backup")
     path.unlink()
     _refused(path, tmp_path / "4", "cannot be read")
 
@@ -200,15 +200,17 @@ def test_every_flipped_byte_is_found_or_changes_nothing(
     saved: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     path, whole = saved[0], saved[0].read_bytes()
-    with archive.Archive(path) as good:
-        content = {entry.key: good.read(entry.key) for entry in good.entries}
+    with Archive(path) as good:
+        content = {entry.key: good.read_object(entry.key) for entry in good.entries}
     found = 0
     for place in range(0, len(whole), 37):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
         try:
-            with archive.Archive(path) as flipped:
+            with Archive(path) as flipped:
                 flipped.verify()
-                assert {e.key: flipped.read(e.key) for e in flipped.entries} == content, place
+                assert {e.key: flipped.read_object(e.key) for e in flipped.entries} == content, (
+                    place
+                )
         except StoreCorrupt:
             found += 1
     assert found > 100
@@ -226,7 +228,7 @@ def test_foreign_incomplete_and_padded_archives_are_refused(
     _refused(path, tmp_path / "2", "not in its manifest")
     path.write_bytes(whole)
     _rewritten(path, lambda name, data: None if name == "manifest.json" else (name, data))
-    _refused(path, tmp_path / "3", "a zip and no backup")
+    _refused(path, tmp_path / "3", "a zip file but not a backup")
 
 
 @pytest.mark.parametrize("key", ["../evil", "/etc/evil", "crops/../../evil", "a\\b", ".hidden", ""])
@@ -245,7 +247,7 @@ def test_a_key_that_leads_out_of_its_folder_is_refused(
     _rewritten(saved[0], lead_out)
     with zipfile.ZipFile(saved[0], "a") as more:
         more.writestr(f"objects/{key}", b"x")
-    _refused(saved[0], tmp_path / "home", "no object key")
+    _refused(saved[0], tmp_path / "home", "not a valid object key")
     assert not list(tmp_path.rglob("evil"))
 
 
@@ -327,17 +329,17 @@ def test_there_and_back_between_a_folder_and_s3(bucket: dict[str, Any], tmp_path
         )
         assert target.minio_bucket == bucket["minio_bucket"]
         there = _at(target)
-        moved = move(here, target, there.blobs, there.store)
+        moved = migrate_to(here, target, there.blobs, there.store)
         assert moved.copied is not None
         assert (moved.copied.written, moved.videos) == (8, 2)
         assert dump(here) == before, "the source is as it was"
-        with pytest.raises(StoreError, match="holds a registry already"):
-            move(here, target, there.blobs, there.store)
+        with pytest.raises(StoreError, match="There is a registry"):
+            migrate_to(here, target, there.blobs, there.store)
     with Registry(target, there.blobs, there.store) as served:
         assert dump(served) == before
         backup(served, tmp_path / "served.zip")
         back = _memory(tmp_path / "back")
-        move(served, back.settings, back.blobs, back.store)
+        migrate_to(served, back.settings, back.blobs, back.store)
         assert dump(Registry(back.settings, back.blobs, back.store)) == before
 
 
@@ -378,15 +380,15 @@ def test_a_migration_that_was_cut_off_goes_on_where_it_stopped(tmp_path: Path) -
         there = _memory(tmp_path / "there")
         cut_off = _CutOff(tmp_path / "there" / "objects")
         with pytest.raises(StoreUnreachable):
-            move(here, there.settings, cut_off, there.store)
+            migrate_to(here, there.settings, cut_off, there.store)
         half = Registry(there.settings, there.blobs, there.store)
         with pytest.raises(StoreError, match="did not finish"):
             _ = half.contract
         with pytest.raises(StoreError, match="did not finish"):
             half.establish(contract())
         with _fill(_memory(tmp_path / "third"), "c") as third, pytest.raises(StoreError):
-            move(third, there.settings, there.blobs, there.store)
-        moved = move(here, there.settings, there.blobs, there.store)
+            migrate_to(third, there.settings, there.blobs, there.store)
+        moved = migrate_to(here, there.settings, there.blobs, there.store)
         assert moved.copied is not None
         assert (moved.copied.kept, moved.copied.written) == (4, 4)
         assert dump(Registry(there.settings, there.blobs, there.store)) == dump(here)
@@ -404,7 +406,7 @@ def test_a_target_that_returns_other_bytes_is_found_out(tmp_path: Path) -> None:
         there = _memory(tmp_path / "there")
         lying = _Lying(tmp_path / "there" / "objects")
         with pytest.raises(StoreCorrupt, match="other bytes"):
-            move(here, there.settings, lying, there.store)
+            migrate_to(here, there.settings, lying, there.store)
 
 
 def test_the_commands(tmp_path: Path) -> None:
@@ -420,6 +422,8 @@ def test_the_commands(tmp_path: Path) -> None:
     before = run(homes[0], "status", "--dump")
     assert json.loads(before)["crops"]
     run(homes[0], "backup", str(tmp_path / "b.zip"))
-    assert "restored 5 objects" in run(homes[1], "restore", str(tmp_path / "b.zip"))
-    assert "6 objects written" in run(homes[1], "migrate", "--to-home", homes[2])
+    assert "Restored 5 objects from the backup of" in run(
+        homes[1], "restore", str(tmp_path / "b.zip")
+    )
+    assert "Copied 6 objects to" in run(homes[1], "migrate", "--to-home", homes[2])
     assert run(homes[2], "status", "--dump") == before

@@ -18,7 +18,13 @@ from registry.core.records import key_of
 from registry.core.registry import Registry
 from registry.errors import StoreCorrupt
 from registry.store.base import Collection, CollectionSpec, Filter, Point
-from registry.upkeep.comparison import Kind, compare, different_fields, in_step, same_vector
+from registry.upkeep.index_comparison import (
+    DifferenceKind,
+    compare_index,
+    different_fields,
+    join_sorted,
+    same_vector,
+)
 from tests.support.factories import DIMENSION, person, video
 from tests.support.registries import new_registry
 
@@ -35,8 +41,10 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
         yield opened
 
 
-def found(registry: Registry, **options: Callable[..., None]) -> list[tuple[Kind, str, str]]:
-    differences = list(compare(registry.records, registry.index, registry.view, **options))
+def found(
+    registry: Registry, **options: Callable[..., None]
+) -> list[tuple[DifferenceKind, str, str]]:
+    differences = list(compare_index(registry.records, registry.index, registry.view, **options))
     assert all(str(difference.kind) in str(difference) for difference in differences)
     return [(d.kind, d.what, ",".join(d.fields)) for d in differences]
 
@@ -77,49 +85,54 @@ def test_numbers_that_the_index_reads_back_a_bit_off_are_no_difference(tmp_path:
 def test_a_lost_face_is_missing(registry: Registry) -> None:
     # Edge filters on indexed fields fastest and on others all the same.
     raw(registry, FACES).delete(of("face_id", FIRST))
-    assert (Kind.MISSING, "face", "") in found(registry)
+    assert (DifferenceKind.MISSING, "face", "") in found(registry)
 
 
 def test_a_lost_video_and_a_lost_identity_are_missing(registry: Registry) -> None:
     raw(registry, VIDEOS).delete(of("video_id", B.video_id))
-    assert (Kind.MISSING, "video", "") in found(registry)
+    assert (DifferenceKind.MISSING, "video", "") in found(registry)
     registry.reindex()
     raw(registry, IDENTITIES).delete(of("name", "Ann"))
-    assert found(registry) == [(Kind.MISSING, "identity", "")] * 2  # it is in both videos
+    assert found(registry) == [(DifferenceKind.MISSING, "identity", "")] * 2  # it is in both videos
 
 
 def test_what_no_record_names_is_extra(registry: Registry) -> None:
     registry.records.delete(B.video_id)
-    assert found(registry)[:2] == [(Kind.EXTRA, "video", ""), (Kind.EXTRA, "face", "")]
+    assert found(registry)[:2] == [
+        (DifferenceKind.EXTRA, "video", ""),
+        (DifferenceKind.EXTRA, "face", ""),
+    ]
     raw(registry, VIDEOS).delete(of("video_id", B.video_id))
-    assert (Kind.EXTRA, "face", "") in found(registry)  # of a video that nothing else names
+    assert (DifferenceKind.EXTRA, "face", "") in found(
+        registry
+    )  # of a video that nothing else names
 
 
 def test_an_identity_that_is_nowhere_is_extra(registry: Registry) -> None:
     [payload] = [p for p in registry.index.identity_payloads() if p["name"]]
     nobody = video("nobody", []).video_id
     raw(registry, IDENTITIES).upsert([Point(nobody, {**payload, "identity_id": nobody})])
-    assert found(registry) == [(Kind.EXTRA, "identity", "")]
+    assert found(registry) == [(DifferenceKind.EXTRA, "identity", "")]
 
 
 @pytest.mark.parametrize("field", ["metrics", "box", "crop", "identity_id"])
 def test_another_payload_names_its_fields(registry: Registry, field: str) -> None:
     raw(registry, FACES).set_payload({field: "other"}, of("video_id", A.video_id))
-    assert (Kind.PAYLOAD, "face", field) in found(registry)
+    assert (DifferenceKind.PAYLOAD, "face", field) in found(registry)
 
 
 def test_the_payload_of_a_video_and_of_an_identity_is_compared(registry: Registry) -> None:
     raw(registry, VIDEOS).set_payload({"appearances": None}, of("video_id", A.video_id))
-    assert (Kind.PAYLOAD, "video", "appearances") in found(registry)
+    assert (DifferenceKind.PAYLOAD, "video", "appearances") in found(registry)
     registry.reindex()
     raw(registry, IDENTITIES).set_payload({"cover": "x", "faces": 9}, of("name", "Ann"))
-    assert found(registry) == [(Kind.PAYLOAD, "identity", "cover,faces")]
+    assert found(registry) == [(DifferenceKind.PAYLOAD, "identity", "cover,faces")]
 
 
 def test_another_vector_is_found(registry: Registry) -> None:
     point = face_point(registry)
     raw(registry, FACES).upsert([replace(point, vector=person(0, 0.01))])
-    assert found(registry) == [(Kind.VECTOR, "face", "")]
+    assert found(registry) == [(DifferenceKind.VECTOR, "face", "")]
 
 
 def test_a_damaged_record_is_told_and_its_video_left_out(registry: Registry) -> None:
@@ -127,13 +140,13 @@ def test_a_damaged_record_is_told_and_its_video_left_out(registry: Registry) -> 
     with pytest.raises(StoreCorrupt):
         found(registry)
     told: list[str] = []
-    assert found(registry, damaged=lambda video_id, _: told.append(video_id)) == []
+    assert found(registry, on_damaged=lambda video_id, _: told.append(video_id)) == []
     assert told == [A.video_id]
 
 
 @given(KEYS, KEYS)
 def test_two_series_are_paired_by_key(left: list[str], right: list[str]) -> None:
-    steps = list(in_step([(k, k) for k in left], [(k, k) for k in right]))
+    steps = list(join_sorted([(k, k) for k in left], [(k, k) for k in right]))
     assert [key for key, _, _ in steps] == sorted({*left, *right})
     assert [ours for _, ours, _ in steps if ours is not None] == left
     assert [theirs for _, _, theirs in steps if theirs is not None] == right
@@ -142,7 +155,7 @@ def test_two_series_are_paired_by_key(left: list[str], right: list[str]) -> None
 
 @given(st.permutations(["a", "b", "c", "d"]))
 def test_a_series_out_of_order_is_not_taken_for_equal(right: list[str]) -> None:
-    steps = list(in_step([(k, 1) for k in "abcd"], [(k, 1) for k in right]))
+    steps = list(join_sorted([(k, 1) for k in "abcd"], [(k, 1) for k in right]))
     assert sum(ours is not None for _, ours, _ in steps) == 4
     assert sorted(key for key, _, theirs in steps if theirs is not None) == ["a", "b", "c", "d"]
     alike = all(ours is not None and theirs is not None for _, ours, theirs in steps)

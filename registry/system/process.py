@@ -1,0 +1,25 @@
+"""Who runs this process, and where: names for decisions, runs and leases."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+
+
+def user_name() -> str:
+    """The name of the user who runs this process; empty if the system does not know it."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
+
+
+def user_at_host() -> str:
+    """The user and the host name, as `user@host`."""
+    return f"{user_name()}@{socket.gethostname()}"
+
+
+def process_at_host() -> str:
+    """The process id and the host name, as words for a message."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
