@@ -21,6 +21,7 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as exc:  # an SSLError is one as well
         raise UsageError(f"{ca_file} holds no certificates in PEM ({exc})") from exc
+    context.set_alpn_protocols(["http/1.1"])  # what all clients of these contexts speak
     if ca_file is None:
         # Some Pythons, python.org's for macOS among them, come without any authorities.
         context.load_verify_locations(certifi.where())
