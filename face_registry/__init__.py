@@ -43,9 +43,9 @@ from registry.errors import (
 
 if TYPE_CHECKING:
     from ingest import ingest
-    from ingest.addresses import AddressPolicy
+    from ingest.fetch.addresses import AddressPolicy
     from ingest.api import retry
-    from ingest.download import FetchLimits
+    from ingest.fetch.downloads import FetchLimits
     from ingest.frames import MediaLimits
     from ingest.summary import Failure, Summary
     from queries import averages, lookup, write_csv, write_zip
@@ -110,9 +110,9 @@ __all__ = [
 
 _MODULES = {
     "ingest": "ingest",
-    "ingest.addresses": "AddressPolicy",
+    "ingest.fetch.addresses": "AddressPolicy",
     "ingest.api": "retry",
-    "ingest.download": "FetchLimits",
+    "ingest.fetch.downloads": "FetchLimits",
     "ingest.frames": "MediaLimits",
     "ingest.summary": "Failure Summary",
     "queries": "averages lookup write_csv write_zip",

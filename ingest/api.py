@@ -9,8 +9,8 @@ from threading import Event
 
 import pandas as pd
 
-from ingest.addresses import AddressPolicy
-from ingest.download import Downloader, FetchLimits
+from ingest.fetch.addresses import AddressPolicy
+from ingest.fetch.downloads import Downloader, FetchLimits
 from ingest.frames import MediaLimits
 from ingest.pipeline import Parts, default_workers, run
 from ingest.progress import Reporter, Silent

@@ -11,8 +11,8 @@ from threading import Event
 
 import click
 
-from ingest.addresses import AddressPolicy
 from ingest.api import ingest
+from ingest.fetch.addresses import AddressPolicy
 from ingest.frames import MediaLimits
 from ingest.progress import Bar, Lines, Reporter, Silent
 from ingest.summary import Failure, Summary

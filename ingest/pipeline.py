@@ -18,8 +18,8 @@ from pathlib import Path
 from threading import Event
 
 from ingest import telling
-from ingest.download import Downloader
 from ingest.extract import Extraction
+from ingest.fetch.downloads import Downloader
 from ingest.progress import Reporter
 from ingest.sources import Table, VideoRow
 from ingest.summary import Summary

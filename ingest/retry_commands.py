@@ -6,7 +6,6 @@ import sys
 
 import click
 
-from ingest.addresses import AddressPolicy
 from ingest.api import retry
 from ingest.commands import (
     as_the_writer,
@@ -17,6 +16,7 @@ from ingest.commands import (
     tell,
     workers_option,
 )
+from ingest.fetch.addresses import AddressPolicy
 from ingest.frames import MediaLimits
 from registry.errors import UsageError
 from registry.terminal import Terminal, json_option, pass_terminal

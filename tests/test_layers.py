@@ -32,7 +32,7 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     {"system": "registry.events registry.system.*"},
     {"settings": "registry.settings"},
     {"store": "registry.store.*", "blobs": "registry.blobs.*", "models": "registry.models.*"},
-    {"core": "registry registry.core.*"},
+    {"core": "registry registry.core.*", "fetch": "ingest.fetch ingest.fetch.* ingest.memory"},
     {"terminal": "registry.terminal"},
     {"people": "registry.people.*"},
     {
@@ -59,7 +59,7 @@ EMPTY = {
 
 PURE = (
     "registry.domain registry.errors registry.ids registry.urls registry.page_urls "
-    "registry.faces.* registry.people.consolidation "
+    "registry.faces.* registry.people.consolidation ingest.fetch.sniffing "
     "registry.calibration.dependence registry.calibration.drawing "
     "registry.calibration.speakers registry.calibration.thresholds"
 )
@@ -74,7 +74,8 @@ ONLY_IN: Mapping[str, str] = {
     "insightface": "registry.models.*",
     "onnx": "registry.models.*",
     "av": "ingest.frames* ingest.packets registry.demo.*",
-    "yt_dlp": "ingest.pages.extraction ingest.pages.requests",
+    "yt_dlp": "ingest.fetch.pages.extraction ingest.fetch.pages.request_handler",
+    "httpcore": "ingest.fetch.connections",
     "pydantic_settings": "registry.settings",
     "rich": "registry.terminal registry.cli *.commands *_commands ingest.progress registry.demo.*",
     "click": "registry.terminal registry.cli *.commands *_commands registry.demo.command",
@@ -202,6 +203,9 @@ def test_modules_are_of_one_subject() -> None:
         ("registry.store.edge", "qdrant_client"),
         ("queries.photos", "av"),
         ("ingest.extract", "onnxruntime"),
+        ("ingest.fetch.downloads", "ingest.sources"),
+        ("ingest.fetch.downloads", "registry.core.registry"),
+        ("ingest.fetch.downloads", "httpcore"),
     ],
 )
 def test_a_wrong_import_is_found(module: str, imported: str) -> None:

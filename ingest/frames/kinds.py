@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from ingest.content import HEAD, not_a_video
+from ingest.fetch.sniffing import HEAD_BYTES, not_a_video
 
-__all__ = ["HEAD", "instead", "is_animated_webp", "still_image"]
+__all__ = ["HEAD_BYTES", "instead", "is_animated_webp", "still_image"]
 
 _HEIF = re.compile(rb".{4}ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1|avif|avis)", re.DOTALL)
 """Brands of images in MP4's clothes (ISO/IEC 23008-12 10.2, AVIF 1.1): libav calls them video."""

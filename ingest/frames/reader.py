@@ -11,7 +11,7 @@ from ingest.frames.base import Frame, MediaLimits, open_file
 from ingest.frames.container import opened
 from ingest.frames.decoding import Findings, Sample, Surprise, in_full, planned, survey
 from ingest.frames.extent import is_cut_off
-from ingest.frames.kinds import HEAD, is_animated_webp, still_image
+from ingest.frames.kinds import HEAD_BYTES, is_animated_webp, still_image
 from ingest.frames.webp import animated, check_canvas
 from ingest.packets.plan import Plan
 from registry.domain import Media
@@ -125,7 +125,7 @@ class VideoReader:
     def _opened(self, file: BinaryIO) -> Generator[Sample]:
         """The samples of an open file, once its headers are checked."""
         try:
-            head = file.read(HEAD)
+            head = file.read(HEAD_BYTES)
         except OSError as exc:
             raise MediaError(f"the file cannot be read: {exc.strerror or exc}") from exc
         still = still_image(head)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ingest.addresses import AddressPolicy
 from ingest.api import ingest
+from ingest.fetch.addresses import AddressPolicy
 from ingest.progress import Reporter
 from ingest.summary import Summary
 from queries.averages import averages

@@ -1,4 +1,4 @@
-"""Calls to a Qdrant server: where it is, which failures are tried again, and what the rest mean."""
+"""Calls to a Qdrant server: its address, which failures are retried, and what the others mean."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 import httpx
-import stamina
 from pydantic import ValidationError
 from qdrant_client import models
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
@@ -19,6 +18,16 @@ from qdrant_client.http.exceptions import (
     ApiException,
     ResponseHandlingException,
     UnexpectedResponse,
+)
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    before_sleep_log,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_exponential,
+    wait_random,
 )
 
 from registry.errors import (
@@ -32,30 +41,31 @@ from registry.errors import (
 
 T = TypeVar("T")
 
-# Whoever sets up logging hears of retries; else each would print a bare line to stderr.
-logging.getLogger("stamina").addHandler(logging.NullHandler())
+_log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 6333
-"""Qdrant's own; qdrant-client adds it where a URL names none."""
+"""Qdrant's default; qdrant-client adds it to a URL without a port."""
 _BUSY = (429, 502, 503, 504)
-_TRIES = 5
-_FIRST_WAIT_S = 0.2  # then 0.4, 0.8, 1.6 and up to as much again at random: 3 to 6 s in all
-_MOST_WAIT_S = 10.0  # what a Retry-After header can ask for
+_ATTEMPTS = 5
+_BACK_OFF = wait_exponential(multiplier=0.2) + wait_random(0, 0.2)
+"""Seconds: 0.2, 0.4, 0.8 and 1.6, each with up to 0.2 added at random: 3 to 4 s in all."""
+_LONGEST_RETRY_AFTER_S = 10.0
+"""The longest wait that a Retry-After header can ask for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is, taken apart so that its credentials show nowhere."""
+    """The address of a server, with its credentials apart so that no message shows them."""
 
     url: str
     """scheme://host:port/path, without credentials and query."""
     host: str
     login: tuple[str, str] | None
-    """User and password of a URL that carried them, for a proxy that asks (HTTP basic)."""
+    """User and password from the URL, for a proxy with HTTP basic authentication."""
 
     @classmethod
     def parse(cls, url: str) -> Address:
-        """Raises `UsageError` for what is no URL of a server."""
+        """Parse the URL of a server. Raises `UsageError` if it is not one."""
         try:
             parts = urlsplit(url.strip())
             host, port = parts.hostname, parts.port or DEFAULT_PORT
@@ -63,8 +73,8 @@ class Address:
             host, port, parts = None, 0, urlsplit("")
         if parts.scheme not in ("http", "https") or not host:
             raise UsageError(
-                "QDRANT_URL is no URL of a server; it must read like "
-                f"http://localhost:{DEFAULT_PORT} or https://host:port"
+                "QDRANT_URL is not the URL of a server; write it like "
+                f"http://localhost:{DEFAULT_PORT} or https://host:port."
             )
         bracketed = f"[{host}]" if ":" in host else host
         login = None
@@ -74,81 +84,90 @@ class Address:
 
 
 def call(request: Callable[[], T], *, where: str, timeout_s: float) -> T:
-    """The request's answer, tried again while the server is away or busy.
+    """Return the answer to a request; retry while the server is unreachable or busy.
 
-    Every request here can be repeated: writes carry their ids, deletions their filter. Five tries
-    at most, and no new one once 1.5 times `timeout_s` has passed. `where` names the server.
+    Every request here can be repeated: writes carry their ids, deletions their filter. There are
+    five attempts at most, and none starts after 1.5 times `timeout_s`. `where` names the server
+    in messages. Raises `StoreError` or one of its subclasses.
     """
+
+    def attempt() -> T:
+        answer = request()
+        if isinstance(answer, models.UpdateResult):
+            _check_applied(answer)
+        return answer
+
+    retrying = Retrying(
+        retry=retry_if_exception(_is_transient),
+        stop=stop_after_attempt(_ATTEMPTS) | stop_after_delay(1.5 * timeout_s),
+        wait=_wait,
+        before_sleep=before_sleep_log(_log, logging.DEBUG),
+        reraise=True,
+    )
     try:
-        for attempt in stamina.retry_context(
-            on=_again,
-            attempts=_TRIES,
-            timeout=1.5 * timeout_s,
-            wait_initial=_FIRST_WAIT_S,
-            wait_jitter=_FIRST_WAIT_S,
-        ):
-            with attempt:
-                answer = request()
-                if isinstance(answer, models.UpdateResult):
-                    _check_applied(answer)
-                return answer
+        return retrying(attempt)
     except (ApiException, QdrantException) as exc:
-        raise _ours(exc, where) from exc
+        raise _store_error(exc, where) from exc
     except (json.JSONDecodeError, UnicodeDecodeError) as exc:
         raise _not_qdrant(where) from exc
-    raise AssertionError("stamina makes at least one attempt")
+
+
+def _is_transient(exc: BaseException) -> bool:
+    if isinstance(exc, (ResourceExhaustedResponse, _NotApplied)):
+        return True
+    if isinstance(exc, ResponseHandlingException):
+        return isinstance(exc.source, httpx.TransportError) and not _tls_error(exc.source)
+    return isinstance(exc, UnexpectedResponse) and exc.status_code in _BUSY and not _is_full(exc)
+
+
+def _wait(state: RetryCallState) -> float:
+    """Seconds until the next attempt: what the server asks for, or exponential back-off."""
+    exc = state.outcome.exception() if state.outcome else None
+    if isinstance(exc, ResourceExhaustedResponse):
+        return min(float(exc.retry_after_s), _LONGEST_RETRY_AFTER_S)
+    return _BACK_OFF(state)
 
 
 class _NotApplied(ApiException):
-    """A write that a server has put on its list, and has not done though it was asked to wait."""
+    """A write that the server has accepted but not applied, although it was asked to wait."""
 
 
 def _check_applied(answer: models.UpdateResult) -> None:
-    """Since 1.17 a server under load can answer 200 and `wait_timeout` to a write.
+    """Raise `_NotApplied` for a write that is accepted but not applied.
 
-    What is read then is as it was before, so a face could miss its own neighbours.
+    Since Qdrant 1.17 a server under load can answer 200 with `wait_timeout`. Reads then still
+    return the old state, so a face could miss its own neighbours.
     """
     if answer.status != models.UpdateStatus.COMPLETED:
         raise _NotApplied(str(answer.status))
 
 
-def _again(exc: Exception) -> bool | float:
-    """Whether to try again; a number is how many seconds the server asks to wait."""
-    if isinstance(exc, ResourceExhaustedResponse):
-        return min(float(exc.retry_after_s), _MOST_WAIT_S)
-    if isinstance(exc, ResponseHandlingException):
-        return isinstance(exc.source, httpx.TransportError) and not _tls(exc.source)
-    if isinstance(exc, _NotApplied):
-        return True
-    return isinstance(exc, UnexpectedResponse) and exc.status_code in _BUSY and not _is_full(exc)
-
-
-def _ours(exc: Exception, where: str) -> StoreError:
+def _store_error(exc: Exception, where: str) -> StoreError:
     if isinstance(exc, _NotApplied):
         return StoreUnreachable(
-            f"{where} has not applied a write in time ({exc}); try again in a while"
+            f"{where} has not applied a write in time ({exc}); try again later."
         )
     if isinstance(exc, UnexpectedResponse):
-        return _answered(exc, where)
+        return _status_error(exc, where)
     if isinstance(exc, ResourceExhaustedResponse):
-        return StoreUnreachable(f"{where} is overloaded (429); try again in a while")
+        return StoreUnreachable(f"{where} is overloaded (429); try again later.")
     if isinstance(exc, ResponseHandlingException):
         if isinstance(exc.source, ValidationError):
             return _not_qdrant(where)
-        if untrusted := _tls(exc.source):
+        if untrusted := _tls_error(exc.source):
             return StoreUnreachable(
                 f"{where} offers no TLS connection to trust ({untrusted}); name the certificate of "
-                "its authority in QDRANT_CA_FILE, or check QDRANT_URL"
+                "its authority in QDRANT_CA_FILE, or check QDRANT_URL."
             )
         reason = " ".join(str(exc.source).split())[:200] or type(exc.source).__name__
         return StoreUnreachable(
-            f"{where} gives no answer ({reason}); start it, or check QDRANT_URL"
+            f"{where} gives no answer ({reason}); start it, or check QDRANT_URL."
         )
-    return StoreError(f"{where} answered with an error: {exc}")
+    return StoreError(f"{where} answered with an error: {exc}.")
 
 
-def _tls(exc: BaseException | None) -> str:
-    """What TLS objected, if that is behind this exception; asked again, it objects again."""
+def _tls_error(exc: BaseException | None) -> str:
+    """The TLS error behind this exception, or ""; a retry would fail in the same way."""
     while exc is not None:
         if isinstance(exc, ssl.SSLError):
             return str(getattr(exc, "verify_message", "") or exc.reason or exc)
@@ -157,32 +176,33 @@ def _tls(exc: BaseException | None) -> str:
 
 
 def _not_qdrant(where: str) -> StoreError:
-    return StoreError(f"{where} answers, but not as Qdrant does; check QDRANT_URL")
+    return StoreError(f"{where} answers, but not as Qdrant does; check QDRANT_URL.")
 
 
-def _answered(exc: UnexpectedResponse, where: str) -> StoreError:
-    status, said = exc.status_code, _said(exc)
+def _status_error(exc: UnexpectedResponse, where: str) -> StoreError:
+    status, message = exc.status_code, _server_message(exc)
     if status in (401, 403):
-        return StoreDenied(f"{where} refused the credentials ({status}); check QDRANT_API_KEY")
+        return StoreDenied(f"{where} refused the credentials ({status}); check QDRANT_API_KEY.")
     if _is_full(exc):
-        return StoreFull(f"{where} has no space left ({status}: {said}); make room on its disk")
+        return StoreFull(f"{where} has no space left ({status}: {message}); make room on its disk.")
     if status in _BUSY:
-        return StoreUnreachable(f"{where} is not ready ({status}: {said}); try again in a while")
-    missing = status == 404 and "doesn't exist" in said
-    if missing or (status == 400 and "dimension" in said.lower()):
+        return StoreUnreachable(f"{where} is not ready ({status}: {message}); try again later.")
+    missing = status == 404 and "doesn't exist" in message
+    if missing or (status == 400 and "dimension" in message.lower()):
         return StoreCorrupt(
-            f"{where} does not hold what was written there ({said}); run `face-registry reindex`"
+            f"{where} does not hold what was written there ({message}); "
+            "run `face-registry reindex`."
         )
-    return StoreError(f"{where} refused a request ({status}: {said})")
+    return StoreError(f"{where} refused a request ({status}: {message}).")
 
 
 def _is_full(exc: UnexpectedResponse) -> bool:
-    """Qdrant says "No space left on device: ..." with 500, proxies before it say 507."""
+    """Whether the disk is full: Qdrant answers 500 with "No space left on device", proxies 507."""
     return exc.status_code == 507 or b"no space left" in exc.content.lower()
 
 
-def _said(exc: UnexpectedResponse) -> str:
-    """The server's own sentence, cut; an HTML page of a proxy loses its lines."""
+def _server_message(exc: UnexpectedResponse) -> str:
+    """The server's error message on one line, 200 characters at most."""
     text = exc.content.decode(errors="replace")
     try:
         answer = json.loads(text)

@@ -27,6 +27,7 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
             f"{ca_file} contains no certificates in PEM format ({exc}). Correct the _CA_FILE "
             "setting."
         ) from exc
+    context.set_alpn_protocols(["http/1.1"])  # what all clients of these contexts speak
     if ca_file is None:
         # Some builds of Python, such as python.org's for macOS, have no authorities of their own.
         context.load_verify_locations(certifi.where())

@@ -41,7 +41,7 @@ LEASE_S = 3.0
 _SHORT_LEASE = """
 import sys
 from ingest import ingest
-from ingest.addresses import AddressPolicy
+from ingest.fetch.addresses import AddressPolicy
 from registry.core.lease import Lease
 from registry.core.parts import open_blobs, open_store
 from registry.core.registry import Registry

@@ -14,7 +14,7 @@ import cv2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.addresses import AddressPolicy
+from ingest.fetch.addresses import AddressPolicy
 from ingest.frames import MediaLimits, VideoReader
 from ingest.sources import read_csv
 from queries.photos import read_photo
@@ -112,7 +112,7 @@ def _address(url: str) -> None:
     numeric = parsed.host.replace(".", "").isalnum() and not parsed.host.endswith(("a", "host"))
     if parsed.host == "localhost" or ":" in parsed.host or (numeric and parsed.host[:1].isdigit()):
         try:
-            found = _POLICY.addresses(parsed.host, parsed.port)
+            found = _POLICY.checked_addresses(parsed.host, parsed.port)
         except (FetchError, OSError):
             return
         assert not any(one.startswith(("127.", "169.254.", "0.", "::")) for one in found), found

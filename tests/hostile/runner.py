@@ -35,8 +35,8 @@ def _command(arguments: list[str]) -> int:
 def _ingest(given: dict[str, Any]) -> int:
     """What `ingest` does, with limits that its command line has no options for."""
     from ingest import ingest
-    from ingest.addresses import AddressPolicy
-    from ingest.patience import FetchLimits
+    from ingest.fetch.addresses import AddressPolicy
+    from ingest.fetch.retries import FetchLimits
     from registry import open_registry
 
     policy = AddressPolicy(allowed_hosts=frozenset({"127.0.0.1"}))

@@ -7,9 +7,9 @@ from threading import Event
 
 from qdrant_client import QdrantClient
 
-from ingest.addresses import AddressPolicy
-from ingest.download import Downloader, FetchLimits
 from ingest.extract import Extraction
+from ingest.fetch.addresses import AddressPolicy
+from ingest.fetch.downloads import Downloader, FetchLimits
 from ingest.pipeline import Parts, run
 from ingest.progress import Silent
 from ingest.sources import Table, VideoRow

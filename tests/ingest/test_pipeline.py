@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from ingest import ingest
-from ingest.download import Downloader
 from ingest.extract import Extraction
+from ingest.fetch.downloads import Downloader
 from ingest.pipeline import Parts, default_workers, run
 from ingest.progress import Silent
 from ingest.sources import read_frame

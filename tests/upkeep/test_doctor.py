@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner
 from qdrant_client import QdrantClient
 
-from ingest.download import Downloader
 from ingest.extract import Extraction
+from ingest.fetch.downloads import Downloader
 from ingest.pipeline import Parts, run
 from ingest.progress import Silent
 from ingest.sources import read_frame

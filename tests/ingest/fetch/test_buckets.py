@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ingest.download import Downloader, FetchLimits
+from ingest.fetch.downloads import Downloader, FetchLimits
 from registry.blobs.minio_videos import Buckets
 from registry.cli import cli
 from registry.errors import FetchError, UsageError
@@ -60,7 +60,7 @@ def test_an_object_is_fetched_whatever_its_key(make: Make, video: bytes) -> None
         ("s3://videos/absent.mp4", {}, "there is no object absent.mp4 in bucket videos"),
         ("s3://no-such-bucket/a.mp4", {}, "there is no bucket no-such-bucket"),
         ("s3://videos/empty.mp4", {}, "empty"),
-        (f"s3://videos/{KEY}", {"max_bytes": 100}, "100 is the most that is fetched"),
+        (f"s3://videos/{KEY}", {"max_bytes": 100}, "the limit is 100 bytes"),
         (f"s3://videos/{KEY}", {"secret": "wrong-secret"}, "refused access"),
     ],
 )

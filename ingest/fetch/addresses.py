@@ -1,8 +1,8 @@
-"""Which network addresses a download may speak to.
+"""Which network addresses a download may connect to.
 
-A table of videos is input from outside: a row may name the router, a cloud's metadata service or
-this machine itself. A host is looked up once, every address of it is judged here, and the
-connection goes to the judged address, so no second answer of the name server counts.
+A table of videos is input from outside: a row may name a router, a cloud's metadata service or this
+machine. A host is looked up once, each of its addresses is checked here, and the connection goes to
+a checked address, so a second answer of the name server has no effect (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ Resolver = Callable[[str, int], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Special:
+class SpecialPurpose:
     """Why an address is not an ordinary public one."""
 
     what: str
     source: str
     private: bool = False
-    """Whether somebody may rightly keep videos there: `allow_private` lifts only these."""
+    """Whether `allow_private` allows it: addresses of private networks, where videos may be."""
 
 
 # IANA IPv4 and IPv6 Special-Purpose Address Registries, the IPv4 and IPv6 multicast registries, and
-# what later RFCs took out of use. Ranges that count as globally reachable but never serve content
-# (anycast relays, AS112) are here too. The first range that holds an address names it.
+# ranges that later RFCs deprecated. Ranges that are globally reachable but never serve content
+# (anycast relays, AS112) are included. The first range that contains an address names it.
 _PRIVATE = (
     ("10.0.0.0/8", "private-use", "RFC 1918"),
     ("100.64.0.0/10", "shared (carrier NAT)", "RFC 6598"),
@@ -74,13 +74,16 @@ _NEVER = (
     ("fec0::/10", "site-local", "RFC 3879"),
     ("ff00::/8", "multicast", "RFC 4291"),
 )
-_RANGES: tuple[tuple[IPv4Network | IPv6Network, Special], ...] = (
-    *((ip_network(cidr), Special(what, source, private=True)) for cidr, what, source in _PRIVATE),
-    *((ip_network(cidr), Special(what, source)) for cidr, what, source in _NEVER),
+_RANGES: tuple[tuple[IPv4Network | IPv6Network, SpecialPurpose], ...] = (
+    *(
+        (ip_network(cidr), SpecialPurpose(what, source, private=True))
+        for cidr, what, source in _PRIVATE
+    ),
+    *((ip_network(cidr), SpecialPurpose(what, source)) for cidr, what, source in _NEVER),
 )
 
-# Where clouds hand credentials to whoever asks from inside: out of bounds even where private
-# addresses are allowed. From the providers' own documents.
+# Where clouds give credentials to any program inside: refused even where private addresses are
+# allowed. From the providers' documentation.
 _METADATA = {
     "169.254.169.254": "AWS, Azure, Google Cloud, Oracle, DigitalOcean, OpenStack",
     "169.254.170.2": "AWS ECS",
@@ -110,36 +113,36 @@ _METADATA_NAMES = frozenset(
     }
 )
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-"""All that IANA has given out so far (IPv6 Global Unicast Address Assignments)."""
+"""All that IANA has assigned so far (IPv6 Global Unicast Address Assignments)."""
 _NAT64 = IPv6Network("64:ff9b::/96")
-"""RFC 6052: names of IPv4 hosts resolve to these on IPv6-only networks, so they must work."""
+"""RFC 6052: on IPv6-only networks, IPv4 hosts resolve to these addresses."""
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 """RFC 5214, 6.1: the upper half of an interface id whose lower half is an IPv4 address."""
 
 
-def special(address: IPv4Address | IPv6Address) -> Special | None:
+def special_purpose(address: IPv4Address | IPv6Address) -> SpecialPurpose | None:
     """Why this address is not an ordinary public one, or None if it is.
 
-    An IPv6 address that stands for an IPv4 address (mapped, NAT64, ISATAP) is judged by that one.
+    An IPv6 address that embeds an IPv4 address (mapped, NAT64, ISATAP) is judged by the latter.
     """
     if cloud := _METADATA_ADDRESSES.get(address):
-        return Special("metadata service", cloud)
+        return SpecialPurpose("metadata service", cloud)
     if isinstance(address, IPv6Address):
         if address.scope_id is not None:
-            return Special("zone id", "RFC 4007")
+            return SpecialPurpose("zone id", "RFC 4007")
         if address.ipv4_mapped is not None:
-            return special(address.ipv4_mapped)
+            return special_purpose(address.ipv4_mapped)
         if address in _NAT64:
-            inner = special(IPv4Address(int(address) & 0xFFFF_FFFF))
+            inner = special_purpose(IPv4Address(int(address) & 0xFFFF_FFFF))
             return inner and replace(inner, what=f"translated {inner.what}", private=False)
-    for network, found in _RANGES:
+    for network, reason in _RANGES:
         if address in network:
-            return found
+            return reason
     if isinstance(address, IPv6Address):
         if address not in _GLOBAL_UNICAST:
-            return Special("unassigned", "RFC 4291")
+            return SpecialPurpose("unassigned", "RFC 4291")
         if (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP:
-            inner = special(IPv4Address(int(address) & 0xFFFF_FFFF))
+            inner = special_purpose(IPv4Address(int(address) & 0xFFFF_FFFF))
             return inner and replace(inner, what=f"tunnelled {inner.what}", private=False)
     return None
 
@@ -147,64 +150,69 @@ def special(address: IPv4Address | IPv6Address) -> Special | None:
 def resolve(host: str, port: int) -> tuple[str, ...]:
     """The addresses that this machine would connect to, in its order of preference.
 
-    Takes what the system takes: names, and IPv4 addresses in short, octal, hexadecimal or dword
-    notation. How long a name server may take is the system's setting. Raises `OSError`.
+    Accepts what the system accepts: names, and IPv4 addresses in short, octal, hexadecimal or dword
+    notation. The system's settings limit how long a name server may take. Raises `OSError`.
     """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in entries))
 
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """Whom downloads may speak to; by default public addresses only, on any port."""
+    """Which addresses downloads may connect to; by default public ones only, on any port."""
 
     allow_private: bool = False
-    """Also speak to private networks and this machine. Metadata services stay out of bounds."""
+    """Also allow private networks and this machine. Metadata services stay refused."""
     allowed_hosts: frozenset[str] = frozenset()
     """Hosts, without port, for which private addresses are allowed."""
     resolver: Resolver = field(default=resolve, compare=False)
 
     def __post_init__(self) -> None:
-        """Bring the hosts into the form that URLs have. Raises `UsageError`."""
-        hosts = frozenset(_host(text) for text in self.allowed_hosts)
+        """Normalise the hosts as URLs are. Raises `UsageError`."""
+        hosts = frozenset(_normalised_host(text) for text in self.allowed_hosts)
         object.__setattr__(self, "allowed_hosts", hosts)
 
-    def addresses(self, host: str, port: int) -> tuple[str, ...]:
-        """The addresses of a host, all of them fit to be connected to.
+    def checked_addresses(self, host: str, port: int) -> tuple[str, ...]:
+        """The addresses of a host, if downloads may connect to all of them.
 
-        One unfit address refuses the host: whoever set it up wanted the connection to go there.
-        Raises `FetchError` if it is refused, and `OSError` if it cannot be looked up.
+        One forbidden address refuses the host, because nobody publishes such an address by mistake.
+        Raises `FetchError` if the host is refused, and `OSError` if it cannot be looked up.
         """
         if host in _METADATA_NAMES:
             raise FetchError(f"{host} is a cloud's metadata service, which holds no videos.")
-        found = tuple(self.resolver(host, port))
-        if not found:
+        addresses = tuple(self.resolver(host, port))
+        if not addresses:
             raise FetchError(f"{printable(host)} has no address.")
-        for text in found:
-            self._judge(host, text)
-        return found
+        for address in addresses:
+            self._check(host, address)
+        return addresses
 
-    def _judge(self, host: str, text: str) -> None:
+    def _check(self, host: str, text: str) -> None:
+        """Raise `FetchError` if downloads may not connect to this address."""
         try:
-            found = special(ip_address(text))
+            reason = special_purpose(ip_address(text))
         except ValueError as exc:
-            raise FetchError(f"{printable(host)} is at {printable(text)}, no address.") from exc
-        if found is None or (found.private and (self.allow_private or host in self.allowed_hosts)):
+            raise FetchError(
+                f"{printable(host)} resolves to {printable(text)}, which is not an address."
+            ) from exc
+        if reason is None:
+            return
+        if reason.private and (self.allow_private or host in self.allowed_hosts):
             return
         hint = (
-            "allow private addresses (--allow-private-hosts) if it is meant"
-            if found.private
-            else "it is never spoken to"
+            "Allow private addresses (--allow-private-hosts) if you mean it."
+            if reason.private
+            else "Downloads never connect to it."
         )
         raise FetchError(
-            f"{printable(host)} is at {printable(text)}, not a public address "
-            f"({found.what}, {found.source}): {hint}."
+            f"{printable(host)} resolves to {printable(text)}, which is not a public address "
+            f"({reason.what}, {reason.source}). {hint}"
         )
 
 
-def _host(text: str) -> str:
+def _normalised_host(text: str) -> str:
     bare = text.removeprefix("[").removesuffix("]")
     parsed = parse(f"http://[{bare}]/" if ":" in bare else f"http://{bare}/")
     if (parsed.port, parsed.target, parsed.credentials) != (80, "/", ""):
-        raise UsageError(f"'{printable(text)}' is not a host name; write it without port and path.")
+        raise UsageError(f"'{printable(text)}' is not a host name. Write it without port and path.")
     return parsed.host

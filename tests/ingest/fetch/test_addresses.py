@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.addresses import AddressPolicy, resolve, special
-from ingest.download import Downloader, FetchLimits
+from ingest.fetch.addresses import AddressPolicy, resolve, special_purpose
+from ingest.fetch.downloads import Downloader, FetchLimits
 from registry.errors import FetchError, UsageError
 from tests.support.web import Web, redirect, serve, web_server  # noqa: F401  the fixture `web`
 
@@ -64,14 +64,14 @@ def numeric(host: str, port: int) -> Sequence[str]:
 @pytest.mark.parametrize("address", PRIVATE)
 def test_private_addresses_are_refused_unless_allowed(address: str) -> None:
     policy = AddressPolicy(resolver=lookup(address))
-    with pytest.raises(FetchError, match=r"not a public address .*--allow-private-hosts"):
-        policy.addresses("a.example", 80)
+    with pytest.raises(FetchError, match=r"which is not a public address .*--allow-private-hosts"):
+        policy.checked_addresses("a.example", 80)
     allowing = AddressPolicy(allow_private=True, resolver=lookup(address))
-    assert allowing.addresses("a.example", 80) == (address,)
+    assert allowing.checked_addresses("a.example", 80) == (address,)
     naming = AddressPolicy(allowed_hosts=frozenset({"A.example"}), resolver=lookup(address))
-    assert naming.addresses("a.example", 80) == (address,)
+    assert naming.checked_addresses("a.example", 80) == (address,)
     with pytest.raises(FetchError):
-        naming.addresses("b.example", 80)
+        naming.checked_addresses("b.example", 80)
 
 
 @pytest.mark.parametrize("address", NEVER)
@@ -81,13 +81,13 @@ def test_special_addresses_are_always_refused(address: str) -> None:
         AddressPolicy(resolver=lookup(address)),
         AddressPolicy(allow_private=True, allowed_hosts=hosts, resolver=lookup(address)),
     ):
-        with pytest.raises(FetchError, match="it is never spoken to"):
-            policy.addresses("a.example", 80)
+        with pytest.raises(FetchError, match="Downloads never connect to it"):
+            policy.checked_addresses("a.example", 80)
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_are_allowed(address: str) -> None:
-    assert AddressPolicy(resolver=lookup(address)).addresses("a.example", 80) == (address,)
+    assert AddressPolicy(resolver=lookup(address)).checked_addresses("a.example", 80) == (address,)
 
 
 @given(st.ip_addresses())
@@ -96,32 +96,32 @@ def test_nothing_gets_through_that_python_calls_special(
 ) -> None:
     mapped = isinstance(address, IPv6Address) and address.ipv4_mapped is not None
     if not address.is_global and not mapped:
-        assert special(address) is not None
+        assert special_purpose(address) is not None
 
 
 @given(st.ip_addresses(v=4))
 def test_an_address_that_stands_for_another_is_judged_by_it(inner: IPv4Address) -> None:
-    found = special(inner)
-    assert special(IPv6Address(f"::ffff:{inner}")) == found
+    found = special_purpose(inner)
+    assert special_purpose(IPv6Address(f"::ffff:{inner}")) == found
     for text in (f"64:ff9b::{inner}", f"2606:4700::5efe:{inner}"):
-        outer = special(IPv6Address(text))
+        outer = special_purpose(IPv6Address(text))
         assert (outer is None) == (found is None)
         assert outer is None or not outer.private
 
 
 def test_one_unfit_address_refuses_the_host() -> None:
     policy = AddressPolicy(resolver=lookup("8.8.8.8", "10.0.0.1"))
-    with pytest.raises(FetchError, match=r"a\.example is at 10\.0\.0\.1"):
-        policy.addresses("a.example", 80)
+    with pytest.raises(FetchError, match=r"a\.example resolves to 10\.0\.0\.1"):
+        policy.checked_addresses("a.example", 80)
 
 
 @pytest.mark.parametrize("answer", ["", "nonsense", "1.2.3", "\x1b[2J"])
 def test_an_answer_that_is_no_address_is_refused(answer: str) -> None:
-    with pytest.raises(FetchError, match="no address") as caught:
-        AddressPolicy(resolver=lookup(answer)).addresses("a.example", 80)
+    with pytest.raises(FetchError, match="not an address") as caught:
+        AddressPolicy(resolver=lookup(answer)).checked_addresses("a.example", 80)
     assert "\x1b" not in str(caught.value)
     with pytest.raises(FetchError, match="has no address"):
-        AddressPolicy(resolver=lookup()).addresses("a.example", 80)
+        AddressPolicy(resolver=lookup()).checked_addresses("a.example", 80)
 
 
 @pytest.mark.parametrize("host", ["metadata.google.internal", "metadata", "instance-data"])
@@ -130,7 +130,7 @@ def test_metadata_services_are_refused_by_name(host: str) -> None:
         allow_private=True, allowed_hosts=frozenset({host}), resolver=lookup("8.8.8.8")
     )
     with pytest.raises(FetchError, match="metadata service"):
-        policy.addresses(host, 80)
+        policy.checked_addresses(host, 80)
 
 
 def test_allowed_hosts_are_brought_into_the_form_of_urls() -> None:
@@ -281,7 +281,7 @@ def test_a_name_is_looked_up_once_and_the_checked_address_is_connected_to(
     assert downloader.fetch(web.url("/v.mp4", "rebind.invalid"), "v").size == len(BODY)
     assert asked == [("rebind.invalid", web.port)]
     assert web.seen[0].headers["host"] == f"rebind.invalid:{web.port}"
-    with pytest.raises(FetchError, match="never spoken to"):
+    with pytest.raises(FetchError, match="never connect to it"):
         downloader.fetch(web.url("/v.mp4", "rebind.invalid"), "v")
 
 

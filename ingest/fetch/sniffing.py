@@ -1,4 +1,4 @@
-"""What a body is that is no video, by its first bytes and by what the server calls it. Pure."""
+"""Whether a file is something other than a video, by its first bytes and its content type. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 
 from registry.errors import FetchError
 
-HEAD = 512
-"""Bytes that are looked at: what `file` and browsers (WHATWG MIME Sniffing: 1,445) need at most of
-for the kinds told apart here."""
+HEAD_BYTES = 512
+"""Bytes that are examined. WHATWG MIME Sniffing reads 1,445; the formats told apart here need no
+more than these."""
 
 _VIDEO = re.compile(
     rb".{4}(ftyp|moov|mdat|free|skip|wide|pnot|styp)"  # MP4, MOV (ISO/IEC 14496-12)
@@ -34,10 +34,10 @@ _TYPES = (
 
 
 def not_a_video(head: bytes, content_type: str = "") -> str:
-    """What a body is, such as "a web page", or "" if it may be a video.
+    """What a file is, such as "a web page", or "" if it may be a video.
 
-    `head` is its first `HEAD` bytes (all of them if there are fewer). The bytes are believed before
-    the content type: servers call videos text, and pages videos.
+    `head` is its first `HEAD_BYTES` bytes (all of them if there are fewer). The bytes count before
+    the content type: some servers declare videos as text, and pages as videos.
     """
     if _VIDEO.match(head):
         return ""
@@ -48,25 +48,25 @@ def not_a_video(head: bytes, content_type: str = "") -> str:
     if _MARKUP.match(head):
         return "XML"
     kind = content_type.partition(";")[0].strip().lower()
-    named = next((what for pattern, what in _TYPES if pattern.search(kind)), "")
-    if named:
-        return named
+    declared = next((what for pattern, what in _TYPES if pattern.search(kind)), "")
+    if declared:
+        return declared
     if _is_text(head):
         return "JSON" if head.lstrip()[:1] in (b"{", b"[") else "text"
     return ""
 
 
-def refuse_pages(shown: str, head: bytes, content_type: str) -> None:
-    """Raises `FetchError` if a body, called `shown`, is no video."""
+def check_is_video(label: str, head: bytes, content_type: str = "") -> None:
+    """Raise `FetchError` if a file is not a video; `label` names it in the message."""
     if what := not_a_video(head, content_type):
-        raise FetchError(f"{shown} is {what}, not a video; give the address of the file itself.")
+        raise FetchError(f"{label} is {what}, not a video; give the URL of the video file itself.")
 
 
 def _is_text(head: bytes) -> bool:
     if not head or _CONTROLS.search(head):
         return False
     try:
-        # The head may end within a letter: an incremental decoder lets that pass.
+        # The head may end within a character, which an incremental decoder accepts.
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False

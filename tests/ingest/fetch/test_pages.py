@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ingest.addresses import AddressPolicy
-from ingest.download import Downloader, FetchLimits
+from ingest.fetch.addresses import AddressPolicy
+from ingest.fetch.downloads import Downloader, FetchLimits
+from ingest.fetch.pages.resolver import PageResolver
 from ingest.locations import locate
-from ingest.pages.reading import Pages
 from registry.errors import FetchError
 from registry.page_urls import page_name
 from registry.urls import parse
@@ -56,12 +57,14 @@ def test_names_of_pages(url: str, name: str) -> None:
     assert page_name(name) == name
 
 
-def test_without_yt_dlp_a_well_known_page_says_what_to_install(tmp_path: Path) -> None:
-    pages = Pages(AddressPolicy(), tmp_path, max_bytes=1, seconds=1, available=lambda: False)
-    downloader = Downloader(tmp_path / "tmp", pages=pages)
+def test_without_yt_dlp_a_well_known_page_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "yt_dlp", None)  # Python then takes it for not installed
+    downloader = Downloader(tmp_path / "tmp")
     with pytest.raises(FetchError, match="pip install yt-dlp"):
         downloader.fetch("https://www.youtube.com/watch?v=dQw4w9WgXcQ", "v")
-    assert not pages.recognises(parse("https://example.com/watch"))
+    assert not downloader._pages.recognises(parse("https://example.com/watch"))
 
 
 # --- with yt-dlp --------------------------------------------------------------------------------
@@ -80,7 +83,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
         policy = policy or AddressPolicy(allow_private=True)
         fetch = FetchLimits(**limits)
         folder = tmp_path / "tmp"
-        pages = Pages(
+        pages = PageResolver(
             policy, folder, max_bytes=fetch.max_bytes, seconds=seconds, extractors=[CLIPS]
         )
         made.append(Downloader(folder, limits=fetch, policy=policy, pages=pages))
@@ -138,7 +141,7 @@ def test_a_page_leads_to_no_private_host(web: Web, make: Make) -> None:
     local = web.url("/clip/a", host="localhost")
     public = AddressPolicy(allowed_hosts=frozenset({"localhost"}))
     _page(web, url="http://127.0.0.1:9/v.mp4")
-    assert "127.0.0.1 is at 127.0.0.1" in _refusal(make(public), local)
+    assert "127.0.0.1 resolves to 127.0.0.1" in _refusal(make(public), local)
     web.on("/clip/a/info", redirect("http://169.254.169.254/latest/meta-data"))
     assert "metadata" in _refusal(make(public), local)
 
@@ -168,7 +171,7 @@ def test_what_is_no_single_file_is_refused(
     [
         ({"run": "written"}, "start programs"),
         ({"write": "written"}, "write files"),
-        ({"connect": "192.0.2.1"}, "was not judged"),
+        ({"connect": "192.0.2.1"}, "was not checked"),
         pytest.param({"read": "/etc/passwd"}, "Permission denied: '/etc/passwd'", marks=landlock),
         pytest.param({"native": "written"}, "made -1, ran 32512", marks=[landlock, seccomp]),
     ],

@@ -7,6 +7,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
@@ -16,10 +17,12 @@ import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.addresses import AddressPolicy
-from ingest.content import not_a_video
-from ingest.download import Downloader, FetchLimits
+from ingest.fetch.addresses import AddressPolicy
+from ingest.fetch.connections import Deadline, HttpClient, Request
+from ingest.fetch.downloads import Downloader, FetchLimits
+from ingest.fetch.sniffing import not_a_video
 from registry.errors import FetchError, RegistryError, StoreError, StoreFull, UsageError
+from registry.urls import parse
 from tests.support.web import (
     Behaviour,
     Exchange,
@@ -163,7 +166,7 @@ def test_what_may_pass_is_tried_again(web: Web, make: Make, code: int) -> None:
 @pytest.mark.parametrize(
     ("code", "told"),
     [(400, "400 Bad Request"), (401, "password"), (403, "expired"), (404, "404 Not Found"),
-     (410, "Nothing is there any more"), (416, "416"), (501, "501"), (204, "204"), (206, "206"),
+     (410, "has been removed"), (416, "416"), (501, "501"), (204, "204"), (206, "206"),
      (304, "304"), (305, "305"), (599, "599")],
 )  # fmt: skip
 def test_what_will_not_pass_is_not_tried_again(
@@ -176,7 +179,12 @@ def test_what_will_not_pass_is_not_tried_again(
 
 def test_tries_come_to_an_end(web: Web, make: Make, tmp_path: Path) -> None:
     url = web.on("/v", status(503))
-    refused(make(attempts=3), url, r"answered 503 Service Unavailable\. Given up after 3", tmp_path)
+    refused(
+        make(attempts=3),
+        url,
+        r"answered 503 Service Unavailable\. Given up after 3 attempts",
+        tmp_path,
+    )
     assert len(web.seen) == 3
 
 
@@ -202,14 +210,14 @@ def test_a_pause_that_would_pass_the_time_limit_is_not_made(
 ) -> None:
     url = web.on("/v", status(503, {"Retry-After": "30"}))
     start = time.monotonic()
-    refused(make(total_s=10, longest_pause_s=60), url, "Given up after 1 try", tmp_path)
+    refused(make(total_s=10, longest_pause_s=60), url, "Given up after 1 attempt", tmp_path)
     assert time.monotonic() - start < 5
 
 
 def test_a_closed_port_is_told(make: Make, tmp_path: Path) -> None:
     with Web() as web:
         url = web.url("/v")
-    refused(make(attempts=2), url, "connection failed .*refused.* after 2 tries", tmp_path)
+    refused(make(attempts=2), url, "connection failed .*refused.* after 2 attempts", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +238,27 @@ def test_a_body_that_breaks_off_is_asked_for_again(
     assert make().fetch(url, "v").path.read_bytes() == BODY
     assert ranges(web) == [("", "")] * 3
     always = web.on("/w", broken)
-    refused(make(attempts=2), always, "Given up after 2 tries", tmp_path)
+    refused(make(attempts=2), always, "Given up after 2 attempts", tmp_path)
+
+
+def test_a_server_that_does_not_speak_http_is_told(web: Web, make: Make, tmp_path: Path) -> None:
+    for answer in (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n"):
+        refused(make(), web.on("/v", raw(answer)), "does not speak HTTP", tmp_path)
+    assert len(web.seen) == 2
+
+
+def test_a_header_section_without_end_is_refused(web: Web, make: Make, tmp_path: Path) -> None:
+    answer = b"HTTP/1.1 200 OK\r\n" + b"X-Long: " + b"a" * 1_000_000
+    refused(make(), web.on("/v", raw(answer)), "does not speak HTTP", tmp_path)
+
+
+def test_a_header_that_http_does_not_allow_is_not_sent(web: Web) -> None:
+    client = HttpClient(LOCAL, TRUST, connect_s=5, read_s=5)
+    for value in ("a\r\nX-Smuggled: b", "a\0b"):
+        request = Request(parse(web.url("/v")), {"Referer": value})
+        with pytest.raises(FetchError, match="header of the request is not valid"):
+            client.send(request, Deadline("v", 5))
+    assert web.seen == []
 
 
 # Resuming
@@ -310,7 +338,7 @@ def test_a_server_that_resumes_without_end_is_given_up(
     def behave(exchange: Exchange) -> None:
         (status(416) if "Range" in exchange.headers else broken)(exchange)
 
-    refused(make(attempts=4), web.on("/v", behave), "Given up after 4 tries", tmp_path)
+    refused(make(attempts=4), web.on("/v", behave), "Given up after 4 attempts", tmp_path)
     assert [bool(resumed) for resumed, _ in ranges(web)] == [False, True, False, True]
 
 
@@ -337,13 +365,15 @@ def test_redirects_come_to_an_end(web: Web, make: Make, tmp_path: Path) -> None:
            "javascript:alert(1)", "http://a\\@b/", "ftp://\x1b[2J/"],
 )  # fmt: skip
 def test_redirects_lead_to_the_web_only(web: Web, make: Make, tmp_path: Path, to: str) -> None:
-    message = refused(make(), web.on("/v", redirect(to)), "redirects to .*not fetched", tmp_path)
+    message = refused(
+        make(), web.on("/v", redirect(to)), "redirects to .*cannot be fetched", tmp_path
+    )
     assert "\x1b" not in message
     assert len(web.seen) == 1
 
 
 def test_a_redirect_that_leads_nowhere_is_refused(web: Web, make: Make, tmp_path: Path) -> None:
-    refused(make(), web.on("/v", status(302)), "302 Found without saying where to", tmp_path)
+    refused(make(), web.on("/v", status(302)), "302 Found without a target", tmp_path)
 
 
 def test_credentials_go_to_their_own_server_only(web: Web, make: Make) -> None:
@@ -371,7 +401,7 @@ def test_messages_hold_no_secret(web: Web, make: Make, tmp_path: Path) -> None:
     web.on("/w", redirect("ftp://joe:5ecret@a.example/?token=5ecret"))
     for path in ("/v?sig=5ecret", "/w?x=1&access_token=5ecret"):
         url = web.url(path, "joe:5ecret@127.0.0.1")
-        assert "5ecret" not in refused(make(), url, "403|not fetched", tmp_path)
+        assert "5ecret" not in refused(make(), url, "403|cannot be fetched", tmp_path)
 
 
 # Limits
@@ -381,18 +411,18 @@ def test_a_video_that_says_it_is_too_large_is_not_read(
     web: Web, make: Make, tmp_path: Path
 ) -> None:
     url = web.on("/v", in_turn(status(200, {"Content-Length": str(10**12)}), status(500)))
-    refused(make(), url, "1,000,000,000,000 bytes or more; 1,000,000 is the most", tmp_path)
+    refused(make(), url, "1,000,000,000,000 bytes or more; the limit is 1,000,000 bytes", tmp_path)
     assert len(web.seen) == 1
 
 
 def test_a_video_without_end_is_cut_off(web: Web, make: Make, tmp_path: Path) -> None:
-    refused(make(), web.on("/v", endless(BODY)), "1,000,000 is the most", tmp_path)
+    refused(make(), web.on("/v", endless(BODY)), "the limit is 1,000,000 bytes", tmp_path)
     assert len(web.seen) == 1
 
 
 def test_a_packed_body_is_refused_unread(web: Web, make: Make, tmp_path: Path) -> None:
     url = web.on("/v", gzip_bomb(20_000_000))
-    refused(make(), url, r"packed it \(gzip\) without being asked", tmp_path)
+    refused(make(), url, r"compressed the file \(gzip\) without being asked", tmp_path)
 
 
 @pytest.mark.parametrize("behaviour", [drip(BODY, 0.05), slow_headers(0.05), endless(BODY), hang()])
@@ -407,7 +437,7 @@ def test_the_time_limit_ends_everything(
 
 def test_a_server_that_hangs_is_given_up(web: Web, make: Make, tmp_path: Path) -> None:
     url = web.on("/v", hang())
-    refused(make(read_s=0.2, attempts=2), url, "did not answer in time.*2 tries", tmp_path)
+    refused(make(read_s=0.2, attempts=2), url, "did not answer in time.*2 attempts", tmp_path)
     assert len(web.seen) == 2
 
 
@@ -422,10 +452,13 @@ def test_a_disk_that_is_full_is_told() -> None:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("/dev/full: a device that is always full")
-    from ingest.partial import Partial
+    from ingest.fetch.partial_file import PartialFile
 
     for size in (100, 1 << 20):
-        with pytest.raises(StoreFull, match="no space left"), Partial(full, 10**9, 0) as part:
+        with (
+            pytest.raises(StoreFull, match="no space left"),
+            closing(PartialFile(full, 10**9, 0)) as part,
+        ):
             part.write(bytes(size), "http://a.example/v")
             part.finish("http://a.example/v")
 
@@ -531,8 +564,8 @@ def test_what_is_no_file_is_refused_by_its_full_path(make: Make, tmp_path: Path)
         assert str(tmp_path) in message
     refused(make(), "relative.mp4", "not an absolute path", tmp_path)
     refused(make(), "/dev/zero", "is a device or a pipe", tmp_path)
-    refused(make(), "s3://bucket/key", "no S3 server is set up", tmp_path)
-    refused(make(), "ftp://host/a.mp4", "is not fetched from", tmp_path)
+    refused(make(), "s3://bucket/key", "no S3 server is configured", tmp_path)
+    refused(make(), "ftp://host/a.mp4", "is not supported", tmp_path)
     refused(make(), "http://[::1", "cannot be used as a URL", tmp_path)
 
 
