@@ -19,7 +19,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, TypedDict, Unpack, get_args
 
-from registry import urls
+from registry.redaction import Url
 
 Format = Literal["json", "text"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -41,8 +41,8 @@ class Fields(TypedDict, total=False):
     """Id of a video."""
     row: int
     """Of the table, as a spreadsheet counts."""
-    url: str
-    """Shown without credentials and without what in its query looks like a right of access."""
+    url: Url
+    """Logged in its redacted form."""
     seconds: float
     outcome: str
     reason: str
@@ -70,7 +70,7 @@ def emit(event: str, level: int = logging.INFO, **fields: Unpack[Fields]) -> Non
         if value != ""
     }
     if "url" in said:
-        said["url"] = urls.redacted(said["url"])
+        said["url"] = str(said["url"])
     _LOG.log(level, "%s", _line(event, said), extra={"event": event, "fields": said})
 
 

@@ -17,9 +17,8 @@ from ingest.addresses import AddressPolicy
 from ingest.http import Line
 from ingest.memory import OVER_MEMORY
 from registry.errors import FetchError
-from registry.page_urls import FILES, site_of
 from registry.system.confinement import bare_environment
-from registry.urls import HttpUrl, printable, redacted
+from registry.urls import HttpUrl, is_video_file, printable, redacted, site_of
 
 MOST_MEMORY = 1 << 30
 """Bytes that reading a page may take beyond what Python and yt-dlp do."""
@@ -78,9 +77,9 @@ class Pages:
         What ends as files do is a file; else pages are those of well-known sites and, if yt-dlp is
         installed, whatever one of its extractors takes, the generic one apart.
         """
-        if FILES.search(url.path):
+        if is_video_file(url.path):
             return False
-        if site_of(str(url)):
+        if site_of(url.host, url.path):
             return True
         if not self._available():
             return False

@@ -16,6 +16,7 @@ from registry.core.registry import Registry
 from registry.core.runs import began, whose
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.system import checked_json as checked
+from registry.urls import Url
 
 KEY = "retention.json"
 
@@ -26,7 +27,7 @@ class Old:
 
     video: str
     """Its id."""
-    url: str
+    url: Url
     last_read: str
     """ISO 8601, UTC; empty where its run does not tell, which counts as old."""
     faces: int
@@ -62,4 +63,4 @@ def older_than(registry: Registry, period: int, *, now: datetime | None = None) 
         read = began(str(payload["run"]))
         if read is None or read < before:
             when = read.isoformat() if read else ""
-            yield Old(str(payload["video_id"]), str(payload["url"]), when, int(payload["faces"]))
+            yield Old(str(payload["video_id"]), Url(payload["url"]), when, int(payload["faces"]))

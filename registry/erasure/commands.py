@@ -83,7 +83,8 @@ def videos_remove(
 
 def _preview(terminal: Terminal, old: list[Old], as_json: bool) -> None:
     if as_json:
-        terminal.json({"removed": None, "videos": [asdict(video) for video in old]})
+        documents = [{**asdict(video), "url": video.url.exposed()} for video in old]
+        terminal.json({"removed": None, "videos": documents})
         return
     for video in old:
         terminal.say(f"{video.last_read or 'unknown':<25}  {video.faces:>6} faces  {video.url}")

@@ -15,7 +15,6 @@ from uuid import uuid4
 
 import numpy as np
 
-from registry import urls
 from registry.core import retention
 from registry.core.intents import Intents
 from registry.core.registry import Registry
@@ -26,6 +25,7 @@ from registry.store.base import CollectionSpec, Filter, Point
 from registry.system import checked_json as checked
 from registry.upkeep.comparison import Difference, compare, in_step
 from registry.upkeep.diagnosis import FIX, FIX_DEEP, Finding, attempt, some
+from registry.urls import Url
 
 _PROBES = ("doctor/", "probe-")
 """What round trips, and the finding out about conditional writes, leave when they are cut off."""
@@ -154,7 +154,7 @@ class Inspection:
                 "ingesting their URLs reads them again",
             )  # fmt: skip
         given_up = self.registry.give_up(sorted(found.damaged))
-        names = [urls.redacted(url) or f"{video} (URL unknown)" for video, url in given_up.items()]
+        names = [str(url) or f"{video} (URL unknown)" for video, url in given_up.items()]
         return Finding("records", "fixed", f"{text}; given up: {some(names)}", "ingest their URLs")
 
     def crops(self, found: _Objects) -> Finding:
@@ -172,7 +172,7 @@ class Inspection:
             self.registry.check()
             self.registry.rereads.mark(video_id)
         payloads = (self.registry.index.video(video_id) for video_id in sorted(found.missing))
-        named = some(urls.redacted(str(payload["url"])) for payload in payloads if payload)
+        named = some(str(Url(payload["url"])) for payload in payloads if payload)
         return Finding(
             "crops", "fixed" if new else "warning",
             f"{text}; they are marked to be read again: {named}", "ingest their URLs",
@@ -241,7 +241,7 @@ class Inspection:
         period = retention.days(self.registry.blobs)
         if period is None:
             return Finding("retention", "ok", "no period is set")
-        old = [urls.redacted(each.url) for each in retention.older_than(self.registry, period)]
+        old = [str(each.url) for each in retention.older_than(self.registry, period)]
         if not old:
             return Finding("retention", "ok", f"no video was read more than {period} days ago")
         return Finding(
