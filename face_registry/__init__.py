@@ -43,8 +43,8 @@ from registry.errors import (
 
 if TYPE_CHECKING:
     from ingest import ingest
-    from ingest.fetch.addresses import AddressPolicy
     from ingest.api import retry
+    from ingest.fetch.addresses import AddressPolicy
     from ingest.fetch.downloads import FetchLimits
     from ingest.frames import MediaLimits
     from ingest.summary import Failure, Summary

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from registry.errors import RowError, UsageError
-from registry.urls import CONTROL, canonical, printable, redacted
+from registry.urls import CONTROL, Url, canonical, printable, redacted
 
 _MAX_URL = 2048
 """Characters: the longest URL that browsers and content networks agree on."""
@@ -31,7 +31,7 @@ class _Place:
         return RowError(self.row, redacted(cell), f"Row {self.row}: {what}")
 
 
-def locate(row: int, cell: str, base: Path, allow_local_files: bool) -> tuple[str, str]:
+def locate(row: int, cell: str, base: Path, allow_local_files: bool) -> tuple[Url, Url]:
     """The canonical URL that a cell names, and what to fetch: a URL or an absolute path.
 
     Relative paths start at `base` and must end below it, symlinks followed, unless
@@ -61,20 +61,20 @@ def locate(row: int, cell: str, base: Path, allow_local_files: bool) -> tuple[st
         raise place.error(cell, str(exc)) from exc
 
 
-def _web(cell: str, place: _Place) -> tuple[str, str]:
-    return canonical(cell), cell
+def _web(cell: str, place: _Place) -> tuple[Url, Url]:
+    return canonical(cell), Url(cell)
 
 
-def _bucket(cell: str, place: _Place) -> tuple[str, str]:
+def _bucket(cell: str, place: _Place) -> tuple[Url, Url]:
     return canonical(cell), canonical(cell)
 
 
-def _file(cell: str, place: _Place) -> tuple[str, str]:
+def _file(cell: str, place: _Place) -> tuple[Url, Url]:
     canonical(cell)  # refuses what is no file on this machine
     return _path(unquote(urlsplit(cell).path, errors="surrogateescape"), place, "file: URLs")
 
 
-_SCHEMES: dict[str, Callable[[str, _Place], tuple[str, str]]] = {
+_SCHEMES: dict[str, Callable[[str, _Place], tuple[Url, Url]]] = {
     "http": _web,
     "https": _web,
     "file": _file,
@@ -83,7 +83,7 @@ _SCHEMES: dict[str, Callable[[str, _Place], tuple[str, str]]] = {
 """A kind of URL is added here, and to those that `Downloader` fetches."""
 
 
-def _path(cell: str, place: _Place, kind: str = "absolute paths") -> tuple[str, str]:
+def _path(cell: str, place: _Place, kind: str = "absolute paths") -> tuple[Url, Url]:
     if _HOSTLIKE.match(cell) and not _is_file(place.base / cell):
         raise place.error(
             cell,
@@ -108,7 +108,7 @@ def _path(cell: str, place: _Place, kind: str = "absolute paths") -> tuple[str, 
                 f"'{redacted(cell)}' leads out of the table's folder, to "
                 f"{printable(str(real), 200)}; such files are read only with --allow-local-files.",
             )
-    return canonical(real.as_uri()), str(real)
+    return canonical(real.as_uri()), Url(str(real))
 
 
 def _is_file(path: Path) -> bool:

@@ -24,7 +24,7 @@ from ingest.progress import Reporter
 from ingest.sources import Table, VideoRow
 from ingest.summary import Summary
 from ingest.workers import Extractor
-from registry import ids, urls
+from registry import ids
 from registry.core.index import as_kept
 from registry.core.registry import Registry
 from registry.core.runs import new_run
@@ -32,6 +32,7 @@ from registry.domain import Media, Status, Video
 from registry.errors import MediaError, RegistryError, VideoError
 from registry.faces.appearances import appearances
 from registry.people import joining
+from registry.urls import Url
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def run(
     summary.rows = table.total
     summary.duplicates = table.total - len(table.rows) - len(table.failures)
     for unusable in table.failures:
-        telling.failed(summary, unusable.row, unusable.url, str(unusable))
+        telling.failed(summary, unusable.row, Url(unusable.url), str(unusable))
     for warning in table.warnings:
         summary.warnings.append(warning)
         telling.warning(summary, warning)
@@ -102,7 +103,7 @@ def run(
     for row, outcome in _read_ahead(parts, rows, stop):
         text = _commit(planned, row, outcome)
         summary.seconds = time.monotonic() - started
-        reporter.advance(summary, urls.redacted(row.url), text)
+        reporter.advance(summary, str(row.url), text)
     summary.stopped = stop.is_set()
     summary.failures.sort(key=lambda failure: failure.row)
     summary.new_identities = len(_established(parts.registry) - before)
@@ -144,7 +145,7 @@ class _Plan:
             else:
                 self.summary.updated += 1
                 telling.updated(self.summary, row)
-            self.reporter.advance(self.summary, urls.redacted(row.url), text)
+            self.reporter.advance(self.summary, str(row.url), text)
 
     def lift(self, video_id: str) -> None:
         """A video that was to be read again has been."""
@@ -209,7 +210,7 @@ def _done(future: Future[_Outcome], stop: Event) -> bool:
 def _read(parts: Parts, row: VideoRow) -> _Outcome:
     video, started = ids.video_id(row.url), time.monotonic()
     try:
-        download = parts.downloader.fetch(row.location, video)
+        download = parts.downloader.fetch(row.location.exposed(), video)
         telling.fetched(parts.summary, row, time.monotonic() - started)
         try:
             parts.registry.check()  # it stores crops
@@ -234,7 +235,7 @@ def _commit(planned: _Plan, row: VideoRow, outcome: _Outcome) -> str:
     metrics = planned.merged(row, known["metrics"] if known else {})
     if isinstance(outcome, VideoError):
         # The row and the URL stand beside the reason wherever it is shown.
-        reason = str(outcome).removeprefix(f"{urls.redacted(row.location)}: ")
+        reason = str(outcome).removeprefix(f"{row.location}: ")
         if known and known["status"] != Status.FAILED:
             reason = f"{reason}; what is on record of it stays"
         else:

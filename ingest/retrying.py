@@ -13,7 +13,7 @@ from registry.core.registry import Registry
 from registry.domain import Status
 from registry.errors import UsageError
 from registry.store.base import Payload
-from registry.urls import redacted
+from registry.urls import Url
 
 _DENIED = re.compile(r"answered 40[13]\b")
 
@@ -32,7 +32,7 @@ def again(registry: Registry, videos: Sequence[str]) -> Table:
     for payload in found:
         if not due(payload):
             raise UsageError(
-                f"{redacted(payload['url'])} was read whole; only videos that failed, are partial "
+                f"{Url(payload['url'])} was read whole; only videos that failed, are partial "
                 "or were found damaged are read again"
             )
     if not videos:
@@ -44,7 +44,8 @@ def again(registry: Registry, videos: Sequence[str]) -> Table:
 def _row(payload: Payload) -> VideoRow:
     url = payload["url"]
     path = unquote(urlsplit(url).path, errors="surrogateescape")
-    return VideoRow(0, url, path if url.startswith("file:") else url, payload["metrics"])
+    location = Url(path if url.startswith("file:") else url)
+    return VideoRow(0, Url(url), location, payload["metrics"])
 
 
 def explained(failure: Failure) -> Failure:
@@ -52,7 +53,7 @@ def explained(failure: Failure) -> Failure:
     if not _DENIED.search(failure.reason):
         return failure
     hint = (
-        " The registry keeps no user names and passwords: if the URL had them, ingest its row "
-        "again with --retry-failed."
+        " The registry keeps no user names, passwords and signatures: if the URL had them, ingest "
+        "its row again with --retry-failed."
     )
     return replace(failure, reason=failure.reason + hint)

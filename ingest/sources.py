@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
 from pathlib import Path
@@ -15,7 +15,7 @@ from ingest import csvfile
 from ingest.locations import locate
 from ingest.numbers import DecimalSign, Number, decimal_sign, parse
 from registry.errors import RowError, SourceError, UsageError
-from registry.urls import printable, redacted
+from registry.urls import Url, printable, redacted
 
 _CONFLICTS_SHOWN = 20
 _Cells = tuple[int, object, Mapping[str, object], int]
@@ -28,9 +28,9 @@ class VideoRow:
 
     row: int
     """As a spreadsheet counts: the header is row 1."""
-    url: str
-    """Canonical, without credentials."""
-    location: str = field(repr=False)
+    url: Url
+    """Canonical: what the video is known by."""
+    location: Url
     """What to fetch: the URL as written, with its credentials, or an absolute path."""
     metrics: Mapping[str, float]
     """By column; a metric without a value is left out."""
@@ -125,7 +125,7 @@ def _table(
     rows: Sequence[_Cells], width: int, semicolons: bool, base: Path, allow_local_files: bool
 ) -> Table:
     columns = _Columns(rows, semicolons)
-    videos: dict[str, VideoRow] = {}
+    videos: dict[Url, VideoRow] = {}
     failures: list[RowError] = []
     conflicts: list[str] = []
     repeated = 0
@@ -164,7 +164,7 @@ def _conflicts(first: VideoRow, row: int, metrics: Mapping[str, float]) -> Itera
         kept, other = (_shown(values.get(name)) for values in (first.metrics, metrics))
         if kept != other:
             yield (
-                f"Rows {first.row} and {row} are one video, {redacted(first.url)}, and differ in "
+                f"Rows {first.row} and {row} are one video, {first.url}, and differ in "
                 f"{printable(name)}: {kept} and {other}. Row {first.row} counts."
             )
 

@@ -7,8 +7,9 @@ from typing import Unpack
 
 from ingest.sources import VideoRow
 from ingest.summary import Failure, Summary
-from registry import events, ids, urls
+from registry import events, ids
 from registry.domain import Video
+from registry.urls import Url
 
 
 def warning(summary: Summary, message: str) -> None:
@@ -16,11 +17,10 @@ def warning(summary: Summary, message: str) -> None:
     events.emit("warning", logging.WARNING, run=summary.run, message=message)
 
 
-def failed(summary: Summary, row: int, url: str, reason: str, video: str = "") -> None:
+def failed(summary: Summary, row: int, url: Url, reason: str, video: str = "") -> None:
     """A row cannot be used: the summary lists it. `video` is its id, where it has one."""
-    shown = urls.redacted(url)
-    summary.failures.append(Failure(row, shown, reason))
-    said = events.Fields(run=summary.run, video=video, row=row, url=shown, reason=reason)
+    summary.failures.append(Failure(row, str(url), reason))
+    said = events.Fields(run=summary.run, video=video, row=row, url=url, reason=reason)
     events.emit("video.failed", logging.WARNING, **said)
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.domain import Detection
+from registry.urls import Url
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """One stored face that the probe resembles."""
 
-    video_url: str
+    video_url: Url
     time_s: float
     crop: str
     """Key in the blob store."""
@@ -119,7 +120,7 @@ def _probe_dict(probe: Probe) -> dict[str, Any]:
                 "average": match.average,
                 "evidence": [
                     {
-                        "video_url": e.video_url,
+                        "video_url": e.video_url.exposed(),
                         "time_s": round(e.time_s, 3),
                         "crop": e.crop,
                         "similarity": round(e.similarity, 6),

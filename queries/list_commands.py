@@ -15,6 +15,7 @@ from queries.show import (
     video_documents,
 )
 from registry.terminal import Terminal, clean, json_option, number, pass_terminal, short
+from registry.urls import Url
 
 all_option = click.option(
     "--all",
@@ -113,7 +114,7 @@ def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
         seen = video["appearances"][0]
         metrics = ", ".join(f"{name} {number(v)}" for name, v in video["metrics"].items())
         times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s, {seen['faces']} faces"
-        terminal.say(f"  {video['url']}  {times}  {metrics}")
+        terminal.say(f"  {Url(video['url']).redacted(None)}  {times}  {metrics}")
 
 
 @click.command("list")
@@ -136,7 +137,7 @@ def videos_list(terminal: Terminal, provisional: bool, as_json: bool) -> None:
             video["status"],
             str(video["faces"]),
             str(len(video["appearances"])),
-            clean(video["url"]),
+            Url(video["url"]).redacted(None),
         )
     terminal.table(grid)
 
@@ -154,7 +155,7 @@ def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool
     if as_json:
         terminal.json(document)
         return
-    terminal.say(f"{document['video']} {document['url']}")
+    terminal.say(f"{document['video']} {Url(document['url']).redacted(None)}")
     reason = f" ({document['reason']})" if document["reason"] else ""
     terminal.say(
         f"{document['status']}{reason}; {document['frames']} frames, {document['faces']} faces"

@@ -21,6 +21,7 @@ from registry.faces.matching import same
 from registry.faces.rates import Curve, identification_rate
 from registry.people.consolidation import MARGIN
 from registry.store.base import Filter, Hit, Point
+from registry.urls import Url
 
 __all__ = ["Answer", "CloseSecond", "Evidence", "Match", "Probe", "lookup"]
 
@@ -180,6 +181,8 @@ def _evidence(hits: Sequence[Hit]) -> list[Evidence]:
         first.setdefault(hit.payload["video_id"], hit)
     chosen = [*first.values(), *(hit for hit in hits if hit not in first.values())][:EVIDENCE]
     return [
-        Evidence(hit.payload["video_url"], hit.payload["time_s"], hit.payload["crop"], hit.score)
+        Evidence(
+            Url(hit.payload["video_url"]), hit.payload["time_s"], hit.payload["crop"], hit.score
+        )
         for hit in sorted(chosen, key=lambda hit: -hit.score)
     ]

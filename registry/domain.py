@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from registry.redaction import Url
+
 Image: TypeAlias = NDArray[np.uint8]
 """BGR uint8 (H, W, 3)."""
 
@@ -145,8 +147,8 @@ class Video:
 
     video_id: str
     """UUIDv5 of the canonical URL."""
-    url: str
-    """Canonical, without credentials."""
+    url: Url
+    """Canonical: what the id follows from."""
     metrics: Mapping[str, float]
     """Performance by metric name; a metric without a value is left out."""
     status: Status

@@ -19,7 +19,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, TypedDict, Unpack, get_args
 
-from registry import urls
+from registry.redaction import Url
 
 Format = Literal["json", "text"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -41,8 +41,8 @@ class Fields(TypedDict, total=False):
     """Id of a video."""
     row: int
     """Row of the table; the header is row 1."""
-    url: str
-    """Logged without credentials, and without values of its query that may grant access."""
+    url: Url
+    """Logged in its redacted form."""
     seconds: float
     outcome: str
     reason: str
@@ -70,7 +70,7 @@ def emit(event: str, level: int = logging.INFO, **fields: Unpack[Fields]) -> Non
         if value != ""
     }
     if "url" in given:
-        given["url"] = urls.redacted(given["url"])
+        given["url"] = str(given["url"])
     _LOG.log(level, "%s", _line(event, given), extra={"event": event, "fields": given})
 
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from uuid import UUID, uuid5
 
+from registry.redaction import Url
+
 NAMESPACE = UUID("5b1f3a0e-7c0d-5e7a-9d43-8a2f6c1e4b90")
 """Drawn once for this project; changing it would rename everything in every registry."""
 
 
-def video_id(url: str) -> str:
+def video_id(url: Url | str) -> str:
     """Id of a video, from its canonical URL."""
-    return str(uuid5(NAMESPACE, f"video\n{url}"))
+    text = url.exposed() if isinstance(url, Url) else url
+    return str(uuid5(NAMESPACE, f"video\n{text}"))
 
 
 def face_id(video: str, model_digest: str, frame: int, position: int) -> str:

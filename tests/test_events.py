@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from ingest import ingest
 from registry import events, open_registry
 from registry.cli import cli, main
+from registry.urls import Url
 from tests.support.factories import person, video
 from tests.support.media import write_video
 from tests.support.registries import new_registry
@@ -60,7 +61,9 @@ def test_text_is_one_line_with_names_and_values(capsys: pytest.CaptureFixture[st
 
 def test_credentials_and_secrets_of_a_url_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     events.start("json", None)
-    events.emit("video.fetched", url="https://ann:pw@example.com/a.mp4?X-Amz-Signature=abc&v=1")
+    events.emit(
+        "video.fetched", url=Url("https://ann:pw@example.com/a.mp4?X-Amz-Signature=abc&v=1")
+    )
     [line] = _lines(capsys.readouterr().err)
     assert line["url"] == "https://example.com/a.mp4?X-Amz-Signature=***&v=1"
 

@@ -21,6 +21,7 @@ from registry.cli import cli
 from registry.core.runs import recorded
 from registry.domain import Box, Detection
 from registry.people import corrections
+from registry.urls import Url
 from tests.support.factories import DIMENSION, person, video
 from tests.support.registries import new_registry
 
@@ -71,7 +72,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         registry.name(who[0], "Ada")
         corrections.separate(registry, who[0], who[1])
         corrections.merge(registry, who[1:3])
-        corrections.split(registry, who[1], corrections.Part(videos=(second.url,)))
+        corrections.split(registry, who[1], corrections.Part(videos=(second.url.exposed(),)))
         corrections.undo(registry)
         registry.forget(who[3], block=True)
         with recorded(registry, "ingest", csv="videos.csv"):
@@ -148,7 +149,9 @@ def test_json_documents_have_the_fields_of_the_page(command: str, home: Path) ->
 
 
 def test_the_document_of_a_lookup_has_the_fields_of_the_page() -> None:
-    match = Match("i", "", 0.9, 0.1, 0.1, True, False, 1, {"P": 1.0}, (Evidence("u", 0, "c", 1),))
+    match = Match(
+        "i", "", 0.9, 0.1, 0.1, True, False, 1, {"P": 1.0}, (Evidence(Url("u"), 0, "c", 1),)
+    )
     detection = Detection(Box(0, 0, 1, 1), np.zeros((5, 2), np.float32), 0.9)
     probe = Probe(detection, (match,), 0.9, CloseSecond("i", "", 0.9, 0.1, ""))
     answer = Answer("m", 0.4, (probe,), 1, 0.4, "")

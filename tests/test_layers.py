@@ -27,8 +27,8 @@ LONGEST = 500
 
 FLOORS: tuple[Mapping[str, str], ...] = (
     # room -> the modules in it. A module may import from its own room and from the floors below.
-    {"nouns": "registry.domain registry.errors"},
-    {"rules": "registry.faces.* registry.ids registry.page_urls registry.urls"},
+    {"nouns": "registry.domain registry.errors registry.redaction"},
+    {"rules": "registry.faces.* registry.ids registry.urls registry.urls.*"},
     {"system": "registry.events registry.system.*"},
     {"settings": "registry.settings"},
     {"store": "registry.store.*", "blobs": "registry.blobs.*", "models": "registry.models.*"},
@@ -58,7 +58,7 @@ EMPTY = {
 """Packages that only hold modules: their `__init__` imports nothing."""
 
 PURE = (
-    "registry.domain registry.errors registry.ids registry.urls registry.page_urls "
+    "registry.domain registry.errors registry.ids registry.redaction registry.urls registry.urls.* "
     "registry.faces.* registry.people.consolidation ingest.fetch.sniffing "
     "registry.calibration.dependence registry.calibration.drawing "
     "registry.calibration.speakers registry.calibration.thresholds"

@@ -46,7 +46,7 @@ class Suspect:
         """An entry of `calibrate --json`."""
         return {
             "similarity": round(self.seen.similarity, 6),
-            "video_url": self.seen.video_url,
+            "video_url": self.seen.video_url.exposed(),
             "time_s": round(self.seen.time_s, 3),
             "identities": list(self.seen.identities),
             "crops": list(self.seen.crops),
@@ -156,7 +156,7 @@ def _listed(gathered: Gathered, suspects: Iterable[tuple[int, int]]) -> tuple[Su
     seen = [gathered.beside[two].best for two in suspects]
     listed = [Suspect(one, one_identity=False) for one in seen if one is not None]
     listed += [Suspect(one, one_identity=True) for one in gathered.doubles]
-    listed.sort(key=lambda s: (-s.seen.similarity, s.seen.video_url, s.seen.time_s))
+    listed.sort(key=lambda s: (-s.seen.similarity, s.seen.video_url.exposed(), s.seen.time_s))
     return tuple(listed)
 
 

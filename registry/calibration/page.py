@@ -104,7 +104,7 @@ def _figure(registry: Registry, suspect: Suspect) -> str:
         for key, digest in zip(seen.crops, seen.digests, strict=True)
     )
     who = " and ".join(dict.fromkeys(short(identity) for identity in seen.identities))
-    url = escape(clean(seen.video_url))
+    url = escape(str(seen.video_url))
     return (
         f"<figure>{images}<figcaption>{seen.similarity:.3f}: {who}, {url} at "
         f"{seen.time_s:.1f} s</figcaption></figure>"

@@ -28,6 +28,7 @@ from registry.faces.quality import founds
 from registry.models.entries import linkage_threshold
 from registry.people import evidence, joining
 from registry.people.evidence import OVERLAP, Pair, pair
+from registry.urls import Url
 
 _TRACKS = 64
 """Tracks kept of an identity that a decision names."""
@@ -38,7 +39,7 @@ class Sighting:
     """Two faces side by side, at the moment when they are most alike."""
 
     similarity: float
-    video_url: str
+    video_url: Url
     time_s: float
     identities: tuple[str, str]
     """Left and right; one and the same if the registry takes both for one person."""
@@ -227,7 +228,7 @@ def known_apart(registry: Registry, one: str, other: str) -> str:
     for face in index.faces_of(other) if shared else ():
         here = boxes.get((face["video_id"], face["frame"]), ())
         if any(_overlap(box, Box(*face["box"])) <= OVERLAP for box in here):
-            return f"side by side in {face['video_url']} at {face['time_s']:.1f} s"
+            return f"side by side in {Url(face['video_url'])} at {face['time_s']:.1f} s"
     return ""
 
 

@@ -13,7 +13,6 @@ from registry.core.parts import load_model, model_choice
 from registry.core.registry import Registry
 from registry.domain import Video
 from registry.terminal import Terminal, clean, duplicates_note, number, short
-from registry.urls import redacted
 
 _LINES = 20
 """Of each list; `--json` has them all."""
@@ -55,7 +54,7 @@ def _prepare(terminal: Terminal, registry: Registry, name: str | None) -> Change
     total = sum(1 for _ in registry.records.ids())
 
     def progress(done: int, video: Video, faces: int) -> None:
-        terminal.note(f"[{done}/{total}] {redacted(video.url)}: {_count(faces, 'face')}")
+        terminal.note(f"[{done}/{total}] {video.url}: {_count(faces, 'face')}")
 
     return prepare(registry, model, source, progress)
 

@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from registry import ids, urls
+from registry import ids
 from registry.blobs.base import BlobStore
 from registry.core.decisions import View, tidy
 from registry.core.index import VIDEOS, VIDEOS_SPEC, Index
 from registry.domain import Identity
 from registry.errors import StoreCorrupt, UnknownError
 from registry.store.base import Payload, Store
+from registry.urls import Url, names, redacted
 
 _SHORTEST = 4
 """Letters that the beginning of an id must have to stand for it."""
@@ -50,23 +51,23 @@ def find_identity(index: Index, view: View, key: str) -> Identity:
 
 def find_video(index: Index, key: str) -> Payload:
     """The payload of the video of this URL, file, id or unique beginning of an id."""
-    found = index.video(key if _is_uuid(key) else ids.video_id(_canonical(key)))
-    if found is not None:
-        return found
+    for video_id in [key] if _is_uuid(key) else map(ids.video_id, _names(key)):
+        found = index.video(video_id)
+        if found is not None:
+            return found
     candidates = [payload for payload in index.videos() if _begins(payload["video_id"], key)]
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
         raise UnknownError(f"{key!r} is the beginning of {len(candidates)} videos' ids")
     raise UnknownError(
-        f"there is no video {urls.redacted(key)!r}; "
-        "`face-registry videos list` shows those there are"
+        f"there is no video {redacted(key)!r}; `face-registry videos list` shows those there are"
     )
 
 
-def _canonical(location: str) -> str:
-    """A URL, or the path of a file, as records name it."""
-    return urls.canonical(location if "://" in location else Path(location).resolve().as_uri())
+def _names(location: str) -> tuple[Url, ...]:
+    """The names that records may give to a URL, or to a file by its path."""
+    return names(location if "://" in location else Path(location).resolve().as_uri())
 
 
 def _begins(identifier: str, key: str) -> bool:

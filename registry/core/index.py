@@ -344,7 +344,7 @@ def _face_point(
         "identity_id": identity_id,
         "origin_id": origin,
         "video_id": video.video_id,
-        "video_url": video.url,
+        "video_url": video.url.exposed(),
         "metrics": dict(video.metrics),
         "frame": face.frame,
         "time_s": face.time_s,
@@ -365,7 +365,7 @@ def _video_point(video: Video, seen: Sequence[Appearance], contract: Contract) -
     payload = {
         "registry_id": contract.registry_id,
         "video_id": video.video_id,
-        "url": video.url,
+        "url": video.url.exposed(),
         "metrics": dict(video.metrics),
         "status": str(video.status),
         "reason": video.reason,

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from registry.blobs.base import BlobStore
 from registry.domain import Box, Face, Media, Quality, Status, Vectors, Video
 from registry.errors import ObjectMissing, StoreCorrupt
+from registry.urls import Url
 
 SCHEMA = 1
 _META = b"face_registry"
@@ -152,7 +153,7 @@ def _head(video: Video) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "video_id": video.video_id,
-        "url": video.url,
+        "url": video.url.exposed(),
         "metrics": dict(sorted(video.metrics.items())),
         "status": str(video.status),
         "reason": video.reason,
@@ -177,7 +178,7 @@ def _row(face: Face) -> dict[str, Any]:
 def _video(head: dict[str, Any], rows: Sequence[dict[str, Any]], embeddings: Vectors) -> Video:
     return Video(
         video_id=head["video_id"],
-        url=head["url"],
+        url=Url(head["url"]),
         metrics=head["metrics"],
         status=Status(head["status"]),
         reason=head["reason"],
@@ -254,7 +255,7 @@ def lost(payload: Mapping[str, Any]) -> Video:
     """What is left of a video whose record is damaged: what the index says of it as a whole."""
     return Video(
         video_id=payload["video_id"],
-        url=payload["url"],
+        url=Url(payload["url"]),
         metrics=dict(payload["metrics"]),
         status=Status.FAILED,
         reason=LOST,

@@ -50,6 +50,7 @@ from registry.faces.matching import assign, kept
 from registry.models.base import FaceModel
 from registry.settings import Settings
 from registry.store.base import Payload, Store
+from registry.urls import Url
 
 
 class Registry:
@@ -393,7 +394,7 @@ class Registry:
         going = sorted({str(self.video(key)["video_id"]) for key in keys})
         return self._erase(self._eraser().plan_videos(self.view, going))
 
-    def give_up(self, video_ids: Sequence[str]) -> dict[str, str]:
+    def give_up(self, video_ids: Sequence[str]) -> dict[str, Url]:
         """Put failed videos in the places of records that are damaged, to be read again.
 
         Their faces go from the index. A record of a video that the index does not know is removed;
@@ -405,7 +406,7 @@ class Registry:
             self._intents.declare(REINDEX)
         for video_id in video_ids:
             known = remembered.get(video_id)
-            found[video_id] = str(known["url"]) if known else ""
+            found[video_id] = Url(known["url"] if known else "")
             self._intents.declare(video_id)
             if known:
                 self.rereads.mark(video_id)

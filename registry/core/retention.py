@@ -17,6 +17,7 @@ from registry.core.runs import began
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.system import checked_json as checked
 from registry.system.process import user_at_host
+from registry.urls import Url
 
 KEY = "retention.json"
 
@@ -27,7 +28,7 @@ class OldVideo:
 
     video: str
     """Id of the video."""
-    url: str
+    url: Url
     last_read: str
     """ISO 8601, UTC; empty if the id of its run has no time, which counts as old."""
     faces: int
@@ -66,5 +67,5 @@ def older_than(
         last_read = began(str(payload["run"]))
         if last_read is None or last_read < before:
             when = last_read.isoformat() if last_read else ""
-            video_id, url = str(payload["video_id"]), str(payload["url"])
+            video_id, url = str(payload["video_id"]), Url(payload["url"])
             yield OldVideo(video_id, url, when, int(payload["faces"]))

@@ -90,7 +90,8 @@ def videos_remove(
 
 def _print_preview(terminal: Terminal, old: list[OldVideo], as_json: bool) -> None:
     if as_json:
-        terminal.json({"removed": None, "videos": [asdict(video) for video in old]})
+        documents = [{**asdict(video), "url": video.url.exposed()} for video in old]
+        terminal.json({"removed": None, "videos": documents})
         return
     for video in old:
         faces = f"{video.faces:>6} {'face ' if video.faces == 1 else 'faces'}"

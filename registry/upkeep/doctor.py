@@ -16,7 +16,6 @@ from uuid import uuid4
 
 import numpy as np
 
-from registry import urls
 from registry.core import retention
 from registry.core.intents import Intents
 from registry.core.opening import open_registry
@@ -30,6 +29,7 @@ from registry.system import checked_json as checked
 from registry.terminal import count
 from registry.upkeep.checks import FIX, FIX_DEEP, Finding, check_machine, list_first, run_check
 from registry.upkeep.index_comparison import Difference, compare_index, join_sorted
+from registry.urls import Url
 
 _PROBES = ("doctor/", "probe-")
 """Prefixes of objects that interrupted checks leave: round trips, and probes for conditional
@@ -203,7 +203,7 @@ class Inspection:
                 "ingest their URLs to read the videos again.",
             )  # fmt: skip
         given_up = self.registry.give_up(sorted(scan.damaged))
-        names = [urls.redacted(url) or f"{video} (URL unknown)" for video, url in given_up.items()]
+        names = [str(url) or f"{video} (URL unknown)" for video, url in given_up.items()]
         text += f" They were given up: {list_first(names)}."
         return Finding("records", "fixed", text, "Ingest their URLs to read the videos again.")
 
@@ -225,7 +225,7 @@ class Inspection:
             self.registry.check()
             self.registry.rereads.mark(video_id)
         payloads = (self.registry.index.video(video_id) for video_id in sorted(scan.missing))
-        named = list_first(urls.redacted(str(payload["url"])) for payload in payloads if payload)
+        named = list_first(str(Url(payload["url"])) for payload in payloads if payload)
         return Finding(
             "crops", "fixed" if new else "warning",
             f"{text}. The videos are marked to be read again: {named}.", "Ingest their URLs.",
@@ -316,7 +316,7 @@ class Inspection:
         period = retention.days(self.registry.blobs)
         if period is None:
             return Finding("retention", "ok", "No retention period is set.")
-        old = [urls.redacted(each.url) for each in retention.older_than(self.registry, period)]
+        old = [str(each.url) for each in retention.older_than(self.registry, period)]
         since = f"last read more than {count(period, 'day')} ago"
         if not old:
             return Finding("retention", "ok", f"No video was {since}.")

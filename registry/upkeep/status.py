@@ -105,7 +105,7 @@ def _calibration(registry: Registry) -> dict[str, Any] | None:
 def _video(video: Video) -> dict[str, Any]:
     return {
         "video_id": video.video_id,
-        "url": video.url,
+        "url": video.url.exposed(),
         "metrics": dict(sorted(video.metrics.items())),
         "status": str(video.status),
         "reason": video.reason,

@@ -183,7 +183,7 @@ def test_what_changed_in_between_is_brought_up_and_the_rest_is_not_done_again(
     registry: Registry,
 ) -> None:
     assert _change(registry).embedded == 7
-    registry.remove_videos([C[0].url])
+    registry.remove_videos([C[0].url.exposed()])
     put(registry, shown("d", (person(4), DEE)))
     put(registry, shown("a", (person(0), ANN), (person(1), CLEO)))  # read again, another picture
     registry.update_metrics(B[0].video_id, {"Performance": 9.0})
@@ -191,7 +191,7 @@ def test_what_changed_in_between_is_brought_up_and_the_rest_is_not_done_again(
     assert (change.embedded, change.faces) == (2, 5)
     switch(registry, change)
     metrics = {payload["url"]: payload["metrics"] for payload in registry.index.videos()}
-    assert metrics[B[0].url] == {"Performance": 9.0}
+    assert metrics[B[0].url.exposed()] == {"Performance": 9.0}
     assert len(metrics) == 3
 
 

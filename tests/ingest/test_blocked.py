@@ -19,6 +19,7 @@ from registry.core.registry import Registry
 from registry.domain import Media
 from registry.settings import load_settings
 from registry.store.server import ServerStore
+from registry.urls import Url
 from tests.support.factories import contract, face, person
 
 
@@ -36,7 +37,7 @@ class _Chosen:
 def _run(registry: Registry, folder: Path, name: str) -> dict[str, object]:
     path = folder / f"{name}.mp4"
     path.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(16))
-    row = VideoRow(2, path.as_uri(), str(path), {"Performance": 1.0})
+    row = VideoRow(2, Url(path.as_uri()), Url(str(path)), {"Performance": 1.0})
     downloader = Downloader(folder / "tmp", limits=FetchLimits(), policy=AddressPolicy())
     return run(
         Parts(registry, downloader, _Chosen(), ahead=1),

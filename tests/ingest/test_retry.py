@@ -86,7 +86,7 @@ def test_a_lost_password_is_said(run: Run, tmp_path: Path, web: Web) -> None:
     _ingest(run, tmp_path, url.replace("//", "//ann:hunter2@"))
     result = run("videos", "retry", "--all", "--workers", "0", "--allow-private-hosts")
     assert result.exit_code == 3
-    assert "keeps no user names and passwords" in result.stderr
+    assert "keeps no user names, passwords and signatures" in result.stderr
     assert "hunter2" not in result.output
 
 

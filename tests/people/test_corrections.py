@@ -86,7 +86,7 @@ def test_a_separated_pair_is_never_merged_and_the_decision_is_named(registry: Re
 @pytest.mark.parametrize(
     "part",
     [
-        lambda: Part(videos=(C.url,)),
+        lambda: Part(videos=(C.url.exposed(),)),
         lambda: Part(videos=(C.video_id[:8],)),
         lambda: Part(tracks=(f"{C.video_id[:8]}:0",)),
         lambda: Part(faces=(C.faces[1].face_id,)),
@@ -110,14 +110,14 @@ def test_a_split_needs_some_faces_and_not_all(registry: Registry) -> None:
     identity = who(registry, A)
     for part, message in (
         (Part(), "give --video"),
-        (Part(videos=(A.url,)), "all 2 faces"),
+        (Part(videos=(A.url.exposed(),)), "all 2 faces"),
         (Part(tracks=("a:b",)), "VIDEO:N"),
         (Part(tracks=("0",)), "VIDEO:N"),
     ):
         with pytest.raises(UsageError, match=message):
             split(registry, identity, part)
     for part, message in (
-        (Part(videos=(B.url,)), "no face in video"),
+        (Part(videos=(B.url.exposed(),)), "no face in video"),
         (Part(tracks=(f"{A.video_id}:7",)), "no face in track"),
         (Part(faces=(B.faces[0].face_id,)), "no face whose id"),
         (Part(faces=("abc",)), "no face whose id"),
@@ -145,7 +145,7 @@ def test_nothing_to_undo_and_unknown_numbers(registry: Registry) -> None:
 
 def test_undoing_a_split_against_a_separation_names_the_separation(registry: Registry) -> None:
     identity = who(registry, C, 1)
-    new = split(registry, identity, Part(videos=(C.url,))).new_identity
+    new = split(registry, identity, Part(videos=(C.url.exposed(),))).new_identity
     separate(registry, identity, new)
     with pytest.raises(UsageError, match="decision 2 keeps"):
         undo(registry, 1)
@@ -156,7 +156,7 @@ def test_undoing_a_split_against_a_separation_names_the_separation(registry: Reg
 
 def test_split_faces_stay_split_when_their_video_is_read_again(registry: Registry) -> None:
     identity = who(registry, C, 1)
-    new = split(registry, identity, Part(videos=(C.url,))).new_identity
+    new = split(registry, identity, Part(videos=(C.url.exposed(),))).new_identity
     before = dump(registry)
     put(registry, C, A)
     assert dump(registry) == before
@@ -165,7 +165,7 @@ def test_split_faces_stay_split_when_their_video_is_read_again(registry: Registr
 
 def test_later_faces_follow_the_split_off_identity_and_go_back_with_it(registry: Registry) -> None:
     identity = who(registry, C, 1)
-    new = split(registry, identity, Part(videos=(C.url,))).new_identity
+    new = split(registry, identity, Part(videos=(C.url.exposed(),))).new_identity
     [later] = put(registry, video("later", [person(1, 0.1)]))
     assert who(registry, later) == new
     undo(registry)
@@ -184,7 +184,7 @@ def test_heirs_of_a_merged_identity_part_with_it(registry: Registry) -> None:
 def test_heirs_of_a_split_from_a_merge_go_where_its_faces_came_from(registry: Registry) -> None:
     first, second = who(registry, A), who(registry, B)
     merge(registry, [first, second])
-    new = split(registry, first, Part(videos=(B.url,))).new_identity
+    new = split(registry, first, Part(videos=(B.url.exposed(),))).new_identity
     [later] = put(registry, video("later", [person(0, 1.0)]))
     assert who(registry, later) == new
     undo(registry, 2)
@@ -219,7 +219,7 @@ def test_an_ingest_after_separate_never_rejoins(registry: Registry) -> None:
 
 def test_reindex_after_decisions_gives_the_same_index(registry: Registry) -> None:
     merge(registry, [who(registry, A), who(registry, B)])
-    split(registry, who(registry, C, 1), Part(videos=(C.url,)))
+    split(registry, who(registry, C, 1), Part(videos=(C.url.exposed(),)))
     registry.name(who(registry, A), "Ann")
     separate(registry, who(registry, A), who(registry, C))
     joining.consolidate(registry)

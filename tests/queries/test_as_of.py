@@ -45,7 +45,7 @@ def test_faces_that_followed_a_later_split_are_where_they_would_have_been(
 ) -> None:
     c = VIDEOS[2]
     identity = who(registry, c)
-    split(registry, identity, Part(videos=(c.url,)))
+    split(registry, identity, Part(videos=(c.url.exposed(),)))
     put(registry, video("later", [person(1, 0.1)], metrics={"Views": 500.0}))
     table = averages(registry, as_of=0).set_index("identity")
     assert table.loc[identity, "videos"] == 3

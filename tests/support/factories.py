@@ -21,6 +21,7 @@ from registry.domain import (
     Vectors,
     Video,
 )
+from registry.urls import Url
 
 DIMENSION = 8
 MODEL = ModelInfo("test-model", "d" * 64, DIMENSION, 0.4)
@@ -80,7 +81,7 @@ def video(
     video_id = ids.video_id(url)
     return Video(
         video_id=video_id,
-        url=url,
+        url=Url(url),
         metrics={"Performance": 1.0} if metrics is None else metrics,
         status=Status.DONE,
         faces=tuple(face(video_id, 10 * i, e) for i, e in enumerate(embeddings)),

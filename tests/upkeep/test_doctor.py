@@ -132,7 +132,7 @@ def test_a_video_whose_crops_are_damaged_is_marked_and_stays_on_record(
     assert ("doctor --deep --fix" in found["crops"].advice) == deep  # else --fix would not find it
     found = _look(registry, fix=True, deep=deep)
     assert _verdicts(found) == {"crops": "fixed"}
-    assert A.url in found["crops"].detail
+    assert A.url.exposed() in found["crops"].detail
     assert registry.rereads.marked() == [A.video_id]
     assert _verdicts(_look(registry, deep=deep)) == {"crops": "warning"}
     assert len(registry.records.get(A.video_id).faces) == 2  # type: ignore[union-attr]
@@ -153,10 +153,15 @@ def test_a_damaged_record_is_given_up_by_name_and_can_be_read_again(registry: Re
         registry.records.get(A.video_id)
     fixed = _look(registry, fix=True)
     assert _verdicts(fixed) == {"records": "fixed"}
-    assert A.url in fixed["records"].detail
+    assert A.url.exposed() in fixed["records"].detail
     left = registry.records.get(A.video_id)
     assert left is not None
-    assert (left.status, left.url, left.metrics, left.faces) == ("failed", A.url, A.metrics, ())
+    assert (left.status, left.url.exposed(), left.metrics, left.faces) == (
+        "failed",
+        A.url.exposed(),
+        A.metrics,
+        (),
+    )
     assert registry.index.count_faces() == 1
     put(registry, A)
     registry.rereads.lift(A.video_id)
@@ -185,7 +190,9 @@ def test_a_damaged_record_and_a_damaged_index_are_put_right_at_once(tmp_path: Pa
             registry.reindex()
         fixed = _look(registry, fix=True)
         assert _verdicts(fixed) == {"records": "fixed", "content": "fixed"}
-        assert A.url in fixed["records"].detail  # the index that was left standing knew it
+        assert (
+            A.url.exposed() in fixed["records"].detail
+        )  # the index that was left standing knew it
         assert _verdicts(_look(registry)) == {"orphans": "warning"}  # its crops
 
 

@@ -36,10 +36,10 @@ from registry.errors import RegistryError
 from registry.system.certificates import tls_context
 from registry.system.confinement import (
     REACHING_OUT,
+    import_folders,
     restrict_calls,
     restrict_files,
     restrict_resources,
-    import_folders,
 )
 
 _MAX_EMBEDDED = 5

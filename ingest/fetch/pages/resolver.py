@@ -17,9 +17,8 @@ from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.connections import Deadline
 from ingest.memory import OVER_MEMORY
 from registry.errors import FetchError
-from registry.page_urls import FILES, site_of
 from registry.system.confinement import bare_environment
-from registry.urls import HttpUrl, printable
+from registry.urls import HttpUrl, is_video_file, printable, site_of
 
 MAX_MEMORY = 1 << 30
 """Bytes of memory for one page, beyond what Python and yt-dlp take."""
@@ -78,9 +77,9 @@ class PageResolver:
         well-known sites and, if yt-dlp is installed, those that one of its extractors other than
         the generic one accepts.
         """
-        if FILES.search(url.path):
+        if is_video_file(url.path):
             return False
-        if site_of(str(url)):
+        if site_of(url.host, url.path):
             return True
         if not is_installed():
             return False

@@ -107,4 +107,5 @@ def test_what_names_no_object_is_no_url(url: str) -> None:
 
 
 def test_an_object_has_one_name() -> None:
-    assert canonical("S3://videos/a b.mp4") == canonical(canonical("s3://videos/a b.mp4"))
+    name = canonical("s3://videos/a b.mp4")
+    assert canonical("S3://videos/a b.mp4") == canonical(name.exposed()) == name

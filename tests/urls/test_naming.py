@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import unicodedata
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from registry.errors import UsageError
-from registry.urls import canonical, parse, printable, redacted
+from registry.urls import canonical, parse
 
 
 @pytest.mark.parametrize(
@@ -54,8 +52,8 @@ from registry.urls import canonical, parse, printable, redacted
     ],
 )
 def test_spellings_of_one_url_have_one_canonical_form(written: str, expected: str) -> None:
-    assert canonical(written) == expected
-    assert canonical(expected) == expected
+    assert canonical(written).exposed() == expected
+    assert canonical(expected).exposed() == expected
 
 
 @pytest.mark.parametrize(
@@ -120,10 +118,10 @@ _URLS = st.builds(
 @example("http://a//..//%2e")
 def test_a_canonical_url_is_its_own_canonical_form(written: str) -> None:
     try:
-        once = canonical(written)
+        once = canonical(written).exposed()
     except UsageError:
         return
-    assert canonical(once) == once
+    assert canonical(once).exposed() == once
     assert once.isascii()
     assert not any(letter.isspace() for letter in once)
 
@@ -147,69 +145,3 @@ def test_what_is_sent_keeps_the_spelling() -> None:
     assert parsed.credentials == "u@x:p:w"
     assert "p:w" not in repr(parsed)
     assert "p:w" not in str(parsed)
-
-
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [
-        ("https://example.com/a?b=1&page=2", "https://example.com/a?b=1&page=2"),
-        ("https://user:word@example.com/a", "https://example.com/a"),
-        ("https://user:wo/rd@example.com/a", "https://example.com/a"),
-        ("//user:word@example.com/a", "//example.com/a"),
-        ("ftp://user:word@example.com/", "ftp://example.com/"),
-        (
-            "https://web.example/http://user:word@example.com/",
-            "https://web.example/http://example.com/",
-        ),
-        ("https://a/b?X-Amz-Signature=ab12&x=1", "https://a/b?X-Amz-Signature=***&x=1"),
-        ("https://a/b?X-Amz-Credential=AKIA%2F2026", "https://a/b?X-Amz-Credential=***"),
-        ("https://a/b?X-Goog-Signature=ab", "https://a/b?X-Goog-Signature=***"),
-        ("https://a/b?sv=2024&sig=ab%2B", "https://a/b?sv=2024&sig=***"),
-        ("https://a/b?Policy=ab&Key-Pair-Id=cd", "https://a/b?Policy=***&Key-Pair-Id=***"),
-        ("https://a/b?hdnts=exp=1~acl=/*~hmac=ab", "https://a/b?hdnts=***"),
-        ("https://a/b?x=1;token=ab", "https://a/b?x=1;token=***"),
-        ("https://a/b?to%6ben=ab", "https://a/b?to%6ben=***"),
-        ("https://a/b#access_token=ab", "https://a/b#access_token=***"),
-        ("https://a/b#x?token=ab", "https://a/b#x?token=***"),
-        ("https://a/b?url=http%3A%2F%2Fu%3Aw%40c%2F", "https://a/b?url=***"),
-        ("https://a/b?url=http%3A%2F%2Fc%2F%3Ftoken%3Dab", "https://a/b?url=***"),
-        (f"https://a/b?{'x' * 40}", "https://a/b?***"),
-        (f"https://a/b?x={'ab1' * 14}", "https://a/b?x=***"),
-        ("a.mp4\x1b[2J\u202egnp.4pm", "a.mp4\\x1b[2J\\u202egnp.4pm"),
-        ("line\nbreak", "line\\nbreak"),
-        ("", ""),
-    ],
-)
-def test_secrets_are_not_shown(written: str, expected: str) -> None:
-    assert redacted(written) == expected
-
-
-@given(_ANY, st.integers(2, 300))
-def test_whatever_is_shown_is_short_and_plain(text: str, limit: int) -> None:
-    for shown in (redacted(text, limit), printable(text, limit)):
-        assert len(shown) <= limit
-        assert not any(unicodedata.category(letter) in {"Cc", "Cf", "Cs"} for letter in shown)
-
-
-@given(
-    st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=6, max_size=20),
-    st.sampled_from(
-        [
-            "https://joe:{}@example.com/a",
-            "https://joe:{}@example.com:99999/a",
-            "https://joe:{}/x@example.com/a",
-            "https://{}@exa mple.com/a",
-            "https://example.com/a?Signature={}&b=1",
-            "https://example.com:x/a?b=1#token={}",
-            "http://[::1?key={}",
-        ],
-    ),
-)
-def test_no_message_holds_a_secret(word: str, form: str) -> None:
-    secret = f"5ECRET{word}"
-    url = form.format(secret)
-    assert secret not in redacted(url)
-    try:
-        parse(url)
-    except UsageError as exc:
-        assert secret not in str(exc)

@@ -1,10 +1,8 @@
-"""What a URL is called, what is asked of its server, and what may be shown of it.
+"""URLs taken apart and normalised. Nothing is resolved, opened or sent.
 
-Pure: nothing is resolved, opened or sent.
-
-Two forms are kept apart on purpose. The canonical form normalises percent-encoding, so that two
-spellings are one video; what is sent keeps the spelling, for a server that signs its URLs may
-have signed exactly those letters.
+What is sent and what names a video are two forms. The name has its percent-encoding normalised, so
+that two spellings are one video; what is sent keeps the spelling, since a server that signs its
+URLs may have signed exactly those letters.
 """
 
 from __future__ import annotations
@@ -17,10 +15,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 import idna
 
 from registry.errors import UsageError
-from registry.page_urls import page_name
-
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""A control character (Unicode category Cc)."""
+from registry.redaction import CONTROL, printable, redacted
 
 _PORTS = {"http": 80, "https": 443}
 _SUB_DELIMS = "!$&'()*+,;="
@@ -37,18 +32,6 @@ _LAST_PORT = 65_535
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _LAST_KEY = 1024
 
-_SECRET_KEY = re.compile(
-    r"sig|token|key|secret|pass|pwd|auth|cred|session|jwt|hmac|hdn|policy|ticket|otp|code",
-    re.IGNORECASE,
-)
-"""Parts of query names that stand for a right of access at the large object stores and content
-networks (X-Amz-Signature, X-Goog-Credential, sig, Key-Pair-Id, Policy, hdnts, access_token)."""
-_SECRET_VALUE = re.compile(r"[A-Za-z0-9+/_=.~-]{40,}")
-"""A value of such length and letters is hardly anything that people wrote: a token, a digest."""
-_AUTHORITY = re.compile(r"(?P<lead>^[A-Za-z][A-Za-z0-9+.-]*:/*|//)(?P<rest>[^?#]*)")
-_USERINFO = re.compile(r"//[^/?#@\s]*:[^/?#\s]*@")
-_MASK = "***"
-
 
 @dataclass(frozen=True, slots=True)
 class HttpUrl:
@@ -60,26 +43,27 @@ class HttpUrl:
     """Lower-case ASCII (IDNA); an IPv6 address without its brackets."""
     port: int
     path: str
-    """As written, but for dot segments and what may not be sent unencoded; never empty."""
+    """As written, but without dot segments and with characters that may not be sent encoded; never
+    empty."""
     query: str
-    """Likewise; without the question mark."""
+    """As written, with characters that may not be sent encoded; without the question mark."""
     credentials: str = field(default="", repr=False)
     """`user:password`, decoded; empty if there are none."""
 
     @property
     def authority(self) -> str:
-        """Host and port as the Host header wants them: a default port is left out."""
+        """Host and port as in the Host header, which leaves out a default port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def target(self) -> str:
-        """Path and query: what the request line asks for."""
+        """Path and query, as in the request line."""
         return f"{self.path}?{self.query}" if self.query else self.path
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Scheme, host and port: whom credentials were meant for."""
+        """Scheme, host and port: where credentials may be sent."""
         return self.scheme, self.host, self.port
 
     def __str__(self) -> str:
@@ -88,14 +72,14 @@ class HttpUrl:
 
 
 def parse(url: str) -> HttpUrl:
-    """Take an http or https URL apart. Raises `UsageError` saying what is wrong with it."""
+    """Take an http or https URL apart. Raises `UsageError`, which says what is wrong with it."""
     text = url.strip()
     parts = _split(text)
     if parts.scheme not in _PORTS:
         raise _unusable(text, "it does not start with http:// or https://")
     userinfo, _, location = parts.netloc.rpartition("@")
     if "\\" in parts.netloc:
-        # Browsers end the host there and other readers do not: two readings, two hosts.
+        # Browsers end the host at a backslash and other readers do not: two readings, two hosts.
         raise _unusable(text, "there is a backslash before its path")
     host, port = _host_and_port(text, location)
     try:
@@ -111,27 +95,8 @@ def parse(url: str) -> HttpUrl:
         raise _unusable(text, "it holds half a character (a lone surrogate)") from exc
 
 
-def canonical(url: str) -> str:
-    """The URL by which a video is known; two spellings of one URL give the same text.
-
-    Scheme and host in lower case, the host in ASCII (IDNA) and without a final dot; no default
-    port, credentials, fragment or dot segments; percent-encoding as RFC 3986 (6.2.2) has it. The
-    query keeps its order. A page of a well-known video site has one name. Takes http, https, file
-    (of an absolute path on this machine) and s3 URLs; the result is its own canonical form. Raises
-    `UsageError` for anything else.
-    """
-    if url.strip()[:5].lower() == "s3://":
-        return "s3://{}/{}".format(*bucket_and_key(url))
-    if url.strip()[:5].lower() == "file:":
-        return _canonical_file(url.strip())
-    parsed = parse(url)
-    path = _normalised(parsed.path, _PATH_SAFE)
-    query = f"?{_normalised(parsed.query, _QUERY_SAFE)}" if parsed.query else ""
-    return page_name(f"{parsed.scheme}://{parsed.authority}{path}{query}")
-
-
 def bucket_and_key(url: str) -> tuple[str, str]:
-    """What an s3 URL names. Keys are taken as written: they may hold ?, # and %."""
+    """Bucket and key of an s3 URL. Keys are taken as written: they may hold ?, # and %."""
     text = url.strip()
     bucket, _, key = text[5:].partition("/")
     if not _BUCKET.fullmatch(bucket) or not key or len(key.encode(errors="replace")) > _LAST_KEY:
@@ -142,38 +107,8 @@ def bucket_and_key(url: str) -> tuple[str, str]:
     return bucket, key
 
 
-def redacted(url: str, limit: int = 200) -> str:
-    """What a log or a message may show of a URL, a path or anything found in their place.
-
-    No user name or password; `***` for query values that look like a right of access; control
-    and formatting characters (terminal escapes, reversed text) written out; at most `limit`
-    characters. Takes any text and never raises.
-    """
-    text = _USERINFO.sub("//", _AUTHORITY.sub(_without_userinfo, url, count=1))
-    start = re.search("[?#]", text)
-    shown = text if start is None else text[: start.start()] + _masked(text[start.start() :])
-    return printable(shown, limit)
-
-
-def printable(text: str, limit: int = 80) -> str:
-    """Text from outside, fit for one line of a terminal: odd characters written as escapes."""
-    shown = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in text[: limit + 1]
-    )
-    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
-
-
-def _split(url: str) -> SplitResult:
-    if CONTROL.search(url):
-        raise _unusable(url, "it has a control character in it")
-    try:
-        return urlsplit(url)
-    except ValueError as exc:
-        raise _unusable(url, "its host cannot be read") from exc
-
-
-def _canonical_file(url: str) -> str:
+def normalised_file(url: str) -> str:
+    """A file URL in its one spelling. Raises `UsageError` if it is not of this machine."""
     parts = _split(url)
     path = unquote(parts.path, errors="surrogateescape")
     if CONTROL.search(path):
@@ -186,9 +121,28 @@ def _canonical_file(url: str) -> str:
     if parts.query or parts.fragment:
         raise _unusable(url, "a file URL has no query; write %3F for ? and %23 for #")
     try:
-        return f"file://{_normalised(_without_dots(parts.path), _PATH_SAFE)}"
+        return f"file://{normalised_path(_without_dots(parts.path))}"
     except UnicodeEncodeError as exc:
         raise _unusable(url, "it holds half a character (a lone surrogate)") from exc
+
+
+def normalised_path(path: str) -> str:
+    """A path with its percent-encoding in one spelling (RFC 3986, 6.2.2)."""
+    return _normalised(path, _PATH_SAFE)
+
+
+def normalised_query(query: str) -> str:
+    """A query with its percent-encoding in one spelling (RFC 3986, 6.2.2)."""
+    return _normalised(query, _QUERY_SAFE)
+
+
+def _split(url: str) -> SplitResult:
+    if CONTROL.search(url):
+        raise _unusable(url, "it has a control character in it")
+    try:
+        return urlsplit(url)
+    except ValueError as exc:
+        raise _unusable(url, "its host cannot be read") from exc
 
 
 def _host_and_port(url: str, location: str) -> tuple[str, int]:
@@ -250,7 +204,7 @@ def _without_dots(path: str) -> str:
 
 
 def _normalised(text: str, safe: str) -> str:
-    """RFC 3986, 6.2.2: escapes of unreserved characters undone, all others in upper case."""
+    """Escapes of unreserved characters undone, all others in upper case."""
     pieces = _ESCAPE.split(text)
     for place, piece in enumerate(pieces):
         if place % 2:
@@ -258,36 +212,6 @@ def _normalised(text: str, safe: str) -> str:
             pieces[place] = letter if _UNRESERVED.fullmatch(letter) else piece.upper()
         else:
             pieces[place] = quote(piece, safe=safe)
-    return "".join(pieces)
-
-
-def _without_userinfo(match: re.Match[str]) -> str:
-    lead, rest = match["lead"], match["rest"]
-    authority, slash, path = rest.partition("/")
-    if "@" in authority:
-        return f"{lead}{authority.rpartition('@')[2]}{slash}{path}"
-    _, colon, port = authority.rpartition(":")
-    if colon and not port.isdigit() and "]" not in port and "@" in path:
-        # user:pass/word@host, with the slash not encoded: the password ends at the last @.
-        return f"{lead}{path.rpartition('@')[2]}"
-    return match[0]
-
-
-def _masked(query: str) -> str:
-    """Query and fragment alike: what follows a `#` carries tokens as well."""
-    pieces = re.split("([?#&;])", query)
-    for place, piece in enumerate(pieces):
-        name, equals, value = piece.partition("=")
-        plain = unquote(value)
-        if not equals:
-            pieces[place] = _SECRET_VALUE.sub(_MASK, piece)
-        elif value and (
-            _SECRET_KEY.search(unquote(name))
-            or (_SECRET_KEY.search(plain) and "=" in plain)
-            or _SECRET_VALUE.search(plain)
-            or ("@" in plain and "//" in plain)
-        ):
-            pieces[place] = f"{name}={_MASK}"
     return "".join(pieces)
 
 

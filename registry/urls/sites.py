@@ -1,0 +1,151 @@
+"""Pages of well-known video sites: each video under one name, however its URL is spelt.
+
+The forms of each site are those that yt-dlp takes for one video (`_VALID_URL` of the extractor
+named with each rule, 2026.10.26): what it fetches from either of two URLs is the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+SITES = (
+    "dailymotion.com",
+    "facebook.com",
+    "fb.watch",
+    "instagram.com",
+    "tiktok.com",
+    "twitch.tv",
+    "twitter.com",
+    "vimeo.com",
+    "x.com",
+    "youtu.be",
+    "youtube-nocookie.com",
+    "youtube.com",
+)
+"""Known for pages with videos, whether yt-dlp is installed or not."""
+
+_VIDEO_FILE = re.compile(
+    r"\.(3g2|3gp|asf|avi|flv|gif|m2ts|m4v|mkv|mov|mp4|mpe?g|mts|ogg|ogv|ts|webm|webp|wmv)$", re.I
+)
+
+_YOUTUBE_ID = "[A-Za-z0-9_-]{11}"
+_YOUTUBE = re.compile(rf"/(?:embed|e|live|shorts|v)/(?!videoseries|live_stream)({_YOUTUBE_ID})/?")
+_YOUTU_BE = re.compile(rf"/({_YOUTUBE_ID})/?")
+_TIKTOK = re.compile(r"/@[\w.-]*/(video|photo)/([0-9]+)/?")
+_TIKTOK_VIDEO = re.compile(r"/(?:v/([0-9]+)\.html|embed/(?:v[0-9]+/)?([0-9]+))/?")
+_INSTAGRAM = re.compile(r"/(?:(?!share/)[\w.]+/)?(?:p|reels?|tv)/([A-Za-z0-9_-]+)/?")
+_FACEBOOK_V = re.compile(r"/(?:watch(?:/live)?|video\.php|video/video\.php)/?")
+_FACEBOOK = re.compile(r"/(?:reel|[^/]+/videos(?:/[^/]+)?)/([0-9]+)/?")
+_VIMEO = re.compile(r"/(?:video/)?([0-9]+)(?:/([0-9a-f]{6,}))?/?")
+_X = re.compile(r"/(?:i/web|\w+)/status/([0-9]+)(?:/(?:video|photo)/([0-9]))?/?")
+
+
+def is_video_file(path: str) -> bool:
+    """Whether a URL's path ends in the name of a video file, which is fetched as it is."""
+    return _VIDEO_FILE.search(path) is not None
+
+
+def site_of(host: str, path: str) -> str:
+    """The site of `SITES` that a URL is a page of; "" for any other, and for a file."""
+    if is_video_file(path):
+        return ""
+    return next((site for site in SITES if host == site or host.endswith(f".{site}")), "")
+
+
+def page_name(site: str, path: str, query: str) -> tuple[str, tuple[str, ...]] | None:
+    """The one URL of the video on a page, and the names of the parameters that it leaves out.
+
+    None where it is not known that the URL is of one video (a channel, a list, a short link): it
+    then stands as it is.
+
+    Args:
+        site: what `site_of` gives.
+        path: normalised.
+        query: normalised, without the question mark.
+    """
+    if site not in _RULES:
+        return None
+    selecting, rule = _RULES[site]
+    pairs = [piece.partition("=") for piece in query.split("&")]
+    values = {value for name, _, value in pairs if name == selecting}
+    if len(values) > 1:  # the site alone knows which of them counts
+        return None
+    video = rule(path, values.pop() if values else "")
+    if not video:
+        return None
+    return video, tuple(dict.fromkeys(name for name, *_ in pairs if name not in {selecting, ""}))
+
+
+def _youtube(path: str, v: str) -> str:
+    """YoutubeIE: watch?v=, embed/, e/, live/, shorts/, v/, on any subdomain (m., music.)."""
+    found = _YOUTUBE.fullmatch(path)
+    name = found[1] if found else v if path in {"/watch", "/watch/"} else ""
+    return f"https://www.youtube.com/watch?v={name}" if re.fullmatch(_YOUTUBE_ID, name) else ""
+
+
+def _youtu_be(path: str, _: str) -> str:
+    """YoutubeIE: youtu.be/ID."""
+    found = _YOUTU_BE.fullmatch(path)
+    return f"https://www.youtube.com/watch?v={found[1]}" if found else ""
+
+
+def _tiktok(path: str, _: str) -> str:
+    """TikTokIE: @user/video/ID, @/video/ID, embed/ID; m.tiktok.com/v/ID.html leads there.
+
+    The user is left out: the id alone names the video, and users change their names. `@_` is what
+    yt-dlp writes where it does not know the user.
+    """
+    if found := _TIKTOK.fullmatch(path):
+        return f"https://www.tiktok.com/@_/{found[1]}/{found[2]}"
+    found = _TIKTOK_VIDEO.fullmatch(path)
+    return f"https://www.tiktok.com/@_/video/{found[1] or found[2]}" if found else ""
+
+
+def _instagram(path: str, _: str) -> str:
+    """InstagramIE: p/, reel/, reels/ and tv/, with a user in front or without; not share/."""
+    found = _INSTAGRAM.fullmatch(path)
+    return f"https://www.instagram.com/p/{found[1]}/" if found else ""
+
+
+def _facebook(path: str, v: str) -> str:
+    """FacebookIE and FacebookReelIE: watch?v=, watch/live?v=, video.php?v=, PAGE/videos/, reel/."""
+    found = _FACEBOOK.fullmatch(path)
+    name = found[1] if found else v if _FACEBOOK_V.fullmatch(path) else ""
+    return f"https://www.facebook.com/watch/?v={name}" if re.fullmatch("[0-9]+", name) else ""
+
+
+def _vimeo(path: str, h: str) -> str:
+    """VimeoIE: vimeo.com/ID, vimeo.com/ID/HASH, player.vimeo.com/video/ID?h=HASH.
+
+    Without its hash, an unlisted video is not shown.
+    """
+    found = _VIMEO.fullmatch(path)
+    if not found:
+        return ""
+    hidden = found[2] or h
+    return f"https://vimeo.com/{found[1]}{f'/{hidden}' if hidden.isalnum() else ''}"
+
+
+def _x(path: str, _: str) -> str:
+    """TwitterIE: USER/status/ID; /video/2 is the second video of a post that has several."""
+    found = _X.fullmatch(path)
+    if not found:
+        return ""
+    further = f"/video/{found[2]}" if found[2] and found[2] not in "01" else ""
+    return f"https://x.com/i/status/{found[1]}{further}"
+
+
+_RULES: dict[str, tuple[str, Callable[[str, str], str]]] = {
+    "facebook.com": ("v", _facebook),
+    "instagram.com": ("", _instagram),
+    "tiktok.com": ("", _tiktok),
+    "twitter.com": ("", _x),
+    "vimeo.com": ("h", _vimeo),
+    "x.com": ("", _x),
+    "youtu.be": ("", _youtu_be),
+    "youtube-nocookie.com": ("v", _youtube),
+    "youtube.com": ("v", _youtube),
+}
+"""By site: the parameter that says which video is meant ("": none does), and what makes its name of
+the path and that parameter's value."""
