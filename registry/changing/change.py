@@ -20,10 +20,11 @@ import numpy as np
 from registry.changing.carrying import carried, spoken_of
 from registry.changing.comparing import Comparison, compare, shown
 from registry.changing.reembedding import reembed
+from registry.core import keys
 from registry.core.decisions import Decision, fold
 from registry.core.registry import Registry
 from registry.core.staging import Beside
-from registry.core.switching import CALIBRATION_KEY, Switch
+from registry.core.switching import Switch
 from registry.domain import Contract, EarlierModel, ModelInfo, Vectors, Video
 from registry.errors import UsageError
 from registry.faces.appearances import identities
@@ -145,7 +146,7 @@ def prepare(
         by_landmarks=bringing.by_landmarks,
         unusable=bringing.unusable,
         blocks=tuple(block.block_id for block in registry.blocks.read()),
-        calibrated=registry.blobs.exists(CALIBRATION_KEY),
+        calibrated=registry.blobs.exists(keys.CALIBRATION),
         decided=_decided(bringing.before, decisions),
         duplicates=(
             joining.likely_duplicates(registry),

@@ -12,19 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from registry.blobs.base import BlobInfo, BlobStore
-from registry.core import contract as contracts
-from registry.core import lease
-from registry.core.intents import INCOMING_KEY
+from registry.core import keys
+from registry.core.intents import INCOMING
 from registry.errors import StoreCorrupt
 
-_PASSING = ("intents/", "next/", "rewrites/", "doctor/", lease.KEY, lease.PROBE)
-"""Objects that belong to what is under way, not to the registry. What stands under `next/` can be
-made again from crops and records (`registry.core.staging`)."""
-_OURS = (
-    *("blocks/", "crops/", "decisions/", "receipts/", "records/", "rereads/", "runs/"),
-    *("calibration.json", "retention.json"),
-)
-"""What may be removed from a target because the source does not have it: a bucket may hold more."""
+_OF_CHANGES = (keys.INTENTS, keys.STAGING, keys.REWRITES)
+"""Objects of changes under way in the registry that a copy replaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +38,7 @@ class Copied:
 
 def objects(blobs: BlobStore) -> Iterator[BlobInfo]:
     """The objects that make up a registry, in order of key."""
-    return (info for info in blobs.list() if not info.key.startswith(_PASSING))
+    return (info for info in blobs.list() if not info.key.startswith(keys.TRANSIENT))
 
 
 def copy(
@@ -71,9 +64,9 @@ def copy(
         StoreCorrupt: the target gave back other bytes than were written. The mark stays.
     """
     allowed()
-    target.put(INCOMING_KEY, registry_id.encode())
+    target.put(keys.intent(INCOMING), registry_id.encode())
     there = {info.key: info.size for info in objects(target)}
-    wanted = sorted(source, key=lambda info: (info.key == contracts.KEY, info.key))
+    wanted = sorted(source, key=lambda info: (info.key == keys.CONTRACT, info.key))
     written = 0
     for info in wanted:
         data = read(info.key)
@@ -89,12 +82,12 @@ def copy(
                 )
         progress(info.key)
     surplus = there.keys() - {info.key for info in wanted}
-    gone = sorted(key for key in surplus if key.startswith(_OURS))
+    gone = sorted(key for key in surplus if key.startswith(keys.DURABLE))  # a bucket may hold more
     allowed()
     for key in gone:
         target.delete(key)
-    for info in [i for prefix in ("intents/", "next/", "rewrites/") for i in target.list(prefix)]:
-        if info.key != INCOMING_KEY:
+    for info in [i for prefix in _OF_CHANGES for i in target.list(prefix)]:
+        if info.key != keys.intent(INCOMING):
             target.delete(info.key)  # of the registry that was there before
     _check_count(target, {info.key for info in wanted})
     return Copied(written, len(wanted) - written, len(gone))

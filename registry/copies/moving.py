@@ -17,7 +17,8 @@ from registry.copies import copying
 from registry.copies.copying import Copied
 from registry.copies.saving import check_index
 from registry.core import contract as contracts
-from registry.core.intents import INCOMING, INCOMING_KEY, REINDEX_KEY, Intents
+from registry.core import keys
+from registry.core.intents import INCOMING, REINDEX, Intents
 from registry.core.lease import Lease
 from registry.core.parts import HomeLock, open_blobs, open_store, prepare_home
 from registry.core.registry import Registry
@@ -106,8 +107,8 @@ def _copy(
             "the registry changed while it was copied; end what writes to it and run the same "
             "command again"
         )
-    blobs.put(REINDEX_KEY, b"")
-    blobs.delete(INCOMING_KEY)
+    blobs.put(keys.intent(REINDEX), b"")
+    blobs.delete(keys.intent(INCOMING))
     return copied
 
 

@@ -13,9 +13,9 @@ from registry.blobs.base import BlobInfo, BlobStore
 from registry.blobs.folder import FolderStore
 from registry.copies import archive, copying
 from registry.copies.archive import Archive
-from registry.core import contract as contracts
+from registry.core import keys
 from registry.core.index import Index
-from registry.core.intents import INCOMING_KEY, REINDEX_KEY
+from registry.core.intents import INCOMING, REINDEX
 from registry.core.registry import Registry
 from registry.core.runs import recorded
 from registry.core.schema import STEPS, latest
@@ -112,8 +112,8 @@ def restore(
                 saved.contract.registry_id,
                 allowed=registry.check,
             )
-            blobs.put(REINDEX_KEY, b"")
-            blobs.delete(INCOMING_KEY)
+            blobs.put(keys.intent(REINDEX), b"")
+            blobs.delete(keys.intent(INCOMING))
         registry.adopt(blobs)
         with recorded(registry, "restore") as recording:
             recording.counts = {"videos": {"rows": registry.reindex(progress)}}
@@ -146,7 +146,7 @@ def _check_erased(registry: Registry, saved: Archive) -> None:
     """Erasures are to last: none is undone by the way, along with its receipt and its block."""
     if registry.is_empty or registry.contract.registry_id != saved.contract.registry_id:
         return
-    receipts = {info.key for info in registry.blobs.list("receipts/")}
+    receipts = {info.key for info in registry.blobs.list(keys.RECEIPTS)}
     since = receipts - {info.key for info in saved.blobs()}
     if since:
         raise StoreError(
@@ -166,8 +166,8 @@ def _into_folder(blobs: FolderStore, saved: Archive) -> FolderStore:
     root = blobs.root
     beside = FolderStore(swap.fresh(root))
     copying.copy(saved.blobs(), saved.read, beside, saved.contract.registry_id)
-    beside.put(REINDEX_KEY, b"")
-    beside.delete(INCOMING_KEY)
+    beside.put(keys.intent(REINDEX), b"")
+    beside.delete(keys.intent(INCOMING))
     beside.close()
     blobs.close()
     swap.swap(root)
@@ -175,7 +175,7 @@ def _into_folder(blobs: FolderStore, saved: Archive) -> FolderStore:
 
 
 def _read(blobs: BlobStore, listed: list[BlobInfo]) -> Iterator[tuple[str, bytes]]:
-    for info in sorted(listed, key=lambda info: (info.key != contracts.KEY, info.key)):
+    for info in sorted(listed, key=lambda info: (info.key != keys.CONTRACT, info.key)):
         try:
             yield info.key, blobs.get(info.key)
         except ObjectMissing as exc:

@@ -20,10 +20,11 @@ from uuid import uuid4
 
 from registry.blobs.base import BlobStore
 from registry.core import decisions as log
-from registry.core import records as recording
+from registry.core import keys
 from registry.core.blocks import Block, Blocks, salted, template_of
-from registry.core.decisions import REWRITES, Decision, DecisionLog, Kind, View
+from registry.core.decisions import Decision, DecisionLog, Kind, View
 from registry.core.index import Index
+from registry.core.intents import ERASE
 from registry.core.records import RecordStore, Rereads
 from registry.core.recovery import bring_up, rebuild
 from registry.core.staging import Beside
@@ -66,7 +67,7 @@ def decode(data: bytes) -> Plan:
         return Plan(**{**body, **lists, "subject": who})
     except (ValueError, TypeError, KeyError) as exc:
         raise StoreCorrupt(
-            f"the intent of an erasure is damaged ({exc}); delete the object intents/erase "
+            f"the intent of an erasure is damaged ({exc}); delete the object {keys.intent(ERASE)} "
             "and ask for the erasure again"
         ) from exc
 
@@ -165,7 +166,7 @@ class Eraser:
             self._drop_crops(video_id, keep=kept)
             if tuple(kept) != video.faces:
                 changed = replace(video, faces=tuple(kept))
-                self._rewrite(recording.key_of(video_id), self._records.encoded(changed))
+                self._rewrite(keys.record(video_id), self._records.encoded(changed))
         self._allowed()
         Beside(self._blobs).prune(self._records, plan.videos)
         self._strike(ids)
@@ -204,7 +205,7 @@ class Eraser:
         return video.faces if video else ()
 
     def _crops(self, video_id: str) -> set[str]:
-        return {info.key for info in self._blobs.list(f"crops/{video_id}/")}
+        return {info.key for info in self._blobs.list(keys.crops_of(video_id))}
 
     def _drop_crops(self, video_id: str, keep: Sequence[Face]) -> None:
         """Also those that no record names: what an ingest that was cut off left there."""
@@ -216,7 +217,7 @@ class Eraser:
         for decision in self._log.read():
             without = struck(decision, ids, left)
             if without != decision:
-                self._rewrite(log.key_of(decision), log.encode(without))
+                self._rewrite(keys.decision(decision.number), log.encode(without))
 
     def _faces_left(self) -> set[str]:
         """Those of the faces that decisions name which are on record."""
@@ -226,17 +227,17 @@ class Eraser:
         return {f.face_id for video in self._records.all() for f in video.faces} & named
 
     def _rewrite(self, key: str, data: bytes) -> None:
-        self._blobs.put(REWRITES + key, data)
+        self._blobs.put(keys.rewrite(key), data)
         self._place(key, data)
 
     def _place(self, key: str, data: bytes) -> None:
         self._blobs.delete(key)
         self._blobs.put(key, data)
-        self._blobs.delete(REWRITES + key)
+        self._blobs.delete(keys.rewrite(key))
 
     def _finish_rewrites(self) -> None:
-        for info in list(self._blobs.list(REWRITES)):
-            self._place(info.key.removeprefix(REWRITES), self._blobs.get(info.key))
+        for info in list(self._blobs.list(keys.REWRITES)):
+            self._place(info.key.removeprefix(keys.REWRITES), self._blobs.get(info.key))
 
 
 def _cluster(view: View, roots: set[str]) -> set[str]:
@@ -345,5 +346,5 @@ def certify(blobs: BlobStore, records: RecordStore, index: Index, plan: Plan) ->
         "block": {"id": plan.block, "template_kept": True} if plan.block else None,
         "not_covered": list(NOT_COVERED),
     }
-    blobs.put(f"receipts/{receipt['receipt']}.json", json.dumps(receipt, indent=1).encode())
+    blobs.put(keys.receipt(str(receipt["receipt"])), json.dumps(receipt, indent=1).encode())
     return receipt

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from registry.blobs.base import BlobStore
+from registry.core import keys
 from registry.errors import ObjectMissing
 
-_PREFIX = "intents/"
 REINDEX = "reindex"
 """The intent of rebuilding the index as a whole."""
 ERASE = "erase"
@@ -21,8 +21,6 @@ INCOMING = "incoming"
 """Objects are on their way here from an archive or another store; the body is the registry's id."""
 SWITCH = "switch"
 """The intent of changing to another model; its body says how (`registry.core.switching`)."""
-INCOMING_KEY, REINDEX_KEY = f"{_PREFIX}{INCOMING}", f"{_PREFIX}{REINDEX}"
-SWITCH_KEY = f"{_PREFIX}{SWITCH}"
 
 
 class Intents:
@@ -56,19 +54,19 @@ class Intents:
     def declare(self, what: str, body: bytes = b"") -> None:
         """Write an intent, for the next opening of the index to settle."""
         self._allowed()
-        self._blobs.put(_PREFIX + what, body)
+        self._blobs.put(keys.intent(what), body)
 
     def pending(self) -> list[str]:
         """Intents that nothing has settled."""
-        return [info.key.removeprefix(_PREFIX) for info in self._blobs.list(_PREFIX)]
+        return [info.key.removeprefix(keys.INTENTS) for info in self._blobs.list(keys.INTENTS)]
 
     def body(self, what: str) -> bytes | None:
         """What was written with an intent that is pending; None if it is not."""
         try:
-            return self._blobs.get(_PREFIX + what)
+            return self._blobs.get(keys.intent(what))
         except ObjectMissing:
             return None
 
     def settle(self, what: str) -> None:
         """The index now has it."""
-        self._blobs.delete(_PREFIX + what)
+        self._blobs.delete(keys.intent(what))

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from registry.blobs.base import BlobStore
+from registry.core import keys
 from registry.core.registry import Registry
 from registry.core.runs import began, whose
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.system import checked_json as checked
-
-KEY = "retention.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +34,13 @@ class Old:
 def days(blobs: BlobStore) -> int | None:
     """The retention period; None if there is none. Raises `StoreCorrupt`."""
     try:
-        found = checked.decode(blobs.get(KEY))["days"]
+        found = checked.decode(blobs.get(keys.RETENTION))["days"]
     except ObjectMissing:
         return None
     except (ValueError, KeyError) as exc:
         raise StoreCorrupt(
-            f"{KEY} is damaged ({exc}); set the period again: `face-registry retention --days N`"
+            f"{keys.RETENTION} is damaged ({exc}); set the period again: "
+            "`face-registry retention --days N`"
         ) from exc
     return int(found)
 
@@ -49,10 +49,10 @@ def set_days(registry: Registry, period: int | None) -> None:
     """Set the retention period, at least one day; None ends it."""
     registry.check()
     if period is None:
-        registry.blobs.delete(KEY)
+        registry.blobs.delete(keys.RETENTION)
         return
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    registry.blobs.put(KEY, checked.encode({"days": period, "by": whose(), "at": at}))
+    registry.blobs.put(keys.RETENTION, checked.encode({"days": period, "by": whose(), "at": at}))
 
 
 def older_than(registry: Registry, period: int, *, now: datetime | None = None) -> Iterator[Old]:

@@ -24,12 +24,12 @@ from typing import Any
 
 from registry import events
 from registry.blobs.base import BlobStore
+from registry.core import keys
 from registry.core.registry import Registry
 from registry.errors import RegistryError, StoreCorrupt, UsageError
 from registry.system import checked_json as checked
 from registry.urls import CONTROL
 
-PREFIX = "runs/"
 RUNNING, DONE, FAILED, INTERRUPTED = "running", "done", "failed", "interrupted"
 DID_NOT_END, DAMAGED = "did not end", "damaged"
 OUTCOMES = (RUNNING, DONE, FAILED, INTERRUPTED, DID_NOT_END, DAMAGED)
@@ -137,8 +137,8 @@ def recorded(
 def runs(registry: Registry) -> list[Run]:
     """All runs, newest first; those that were killed as such, a damaged one by its id."""
     working = registry.lease.working() if registry.lease else None
-    keys = [info.key for info in registry.blobs.list(PREFIX)]
-    return [_seen(_load(registry.blobs, key), working) for key in sorted(keys, reverse=True)]
+    newest_first = sorted((info.key for info in registry.blobs.list(keys.RUNS)), reverse=True)
+    return [_seen(_load(registry.blobs, key), working) for key in newest_first]
 
 
 def whose() -> str:
@@ -198,14 +198,14 @@ def _how(recording: Recording, error: BaseException | None) -> tuple[str, str]:
 
 
 def _put(blobs: BlobStore, run: Run) -> None:
-    blobs.put(f"{PREFIX}{run.run}.json", checked.encode(asdict(run)))
+    blobs.put(keys.run(run.run), checked.encode(asdict(run)))
 
 
 def _load(blobs: BlobStore, key: str) -> Run:
     try:
         return Run(**checked.decode(blobs.get(key)))
     except (ValueError, TypeError, StoreCorrupt):
-        name = key.removeprefix(PREFIX).removesuffix(".json")
+        name = keys.name_in(key)
         at = began(name)
         started = at.isoformat() if at else ""
         return Run(name, "", started, outcome=DAMAGED, reason="its object is damaged")

@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from registry.blobs.base import BlobStore
 from registry.core import contract as contracts
+from registry.core import keys
 from registry.core.records import SCHEMA
 from registry.errors import ContractError, StoreCorrupt
 from registry.system import checked_json as checked
@@ -59,7 +60,7 @@ def upgrade(
     try:
         found = int(body["schema"])
     except (KeyError, TypeError, ValueError) as exc:
-        raise StoreCorrupt(f"{contracts.KEY} is damaged ({exc}); restore it from a backup") from exc
+        raise StoreCorrupt(f"{keys.CONTRACT} is damaged ({exc}); restore it from a backup") from exc
     goal = latest(steps)
     if found > goal:
         raise ContractError(
@@ -77,5 +78,5 @@ def upgrade(
     for step in due:
         step.run(blobs)
         body["schema"] = step.frm + 1
-        blobs.put(contracts.KEY, checked.encode(body))
+        blobs.put(keys.CONTRACT, checked.encode(body))
     return len(due)

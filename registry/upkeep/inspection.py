@@ -16,7 +16,7 @@ from uuid import uuid4
 import numpy as np
 
 from registry import urls
-from registry.core import retention
+from registry.core import keys, retention
 from registry.core.intents import Intents
 from registry.core.registry import Registry
 from registry.core.runs import DAMAGED, runs
@@ -27,7 +27,7 @@ from registry.system import checked_json as checked
 from registry.upkeep.comparison import Difference, compare, in_step
 from registry.upkeep.diagnosis import FIX, FIX_DEEP, Finding, attempt, some
 
-_PROBES = ("doctor/", "probe-")
+_PROBES = (keys.DOCTOR_PROBES, keys.LEASE_PROBES)
 """What round trips, and the finding out about conditional writes, leave when they are cut off."""
 _COUNTED = 10_000
 """Differences between index and records that are counted one by one."""
@@ -95,7 +95,7 @@ class Inspection:
     def objects(self) -> Finding:
         """An object is put, read back and deleted."""
         blobs = self.registry.blobs
-        key, data = f"doctor/{uuid4()}", b"round trip"
+        key, data = f"{keys.DOCTOR_PROBES}{uuid4()}", b"round trip"
         blobs.put(key, data)
         back = blobs.get(key)
         blobs.delete(key)
@@ -133,9 +133,9 @@ class Inspection:
         registry = self.registry
         decided = len(registry.decisions.read())
         blocks = len(registry.blocks.read())
-        receipts = [info.key for info in registry.blobs.list("receipts/")]
+        receipts = [info.key for info in registry.blobs.list(keys.RECEIPTS)]
         bad = [key for key in receipts if not self._reads(key)]
-        bad += [f"runs/{run.run}.json" for run in runs(registry) if run.outcome == DAMAGED]
+        bad += [keys.run(run.run) for run in runs(registry) if run.outcome == DAMAGED]
         if bad:
             advice = "restore a backup if you need them"
             return Finding("decisions", "warning", f"damaged: {some(bad)}", advice)
@@ -194,7 +194,7 @@ class Inspection:
         """Nothing is left of what was under way."""
         blobs = self.registry.blobs
         open_ = Intents(blobs).pending()
-        open_ += [info.key for info in blobs.list("rewrites/")]
+        open_ += [info.key for info in blobs.list(keys.REWRITES)]
         probes = [info.key for prefix in _PROBES for info in blobs.list(prefix)]
         if probes and self.fix:
             for key in probes:
@@ -265,7 +265,7 @@ class Inspection:
     def _pass(self) -> _Objects:
         """Records and crops in step: both are listed in order of video."""
         found = _Objects()
-        records, listed = self.registry.records, self.registry.blobs.list("crops/")
+        records, listed = self.registry.records, self.registry.blobs.list(keys.CROPS)
         crops = (
             (video, {info.key for info in group})
             for video, group in groupby(listed, key=lambda info: info.key.split("/")[1])

@@ -19,7 +19,8 @@ from registry.cli import cli
 from registry.copies import archive
 from registry.copies.moving import move
 from registry.copies.saving import backup, restore
-from registry.core.lease import KEY, Lease
+from registry.core import keys
+from registry.core.lease import Lease
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.errors import RegistryLocked, StoreCorrupt, StoreError, StoreUnreachable
@@ -80,7 +81,7 @@ def test_a_lease_is_no_part_of_what_is_saved(tmp_path: Path) -> None:
     store = ServerStore("http://localhost", None, client=QdrantClient(":memory:"))
     settings, lease = load_settings(home=tmp_path), Lease(blobs)
     with _fill(Registry(settings, blobs, store, lease=lease), "a") as registry:
-        assert blobs.exists(KEY)
+        assert blobs.exists(keys.LEASE)
         backup(registry, tmp_path / "saved.zip")
         whole = dump(registry)
         with pytest.raises(RegistryLocked, match="in use by process"):
@@ -89,7 +90,7 @@ def test_a_lease_is_no_part_of_what_is_saved(tmp_path: Path) -> None:
         with pytest.raises(RegistryLocked, match="taken over"):
             registry.reindex()
     with zipfile.ZipFile(tmp_path / "saved.zip") as held:
-        assert not [name for name in held.namelist() if KEY in name]
+        assert not [name for name in held.namelist() if keys.LEASE in name]
     with _memory(tmp_path / "there") as there:
         restore(there, tmp_path / "saved.zip")
         assert dump(there) == whole

@@ -10,6 +10,7 @@ import pytest
 from registry.blobs.base import BlobStore
 from registry.blobs.folder import FolderStore
 from registry.core import contract as contracts
+from registry.core import keys
 from registry.core.registry import Registry
 from registry.core.schema import STEPS, Step, latest, upgrade
 from registry.errors import ContractError
@@ -32,7 +33,7 @@ def _registry(home: Path, *steps: Step) -> Registry:
 
 
 def _schema(blobs: BlobStore) -> int:
-    return int(json.loads(blobs.get(contracts.KEY))["schema"])
+    return int(json.loads(blobs.get(keys.CONTRACT))["schema"])
 
 
 def test_this_version_has_a_step_for_each_schema_before_its_own() -> None:

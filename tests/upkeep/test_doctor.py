@@ -25,9 +25,9 @@ from ingest.summary import Summary
 from registry import ids, open_registry
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
+from registry.core import keys
 from registry.core.intents import Intents
 from registry.core.lease import Lease
-from registry.core.records import key_of
 from registry.core.registry import Registry
 from registry.core.runs import runs
 from registry.domain import Media
@@ -141,8 +141,8 @@ def test_a_video_whose_crops_are_damaged_is_marked_and_stays_on_record(
 
 
 def _damage_a_record(registry: Registry) -> None:
-    data = registry.blobs.get(key_of(A.video_id))
-    registry.blobs.put(key_of(A.video_id), data[:-9])
+    data = registry.blobs.get(keys.record(A.video_id))
+    registry.blobs.put(keys.record(A.video_id), data[:-9])
 
 
 def test_a_damaged_record_is_given_up_by_name_and_can_be_read_again(registry: Registry) -> None:
