@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from registry.blobs.base import BlobInfo, BlobStore
 from registry.core import keys
-from registry.core.intents import INCOMING
+from registry.core.intents import INCOMING, REINDEX, Intents
 from registry.errors import StoreCorrupt
 
 _OF_CHANGES = (keys.INTENTS, keys.STAGING, keys.REWRITES)
@@ -47,10 +47,8 @@ def copy(
     target: BlobStore,
     registry_id: str,
     progress: Callable[[str], None] = lambda _: None,
-    *,
-    allowed: Callable[[], None] = lambda: None,
 ) -> Copied:
-    """Make the target hold these objects and no others of a registry.
+    """Make the target hold these objects and no others of a registry; `finish` comes next.
 
     Args:
         source: what there is.
@@ -58,13 +56,11 @@ def copy(
         target: where they go; an object there of equal size and digest is kept.
         registry_id: goes into the mark, so that only the same copy is taken up again.
         progress: told each key when it is there.
-        allowed: raises where this process may not write to the target (any more).
 
     Raises:
         StoreCorrupt: the target gave back other bytes than were written. The mark stays.
     """
-    allowed()
-    target.put(keys.intent(INCOMING), registry_id.encode())
+    Intents(target).declare(INCOMING, registry_id.encode())
     there = {info.key: info.size for info in objects(target)}
     wanted = sorted(source, key=lambda info: (info.key == keys.CONTRACT, info.key))
     written = 0
@@ -72,7 +68,6 @@ def copy(
         data = read(info.key)
         digest = hashlib.sha256(data).digest()
         if there.get(info.key) != len(data) or _digest(target, info.key) != digest:
-            allowed()
             target.put(info.key, data)
             written += 1
             if _digest(target, info.key) != digest:
@@ -83,7 +78,6 @@ def copy(
         progress(info.key)
     surplus = there.keys() - {info.key for info in wanted}
     gone = sorted(key for key in surplus if key.startswith(keys.DURABLE))  # a bucket may hold more
-    allowed()
     for key in gone:
         target.delete(key)
     for info in [i for prefix in _OF_CHANGES for i in target.list(prefix)]:
@@ -91,6 +85,13 @@ def copy(
             target.delete(info.key)  # of the registry that was there before
     _check_count(target, {info.key for info in wanted})
     return Copied(written, len(wanted) - written, len(gone))
+
+
+def finish(target: BlobStore) -> None:
+    """Everything is there: what remains is to build the index."""
+    intents = Intents(target)
+    intents.declare(REINDEX)
+    intents.settle(INCOMING)
 
 
 def _digest(blobs: BlobStore, key: str) -> bytes:

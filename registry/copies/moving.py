@@ -17,8 +17,8 @@ from registry.copies import copying
 from registry.copies.copying import Copied
 from registry.copies.saving import check_index
 from registry.core import contract as contracts
-from registry.core import keys
-from registry.core.intents import INCOMING, REINDEX, Intents
+from registry.core.guarded import GuardedStore
+from registry.core.intents import INCOMING, Intents
 from registry.core.lease import Lease
 from registry.core.parts import HomeLock, open_blobs, open_store, prepare_home
 from registry.core.registry import Registry
@@ -78,7 +78,8 @@ def move(
     with _leased(source, target, blobs, same=same) as lease:
         if not same:
             _check_objects(blobs, contract)
-            copied = _copy(source, blobs, lease, contract, progress)
+            rights = source.rights if lease is None else [lease, *source.rights]
+            copied = _copy(source, GuardedStore(blobs, *rights), contract, progress)
         moved = Registry(target, blobs, store, lease=lease)
         check_index(moved, contract)
         with recorded(moved, "migrate") as recording:
@@ -89,27 +90,21 @@ def move(
 
 def _copy(
     source: Registry,
-    blobs: BlobStore,
-    lease: Lease | None,
+    target: GuardedStore,
     contract: Contract,
     progress: Callable[[str], None],
 ) -> Copied:
-    def allowed() -> None:
-        for held in (lease, source.lease):
-            if held is not None:
-                held.check()
-
-    listed = list(copying.objects(source.blobs))
-    registry_id = contract.registry_id
-    copied = copying.copy(listed, source.blobs.get, blobs, registry_id, progress, allowed=allowed)
-    if list(copying.objects(source.blobs)) != listed:
-        raise StoreError(
-            "the registry changed while it was copied; end what writes to it and run the same "
-            "command again"
-        )
-    blobs.put(keys.intent(REINDEX), b"")
-    blobs.delete(keys.intent(INCOMING))
-    return copied
+    with target.writing():
+        listed = list(copying.objects(source.blobs))
+        registry_id = contract.registry_id
+        copied = copying.copy(listed, source.blobs.get, target, registry_id, progress)
+        if list(copying.objects(source.blobs)) != listed:
+            raise StoreError(
+                "the registry changed while it was copied; end what writes to it and run the same "
+                "command again"
+            )
+        copying.finish(target)
+        return copied
 
 
 def _check_objects(blobs: BlobStore, contract: Contract) -> None:

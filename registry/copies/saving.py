@@ -15,7 +15,6 @@ from registry.copies import archive, copying
 from registry.copies.archive import Archive
 from registry.core import keys
 from registry.core.index import Index
-from registry.core.intents import INCOMING, REINDEX
 from registry.core.registry import Registry
 from registry.core.runs import recorded
 from registry.core.schema import STEPS, latest
@@ -97,24 +96,16 @@ def restore(
     """
     with Archive(path) as saved:
         saved.verify()
-        registry.hold()
-        _check(registry, saved.contract, overwrite=overwrite)
-        if not bring_back:
-            _check_erased(registry, saved)
-        if isinstance(registry.blobs, FolderStore):
-            blobs: BlobStore = _into_folder(registry.blobs, saved)
-        else:
-            blobs = registry.blobs
-            copying.copy(
-                saved.blobs(),
-                saved.read,
-                blobs,
-                saved.contract.registry_id,
-                allowed=registry.check,
-            )
-            blobs.put(keys.intent(REINDEX), b"")
-            blobs.delete(keys.intent(INCOMING))
-        registry.adopt(blobs)
+        with registry.writing():
+            _check(registry, saved.contract, overwrite=overwrite)
+            if not bring_back:
+                _check_erased(registry, saved)
+            blobs = registry.blobs.unguarded
+            if isinstance(blobs, FolderStore):
+                blobs = _into_folder(blobs, saved)
+            else:
+                _copy(saved, registry.blobs)
+            registry.adopt(blobs)
         with recorded(registry, "restore") as recording:
             recording.counts = {"videos": {"rows": registry.reindex(progress)}}
         return {key: value for key, value in saved.manifest.items() if key != "objects"}
@@ -165,13 +156,16 @@ def check_index(registry: Registry, contract: Contract) -> None:
 def _into_folder(blobs: FolderStore, saved: Archive) -> FolderStore:
     root = blobs.root
     beside = FolderStore(swap.fresh(root))
-    copying.copy(saved.blobs(), saved.read, beside, saved.contract.registry_id)
-    beside.put(keys.intent(REINDEX), b"")
-    beside.delete(keys.intent(INCOMING))
+    _copy(saved, beside)
     beside.close()
     blobs.close()
     swap.swap(root)
     return FolderStore(root)
+
+
+def _copy(saved: Archive, target: BlobStore) -> None:
+    copying.copy(saved.blobs(), saved.read, target, saved.contract.registry_id)
+    copying.finish(target)
 
 
 def _read(blobs: BlobStore, listed: list[BlobInfo]) -> Iterator[tuple[str, bytes]]:

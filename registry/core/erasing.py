@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from registry.blobs.base import BlobStore
 from registry.core import decisions as log
 from registry.core import keys
 from registry.core.blocks import Block, Blocks, salted, template_of
 from registry.core.decisions import Decision, DecisionLog, Kind, View
+from registry.core.guarded import GuardedStore
 from registry.core.index import Index
 from registry.core.intents import ERASE
 from registry.core.records import RecordStore, Rereads
@@ -75,15 +75,7 @@ def decode(data: bytes) -> Plan:
 class Eraser:
     """Plans and carries out what concerns the objects of one registry."""
 
-    def __init__(
-        self,
-        blobs: BlobStore,
-        records: RecordStore,
-        *,
-        allowed: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`allowed` raises where this process may not change anything (any more)."""
-        self._allowed = allowed
+    def __init__(self, blobs: GuardedStore, records: RecordStore) -> None:
         self._blobs = blobs
         self._records = records
         self._rereads = Rereads(blobs)
@@ -155,21 +147,24 @@ class Eraser:
         if plan.block and not Blocks(self._blobs).has(plan.block):
             self._make_block(plan, view)
         for video_id in plan.videos:
-            self._allowed()
-            video = self._records.get(video_id)
-            if video_id in plan.removing or video is None:
-                self._drop_crops(video_id, keep=())
-                self._rereads.lift(video_id)
-                self._records.delete(video_id)
-                continue
-            kept = [_baked(f, view, ids) for f in video.faces if view.origin_of(f) not in ids]
-            self._drop_crops(video_id, keep=kept)
-            if tuple(kept) != video.faces:
-                changed = replace(video, faces=tuple(kept))
-                self._rewrite(keys.record(video_id), self._records.encoded(changed))
-        self._allowed()
-        Beside(self._blobs).prune(self._records, plan.videos)
-        self._strike(ids)
+            with self._blobs.writing():
+                self._clear_video(video_id, plan, view)
+        with self._blobs.writing():
+            Beside(self._blobs).prune(self._records, plan.videos)
+            self._strike(ids)
+
+    def _clear_video(self, video_id: str, plan: Plan, view: View) -> None:
+        video, ids = self._records.get(video_id), frozenset(plan.identities)
+        if video_id in plan.removing or video is None:
+            self._drop_crops(video_id, keep=())
+            self._rereads.lift(video_id)
+            self._records.delete(video_id)
+            return
+        kept = [_baked(f, view, ids) for f in video.faces if view.origin_of(f) not in ids]
+        self._drop_crops(video_id, keep=kept)
+        if tuple(kept) != video.faces:
+            changed = replace(video, faces=tuple(kept))
+            self._rewrite(keys.record(video_id), self._records.encoded(changed))
 
     def left(self, plan: Plan) -> dict[str, int]:
         """What the objects still hold of it: zeros."""
@@ -325,7 +320,7 @@ def erase_from_index(
     index.flush()
 
 
-def certify(blobs: BlobStore, records: RecordStore, index: Index, plan: Plan) -> dict[str, Any]:
+def certify(blobs: GuardedStore, records: RecordStore, index: Index, plan: Plan) -> dict[str, Any]:
     """Look everywhere once more, and write the receipt. Raises `StoreError` if anything is left."""
     left = Eraser(blobs, records).left(plan)
     left["index_faces"] = sum(1 for i in plan.identities for _ in index.faces_of(i))

@@ -6,9 +6,6 @@ that video something other than its record does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 from registry.blobs.base import BlobStore
 from registry.core import keys
 from registry.errors import ObjectMissing
@@ -26,34 +23,11 @@ SWITCH = "switch"
 class Intents:
     """The intents of one registry, in its blob store. Any that is not named is a video's id."""
 
-    def __init__(
-        self,
-        blobs: BlobStore,
-        *,
-        allowed: Callable[[], None] = lambda: None,
-        failed: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`allowed` raises where this process may not change anything (any more).
-
-        `failed` is told when a change ended in between, and what was read before may be untrue.
-        """
+    def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
-        self._allowed, self._failed = allowed, failed
-
-    @contextmanager
-    def declared(self, what: str, body: bytes = b"") -> Iterator[None]:
-        """Hold an intent for as long as the block runs; it stays if the block does not end well."""
-        try:
-            self.declare(what, body)
-            yield
-            self.settle(what)
-        except BaseException:
-            self._failed()
-            raise
 
     def declare(self, what: str, body: bytes = b"") -> None:
         """Write an intent, for the next opening of the index to settle."""
-        self._allowed()
         self._blobs.put(keys.intent(what), body)
 
     def pending(self) -> list[str]:

@@ -137,17 +137,17 @@ def read(blobs: BlobStore) -> Calibration | None:
 
 def write(registry: Registry, calibration: Calibration) -> None:
     """Put it in force, in one step."""
-    registry.check()
-    registry.blobs.put(keys.CALIBRATION, checked.encode(calibration.as_dict()))
+    with registry.writing():
+        registry.blobs.put(keys.CALIBRATION, checked.encode(calibration.as_dict()))
 
 
 def remove(registry: Registry) -> bool:
     """Go back to the model's own thresholds. Returns whether there was a calibration."""
-    registry.check()
-    if not registry.blobs.exists(keys.CALIBRATION):
-        return False
-    registry.blobs.delete(keys.CALIBRATION)
-    return True
+    with registry.writing():
+        if not registry.blobs.exists(keys.CALIBRATION):
+            return False
+        registry.blobs.delete(keys.CALIBRATION)
+        return True
 
 
 def _decode(body: Mapping[str, Any]) -> Calibration:

@@ -47,12 +47,13 @@ def days(blobs: BlobStore) -> int | None:
 
 def set_days(registry: Registry, period: int | None) -> None:
     """Set the retention period, at least one day; None ends it."""
-    registry.check()
-    if period is None:
-        registry.blobs.delete(keys.RETENTION)
-        return
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    registry.blobs.put(keys.RETENTION, checked.encode({"days": period, "by": whose(), "at": at}))
+    with registry.writing():
+        if period is None:
+            registry.blobs.delete(keys.RETENTION)
+            return
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        body = {"days": period, "by": whose(), "at": at}
+        registry.blobs.put(keys.RETENTION, checked.encode(body))
 
 
 def older_than(registry: Registry, period: int, *, now: datetime | None = None) -> Iterator[Old]:

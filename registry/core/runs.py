@@ -110,20 +110,20 @@ def recorded(
 
     Raises what the block raises; `StoreError` if the run cannot be written down.
     """
-    registry.check()
-    begun = Run(
-        run or new_run(),
-        kind,
-        _now(),
-        by=whose(),
-        version=version("face-registry"),
-        model=registry.contract.model.name,
-        csv=csv,
-        purpose=check_purpose(purpose),
-        lease=registry.lease.token if registry.lease else 0,
-    )
-    events.emit("run.begin", run=begun.run, kind=kind)
-    _put(registry.blobs, begun)
+    with registry.writing():
+        begun = Run(
+            run or new_run(),
+            kind,
+            _now(),
+            by=whose(),
+            version=version("face-registry"),
+            model=registry.contract.model.name,
+            csv=csv,
+            purpose=check_purpose(purpose),
+            lease=registry.lease.token if registry.lease else 0,
+        )
+        events.emit("run.begin", run=begun.run, kind=kind)
+        _put(registry.blobs, begun)
     recording, started = Recording(), time.monotonic()
     try:
         yield recording
@@ -183,8 +183,8 @@ def _end(
         failures=ended.failures,
         seconds=ended.seconds,
     )
-    registry.check()
-    _put(registry.blobs, ended)
+    with registry.writing():
+        _put(registry.blobs, ended)
 
 
 def _how(recording: Recording, error: BaseException | None) -> tuple[str, str]:

@@ -37,11 +37,11 @@ def examine(settings: Settings, *, fix: bool = False, deep: bool = False) -> Ite
 def examine_registry(registry: Registry, look: Inspection) -> Iterator[Finding]:
     """Look through an open registry, unless another process is changing it."""
     try:
+        registry.hold()
         if registry.is_empty:
             yield attempt("objects", look.objects)
             yield attempt("index", look.probe)
             return
-        registry.hold()
     except RegistryLocked as exc:
         advice = "run it again when that is done: only a registry that rests can be checked"
         yield Finding("registry", "warning", str(exc), advice)

@@ -96,9 +96,10 @@ class Inspection:
         """An object is put, read back and deleted."""
         blobs = self.registry.blobs
         key, data = f"{keys.DOCTOR_PROBES}{uuid4()}", b"round trip"
-        blobs.put(key, data)
-        back = blobs.get(key)
-        blobs.delete(key)
+        with self.registry.writing():
+            blobs.put(key, data)
+            back = blobs.get(key)
+            blobs.delete(key)
         if back != data or blobs.exists(key):
             return Finding(
                 "objects", "failed", f"{blobs.describe()} does not keep to what it is told",
@@ -168,9 +169,9 @@ class Inspection:
         if new and not self.fix:
             advice = f"restore a backup, or {FIX_DEEP if self.deep else FIX}"
             return Finding("crops", "failed", f"{text}: {some(new)}", advice)
-        for video_id in new:
-            self.registry.check()
-            self.registry.rereads.mark(video_id)
+        with self.registry.writing():
+            for video_id in new:
+                self.registry.rereads.mark(video_id)
         payloads = (self.registry.index.video(video_id) for video_id in sorted(found.missing))
         named = some(urls.redacted(str(payload["url"])) for payload in payloads if payload)
         return Finding(
@@ -185,9 +186,7 @@ class Inspection:
         text = f"{len(found.orphans)} crops belong to no record"
         if not self.fix:
             return Finding("orphans", "warning", f"{text}: {some(found.orphans)}", FIX)
-        for key in found.orphans:
-            self.registry.check()
-            self.registry.blobs.delete(key)
+        self._delete(found.orphans)
         return Finding("orphans", "fixed", f"{text}; they are removed")
 
     def leftovers(self, cut_off: list[str]) -> Finding:
@@ -196,9 +195,8 @@ class Inspection:
         open_ = Intents(blobs).pending()
         open_ += [info.key for info in blobs.list(keys.REWRITES)]
         probes = [info.key for prefix in _PROBES for info in blobs.list(prefix)]
-        if probes and self.fix:
-            for key in probes:
-                blobs.delete(key)
+        if self.fix:
+            self._delete(probes)
         if open_:
             advice = "put right what failed above; opening the registry then finishes them"
             return Finding("leftovers", "failed", f"cut off and open: {some(open_)}", advice)
@@ -251,6 +249,11 @@ class Inspection:
         )  # fmt: skip
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _delete(self, gone: list[str]) -> None:
+        with self.registry.writing():
+            for key in gone:
+                self.registry.blobs.delete(key)
 
     def _differences(self) -> list[Difference]:
         registry = self.registry

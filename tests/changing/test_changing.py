@@ -231,7 +231,7 @@ def test_blocks_and_damaged_crops_stand_in_the_way_until_they_are_given_up(
 ) -> None:
     block = registry.forget(_who(registry, A, 0), block=True)["block"]["id"]
     crop = C[0].faces[0].crop
-    registry.blobs.put(crop, b"torn")
+    registry.blobs.unguarded.put(crop, b"torn")
     line = Line(0.5, 0.4, 0.6, 1e-4, 1e-4, 1e-6, 1e-3, "moved", 0.4, 40, 20, 20, 18.0)
     info = registry.contract.model
     operating.write(

@@ -160,9 +160,10 @@ def _commit(registry: Registry, *names: str) -> None:
     for name in names:
         one = video(name, [person(ord(name) % 3), person(3, 0.1 * (ord(name) % 4))])
         if registry.records.get(one.video_id) is None:
-            for face in one.faces:
-                registry.blobs.put(face.crop, picture(face.crop))
-            registry.commit(one)
+            with registry.writing():
+                for face in one.faces:
+                    registry.blobs.put(face.crop, picture(face.crop))
+                registry.commit(one)
 
 
 def work(blobs: BlobStore, home: Path, names: str) -> None:

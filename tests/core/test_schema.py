@@ -67,7 +67,7 @@ def test_a_step_that_was_cut_off_runs_again_and_those_before_it_do_not(tmp_path:
 def test_a_newer_registry_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     with _registry(tmp_path, Step(1, _add)) as newer:
         newer.establish(contract())
-        upgrade(newer.blobs, [Step(1, _add)])
+        upgrade(newer.blobs.unguarded, [Step(1, _add)])
     with pytest.raises(ContractError, match="upgrade face-registry"):
         _registry(tmp_path)
 
