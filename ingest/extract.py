@@ -19,6 +19,7 @@ from ingest.shots import ShotDetector
 from ingest.tracks import Sighting, Tracker
 from registry import ids
 from registry.blobs.base import BlobStore
+from registry.core import keys
 from registry.domain import Chips, Detection, Face, Media, Quality, Vectors
 from registry.faces.quality import assess, founds
 from registry.models.base import FaceModel
@@ -99,7 +100,7 @@ def _look(frames: Frames, video_id: str, model: FaceModel, blobs: BlobStore) -> 
             for detection, chip in zip(detections, chips, strict=True)
         ]
         crops = [
-            _keep(frame, detection, ids.crop_key(video_id, frame.index, position), blobs)
+            _keep(frame, detection, keys.crop(video_id, frame.index, position), blobs)
             for position, detection in enumerate(detections)
         ]
         yield _Seen(

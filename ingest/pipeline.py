@@ -150,7 +150,8 @@ class _Plan:
     def lift(self, video_id: str) -> None:
         """A video that was to be read again has been."""
         if video_id in self.again:
-            self.registry.rereads.lift(video_id)
+            with self.registry.writing():
+                self.registry.rereads.lift(video_id)
 
     def merged(self, row: VideoRow, known: Mapping[str, float]) -> dict[str, float]:
         """The metrics of the row, and those on record that the table has no column for."""
@@ -213,8 +214,8 @@ def _read(parts: Parts, row: VideoRow) -> _Outcome:
         download = parts.downloader.fetch(row.location.exposed(), video)
         telling.fetched(parts.summary, row, time.monotonic() - started)
         try:
-            parts.registry.check()  # it stores crops
-            return parts.extractor.extract(download.path, video)
+            with parts.registry.writing():  # the extractor stores crops
+                return parts.extractor.extract(download.path, video)
         finally:
             download.discard()
     except VideoError as exc:

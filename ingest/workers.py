@@ -172,7 +172,7 @@ class _Worker:
             model_source, device=settings.device, cache=settings.model_cache, threads=1
         )
         contracts.check_model(contract, self.model.info)
-        self.blobs = open_blobs(settings)
+        self.blobs = open_blobs(settings)  # not guarded: see `registry.core.guarded`
         self.memory = MemoryGuard()
 
 

@@ -27,8 +27,3 @@ def face_id(video: str, model_digest: str, frame: int, position: int) -> str:
 def identity_id(founding_face: str) -> str:
     """Id of an identity, from the face that founded it."""
     return str(uuid5(NAMESPACE, f"identity\n{founding_face}"))
-
-
-def crop_key(video: str, frame: int, position: int) -> str:
-    """Key of a face's crop in the blob store."""
-    return f"crops/{video}/{frame}_{position}.jpg"

@@ -23,7 +23,3 @@ def test_each_part_of_a_face_counts() -> None:
         ids.face_id("v", "m", 12, 1),
     }
     assert len(made) == 6
-
-
-def test_crops_of_one_video_lie_together() -> None:
-    assert ids.crop_key("v", 20, 1) == "crops/v/20_1.jpg"

@@ -12,6 +12,7 @@ from registry.calibration.measuring import Found, adopt, calibrate, supported
 from registry.calibration.page import page
 from registry.calibration.text import document, sentences
 from registry.calibration.thresholds import TARGET_FAR
+from registry.core import keys
 from registry.core import operating_point as operating
 from registry.core.registry import Registry
 from registry.system.files import atomic_file
@@ -65,7 +66,7 @@ def calibrate_command(
 
 
 def _reset(terminal: Terminal, registry: Registry, *, dry_run: bool, as_json: bool) -> None:
-    there = operating.KEY in {info.key for info in registry.blobs.list(operating.KEY)}
+    there = keys.CALIBRATION in {info.key for info in registry.blobs.list(keys.CALIBRATION)}
     removed = there and not dry_run and operating.remove(registry)
     if as_json:
         terminal.json({"calibrated": there, "removed": removed})

@@ -19,10 +19,11 @@ import numpy as np
 from registry.changing.carrying import carried, spoken_of
 from registry.changing.comparing import Comparison, compare, shown
 from registry.changing.reembedding import reembed
+from registry.core import keys
 from registry.core.decisions import Decision, fold
 from registry.core.registry import Registry
 from registry.core.staging import Beside
-from registry.core.switching import CALIBRATION_KEY, Switch
+from registry.core.switching import Switch
 from registry.domain import Contract, EarlierModel, ModelInfo, Vectors, Video
 from registry.errors import UsageError
 from registry.faces.appearances import identities
@@ -119,18 +120,17 @@ def prepare(
         UsageError: it is the registry's model already, or a change to a third one was begun.
         ModelError: the model failed. What was done stays.
     """
-    registry.hold()
-    registry.index.flush()  # opening it finishes what was cut off
-    old, info = registry.contract, model.info
-    if info.digest == old.model.digest:
-        raise UsageError(f"this registry is built with {old.model.name} already")
-    new = replace(old, model=info, model_source=source)
-    beside = Beside(registry.blobs)
-    beside.begin(new)
-    bringing = _Bringing(registry, beside, model, progress)
-    videos = tuple(bringing.up())
-    registry.check()
-    beside.prune(registry.records)
+    with registry.writing():
+        registry.index.flush()  # opening it finishes what was cut off
+        old, info = registry.contract, model.info
+        if info.digest == old.model.digest:
+            raise UsageError(f"this registry is built with {old.model.name} already")
+        new = replace(old, model=info, model_source=source)
+        beside = Beside(registry.blobs)
+        beside.begin(new)
+        bringing = _Bringing(registry, beside, model, progress)
+        videos = tuple(bringing.up())
+        beside.prune(registry.records)
     decisions = registry.decisions.read()
     given = carried(videos, decisions, new.threshold)
     videos = tuple(_named(video, given) for video in videos)
@@ -143,7 +143,7 @@ def prepare(
         by_landmarks=bringing.by_landmarks,
         unusable=bringing.unusable,
         blocks=tuple(block.block_id for block in registry.blocks.read()),
-        calibrated=registry.blobs.exists(CALIBRATION_KEY),
+        calibrated=registry.blobs.exists(keys.CALIBRATION),
         decided=_decided(bringing.before, decisions),
         duplicates=(
             joining.likely_duplicates(registry),
@@ -167,31 +167,26 @@ def switch(
     Raises:
         UsageError: it would lose something that it was not told to.
     """
-    allowed = (bool(change.blocks) and not drop_blocks, bool(change.unusable) and not drop_faces)
-    if any(allowed):
+    if (change.blocks and not drop_blocks) or (change.unusable and not drop_faces):
         raise UsageError(f"not switched: {'; and '.join(change.hindrances)}")
-    registry.check()
-    records = Beside(registry.blobs).records
-    for video in change.videos:
-        registry.check()
-        records.put(video)
     old = change.old.model
     now = datetime.now(UTC).isoformat(timespec="seconds")
     earlier = (*change.old.earlier_models, EarlierModel(old.name, old.digest, now))
-    registry.change_model(
-        Switch(
-            contract=replace(change.new, earlier_models=earlier),
-            crops=tuple(change.unusable),
-            blocks=change.blocks,
-            receipt=str(uuid4()) if change.blocks else "",
+    with registry.writing():
+        registry.change_model(
+            Switch(
+                contract=replace(change.new, earlier_models=earlier),
+                crops=tuple(change.unusable),
+                blocks=change.blocks,
+                receipt=str(uuid4()) if change.blocks else "",
+            )
         )
-    )
 
 
 def discard(registry: Registry) -> int:
     """Remove what was made beside. Returns how many objects that were."""
-    registry.check()
-    return Beside(registry.blobs).discard()
+    with registry.writing():
+        return Beside(registry.blobs).discard()
 
 
 def target_source(registry: Registry, given: str | None) -> str:
@@ -243,7 +238,6 @@ class _Bringing:
         )
         video = replace(video, faces=faces)
         if done.embeddings:
-            self._registry.check()
             self._records.put(video)
             self._progress(number, video, len(done.embeddings))
         crops = {face.face_id: face.crop for face in missing}

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from registry.blobs.base import BlobInfo, is_key
 from registry.core import contract as contracts
+from registry.core import keys
 from registry.domain import Contract
 from registry.errors import StoreCorrupt, StoreDenied, StoreError
 from registry.system.files import add_entry
@@ -167,8 +168,8 @@ class Archive:
             if not is_key(entry.key):
                 raise self._damaged(entry.key[:80], "is not a valid object key")
         self._by_key = {entry.key: entry for entry in entries}
-        if contracts.KEY not in self._by_key:
-            raise self._damaged(contracts.KEY, "is missing")
+        if keys.CONTRACT not in self._by_key:
+            raise self._damaged(keys.CONTRACT, "is missing")
         return entries
 
     def _bytes(self, name: str, size: int | None) -> bytes:

@@ -12,10 +12,9 @@ from registry.blobs import swap
 from registry.blobs.base import BlobInfo, BlobStore
 from registry.blobs.folder import FolderStore
 from registry.copies.archive import Archive, write_archive
-from registry.copies.copying import copy_objects, list_objects
-from registry.core import contract as contracts
+from registry.copies.copying import copy_objects, finish, list_objects
+from registry.core import keys
 from registry.core.index import Index
-from registry.core.intents import INCOMING_KEY, REINDEX_KEY
 from registry.core.registry import Registry
 from registry.core.runs import recorded
 from registry.core.schema import STEPS, latest
@@ -100,24 +99,16 @@ def restore(
     """
     with Archive(path) as saved:
         saved.verify()
-        registry.hold()
-        _check_target(registry, saved.contract, overwrite=overwrite)
-        if not bring_back:
-            _check_erasures(registry, saved)
-        if isinstance(registry.blobs, FolderStore):
-            blobs: BlobStore = _restore_folder(registry.blobs, saved)
-        else:
-            blobs = registry.blobs
-            copy_objects(
-                saved.list_objects(),
-                saved.read_object,
-                blobs,
-                saved.contract.registry_id,
-                allowed=registry.check,
-            )
-            blobs.put(REINDEX_KEY, b"")
-            blobs.delete(INCOMING_KEY)
-        registry.adopt(blobs)
+        with registry.writing():
+            _check_target(registry, saved.contract, overwrite=overwrite)
+            if not bring_back:
+                _check_erasures(registry, saved)
+            blobs = registry.blobs.unguarded
+            if isinstance(blobs, FolderStore):
+                blobs = _restore_folder(blobs, saved)
+            else:
+                _copy_archive(saved, registry.blobs)
+            registry.adopt(blobs)
         with recorded(registry, "restore") as recording:
             recording.counts = {"videos": {"rows": registry.reindex()}}
         return {key: value for key, value in saved.manifest.items() if key != "objects"}
@@ -149,7 +140,7 @@ def _check_erasures(registry: Registry, saved: Archive) -> None:
     """Raise `StoreError` if a restore would undo an erasure and remove its receipt and block."""
     if registry.is_empty or registry.contract.registry_id != saved.contract.registry_id:
         return
-    receipts = {info.key for info in registry.blobs.list("receipts/")}
+    receipts = {info.key for info in registry.blobs.list(keys.RECEIPTS)}
     since = receipts - {info.key for info in saved.list_objects()}
     if since:
         raise StoreError(
@@ -168,17 +159,20 @@ def check_index_owner(registry: Registry, contract: Contract) -> None:
 def _restore_folder(blobs: FolderStore, saved: Archive) -> FolderStore:
     root = blobs.root
     staged = FolderStore(swap.fresh(root))
-    copy_objects(saved.list_objects(), saved.read_object, staged, saved.contract.registry_id)
-    staged.put(REINDEX_KEY, b"")
-    staged.delete(INCOMING_KEY)
+    _copy_archive(saved, staged)
     staged.close()
     blobs.close()
     swap.swap(root)
     return FolderStore(root)
 
 
+def _copy_archive(saved: Archive, target: BlobStore) -> None:
+    copy_objects(saved.list_objects(), saved.read_object, target, saved.contract.registry_id)
+    finish(target)
+
+
 def _read_objects(blobs: BlobStore, listed: list[BlobInfo]) -> Iterator[tuple[str, bytes]]:
-    for info in sorted(listed, key=lambda info: (info.key != contracts.KEY, info.key)):
+    for info in sorted(listed, key=lambda info: (info.key != keys.CONTRACT, info.key)):
         try:
             yield info.key, blobs.get(info.key)
         except ObjectMissing as exc:

@@ -12,20 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from registry.blobs.base import BlobInfo, BlobStore
-from registry.core import contract as contracts
-from registry.core import lease
-from registry.core.intents import INCOMING_KEY
+from registry.core import keys
+from registry.core.intents import INCOMING, REINDEX, Intents
 from registry.errors import StoreCorrupt
 
-_TRANSIENT = ("intents/", "next/", "rewrites/", "doctor/", lease.KEY, lease.PROBE)
-"""Prefixes of objects that belong to a change or a check in progress, not to the registry. Those
-under `next/` can be made again from crops and records (`registry.core.staging`)."""
-_OWN = (
-    *("blocks/", "crops/", "decisions/", "receipts/", "records/", "rereads/", "runs/"),
-    *("calibration.json", "retention.json"),
-)
-"""Prefixes of objects that are removed from a target if the source does not have them. A bucket may
-contain other objects."""
+_OF_CHANGES = (keys.INTENTS, keys.STAGING, keys.REWRITES)
+"""Objects of changes under way in the registry that a copy replaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +38,7 @@ class CopyResult:
 
 def list_objects(blobs: BlobStore) -> Iterator[BlobInfo]:
     """List the objects that make up a registry, in order of key."""
-    return (info for info in blobs.list() if not info.key.startswith(_TRANSIENT))
+    return (info for info in blobs.list() if not info.key.startswith(keys.TRANSIENT))
 
 
 def copy_objects(
@@ -54,31 +46,26 @@ def copy_objects(
     read: Callable[[str], bytes],
     target: BlobStore,
     registry_id: str,
-    *,
-    allowed: Callable[[], None] = lambda: None,
 ) -> CopyResult:
-    """Make the target contain these objects and no others of a registry.
+    """Make the target contain these objects and no others of a registry; `finish` comes next.
 
     Args:
         source: the objects to copy.
         read: returns the bytes of one of them.
         target: the store to write to; its objects of the same size and digest are kept.
         registry_id: written into the mark, so that only a copy of the same registry continues it.
-        allowed: raises if this process may not write to the target.
 
     Raises:
         StoreCorrupt: the target returned other bytes than were written. The mark stays.
     """
-    allowed()
-    target.put(INCOMING_KEY, registry_id.encode())
+    Intents(target).declare(INCOMING, registry_id.encode())
     sizes = {info.key: info.size for info in list_objects(target)}
-    wanted = sorted(source, key=lambda info: (info.key == contracts.KEY, info.key))
+    wanted = sorted(source, key=lambda info: (info.key == keys.CONTRACT, info.key))
     written = 0
     for info in wanted:
         data = read(info.key)
         digest = hashlib.sha256(data).digest()
         if sizes.get(info.key) != len(data) or _digest(target, info.key) != digest:
-            allowed()
             target.put(info.key, data)
             written += 1
             if _digest(target, info.key) != digest:
@@ -87,16 +74,22 @@ def copy_objects(
                     "were written. Check that store, then run the same command again."
                 )
     surplus = sizes.keys() - {info.key for info in wanted}
-    removed = sorted(key for key in surplus if key.startswith(_OWN))
-    allowed()
+    removed = sorted(key for key in surplus if key.startswith(keys.DURABLE))
     for key in removed:
         target.delete(key)
     # What an earlier registry in the target had in progress.
-    for info in [i for prefix in ("intents/", "next/", "rewrites/") for i in target.list(prefix)]:
-        if info.key != INCOMING_KEY:
+    for info in [i for prefix in _OF_CHANGES for i in target.list(prefix)]:
+        if info.key != keys.intent(INCOMING):
             target.delete(info.key)
     _check_listing(target, {info.key for info in wanted})
     return CopyResult(written, len(wanted) - written, len(removed))
+
+
+def finish(target: BlobStore) -> None:
+    """Everything is there: what remains is to build the index."""
+    intents = Intents(target)
+    intents.declare(REINDEX)
+    intents.settle(INCOMING)
 
 
 def _digest(blobs: BlobStore, key: str) -> bytes:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from registry.blobs.base import BlobStore
 from registry.copies.backup import check_index_owner
-from registry.copies.copying import CopyResult, copy_objects, list_objects
+from registry.copies.copying import CopyResult, copy_objects, finish, list_objects
 from registry.core import contract as contracts
-from registry.core.intents import INCOMING, INCOMING_KEY, REINDEX_KEY, Intents
+from registry.core.guarded import GuardedStore
+from registry.core.intents import INCOMING, Intents
 from registry.core.lease import Lease
 from registry.core.parts import HomeLock, open_blobs, open_store, prepare_home
 from registry.core.registry import Registry
@@ -74,7 +75,8 @@ def migrate_to(
     with _target_lease(source, target, blobs, same=same) as lease:
         if not same:
             _check_target(blobs, contract)
-            copied = _copy(source, blobs, lease, contract)
+            rights = source.rights if lease is None else [lease, *source.rights]
+            copied = _copy(source, GuardedStore(blobs, *rights), contract)
         moved = Registry(target, blobs, store, lease=lease)
         check_index_owner(moved, contract)
         with recorded(moved, "migrate") as recording:
@@ -83,25 +85,17 @@ def migrate_to(
     return MigrationResult(copied, videos, blobs.describe(), store.describe())
 
 
-def _copy(
-    source: Registry, blobs: BlobStore, lease: Lease | None, contract: Contract
-) -> CopyResult:
-    def allowed() -> None:
-        for held in (lease, source.lease):
-            if held is not None:
-                held.check()
-
-    listed = list(list_objects(source.blobs))
-    registry_id = contract.registry_id
-    copied = copy_objects(listed, source.blobs.get, blobs, registry_id, allowed=allowed)
-    if list(list_objects(source.blobs)) != listed:
-        raise StoreError(
-            "The registry changed while it was copied. Stop what writes to it, and run the same "
-            "command again."
-        )
-    blobs.put(REINDEX_KEY, b"")
-    blobs.delete(INCOMING_KEY)
-    return copied
+def _copy(source: Registry, target: GuardedStore, contract: Contract) -> CopyResult:
+    with target.writing():
+        listed = list(list_objects(source.blobs))
+        copied = copy_objects(listed, source.blobs.get, target, contract.registry_id)
+        if list(list_objects(source.blobs)) != listed:
+            raise StoreError(
+                "The registry changed while it was copied. Stop what writes to it, and run the "
+                "same command again."
+            )
+        finish(target)
+        return copied
 
 
 def _check_target(blobs: BlobStore, contract: Contract) -> None:

@@ -17,11 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.blobs.base import BlobStore
+from registry.core import keys
 from registry.domain import Face, Vectors
 from registry.errors import StoreCorrupt, UnknownError
 from registry.faces.quality import founds
-
-_PREFIX, _SUFFIX = "blocks/", ".json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Blocks:
 
     def read(self) -> list[Block]:
         """All of them, in order of id. Raises `StoreCorrupt` for a damaged one."""
-        return [self._load(info.key) for info in self._blobs.list(_PREFIX)]
+        return [self._load(info.key) for info in self._blobs.list(keys.BLOCKS)]
 
     def put(self, block: Block) -> None:
         """Write one."""
@@ -55,11 +54,11 @@ class Blocks:
             "subject": block.subject,
             "template": [float(value) for value in block.template],
         }
-        self._blobs.put(_key(block.block_id), json.dumps(body).encode())
+        self._blobs.put(keys.block(block.block_id), json.dumps(body).encode())
 
     def has(self, block_id: str) -> bool:
         """Whether it is there."""
-        return self._blobs.exists(_key(block_id))
+        return self._blobs.exists(keys.block(block_id))
 
     def lift(self, block_id: str) -> None:
         """Remove one, template and all. Raises `UnknownError` if there is none."""
@@ -69,13 +68,13 @@ class Blocks:
 
     def remove(self, block_id: str) -> None:
         """Remove one that may be gone already."""
-        self._blobs.delete(_key(block_id))
+        self._blobs.delete(keys.block(block_id))
 
     def _load(self, key: str) -> Block:
         try:
             body = json.loads(self._blobs.get(key))
             template = np.asarray(body["template"], dtype=np.float32)
-            name = key.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+            name = keys.name_in(key)
             return Block(name, str(body["salt"]), str(body["subject"]), template)
         except (ValueError, TypeError, KeyError) as exc:
             raise StoreCorrupt(f"block {key} is damaged ({exc}); restore it from a backup") from exc
@@ -99,7 +98,3 @@ def template_of(faces: Sequence[Face]) -> Vectors:
 def salted(salt: str, text: str) -> str:
     """Hexadecimal SHA-256 of salt and text."""
     return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()
-
-
-def _key(block_id: str) -> str:
-    return f"{_PREFIX}{block_id}{_SUFFIX}"

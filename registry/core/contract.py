@@ -8,13 +8,12 @@ from typing import Any
 from uuid import uuid4
 
 from registry.blobs.base import BlobStore
+from registry.core import keys
 from registry.core.records import SCHEMA
 from registry.domain import Contract, EarlierModel, ModelInfo
 from registry.errors import ContractError, ObjectMissing, StoreCorrupt
 from registry.settings import DEFAULT_MODEL
 from registry.system import checked_json as checked
-
-KEY = "registry.json"
 
 
 def read(blobs: BlobStore, *, under: str = "") -> Contract | None:
@@ -26,17 +25,19 @@ def read(blobs: BlobStore, *, under: str = "") -> Contract | None:
 def body(blobs: BlobStore, *, under: str = "") -> dict[str, Any] | None:
     """The contract as it is stored, of whatever schema; None if there is none."""
     try:
-        found = checked.decode(blobs.get(under + KEY))
+        found = checked.decode(blobs.get(under + keys.CONTRACT))
     except ObjectMissing:
         return None
     except ValueError as exc:
-        raise StoreCorrupt(f"{under + KEY} is damaged ({exc}); restore it from a backup") from exc
+        raise StoreCorrupt(
+            f"{under + keys.CONTRACT} is damaged ({exc}); restore it from a backup"
+        ) from exc
     return found
 
 
 def write(blobs: BlobStore, contract: Contract, *, under: str = "") -> None:
     """Write the contract of a new registry, or of one that has changed its model."""
-    blobs.put(under + KEY, checked.encode(contract.as_dict()))
+    blobs.put(under + keys.CONTRACT, checked.encode(contract.as_dict()))
 
 
 def new(
@@ -137,4 +138,4 @@ def from_dict(body: dict[str, Any]) -> Contract:
         known = {"schema": int(body["schema"]), "model": model, "earlier_models": earlier}
         return Contract(**{**body, **known})
     except (KeyError, TypeError, ValueError) as exc:
-        raise StoreCorrupt(f"{KEY} is damaged ({exc}); restore it from a backup") from exc
+        raise StoreCorrupt(f"{keys.CONTRACT} is damaged ({exc}); restore it from a backup") from exc

@@ -25,6 +25,7 @@ from typing import Any
 
 from registry import ids
 from registry.blobs.base import BlobStore
+from registry.core import keys
 from registry.domain import Face
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.system import checked_json as checked
@@ -249,10 +250,7 @@ class _Folding:
         return identity
 
 
-_PREFIX = "decisions/"
-_NAME = re.compile(_PREFIX + r"(\d{10})\.json")
-REWRITES = "rewrites/"
-"""Before the key of an object: what an erasure is about to put in its place."""
+_KEY = re.compile(keys.DECISIONS + r"(\d{10})\.json")
 
 
 class DecisionLog:
@@ -266,18 +264,18 @@ class DecisionLog:
 
         Numbers have no gaps. That the newest one is missing cannot be seen.
         """
-        found = (_NAME.fullmatch(info.key) for info in self._blobs.list(_PREFIX))
+        found = (_KEY.fullmatch(info.key) for info in self._blobs.list(keys.DECISIONS))
         last = max((int(match[1]) for match in found if match), default=0)
         return [self._load(number) for number in range(1, last + 1)]
 
     def append(self, decision: Decision) -> None:
         """Write a decision that `stamped` made."""
-        self._blobs.put(key_of(decision), encode(decision))
+        self._blobs.put(keys.decision(decision.number), encode(decision))
 
     def _load(self, number: int) -> Decision:
-        key = _key(number)
+        key = keys.decision(number)
         # An erasure takes one away before it puts it back with less in it, and may do so meanwhile.
-        for place in (key, REWRITES + key, key):
+        for place in (key, keys.rewrite(key), key):
             with suppress(ObjectMissing):
                 return self._loaded(place, number)
         raise StoreCorrupt(f"decision {key} is missing; restore it from a backup")
@@ -293,15 +291,6 @@ class DecisionLog:
             raise StoreCorrupt(
                 f"decision {key} is damaged ({exc}); restore it from a backup"
             ) from exc
-
-
-def key_of(decision: Decision) -> str:
-    """Where a decision lies."""
-    return _key(decision.number)
-
-
-def _key(number: int) -> str:
-    return f"{_PREFIX}{number:010d}.json"
 
 
 def encode(decision: Decision) -> bytes:

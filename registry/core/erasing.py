@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from registry.blobs.base import BlobStore
 from registry.core import decisions as log
-from registry.core import records as recording
+from registry.core import keys
 from registry.core.blocks import Block, Blocks, salted, template_of
-from registry.core.decisions import REWRITES, Decision, DecisionLog, Kind, View
+from registry.core.decisions import Decision, DecisionLog, Kind, View
+from registry.core.guarded import GuardedStore
 from registry.core.index import Index
+from registry.core.intents import ERASE
 from registry.core.records import RecordStore, Rereads
 from registry.core.recovery import bring_up
 from registry.core.staging import Beside
@@ -66,7 +67,7 @@ def decode(data: bytes) -> Plan:
         return Plan(**{**body, **lists, "subject": who})
     except (ValueError, TypeError, KeyError) as exc:
         raise StoreCorrupt(
-            f"the intent of an erasure is damaged ({exc}); delete the object intents/erase "
+            f"the intent of an erasure is damaged ({exc}); delete the object {keys.intent(ERASE)} "
             "and ask for the erasure again"
         ) from exc
 
@@ -74,15 +75,7 @@ def decode(data: bytes) -> Plan:
 class Eraser:
     """Plans and carries out what concerns the objects of one registry."""
 
-    def __init__(
-        self,
-        blobs: BlobStore,
-        records: RecordStore,
-        *,
-        allowed: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`allowed` raises where this process may not change anything (any more)."""
-        self._allowed = allowed
+    def __init__(self, blobs: GuardedStore, records: RecordStore) -> None:
         self._blobs = blobs
         self._records = records
         self._rereads = Rereads(blobs)
@@ -154,21 +147,24 @@ class Eraser:
         if plan.block and not Blocks(self._blobs).has(plan.block):
             self._make_block(plan, view)
         for video_id in plan.videos:
-            self._allowed()
-            video = self._records.get(video_id)
-            if video_id in plan.removing or video is None:
-                self._drop_crops(video_id, keep=())
-                self._rereads.lift(video_id)
-                self._records.delete(video_id)
-                continue
-            kept = [_baked(f, view, ids) for f in video.faces if view.origin_of(f) not in ids]
-            self._drop_crops(video_id, keep=kept)
-            if tuple(kept) != video.faces:
-                changed = replace(video, faces=tuple(kept))
-                self._rewrite(recording.key_of(video_id), self._records.encoded(changed))
-        self._allowed()
-        Beside(self._blobs).prune(self._records, plan.videos)
-        self._strike(ids)
+            with self._blobs.writing():
+                self._clear_video(video_id, plan, view)
+        with self._blobs.writing():
+            Beside(self._blobs).prune(self._records, plan.videos)
+            self._strike(ids)
+
+    def _clear_video(self, video_id: str, plan: Plan, view: View) -> None:
+        video, ids = self._records.get(video_id), frozenset(plan.identities)
+        if video_id in plan.removing or video is None:
+            self._drop_crops(video_id, keep=())
+            self._rereads.lift(video_id)
+            self._records.delete(video_id)
+            return
+        kept = [_baked(f, view, ids) for f in video.faces if view.origin_of(f) not in ids]
+        self._drop_crops(video_id, keep=kept)
+        if tuple(kept) != video.faces:
+            changed = replace(video, faces=tuple(kept))
+            self._rewrite(keys.record(video_id), self._records.encoded(changed))
 
     def left(self, plan: Plan) -> dict[str, int]:
         """What the objects still hold of it: zeros."""
@@ -204,7 +200,7 @@ class Eraser:
         return video.faces if video else ()
 
     def _crops(self, video_id: str) -> set[str]:
-        return {info.key for info in self._blobs.list(f"crops/{video_id}/")}
+        return {info.key for info in self._blobs.list(keys.crops_of(video_id))}
 
     def _drop_crops(self, video_id: str, keep: Sequence[Face]) -> None:
         """Also those that no record names: what an ingest that was cut off left there."""
@@ -216,7 +212,7 @@ class Eraser:
         for decision in self._log.read():
             without = struck(decision, ids, left)
             if without != decision:
-                self._rewrite(log.key_of(decision), log.encode(without))
+                self._rewrite(keys.decision(decision.number), log.encode(without))
 
     def _faces_left(self) -> set[str]:
         """Those of the faces that decisions name which are on record."""
@@ -226,17 +222,17 @@ class Eraser:
         return {f.face_id for video in self._records.all() for f in video.faces} & named
 
     def _rewrite(self, key: str, data: bytes) -> None:
-        self._blobs.put(REWRITES + key, data)
+        self._blobs.put(keys.rewrite(key), data)
         self._place(key, data)
 
     def _place(self, key: str, data: bytes) -> None:
         self._blobs.delete(key)
         self._blobs.put(key, data)
-        self._blobs.delete(REWRITES + key)
+        self._blobs.delete(keys.rewrite(key))
 
     def _finish_rewrites(self) -> None:
-        for info in list(self._blobs.list(REWRITES)):
-            self._place(info.key.removeprefix(REWRITES), self._blobs.get(info.key))
+        for info in list(self._blobs.list(keys.REWRITES)):
+            self._place(info.key.removeprefix(keys.REWRITES), self._blobs.get(info.key))
 
 
 def _cluster(view: View, roots: set[str]) -> set[str]:
@@ -324,7 +320,7 @@ def erase_from_index(
     index.flush()
 
 
-def certify(blobs: BlobStore, records: RecordStore, index: Index, plan: Plan) -> dict[str, Any]:
+def certify(blobs: GuardedStore, records: RecordStore, index: Index, plan: Plan) -> dict[str, Any]:
     """Look everywhere once more, and write the receipt. Raises `StoreError` if anything is left."""
     left = Eraser(blobs, records).left(plan)
     left["index_faces"] = sum(1 for i in plan.identities for _ in index.faces_of(i))
@@ -345,5 +341,5 @@ def certify(blobs: BlobStore, records: RecordStore, index: Index, plan: Plan) ->
         "block": {"id": plan.block, "template_kept": True} if plan.block else None,
         "not_covered": list(NOT_COVERED),
     }
-    blobs.put(f"receipts/{receipt['receipt']}.json", json.dumps(receipt, indent=1).encode())
+    blobs.put(keys.receipt(str(receipt["receipt"])), json.dumps(receipt, indent=1).encode())
     return receipt

@@ -6,13 +6,10 @@ that video something other than its record does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 from registry.blobs.base import BlobStore
+from registry.core import keys
 from registry.errors import ObjectMissing
 
-_PREFIX = "intents/"
 REINDEX = "reindex"
 """The intent of rebuilding the index as a whole."""
 ERASE = "erase"
@@ -21,54 +18,29 @@ INCOMING = "incoming"
 """Objects are on their way here from an archive or another store; the body is the registry's id."""
 SWITCH = "switch"
 """The intent of changing to another model; its body says how (`registry.core.switching`)."""
-INCOMING_KEY, REINDEX_KEY = f"{_PREFIX}{INCOMING}", f"{_PREFIX}{REINDEX}"
-SWITCH_KEY = f"{_PREFIX}{SWITCH}"
 
 
 class Intents:
     """The intents of one registry, in its blob store. Any that is not named is a video's id."""
 
-    def __init__(
-        self,
-        blobs: BlobStore,
-        *,
-        allowed: Callable[[], None] = lambda: None,
-        failed: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`allowed` raises where this process may not change anything (any more).
-
-        `failed` is told when a change ended in between, and what was read before may be untrue.
-        """
+    def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
-        self._allowed, self._failed = allowed, failed
-
-    @contextmanager
-    def declared(self, what: str, body: bytes = b"") -> Iterator[None]:
-        """Hold an intent for as long as the block runs; it stays if the block does not end well."""
-        try:
-            self.declare(what, body)
-            yield
-            self.settle(what)
-        except BaseException:
-            self._failed()
-            raise
 
     def declare(self, what: str, body: bytes = b"") -> None:
         """Write an intent, for the next opening of the index to settle."""
-        self._allowed()
-        self._blobs.put(_PREFIX + what, body)
+        self._blobs.put(keys.intent(what), body)
 
     def pending(self) -> list[str]:
         """Intents that nothing has settled."""
-        return [info.key.removeprefix(_PREFIX) for info in self._blobs.list(_PREFIX)]
+        return [info.key.removeprefix(keys.INTENTS) for info in self._blobs.list(keys.INTENTS)]
 
     def body(self, what: str) -> bytes | None:
         """What was written with an intent that is pending; None if it is not."""
         try:
-            return self._blobs.get(_PREFIX + what)
+            return self._blobs.get(keys.intent(what))
         except ObjectMissing:
             return None
 
     def settle(self, what: str) -> None:
         """The index now has it."""
-        self._blobs.delete(_PREFIX + what)
+        self._blobs.delete(keys.intent(what))

@@ -24,12 +24,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from registry.blobs.base import BlobStore
+from registry.core import keys
 from registry.errors import ObjectMissing, RegistryLocked, StoreCorrupt, StoreError
 from registry.system.process import process_at_host
 
-KEY = "lease.json"
-PROBE = "probe-"
-"""Beginning of the keys by which it is found out whether conditions are honoured."""
 TTL_S = 60.0
 """A holder that died is waited for so long. Longer than a store that has trouble keeps a request
 (`registry.blobs.http_pool`) would be safer still, and a crash would then block longer."""
@@ -146,8 +144,9 @@ class Lease:
                 found, _ = self._read()
                 if found is _UNREADABLE:
                     raise StoreCorrupt(
-                        f"{KEY} of {self._blobs.describe()} cannot be read: it is damaged, there "
-                        "or on its way; what was committed stays, and running it again goes on"
+                        f"{keys.LEASE} of {self._blobs.describe()} cannot be read: it is damaged, "
+                        "there or on its way; what was committed stays, and running it again "
+                        "goes on"
                     )
                 if found.nonce != self._held.nonce:
                     self._lost = f"was taken over by {found.owner or 'another'}"
@@ -218,7 +217,7 @@ class Lease:
         tag: str | None = None
         for _ in range(_READINGS):
             try:
-                data, tag = self._blobs.get_tagged(KEY)
+                data, tag = self._blobs.get_tagged(keys.LEASE)
             except ObjectMissing:
                 return Holding(), None
             with suppress(ValueError, TypeError):
@@ -228,7 +227,7 @@ class Lease:
     def _write(self, holding: Holding, expected: str | None) -> str | None:
         """The new tag, or None if another was quicker."""
         data = json.dumps(asdict(holding), sort_keys=True).encode()
-        tag = self._blobs.put_if(KEY, data, expected)
+        tag = self._blobs.put_if(keys.LEASE, data, expected)
         if tag is None:
             # A write whose answer was lost is repeated, and then meets itself.
             found, tag = self._read()
@@ -237,7 +236,7 @@ class Lease:
 
     def _probe(self) -> bool:
         """Whether the store honours both conditions."""
-        key = f"{PROBE}{secrets.token_hex(8)}"
+        key = f"{keys.LEASE_PROBES}{secrets.token_hex(8)}"
         try:
             tag = self._blobs.put_if(key, b"1", None)
             refused = self._blobs.put_if(key, b"2", None) is None

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from registry.blobs.base import BlobStore
+from registry.core import keys
 from registry.core.registry import Registry
 from registry.domain import ModelInfo
 from registry.errors import ObjectMissing, StoreCorrupt
@@ -19,7 +20,6 @@ from registry.models.curves import shipped_curve
 from registry.models.entries import linkage_threshold
 from registry.system import checked_json as checked
 
-KEY = "calibration.json"
 _AGAIN = "run `face-registry calibrate` again, or `face-registry calibrate --reset` to do without"
 
 
@@ -127,27 +127,27 @@ def _stale(found: Calibration, model: ModelInfo) -> str:
 def read(blobs: BlobStore) -> Calibration | None:
     """The calibration, or None. Raises `StoreCorrupt` for a damaged one."""
     try:
-        found = _decode(checked.decode(blobs.get(KEY)))
+        found = _decode(checked.decode(blobs.get(keys.CALIBRATION)))
     except ObjectMissing:
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise StoreCorrupt(f"{KEY} is damaged ({exc}); {_AGAIN}") from exc
+        raise StoreCorrupt(f"{keys.CALIBRATION} is damaged ({exc}); {_AGAIN}") from exc
     return found
 
 
 def write(registry: Registry, calibration: Calibration) -> None:
     """Put it in force, in one step."""
-    registry.check()
-    registry.blobs.put(KEY, checked.encode(calibration.as_dict()))
+    with registry.writing():
+        registry.blobs.put(keys.CALIBRATION, checked.encode(calibration.as_dict()))
 
 
 def remove(registry: Registry) -> bool:
     """Go back to the model's own thresholds. Returns whether there was a calibration."""
-    registry.check()
-    if not registry.blobs.exists(KEY):
-        return False
-    registry.blobs.delete(KEY)
-    return True
+    with registry.writing():
+        if not registry.blobs.exists(keys.CALIBRATION):
+            return False
+        registry.blobs.delete(keys.CALIBRATION)
+        return True
 
 
 def _decode(body: Mapping[str, Any]) -> Calibration:

@@ -170,6 +170,14 @@ class HomeLock:
         with suppress(OSError):  # a full disk: the lock holds all the same
             self._holder.write_text(json.dumps({"pid": os.getpid(), "since": since}))
 
+    def check(self) -> None:
+        """Return if this process holds the lock. Raises `RegistryLocked` if it does not."""
+        if not self._lock.is_locked:
+            raise RegistryLocked(
+                f"This process no longer holds the lock on {self._home}, since the registry was "
+                "closed. Open it again."
+            )
+
     def release(self) -> None:
         """Let go; releasing twice is fine."""
         if self._lock.is_locked:

@@ -19,14 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from registry.blobs.base import BlobStore
+from registry.core import keys
 from registry.domain import Box, Face, Media, Quality, Status, Vectors, Video
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.urls import Url
 
 SCHEMA = 1
 _META = b"face_registry"
-_PREFIX = "records/"
-_SUFFIX = ".parquet"
 _NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.parquet")
 
 
@@ -41,7 +40,7 @@ class RecordStore:
 
     def put(self, video: Video) -> None:
         """Write a record whole; when this returns, the video is in the registry."""
-        self._blobs.put(self._under + key_of(video.video_id), self.encoded(video))
+        self._blobs.put(self._under + keys.record(video.video_id), self.encoded(video))
 
     def encoded(self, video: Video) -> bytes:
         """The bytes that `put` writes."""
@@ -50,24 +49,24 @@ class RecordStore:
     def get(self, video_id: str) -> Video | None:
         """The record, or None if there is none. Raises `StoreCorrupt` for a damaged one."""
         try:
-            data = self._blobs.get(self._under + key_of(video_id))
+            data = self._blobs.get(self._under + keys.record(video_id))
         except ObjectMissing:
             return None
-        video = decode(data, self._under + key_of(video_id))
+        video = decode(data, self._under + keys.record(video_id))
         if video.video_id != video_id:
             raise StoreCorrupt(
-                f"record {self._under + key_of(video_id)} is that of video {video.video_id}; "
+                f"record {self._under + keys.record(video_id)} is that of video {video.video_id}; "
                 "restore it from a backup, or remove the video and ingest it again"
             )
         return video
 
     def has(self, video_id: str) -> bool:
         """Whether there is a record, damaged or not."""
-        return self._blobs.exists(key_of(video_id))
+        return self._blobs.exists(keys.record(video_id))
 
     def ids(self) -> Iterator[str]:
         """Ids of all videos on record, in order. Files of other names are none of ours."""
-        prefix = self._under + _PREFIX
+        prefix = self._under + keys.RECORDS
         for info in self._blobs.list(prefix):
             if match := _NAME.fullmatch(info.key.removeprefix(prefix)):
                 yield match[1]
@@ -81,12 +80,7 @@ class RecordStore:
 
     def delete(self, video_id: str) -> None:
         """Remove a record."""
-        self._blobs.delete(self._under + key_of(video_id))
-
-
-def key_of(video_id: str) -> str:
-    """Where the record of a video lies."""
-    return f"{_PREFIX}{video_id}{_SUFFIX}"
+        self._blobs.delete(self._under + keys.record(video_id))
 
 
 def encode(video: Video, dimension: int) -> bytes:
@@ -228,7 +222,6 @@ def _canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()
 
 
-_REREADS = "rereads/"
 LOST = "its record was damaged and given up; ingesting its URL reads it again"
 
 
@@ -240,15 +233,15 @@ class Rereads:
 
     def marked(self) -> list[str]:
         """Ids of the videos to be read again, in order."""
-        return [info.key.removeprefix(_REREADS) for info in self._blobs.list(_REREADS)]
+        return [keys.name_in(info.key) for info in self._blobs.list(keys.REREADS)]
 
     def mark(self, video_id: str) -> None:
         """Have a video read again; marking it twice is fine."""
-        self._blobs.put(_REREADS + video_id, b"")
+        self._blobs.put(keys.reread(video_id), b"")
 
     def lift(self, video_id: str) -> None:
         """It was read, or is gone; nothing happens if there is no mark."""
-        self._blobs.delete(_REREADS + video_id)
+        self._blobs.delete(keys.reread(video_id))
 
 
 def lost(payload: Mapping[str, Any]) -> Video:

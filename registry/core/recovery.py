@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from registry.blobs.base import BlobStore
 from registry.core.decisions import View
 from registry.core.index import Index
 from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
-from registry.core.lease import Lease
 from registry.core.records import RecordStore
 from registry.domain import Video
-from registry.errors import RegistryLocked
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +56,6 @@ def finish(replaced: Replacing, index: Index, blobs: BlobStore, view: View) -> N
     index.flush()
     for crop in replaced.crops:
         blobs.delete(crop)
-
-
-def settle_if_free(lease: Lease | None, pending: list[str], work: Callable[[], None]) -> None:
-    """Do the work of settling, unless another process is changing the registry: it does that then.
-
-    Raises `RegistryLocked` if that process is rebuilding the index, or erasing.
-    """
-    if lease is None or lease.held:
-        work()
-    elif pending:
-        try:
-            lease.acquire(wait=False)
-        except RegistryLocked:
-            if {REINDEX, ERASE} & set(pending):
-                raise
-            return
-        try:
-            work()
-        finally:
-            lease.release()
 
 
 def settle(

@@ -10,8 +10,8 @@ is up to date, and opening a registry settles any intent that a crash left behin
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -37,15 +37,16 @@ from registry.core.decisions import (
 )
 from registry.core.erasing import Eraser, Plan
 from registry.core.finding import find_crop, find_identity, find_video, remembered_videos
+from registry.core.guarded import GuardedStore, WriteRight
 from registry.core.index import Index
 from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
 from registry.core.lease import Lease
 from registry.core.parts import HomeLock, load_model, model_choice
 from registry.core.records import RecordStore, Rereads, lost
-from registry.core.recovery import Replacing, finish, settle, settle_if_free, showing
+from registry.core.recovery import Replacing, finish, settle, showing
 from registry.core.switching import Switch
 from registry.domain import Contract, Identity, Video
-from registry.errors import EmptyRegistry, StoreError, UnknownError, UsageError
+from registry.errors import EmptyRegistry, RegistryLocked, StoreError, UnknownError, UsageError
 from registry.faces.matching import assign, kept
 from registry.models.base import FaceModel
 from registry.settings import Settings
@@ -77,14 +78,14 @@ class Registry:
 
     def adopt(self, blobs: BlobStore) -> None:
         """Take these objects for the registry's, as they are now, and bring up their schema."""
-        self.blobs = blobs
-        self.decisions = DecisionLog(blobs)
-        self.blocks = Blocks(blobs)
-        self.rereads = Rereads(blobs)
+        self.blobs = GuardedStore(blobs, *self.rights)
+        self.decisions = DecisionLog(self.blobs)
+        self.blocks = Blocks(self.blobs)
+        self.rereads = Rereads(self.blobs)
         self._index: Index | None = None
         self._view: View | None = None
         self._model: tuple[str, FaceModel] | None = None
-        self._intents = Intents(blobs, allowed=self.check, failed=self._forget)
+        self._intents = Intents(self.blobs)
         self._read()
 
     def _read(self) -> None:
@@ -93,10 +94,11 @@ class Registry:
         """Id of the registry that was on its way here when a restore or a migration ended early."""
         self._contract: Contract | None = None
         if self.incoming is None:
-            if switching.pending(self.blobs):
+            if switching.pending(self.blobs) or schema.is_due(self.blobs, self._steps):
                 self._acquire()
-                switching.finish(self.blobs, self.store)
-            schema.upgrade(self.blobs, self._steps, allowed=self._acquire)
+                with self.blobs.writing():
+                    switching.finish(self.blobs, self.store)
+                    schema.upgrade(self.blobs, self._steps)
             self._contract = contracts.read(self.blobs)
         self._unread = False
 
@@ -150,7 +152,7 @@ class Registry:
                 )
             index = Index(self.store, contract)
             index.check_owner()
-            settle_if_free(self.lease, pending, lambda: self._settle(index))
+            self._settle_if_free(index, pending)
             self._index = index
         return self._index
 
@@ -189,29 +191,43 @@ class Registry:
 
     # --- the one writer ------------------------------------------------------------------------
 
+    @property
+    def rights(self) -> list[WriteRight]:
+        """What gives this process the right to write: the lock on the home folder, or the lease."""
+        return [right for right in (self._lock, self.lease) if right is not None]
+
     def hold(self) -> None:
-        """Become the one writer, as every change does. Raises `RegistryLocked` if another is."""
+        """Become the one writer, until the registry is closed.
+
+        Every change does this by itself. Call it to keep others from writing before a change, or
+        while reading. Raises `RegistryLocked` if another process is the writer.
+        """
         if self.lease is not None and not self.lease.held:
             self._acquire()
             self._read()  # another may have written since
 
-    def check(self) -> None:
-        """Return if this process may write now. Raises `RegistryLocked` if another took over."""
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Become the one writer and make one change (`registry.core.guarded`) in the block.
+
+        Objects can only be written inside such a block. Raises `RegistryLocked` if another process
+        is the writer, also from a write inside the block.
+        """
         self.hold()
-        if self.lease is not None:
-            self.lease.check()
+        with self.blobs.writing():
+            yield
 
     def settle_objects(self) -> Plan | None:
         """Finish, as far as objects go, an erasure that was cut off. Returns what is to go."""
         if self._intents.body(ERASE) is None:
             return None
-        self.check()
-        body, self._view = self._intents.body(ERASE), None
-        plan = None if body is None else erasing.decode(body)
-        if plan:
-            self._eraser().clear(plan, self.view)
-            self._view = None
-        return plan
+        with self.writing():
+            body, self._view = self._intents.body(ERASE), None
+            plan = None if body is None else erasing.decode(body)
+            if plan:
+                self._eraser().clear(plan, self.view)
+                self._view = None
+            return plan
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -254,12 +270,12 @@ class Registry:
 
     def establish(self, contract: Contract) -> None:
         """Make this a registry of that contract. Only an empty one can be."""
-        self.hold()
-        if not self.is_empty:
-            raise StoreError("this registry has its contract already")
-        Index(self.store, contract).check_owner()
-        contracts.write(self.blobs, contract)
-        self._contract = contract
+        with self.writing():
+            if not self.is_empty:
+                raise StoreError("this registry has its contract already")
+            Index(self.store, contract).check_owner()
+            contracts.write(self.blobs, contract)
+            self._contract = contract
 
     def commit(self, video: Video) -> Video:
         """Give the faces of a video, whose crops must be stored, identities, and put it on record.
@@ -267,31 +283,31 @@ class Registry:
         Returns the video as recorded, without faces of people who are blocked. It replaces one on
         record, and the crops that it does not name are removed.
         """
-        self.hold()
-        before = self.records.get(video.video_id)
-        given, model = video, self.contract.model
-        video = without_blocked(video, self.blocks.read(), model.verification_threshold)
-        video = self._assigned(video, before)
-        index = self.index
-        replaced = Replacing.of(before, given, video, self.view)
-        with self._intents.declared(video.video_id, replaced.encoded()):
-            self.records.put(video)
-            index.put(video, self.view)
-            finish(replaced, index, self.blobs, self.view)
-        return video
+        with self.writing():
+            before = self.records.get(video.video_id)
+            given, model = video, self.contract.model
+            video = without_blocked(video, self.blocks.read(), model.verification_threshold)
+            video = self._assigned(video, before)
+            index = self.index
+            replaced = Replacing.of(before, given, video, self.view)
+            with self._declared(video.video_id, replaced.encoded()):
+                self.records.put(video)
+                index.put(video, self.view)
+                finish(replaced, index, self.blobs, self.view)
+            return video
 
     def update_metrics(self, video_id: str, metrics: Mapping[str, float]) -> None:
         """Record other metrics for a video on record, and bring its faces up to them."""
-        self.hold()
-        video = self.records.get(video_id)
-        if video is None:
-            raise UnknownError(f"no video {video_id} is on record")
-        video = replace(video, metrics=dict(metrics))
-        index = self.index
-        with self._intents.declared(video_id):
-            self.records.put(video)
-            index.put_metrics(video)
-            index.flush()
+        with self.writing():
+            video = self.records.get(video_id)
+            if video is None:
+                raise UnknownError(f"no video {video_id} is on record")
+            video = replace(video, metrics=dict(metrics))
+            index = self.index
+            with self._declared(video_id):
+                self.records.put(video)
+                index.put_metrics(video)
+                index.flush()
 
     def decide(self, decision: Decision) -> Decision:
         """Put a decision in the log and bring the index up to it. Returns it with its number.
@@ -302,22 +318,22 @@ class Registry:
         Raises:
             UsageError: it contradicts decisions that stand.
         """
-        self.hold()
-        index, before, log = self.index, self.view, self.decisions.read()
-        if log and repeats(decision, log[-1]):
-            return log[-1]
-        decision = stamped(decision, log)
-        after = fold([*log, decision])
-        if after.conflicts:
-            raise UsageError(f"{after.conflicts[0]}; undo one of them first")
-        with self._intents.declared(REINDEX):
-            self.decisions.append(decision)
-            self._view = after
-            touched = concerned(log, [*log, decision])
-            regrouped = (before.parents, before.moved) != (after.parents, after.moved)
-            videos = showing(index, self.records, touched) if regrouped else ()
-            index.regroup(videos, touched, after)
-            index.flush()
+        with self.writing():
+            index, before, log = self.index, self.view, self.decisions.read()
+            if log and repeats(decision, log[-1]):
+                return log[-1]
+            decision = stamped(decision, log)
+            after = fold([*log, decision])
+            if after.conflicts:
+                raise UsageError(f"{after.conflicts[0]}; undo one of them first")
+            with self._declared(REINDEX):
+                self.decisions.append(decision)
+                self._view = after
+                touched = concerned(log, [*log, decision])
+                regrouped = (before.parents, before.moved) != (after.parents, after.moved)
+                videos = showing(index, self.records, touched) if regrouped else ()
+                index.regroup(videos, touched, after)
+                index.flush()
         events.emit("decision", kind=str(decision.kind))
         return decision
 
@@ -336,20 +352,20 @@ class Registry:
 
     def reindex(self) -> int:
         """Rebuild the index from the records. Returns how many videos there are."""
-        self.hold()
-        contract, plan = self.contract, self.settle_objects()
-        for _ in self.records.all():
-            pass  # one that is damaged ends it here: the index may know what its URL was
-        with self._intents.declared(REINDEX):
-            Index.drop(self.store)
-            index = Index(self.store, contract)
-            count = index.rebuild(self.records.all(), self.view)
-        if plan:
-            erasing.certify(self.blobs, self.records, index, plan)
-            self._intents.settle(ERASE)
-        self._settle(index)
-        self._index = index
-        return count
+        with self.writing():
+            contract, plan = self.contract, self.settle_objects()
+            for _ in self.records.all():
+                pass  # a damaged one ends it here: the index may still know its URL
+            with self._declared(REINDEX):
+                Index.drop(self.store)
+                index = Index(self.store, contract)
+                count = index.rebuild(self.records.all(), self.view)
+            if plan:
+                erasing.certify(self.blobs, self.records, index, plan)
+                self._intents.settle(ERASE)
+            self._settle(index)
+            self._index = index
+            return count
 
     def change_model(self, switch: Switch) -> None:
         """Take the records beside for the registry's own, and rebuild the index.
@@ -357,11 +373,11 @@ class Registry:
         They must be all there (see `registry.core.switching`); `registry.changing.change` puts
         them there.
         """
-        self.check()
-        with self._intents.declared(SWITCH, switch.encoded()):
-            switching.finish(self.blobs, self.store)
-        self.adopt(self.blobs)
-        self.reindex()
+        with self.writing():
+            with self._declared(SWITCH, switch.encoded()):
+                switching.finish(self.blobs, self.store)
+            self._read()
+            self.reindex()
 
     def forget(self, key: str, *, block: bool = False) -> dict[str, Any]:
         """Remove a person for good: faces, crops, names, what decisions say, the index's bytes.
@@ -374,14 +390,14 @@ class Registry:
         Returns:
             The receipt, which is also kept under `receipts/`.
         """
-        self.hold()
-        who = self.identity(key).identity_id
-        return self._erase(self._eraser().plan_person(self.view, who, block=block))
+        with self.writing():
+            who = self.identity(key).identity_id
+            return self._erase(self._eraser().plan_person(self.view, who, block=block))
 
     def unblock(self, block_id: str) -> None:
         """Lift a block, template and all. Raises `UnknownError` if there is none."""
-        self.check()
-        self.blocks.lift(block_id)
+        with self.writing():
+            self.blocks.lift(block_id)
 
     def remove_videos(self, keys: Sequence[str]) -> dict[str, Any]:
         """Remove videos for good, and the identities that are in no other.
@@ -390,9 +406,9 @@ class Registry:
             keys: what `video` takes, at least one. All share a receipt, and the index is rebuilt
                 once.
         """
-        self.hold()
-        going = sorted({str(self.video(key)["video_id"]) for key in keys})
-        return self._erase(self._eraser().plan_videos(self.view, going))
+        with self.writing():
+            going = sorted({str(self.video(key)["video_id"]) for key in keys})
+            return self._erase(self._eraser().plan_videos(self.view, going))
 
     def give_up(self, video_ids: Sequence[str]) -> dict[str, Url]:
         """Put failed videos in the places of records that are damaged, to be read again.
@@ -400,37 +416,70 @@ class Registry:
         Their faces go from the index. A record of a video that the index does not know is removed;
         ingesting its URL takes it for a new one. Returns the URLs by id, empty where not known.
         """
-        self.check()
-        remembered, found = remembered_videos(self.store, video_ids), {}
-        if not Index.present(self.store):
-            self._intents.declare(REINDEX)
-        for video_id in video_ids:
-            known = remembered.get(video_id)
-            found[video_id] = Url(known["url"] if known else "")
-            self._intents.declare(video_id)
-            if known:
-                self.rereads.mark(video_id)
-                self.records.put(lost(known))
-            else:
-                self.records.delete(video_id)
-        self._forget()  # opening the index anew brings it up to the records
-        return found
+        with self.writing():
+            remembered, found = remembered_videos(self.store, video_ids), {}
+            if not Index.present(self.store):
+                self._intents.declare(REINDEX)
+            for video_id in video_ids:
+                known = remembered.get(video_id)
+                found[video_id] = Url(known["url"] if known else "")
+                self._intents.declare(video_id)
+                if known:
+                    self.rereads.mark(video_id)
+                    self.records.put(lost(known))
+                else:
+                    self.records.delete(video_id)
+            self._forget()  # opening the index anew brings it up to the records
+            return found
 
     # --- inside ---------------------------------------------------------------------------------
 
     def _eraser(self) -> Eraser:
-        return Eraser(self.blobs, self.records, allowed=self.check)
+        return Eraser(self.blobs, self.records)
 
     def _erase_index(self, plan: Plan, index: Index) -> dict[str, Any]:
         keeps = self.store.keeps_deleted
         erasing.erase_from_index(index, self.records, self.view, plan, keeps_deleted=keeps)
         return erasing.certify(self.blobs, self.records, index, plan)
 
+    @contextmanager
+    def _declared(self, intent: str, body: bytes = b"") -> Iterator[None]:
+        """Hold an intent for as long as the block runs; it stays if the block does not end well."""
+        try:
+            self._intents.declare(intent, body)
+            yield
+            self._intents.settle(intent)
+        except BaseException:
+            self._forget()
+            raise
+
+    def _settle_if_free(self, index: Index, pending: list[str]) -> None:
+        """Finish what was cut off, unless another process is changing the registry: it does then.
+
+        Raises `RegistryLocked` if that process is rebuilding the index, or erasing.
+        """
+        if not pending:
+            return
+        if self.lease is None or self.lease.held:
+            self._settle(index)
+            return
+        try:
+            self.lease.acquire(wait=False)
+        except RegistryLocked:
+            if {REINDEX, ERASE} & set(pending):
+                raise
+            return
+        try:
+            self._settle(index)
+        finally:
+            self.lease.release()
+
     def _settle(self, index: Index) -> None:
-        if plan := self.settle_objects():
-            self._erase_index(plan, index)
-            self._intents.settle(ERASE)
-        settle(self._intents, index, self.records, self.view, self.blobs)
+        with self.blobs.writing():
+            if plan := self.settle_objects():
+                self._erase_index(plan, index)
+                self._intents.settle(ERASE)
+            settle(self._intents, index, self.records, self.view, self.blobs)
 
     def _acquire(self) -> None:
         if self.lease is not None:
@@ -446,7 +495,7 @@ class Registry:
 
     def _erase(self, plan: Plan) -> dict[str, Any]:
         index = self.index
-        with self._intents.declared(ERASE, plan.encoded()):
+        with self._declared(ERASE, plan.encoded()):
             self.settle_objects()
             receipt = self._erase_index(plan, index)
         events.emit("erasure", kind=plan.kind, counts=receipt["removed"])

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from registry.blobs.base import BlobStore
+from registry.core import keys
 from registry.core.registry import Registry
 from registry.core.runs import began
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.system import checked_json as checked
 from registry.system.process import user_at_host
 from registry.urls import Url
-
-KEY = "retention.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +36,26 @@ class OldVideo:
 def days(blobs: BlobStore) -> int | None:
     """Return the retention period; None if none is set. Raises `StoreCorrupt`."""
     try:
-        period = checked.decode(blobs.get(KEY))["days"]
+        period = checked.decode(blobs.get(keys.RETENTION))["days"]
     except ObjectMissing:
         return None
     except (ValueError, KeyError) as exc:
         raise StoreCorrupt(
-            f"{KEY} is damaged ({exc}). Run `face-registry retention --days N` to set the period "
-            "again."
+            f"{keys.RETENTION} is damaged ({exc}). Run `face-registry retention --days N` to set "
+            "the period again."
         ) from exc
     return int(period)
 
 
 def set_days(registry: Registry, period: int | None) -> None:
     """Set the retention period, at least one day; None removes it."""
-    registry.check()
-    if period is None:
-        registry.blobs.delete(KEY)
-        return
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    registry.blobs.put(KEY, checked.encode({"days": period, "by": user_at_host(), "at": at}))
+    with registry.writing():
+        if period is None:
+            registry.blobs.delete(keys.RETENTION)
+            return
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        body = {"days": period, "by": user_at_host(), "at": at}
+        registry.blobs.put(keys.RETENTION, checked.encode(body))
 
 
 def older_than(

@@ -22,13 +22,13 @@ from typing import Any
 
 from registry import events
 from registry.blobs.base import BlobStore
+from registry.core import keys
 from registry.core.registry import Registry
 from registry.errors import RegistryError, StoreCorrupt, UsageError
 from registry.system import checked_json as checked
 from registry.system.process import user_at_host
 from registry.urls import CONTROL
 
-PREFIX = "runs/"
 RUNNING, DONE, FAILED, INTERRUPTED = "running", "done", "failed", "interrupted"
 DID_NOT_END, DAMAGED = "did not end", "damaged"
 OUTCOMES = (RUNNING, DONE, FAILED, INTERRUPTED, DID_NOT_END, DAMAGED)
@@ -109,20 +109,20 @@ def recorded(
 
     Raises what the block raises; `StoreError` if the run cannot be written down.
     """
-    registry.check()
-    begun = Run(
-        run or new_run(),
-        kind,
-        _now(),
-        by=user_at_host(),
-        version=version("face-registry"),
-        model=registry.contract.model.name,
-        csv=csv,
-        purpose=check_purpose(purpose),
-        lease=registry.lease.token if registry.lease else 0,
-    )
-    events.emit("run.begin", run=begun.run, kind=kind)
-    _put(registry.blobs, begun)
+    with registry.writing():
+        begun = Run(
+            run or new_run(),
+            kind,
+            _now(),
+            by=user_at_host(),
+            version=version("face-registry"),
+            model=registry.contract.model.name,
+            csv=csv,
+            purpose=check_purpose(purpose),
+            lease=registry.lease.token if registry.lease else 0,
+        )
+        events.emit("run.begin", run=begun.run, kind=kind)
+        _put(registry.blobs, begun)
     recording, started = Recording(), time.monotonic()
     try:
         yield recording
@@ -136,8 +136,8 @@ def recorded(
 def runs(registry: Registry) -> list[Run]:
     """All runs, newest first; those that were killed as such, a damaged one by its id."""
     working = registry.lease.working() if registry.lease else None
-    keys = [info.key for info in registry.blobs.list(PREFIX)]
-    return [_seen(_load(registry.blobs, key), working) for key in sorted(keys, reverse=True)]
+    newest_first = sorted((info.key for info in registry.blobs.list(keys.RUNS)), reverse=True)
+    return [_seen(_load(registry.blobs, key), working) for key in newest_first]
 
 
 def impersonal(message: str) -> str:
@@ -173,8 +173,8 @@ def _end(
         failures=ended.failures,
         seconds=ended.seconds,
     )
-    registry.check()
-    _put(registry.blobs, ended)
+    with registry.writing():
+        _put(registry.blobs, ended)
 
 
 def _how(recording: Recording, error: BaseException | None) -> tuple[str, str]:
@@ -188,14 +188,14 @@ def _how(recording: Recording, error: BaseException | None) -> tuple[str, str]:
 
 
 def _put(blobs: BlobStore, run: Run) -> None:
-    blobs.put(f"{PREFIX}{run.run}.json", checked.encode(asdict(run)))
+    blobs.put(keys.run(run.run), checked.encode(asdict(run)))
 
 
 def _load(blobs: BlobStore, key: str) -> Run:
     try:
         return Run(**checked.decode(blobs.get(key)))
     except (ValueError, TypeError, StoreCorrupt):
-        name = key.removeprefix(PREFIX).removesuffix(".json")
+        name = keys.name_in(key)
         at = began(name)
         started = at.isoformat() if at else ""
         return Run(name, "", started, outcome=DAMAGED, reason="its object is damaged")

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from registry.blobs.base import BlobStore
 from registry.core import contract as contracts
+from registry.core import keys
 from registry.core.records import SCHEMA
 from registry.errors import ContractError, StoreCorrupt
 from registry.system import checked_json as checked
@@ -40,26 +42,36 @@ def latest(steps: Sequence[Step]) -> int:
     return steps[-1].frm + 1 if steps else SCHEMA
 
 
-def upgrade(
-    blobs: BlobStore,
-    steps: Sequence[Step] = STEPS,
-    *,
-    allowed: Callable[[], None] | None = None,
-) -> int:
-    """Bring the objects up to the latest version. Returns how many steps ran.
+def is_due(blobs: BlobStore, steps: Sequence[Step] = STEPS) -> bool:
+    """Whether `upgrade` has something to do. Raises what it raises."""
+    body = contracts.body(blobs)
+    return body is not None and bool(_due(body, steps))
 
-    `allowed` is called before the first step, and raises where this process may not write.
+
+def upgrade(blobs: BlobStore, steps: Sequence[Step] = STEPS) -> int:
+    """Bring the objects up to the latest version. Returns how many steps ran.
 
     Raises:
         ContractError: a newer version wrote them, or no step starts at theirs.
+        StoreCorrupt: the contract is damaged.
     """
     body = contracts.body(blobs)
     if body is None:
         return 0
+    due = _due(body, steps)
+    for step in due:
+        step.run(blobs)
+        body["schema"] = step.frm + 1
+        blobs.put(keys.CONTRACT, checked.encode(body))
+    return len(due)
+
+
+def _due(body: dict[str, Any], steps: Sequence[Step]) -> list[Step]:
+    """The steps from the version of this contract to the latest one."""
     try:
         found = int(body["schema"])
     except (KeyError, TypeError, ValueError) as exc:
-        raise StoreCorrupt(f"{contracts.KEY} is damaged ({exc}); restore it from a backup") from exc
+        raise StoreCorrupt(f"{keys.CONTRACT} is damaged ({exc}); restore it from a backup") from exc
     goal = latest(steps)
     if found > goal:
         raise ContractError(
@@ -71,11 +83,4 @@ def upgrade(
             f"this registry has schema {found}, and this version reads schema "
             f"{goal - len(due)} and later: open it with an earlier version first"
         )
-    if due and allowed is not None:
-        allowed()
-        return upgrade(blobs, steps)  # another may have done it since
-    for step in due:
-        step.run(blobs)
-        body["schema"] = step.frm + 1
-        blobs.put(contracts.KEY, checked.encode(body))
-    return len(due)
+    return due

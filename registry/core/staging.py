@@ -13,11 +13,10 @@ from typing import Any
 
 from registry.blobs.base import BlobStore
 from registry.core import contract as contracts
+from registry.core import keys
 from registry.core.records import RecordStore
 from registry.domain import Contract, Face, Vectors, Video
 from registry.errors import StoreCorrupt, UsageError
-
-PREFIX = "next/"
 
 
 class Beside:
@@ -29,14 +28,14 @@ class Beside:
     @property
     def contract(self) -> Contract | None:
         """What the registry is to become; None if nothing has been begun."""
-        return contracts.read(self._blobs, under=PREFIX)
+        return contracts.read(self._blobs, under=keys.STAGING)
 
     @property
     def records(self) -> RecordStore:
         """The records to be. Writing one needs a contract."""
         contract = self.contract
         dimension = contract.model.dimension if contract else 0  # 0: there is nothing to read
-        return RecordStore(self._blobs, dimension, under=PREFIX)
+        return RecordStore(self._blobs, dimension, under=keys.STAGING)
 
     def begin(self, contract: Contract) -> None:
         """Make this the state of that contract. Raises `UsageError` if it is another model's."""
@@ -50,7 +49,7 @@ class Beside:
         if found is not None and found.schema != contract.schema:
             self.discard()
         if found != contract:
-            contracts.write(self._blobs, contract, under=PREFIX)
+            contracts.write(self._blobs, contract, under=keys.STAGING)
 
     def embeddings(self, video: Video) -> dict[str, Vectors]:
         """The new embeddings of those faces of a video that are as they were, by face id."""
@@ -80,11 +79,11 @@ class Beside:
 
     def discard(self) -> int:
         """Remove all of it. Returns how many objects there were."""
-        keys = [info.key for info in self._blobs.list(PREFIX)]
+        there = [info.key for info in self._blobs.list(keys.STAGING)]
         # The contract goes last: it says which model made what is still there.
-        for key in sorted(keys, key=lambda key: (key == PREFIX + contracts.KEY, key)):
+        for key in sorted(there, key=lambda key: (key == keys.staged(keys.CONTRACT), key)):
             self._blobs.delete(key)
-        return len(keys)
+        return len(there)
 
     def _strays(self, video_id: str, records: RecordStore) -> bool:
         found, video = self._read(video_id), records.get(video_id)
@@ -92,7 +91,7 @@ class Beside:
 
     def _read(self, video_id: str) -> Video | None:
         try:
-            return RecordStore(self._blobs, 0, under=PREFIX).get(video_id)
+            return RecordStore(self._blobs, 0, under=keys.STAGING).get(video_id)
         except StoreCorrupt:
             return None  # it is made anew
 

@@ -14,17 +14,15 @@ from typing import Any
 
 from registry.blobs.base import BlobStore
 from registry.core import contract as contracts
+from registry.core import keys
 from registry.core.blocks import Blocks
 from registry.core.index import Index
-from registry.core.intents import REINDEX_KEY, SWITCH_KEY
-from registry.core.staging import PREFIX, Beside
+from registry.core.intents import REINDEX, SWITCH
+from registry.core.staging import Beside
 from registry.domain import Contract
 from registry.errors import StoreCorrupt
 from registry.store.base import Store
 from registry.system import checked_json as checked
-
-CALIBRATION_KEY = "calibration.json"
-"""Thresholds measured with one model say nothing of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class Switch:
 
 def pending(blobs: BlobStore) -> bool:
     """Whether a switch is to be finished."""
-    return blobs.exists(SWITCH_KEY)
+    return blobs.exists(keys.intent(SWITCH))
 
 
 def finish(blobs: BlobStore, store: Store) -> None:
@@ -56,19 +54,18 @@ def finish(blobs: BlobStore, store: Store) -> None:
     """
     if not pending(blobs):
         return
-    switch = _decoded(blobs.get(SWITCH_KEY))
-    prefix = f"{PREFIX}records/"
-    for info in list(blobs.list(prefix)):
-        blobs.put(info.key.removeprefix(PREFIX), blobs.get(info.key))
+    switch = _decoded(blobs.get(keys.intent(SWITCH)))
+    for info in list(blobs.list(keys.staged(keys.RECORDS))):
+        blobs.put(info.key.removeprefix(keys.STAGING), blobs.get(info.key))
     contracts.write(blobs, switch.contract)
     for crop in switch.crops:
         blobs.delete(crop)
     _drop_blocks(blobs, switch)
-    blobs.delete(CALIBRATION_KEY)
-    blobs.put(REINDEX_KEY, b"")
+    blobs.delete(keys.CALIBRATION)  # thresholds measured with one model say nothing of another
+    blobs.put(keys.intent(REINDEX), b"")
     Index.drop(store)
     Beside(blobs).discard()
-    blobs.delete(SWITCH_KEY)
+    blobs.delete(keys.intent(SWITCH))
 
 
 def _drop_blocks(blobs: BlobStore, switch: Switch) -> None:
@@ -85,7 +82,7 @@ def _drop_blocks(blobs: BlobStore, switch: Switch) -> None:
         "because": f"the registry changed from {changed.name} to {switch.contract.model.name}, "
         "which cannot recognise their templates",
     }
-    blobs.put(f"receipts/{switch.receipt}.json", json.dumps(receipt, indent=1).encode())
+    blobs.put(keys.receipt(switch.receipt), json.dumps(receipt, indent=1).encode())
     for block in switch.blocks:
         Blocks(blobs).remove(block)
 
@@ -97,6 +94,7 @@ def _decoded(data: bytes) -> Switch:
         return Switch(**{**body, **lists, "contract": contracts.from_dict(body["contract"])})
     except (ValueError, TypeError, KeyError) as exc:
         raise StoreCorrupt(
-            f"{SWITCH_KEY} is damaged ({exc}): delete it to keep the model that registry.json "
-            "names, if no record has been replaced yet, or restore the registry from a backup"
+            f"{keys.intent(SWITCH)} is damaged ({exc}): delete it to keep the model that "
+            f"{keys.CONTRACT} names, if no record has been replaced yet, or restore the "
+            "registry from a backup"
         ) from exc

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from registry.core import retention
+from registry.core import keys, retention
 from registry.core.intents import Intents
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
@@ -31,7 +31,7 @@ from registry.upkeep.checks import FIX, FIX_DEEP, Finding, check_machine, list_f
 from registry.upkeep.index_comparison import Difference, compare_index, join_sorted
 from registry.urls import Url
 
-_PROBES = ("doctor/", "probe-")
+_PROBES = (keys.DOCTOR_PROBES, keys.LEASE_PROBES)
 """Prefixes of objects that interrupted checks leave: round trips, and probes for conditional
 writes."""
 _COUNTED = 10_000
@@ -63,11 +63,11 @@ def examine(settings: Settings, *, fix: bool = False, deep: bool = False) -> Ite
 def examine_registry(registry: Registry, inspection: Inspection) -> Iterator[Finding]:
     """Check an open registry, unless another process is changing it."""
     try:
+        registry.hold()
         if registry.is_empty:
             yield run_check("objects", inspection.check_objects)
             yield run_check("index", inspection.check_index)
             return
-        registry.hold()
     except RegistryLocked as exc:
         advice = "Run it again when that process has finished."
         yield Finding("registry", "warning", str(exc), advice)
@@ -143,10 +143,11 @@ class Inspection:
     def check_objects(self) -> Finding:
         """Write an object, read it back and delete it."""
         blobs = self.registry.blobs
-        key, data = f"doctor/{uuid4()}", b"round trip"
-        blobs.put(key, data)
-        returned = blobs.get(key)
-        blobs.delete(key)
+        key, data = f"{keys.DOCTOR_PROBES}{uuid4()}", b"round trip"
+        with self.registry.writing():
+            blobs.put(key, data)
+            returned = blobs.get(key)
+            blobs.delete(key)
         if returned != data or blobs.exists(key):
             text = f"An object written to {blobs.describe()} came back changed or was not deleted."
             return Finding("objects", "failed", text, _CHECK_STORE)
@@ -179,9 +180,9 @@ class Inspection:
         registry = self.registry
         decisions = count(len(registry.decisions.read()), "decision")
         blocks = count(len(registry.blocks.read()), "block")
-        receipts = [info.key for info in registry.blobs.list("receipts/")]
+        receipts = [info.key for info in registry.blobs.list(keys.RECEIPTS)]
         damaged = [key for key in receipts if not self._is_receipt(key)]
-        damaged += [f"runs/{run.run}.json" for run in runs(registry) if run.outcome == DAMAGED]
+        damaged += [keys.run(run.run) for run in runs(registry) if run.outcome == DAMAGED]
         if damaged:
             text = f"Objects are damaged: {list_first(damaged)}."
             return Finding("decisions", "warning", text, "Restore a backup if you need them.")
@@ -221,9 +222,9 @@ class Inspection:
         if new and not self.fix:
             advice = f"Restore a backup, or run {FIX_DEEP if self.deep else FIX}."
             return Finding("crops", "failed", f"{text} ({list_first(new)}).", advice)
-        for video_id in new:
-            self.registry.check()
-            self.registry.rereads.mark(video_id)
+        with self.registry.writing():
+            for video_id in new:
+                self.registry.rereads.mark(video_id)
         payloads = (self.registry.index.video(video_id) for video_id in sorted(scan.missing))
         named = list_first(str(Url(payload["url"])) for payload in payloads if payload)
         return Finding(
@@ -239,20 +240,17 @@ class Inspection:
         if not self.fix:
             text = f"Without a record: {crops} ({list_first(scan.orphans)})."
             return Finding("orphans", "warning", text, f"Run {FIX} to remove them.")
-        for key in scan.orphans:
-            self.registry.check()
-            self.registry.blobs.delete(key)
+        self._delete(scan.orphans)
         return Finding("orphans", "fixed", f"Removed {crops} that belonged to no record.")
 
     def _check_leftovers(self, interrupted: list[str]) -> Finding:
         """Check that nothing is left of interrupted changes and checks."""
         blobs = self.registry.blobs
         unfinished = Intents(blobs).pending()
-        unfinished += [info.key for info in blobs.list("rewrites/")]
+        unfinished += [info.key for info in blobs.list(keys.REWRITES)]
         probes = [info.key for prefix in _PROBES for info in blobs.list(prefix)]
-        if probes and self.fix:
-            for key in probes:
-                blobs.delete(key)
+        if self.fix:
+            self._delete(probes)
         if unfinished:
             text = f"Interrupted changes could not be completed: {list_first(unfinished)}."
             advice = "Fix what failed above; opening the registry then completes them."
@@ -328,6 +326,11 @@ class Inspection:
 
     # --- inside ---------------------------------------------------------------------------------
 
+    def _delete(self, unwanted: list[str]) -> None:
+        with self.registry.writing():
+            for key in unwanted:
+                self.registry.blobs.delete(key)
+
     def _differences(self) -> list[Difference]:
         registry = self.registry
         differences = compare_index(
@@ -341,13 +344,15 @@ class Inspection:
     def _scan(self) -> _Scan:
         """Read records and list crops together: both come in order of video id."""
         scan = _Scan()
-        records, listed = self.registry.records, self.registry.blobs.list("crops/")
+        records, listed = self.registry.records, self.registry.blobs.list(keys.CROPS)
         crops = (
             (video, {info.key for info in group})
             for video, group in groupby(listed, key=lambda info: info.key.split("/")[1])
         )
-        for video_id, recorded_id, keys in join_sorted(((i, i) for i in records.ids()), crops):
-            present = keys or set()
+        for video_id, recorded_id, listed_crops in join_sorted(
+            ((i, i) for i in records.ids()), crops
+        ):
+            present = listed_crops or set()
             scan.crops += len(present)
             if recorded_id is None:
                 scan.orphans += sorted(present)

@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from registry.core import contract as contracts
-from registry.core import retention
+from registry.core import keys, retention
 from registry.core.index import FACES
 from registry.core.parts import open_blobs, open_store
 from registry.core.registry import Registry
@@ -38,7 +38,7 @@ def format_metrics(registry: Registry) -> str:
     try:
         families = list(_sizes(registry))
     except StoreError:
-        registry.blobs.exists(contracts.KEY)  # raises if it is the objects that cannot be read
+        registry.blobs.exists(keys.CONTRACT)  # raises if it is the objects that cannot be read
         up, families = _up(objects=True, index=False), []
     return _text([up, *families, *_history(registry)])
 

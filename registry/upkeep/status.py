@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from registry.core import keys, retention
 from registry.core import operating_point as operating
-from registry.core import retention
 from registry.core.operating_point import in_force
 from registry.core.registry import Registry
 from registry.core.staging import Beside
@@ -88,7 +88,7 @@ def dump(registry: Registry) -> dict[str, Any]:
         },
         "crops": [
             {"key": info.key, "sha256": hashlib.sha256(registry.blobs.get(info.key)).hexdigest()}
-            for info in registry.blobs.list("crops/")
+            for info in registry.blobs.list(keys.CROPS)
         ],
         "calibration": _calibration(registry),
         "decisions": [

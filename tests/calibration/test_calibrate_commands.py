@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from registry.calibration.drawing import Area, Picture, Stroke, Words, box, png, svg
-from registry.core.operating_point import KEY
+from registry.core import keys
 from registry.domain import Image
 from registry.errors import RegistryError
 from registry.terminal import rate
@@ -51,7 +51,7 @@ def _json(home: Path, *arguments: str) -> Any:
 def test_calibrate_then_reset(home: Path, tmp_path: Path) -> None:
     dry = _json(home, "calibrate", "--dry-run")
     assert (dry["written"], dry["supported"]) == (False, True)
-    assert not (home / "objects" / KEY).exists()
+    assert not (home / "objects" / keys.CALIBRATION).exists()
     assert _json(home, "status")["thresholds"]["lookup"] == 0.4
 
     pictures = ["--png", str(tmp_path / "c.png"), "--html", str(tmp_path / "c.html")]
@@ -99,7 +99,7 @@ def test_one_who_is_alone_calibrates_nothing(tmp_path: Path) -> None:
     assert said.exit_code == 0
     assert "Too few: 10 pairs of people are needed" in said.stdout
     assert "the model's own, kept" in said.stdout
-    assert not (home / "objects" / KEY).exists()
+    assert not (home / "objects" / keys.CALIBRATION).exists()
 
 
 def test_a_drawing_is_whole_in_both_forms() -> None:

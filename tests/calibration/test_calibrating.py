@@ -15,6 +15,7 @@ from registry.calibration.pairs import gather, known_apart
 from registry.calibration.text import sentences
 from registry.calibration.thresholds import Basis
 from registry.copies.backup import backup, restore
+from registry.core import keys
 from registry.core import operating_point as operating
 from registry.core.opening import open_registry
 from registry.core.operating_point import in_force
@@ -217,7 +218,7 @@ def test_a_calibration_of_another_model_does_not_count(registry: Registry) -> No
 
 @pytest.mark.parametrize("damage", [b"{", b"[]", b'{"model": 1}'])
 def test_a_damaged_one_is_named_and_can_be_removed(registry: Registry, damage: bytes) -> None:
-    registry.blobs.put(operating.KEY, damage)
+    registry.blobs.unguarded.put(keys.CALIBRATION, damage)
     with pytest.raises(StoreCorrupt, match=r"calibration\.json is damaged .*--reset"):
         in_force(registry)
     assert operating.remove(registry)
@@ -226,8 +227,10 @@ def test_a_damaged_one_is_named_and_can_be_removed(registry: Registry, damage: b
 def test_a_flipped_digit_is_found(registry: Registry) -> None:
     put(registry, party())
     adopt(registry, calibrate(registry))
-    data = registry.blobs.get(operating.KEY)
-    registry.blobs.put(operating.KEY, data.replace(b'"basis": "moved"', b'"basis": "model"'))
+    data = registry.blobs.get(keys.CALIBRATION)
+    registry.blobs.unguarded.put(
+        keys.CALIBRATION, data.replace(b'"basis": "moved"', b'"basis": "model"')
+    )
     with pytest.raises(StoreCorrupt, match="digest"):
         in_force(registry)
 
@@ -237,7 +240,7 @@ def test_it_names_nobody_so_an_erasure_leaves_nothing_of_a_person_in_it(registry
     gone = videos[0].faces[0]
     adopt(registry, calibrate(registry))
     registry.forget(gone.identity_id)
-    text = registry.blobs.get(operating.KEY).decode()
+    text = registry.blobs.get(keys.CALIBRATION).decode()
     for one in videos:
         assert one.video_id not in text
         assert one.url.exposed() not in text

@@ -17,9 +17,9 @@ from registry.blobs.folder import FolderStore
 from registry.changing.change import Change, discard, prepare, switch
 from registry.cli import cli
 from registry.copies.backup import backup, restore
-from registry.core import contract as contracts
+from registry.core import keys
 from registry.core import operating_point as operating
-from registry.core.intents import SWITCH_KEY
+from registry.core.intents import SWITCH
 from registry.core.lease import Lease
 from registry.core.operating_point import Calibration, Line
 from registry.core.registry import Registry
@@ -230,7 +230,7 @@ def test_blocks_and_damaged_crops_stand_in_the_way_until_they_are_given_up(
 ) -> None:
     block = registry.forget(_who(registry, A, 0), block=True)["block"]["id"]
     crop = C[0].faces[0].crop
-    registry.blobs.put(crop, b"torn")
+    registry.blobs.unguarded.put(crop, b"torn")
     line = Line(0.5, 0.4, 0.6, 1e-4, 1e-4, 1e-6, 1e-3, "moved", 0.4, 40, 20, 20, 18.0)
     info = registry.contract.model
     operating.write(
@@ -272,7 +272,7 @@ def test_half_a_switch_is_finished_by_who_may_write_and_read_by_nobody(tmp_path:
         lost = False
 
         def put(self, key: str, data: bytes) -> None:
-            if self.lost and key == contracts.KEY:
+            if self.lost and key == keys.CONTRACT:
                 raise StoreUnreachable("the connection is lost")
             super().put(key, data)
 
@@ -284,7 +284,7 @@ def test_half_a_switch_is_finished_by_who_may_write_and_read_by_nobody(tmp_path:
     blobs.lost = True
     with pytest.raises(StoreUnreachable):
         switch(writer, change)
-    assert blobs.exists(SWITCH_KEY)
+    assert blobs.exists(keys.intent(SWITCH))
     with pytest.raises(RegistryLocked, match="in use by process"):
         _open(tmp_path, client, lease=Lease(blobs))
     blobs.lost = False
@@ -368,7 +368,7 @@ def test_a_change_that_was_cut_off_anywhere_ends_like_one_that_was_not(
             _run(struck)
             assert _state(struck) == expected, trigger.names[at]
             continue
-        begun = struck.blobs.exists(SWITCH_KEY)
+        begun = struck.blobs.exists(keys.intent(SWITCH))
         again = _open(home, client)
         if again.contract.model.name == "test-model":
             assert not begun

@@ -72,7 +72,8 @@ def _shown(registry: Registry, name: str, image: Image, model: FaceModel) -> Vid
     for position, (detection, vector) in enumerate(zip(found, vectors, strict=True)):
         picture = crop(image, detection.box)
         plain = face(one.video_id, 0, vector, position=position)
-        registry.blobs.put(plain.crop, picture)
+        with registry.writing():
+            registry.blobs.put(plain.crop, picture)
         digest = hashlib.sha256(picture).hexdigest()
         box, landmarks = detection.box, detection.landmarks
         faces.append(replace(plain, box=box, landmarks=landmarks, crop_digest=digest))

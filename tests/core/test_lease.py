@@ -18,7 +18,8 @@ from qdrant_client import QdrantClient
 from registry.blobs.base import BlobStore
 from registry.blobs.folder import FolderStore
 from registry.blobs.minio_store import MinioStore
-from registry.core.lease import KEY, Lease
+from registry.core import keys
+from registry.core.lease import Lease
 from registry.core.registry import Registry
 from registry.errors import RegistryLocked, StoreCorrupt
 from registry.settings import load_settings
@@ -119,7 +120,7 @@ def test_a_writer_whose_lease_was_taken_over_writes_nothing_more(tmp_path: Path)
         with pytest.raises(RegistryLocked, match=r"taken over by process .* writes nothing more"):
             registry.commit(video("b", [person(1)]))
         assert sorted(info.key for info in blobs.list()) == before
-        assert json.loads(blobs.get(KEY))["token"] == 2
+        assert json.loads(blobs.get(keys.LEASE))["token"] == 2
 
 
 def test_a_reader_needs_none_and_leaves_the_writers_work_alone(tmp_path: Path) -> None:
@@ -159,9 +160,10 @@ def _commit(registry: Registry, *names: str) -> None:
     for name in names:
         one = video(name, [person(ord(name) % 3), person(3, 0.1 * (ord(name) % 4))])
         if registry.records.get(one.video_id) is None:
-            for face in one.faces:
-                registry.blobs.put(face.crop, picture(face.crop))
-            registry.commit(one)
+            with registry.writing():
+                for face in one.faces:
+                    registry.blobs.put(face.crop, picture(face.crop))
+                registry.commit(one)
 
 
 def work(blobs: BlobStore, home: Path, names: str) -> None:
@@ -239,7 +241,7 @@ def killed(tmp_path: Path) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes of this machine are told on Linux")
 def test_a_killed_writer_of_this_machine_is_followed_at_once(tmp_path: Path, killed: int) -> None:
-    held = json.loads(FolderStore(tmp_path).get(KEY))
+    held = json.loads(FolderStore(tmp_path).get(keys.LEASE))
     assert held["pid"] == killed
     assert Lease(FolderStore(tmp_path), ttl_s=2).acquire().token == held["token"] + 1
 
@@ -248,15 +250,15 @@ def test_a_killed_writer_of_another_machine_is_followed_by_one_that_waits(
     tmp_path: Path, killed: int
 ) -> None:
     blobs, said = FolderStore(tmp_path), list[str]()
-    held = {**json.loads(blobs.get(KEY)), "machine": "another", "expires": time.time() + 1}
-    blobs.put(KEY, json.dumps(held).encode())
+    held = {**json.loads(blobs.get(keys.LEASE)), "machine": "another", "expires": time.time() + 1}
+    blobs.put(keys.LEASE, json.dumps(held).encode())
     Lease(blobs, wait=True, say=said.append, ttl_s=2).acquire()
     assert f"in use by process {killed}" in said[0]
 
 
 def test_a_lease_that_nobody_understands_is_nobodys(tmp_path: Path) -> None:
     blobs = FolderStore(tmp_path)
-    blobs.put(KEY, b"{")
+    blobs.put(keys.LEASE, b"{")
     assert Lease(blobs).acquire().token == 1
 
 
@@ -264,7 +266,7 @@ def test_a_lease_that_cannot_be_read_is_named_with_its_store(tmp_path: Path) -> 
     blobs = FolderStore(tmp_path)
     lease = Lease(blobs)
     lease.acquire()
-    blobs.put(KEY, b"\x00 no lease")
-    with pytest.raises(StoreCorrupt, match=f"{KEY} of folder .*cannot be read"):
+    blobs.put(keys.LEASE, b"\x00 no lease")
+    with pytest.raises(StoreCorrupt, match=f"{keys.LEASE} of folder .*cannot be read"):
         lease.check()
     lease.release()

@@ -33,10 +33,11 @@ def _open(home: Path) -> Registry:
 
 
 def _put(registry: Registry, *videos: Video) -> list[Video]:
-    for one in videos:
-        for face in one.faces:
-            registry.blobs.put(face.crop, picture(face.crop))
-    return [registry.commit(one) for one in videos]
+    with registry.writing():
+        for one in videos:
+            for face in one.faces:
+                registry.blobs.put(face.crop, picture(face.crop))
+        return [registry.commit(one) for one in videos]
 
 
 @pytest.fixture
@@ -160,10 +161,11 @@ def test_what_a_crash_left_between_record_and_index_is_settled_at_the_next_openi
     """The record is written and its intent stands, but the index never heard of it."""
     _put(registry, video("a", [person(0)]))
     late = video("b", [person(0, 0.1)])
-    for face in late.faces:
-        registry.blobs.put(face.crop, picture(face.crop))
-    registry.blobs.put(f"intents/{late.video_id}", b"")
-    registry.records.put(registry._assigned(late))
+    with registry.writing():
+        for face in late.faces:
+            registry.blobs.put(face.crop, picture(face.crop))
+        registry.blobs.put(f"intents/{late.video_id}", b"")
+        registry.records.put(registry._assigned(late))
     registry.close()
     with _open(tmp_path / "home") as again:
         assert again.index.count_videos() == 2
@@ -172,7 +174,7 @@ def test_what_a_crash_left_between_record_and_index_is_settled_at_the_next_openi
 
 
 def test_an_intent_without_a_record_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
-    registry.blobs.put(f"intents/{ids.video_id('https://example.com/never.mp4')}", b"")
+    registry.blobs.unguarded.put(f"intents/{ids.video_id('https://example.com/never.mp4')}", b"")
     registry.close()
     with _open(tmp_path / "home") as again:
         assert again.index.count_videos() == 0
@@ -215,7 +217,7 @@ def test_a_crop_that_changed_is_not_served(registry: Registry) -> None:
     [put] = _put(registry, video("a", [person(0)]))
     face = put.faces[0]
     assert registry.crop(face.crop, face.crop_digest) == picture(face.crop)
-    registry.blobs.put(face.crop, b"something else")
+    registry.blobs.unguarded.put(face.crop, b"something else")
     with pytest.raises(StoreCorrupt, match="damaged"):
         registry.crop(face.crop, face.crop_digest)
 

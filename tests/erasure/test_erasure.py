@@ -36,10 +36,11 @@ NAME = "Annabel Quixote"
 
 def put(registry: Registry, *videos: Video) -> list[Video]:
     """Commit videos with their crops."""
-    for one in videos:
-        for face in one.faces:
-            registry.blobs.put(face.crop, picture(face.crop))
-    return [registry.commit(one) for one in videos]
+    with registry.writing():
+        for one in videos:
+            for face in one.faces:
+                registry.blobs.put(face.crop, picture(face.crop))
+        return [registry.commit(one) for one in videos]
 
 
 def _fill(registry: Registry) -> str:
@@ -186,11 +187,11 @@ def test_a_blocked_person_is_not_enrolled_again_until_the_block_is_lifted(
     again, *_ = put(registry, video("d", [ANN, CLEO]))
     assert len(again.faces) == 1
     assert [b.key for b in registry.blobs.list(f"crops/{again.video_id}/")] == [again.faces[0].crop]
-    registry.blocks.lift(receipt["block"]["id"])
+    registry.unblock(receipt["block"]["id"])
     again, *_ = put(registry, video("d", [ANN, CLEO]))
     assert len(again.faces) == 2
     with pytest.raises(UnknownError, match="no block"):
-        registry.blocks.lift(receipt["block"]["id"])
+        registry.unblock(receipt["block"]["id"])
 
 
 def test_without_a_block_nothing_of_a_template_is_kept(registry: Registry) -> None:

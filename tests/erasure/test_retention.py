@@ -18,7 +18,7 @@ from registry import open_registry
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
 from registry.copies.backup import backup, restore
-from registry.core import retention
+from registry.core import keys, retention
 from registry.core.erasing import Plan, decode
 from registry.core.registry import Registry
 from registry.core.retention import older_than
@@ -133,7 +133,7 @@ def test_a_video_of_an_unknown_day_counts_as_old(served: Registry) -> None:
 
 def test_a_damaged_period_says_how_to_set_it_again(tmp_path: Path) -> None:
     blobs = FolderStore(tmp_path)
-    blobs.put(retention.KEY, b"{}")
+    blobs.put(keys.RETENTION, b"{}")
     with pytest.raises(StoreCorrupt, match="retention --days"):
         retention.days(blobs)
 

@@ -20,7 +20,8 @@ from uuid import uuid4
 from qdrant_client import models
 
 from registry.blobs.minio_store import MinioStore
-from registry.core.lease import KEY, PROBE, Lease
+from registry.core import keys
+from registry.core.lease import Lease
 from registry.core.registry import Registry
 from registry.errors import RegistryError, StoreError
 from registry.settings import load_settings
@@ -96,7 +97,12 @@ class Rig:
         with self.open(place) as registry:
             said = dump(registry) if not registry.is_empty else {}
         objects = said.get("objects", [])
-        return {**said, "objects": [k for k in objects if k != KEY and not k.startswith(PROBE)]}
+        return {
+            **said,
+            "objects": [
+                k for k in objects if k != keys.LEASE and not k.startswith(keys.LEASE_PROBES)
+            ],
+        }
 
     def standing(self, place: str) -> Standing:
         """What the servers hold, read past the proxies."""

@@ -64,9 +64,10 @@ def _table(*videos: Video, retry: bool = False) -> Step:
         for one in videos:
             known = registry.records.get(one.video_id)
             if known is None or (retry and not _same(known, one)):
-                for face in one.faces:
-                    registry.blobs.put(face.crop, _picture(face.embedding))
-                registry.commit(one)
+                with registry.writing():
+                    for face in one.faces:
+                        registry.blobs.put(face.crop, _picture(face.embedding))
+                    registry.commit(one)
             elif dict(known.metrics) != dict(one.metrics):
                 registry.update_metrics(one.video_id, one.metrics)
         registry.index.optimize()

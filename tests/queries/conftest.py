@@ -25,10 +25,11 @@ VIDEOS = [
 
 def put(registry: Registry, *videos: Video) -> list[Video]:
     """Commit videos with crops that stand for theirs."""
-    for one in videos:
-        for face in one.faces:
-            registry.blobs.put(face.crop, picture(face.crop))
-    return [registry.commit(one) for one in videos]
+    with registry.writing():
+        for one in videos:
+            for face in one.faces:
+                registry.blobs.put(face.crop, picture(face.crop))
+        return [registry.commit(one) for one in videos]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import numpy as np
 
 from registry import ids
 from registry.core import contract as contracts
+from registry.core import keys
 from registry.domain import (
     Box,
     Contract,
@@ -50,7 +51,7 @@ def person(number: int, lean: float = 0.0) -> Vectors:
 
 def face(video_id: str, frame: int, embedding: Vectors, *, position: int = 0) -> Face:
     """A face in a frame, every tenth of a 30 fps video, with a crop made of its key."""
-    key = ids.crop_key(video_id, frame, position)
+    key = keys.crop(video_id, frame, position)
     return Face(
         face_id=ids.face_id(video_id, MODEL.digest, frame, position),
         frame=frame,

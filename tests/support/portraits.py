@@ -69,6 +69,7 @@ def shown(
 def put(registry: Registry, *videos: tuple[Video, list[bytes]]) -> None:
     """Commit videos with their pictures."""
     for one, pictures in videos:
-        for face, picture in zip(one.faces, pictures, strict=True):
-            registry.blobs.put(face.crop, picture)
-        registry.commit(one)
+        with registry.writing():
+            for face, picture in zip(one.faces, pictures, strict=True):
+                registry.blobs.put(face.crop, picture)
+            registry.commit(one)

@@ -22,10 +22,11 @@ def new_registry(home: Path, *videos: Video, threshold: float = 0.85) -> Registr
 
 def put(registry: Registry, *videos: Video) -> list[Video]:
     """Commit videos with crops that stand for theirs."""
-    for one in videos:
-        for face in one.faces:
-            registry.blobs.put(face.crop, picture(face.crop))
-    return [registry.commit(one) for one in videos]
+    with registry.writing():
+        for one in videos:
+            for face in one.faces:
+                registry.blobs.put(face.crop, picture(face.crop))
+        return [registry.commit(one) for one in videos]
 
 
 def dump(registry: Registry) -> dict[str, Any]:

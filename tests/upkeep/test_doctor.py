@@ -25,9 +25,9 @@ from ingest.summary import Summary
 from registry import ids, open_registry
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
+from registry.core import keys
 from registry.core.intents import Intents
 from registry.core.lease import Lease
-from registry.core.records import key_of
 from registry.core.registry import Registry
 from registry.core.runs import runs
 from registry.domain import Media
@@ -93,8 +93,10 @@ def test_an_embedded_registry_is_probed_and_mended_too(tmp_path: Path) -> None:
 
 
 def test_crops_of_no_record_are_named_and_removed(registry: Registry) -> None:
-    registry.blobs.put(f"crops/{A.video_id}/990_0.jpg", b"left behind")
-    registry.blobs.put("crops/00000000-0000-4000-8000-000000000000/0_0.jpg", b"of no video")
+    registry.blobs.unguarded.put(f"crops/{A.video_id}/990_0.jpg", b"left behind")
+    registry.blobs.unguarded.put(
+        "crops/00000000-0000-4000-8000-000000000000/0_0.jpg", b"of no video"
+    )
     found = _look(registry)["orphans"]
     assert (found.verdict, "2 crops" in found.detail, "--fix" in found.advice) == (
         "warning", True, True,
@@ -115,11 +117,11 @@ def test_an_index_that_differs_is_rebuilt(registry: Registry) -> None:
 
 
 def _lose_a_crop(registry: Registry) -> None:
-    registry.blobs.delete(A.faces[0].crop)
+    registry.blobs.unguarded.delete(A.faces[0].crop)
 
 
 def _flip_a_crop(registry: Registry) -> None:
-    registry.blobs.put(A.faces[0].crop, b"\xff\xd8 something else")
+    registry.blobs.unguarded.put(A.faces[0].crop, b"\xff\xd8 something else")
 
 
 @pytest.mark.parametrize(("damage", "deep"), [(_lose_a_crop, False), (_flip_a_crop, True)])
@@ -139,8 +141,8 @@ def test_a_video_whose_crops_are_damaged_is_marked_and_stays_on_record(
 
 
 def _damage_a_record(registry: Registry) -> None:
-    data = registry.blobs.get(key_of(A.video_id))
-    registry.blobs.put(key_of(A.video_id), data[:-9])
+    data = registry.blobs.get(keys.record(A.video_id))
+    registry.blobs.unguarded.put(keys.record(A.video_id), data[:-9])
 
 
 def test_a_damaged_record_is_given_up_by_name_and_can_be_read_again(registry: Registry) -> None:
@@ -164,7 +166,8 @@ def test_a_damaged_record_is_given_up_by_name_and_can_be_read_again(registry: Re
     )
     assert registry.index.count_faces() == 1
     put(registry, A)
-    registry.rereads.lift(A.video_id)
+    with registry.writing():
+        registry.rereads.lift(A.video_id)
     assert dump(registry) == sound
 
 
@@ -198,8 +201,8 @@ def test_a_damaged_record_and_a_damaged_index_are_put_right_at_once(tmp_path: Pa
 
 def test_a_damaged_decision_is_not_repaired_and_nothing_is_dropped(registry: Registry) -> None:
     registry.name(next(registry.index.identities()).identity_id, "Ann")
-    registry.blobs.put("decisions/0000000001.json", b"{")
-    registry.adopt(registry.blobs)  # as a new process would open it
+    registry.blobs.unguarded.put("decisions/0000000001.json", b"{")
+    registry.adopt(registry.blobs.unguarded)  # as a new process would open it
     found = _look(registry, fix=True)
     assert found["decisions"].verdict == "failed"
     assert "restore it from a backup" in found["decisions"].detail
@@ -208,14 +211,14 @@ def test_a_damaged_decision_is_not_repaired_and_nothing_is_dropped(registry: Reg
 
 
 def test_what_an_earlier_crash_left_is_finished_or_named(registry: Registry) -> None:
-    Intents(registry.blobs).declare(B.video_id)
-    registry.adopt(registry.blobs)  # as a new process would open it
+    Intents(registry.blobs.unguarded).declare(B.video_id)
+    registry.adopt(registry.blobs.unguarded)  # as a new process would open it
     found = _look(registry)["leftovers"]
     assert (found.verdict, found.detail) == (
         "ok", "Completed 1 interrupted change.",
     )  # fmt: skip
-    registry.blobs.put("doctor/half", b"")
-    registry.blobs.put("runs/20260102T030405Z-0000.json", b"{")
+    registry.blobs.unguarded.put("doctor/half", b"")
+    registry.blobs.unguarded.put("runs/20260102T030405Z-0000.json", b"{")
     found_ = _look(registry, fix=True)
     assert _verdicts(found_) == {"leftovers": "fixed", "decisions": "warning"}
     assert not registry.blobs.exists("doctor/half")
@@ -251,7 +254,7 @@ def test_modes_are_tightened(tmp_path: Path) -> None:
 def test_the_command_ends_with_1_while_a_part_fails_and_a_repair_is_a_run(tmp_path: Path) -> None:
     """The model of these registries is none that can be loaded: that part fails throughout."""
     with new_registry(tmp_path, A) as opened:
-        opened.blobs.put("crops/x/0_0.jpg", b"of no video")
+        opened.blobs.unguarded.put("crops/x/0_0.jpg", b"of no video")
     done = CliRunner().invoke(cli, ["--home", str(tmp_path), "doctor", "--fix", "--json"])
     assert done.exit_code == 1
     verdicts = {f["part"]: f["verdict"] for f in json.loads(done.stdout)["findings"]}
@@ -302,11 +305,12 @@ def test_a_marked_video_is_read_again_and_kept_where_it_cannot_be(tmp_path: Path
     with _served(tmp_path, QdrantClient(":memory:")) as opened:
         opened.establish(contract())
         for each in extraction.faces:
-            opened.blobs.put(each.crop, picture(each.crop))
+            opened.blobs.unguarded.put(each.crop, picture(each.crop))
         assert _ingest(opened, tmp_path, clip, extraction).ingested == 1
         opened.update_metrics(video_id, {"Performance": 2.0, "Views": 7.0})
         assert _ingest(opened, tmp_path, clip, extraction).unchanged == 1
-        opened.rereads.mark(video_id)
+        with opened.writing():
+            opened.rereads.mark(video_id)
         failed = _ingest(opened, tmp_path, clip, None)
         assert "what is on record of it stays" in failed.failures[0].reason
         assert opened.index.count_faces() == 1
@@ -316,7 +320,8 @@ def test_a_marked_video_is_read_again_and_kept_where_it_cannot_be(tmp_path: Path
         record = opened.records.get(video_id)
         assert record is not None
         assert record.metrics == {"Performance": 2.0, "Views": 7.0}
-        opened.rereads.mark(video_id)
+        with opened.writing():
+            opened.rereads.mark(video_id)
         opened.remove_videos([clip.as_uri()])
         assert [i.key for i in opened.blobs.list() if video_id in i.key] == []
 
@@ -328,8 +333,8 @@ def _damaged(home: Path) -> QdrantClient:
         opened.establish(CONTRACT)
         put(opened, A, B, video("c", [person(2)]))
         _damage_a_record(opened)
-        opened.blobs.delete(B.faces[0].crop)
-        opened.blobs.put("crops/x/0_0.jpg", b"of no video")
+        opened.blobs.unguarded.delete(B.faces[0].crop)
+        opened.blobs.unguarded.put("crops/x/0_0.jpg", b"of no video")
         opened.index.put_metrics(replace(B, metrics={"Performance": 99.0}))
     return client
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry.core import keys
 from registry.core.index import FACES, IDENTITIES, VIDEOS
 from registry.core.opening import open_registry
-from registry.core.records import key_of
 from registry.core.registry import Registry
 from registry.errors import StoreCorrupt
 from registry.store.base import Collection, CollectionSpec, Filter, Point
@@ -97,7 +97,8 @@ def test_a_lost_video_and_a_lost_identity_are_missing(registry: Registry) -> Non
 
 
 def test_what_no_record_names_is_extra(registry: Registry) -> None:
-    registry.records.delete(B.video_id)
+    with registry.writing():
+        registry.records.delete(B.video_id)
     assert found(registry)[:2] == [
         (DifferenceKind.EXTRA, "video", ""),
         (DifferenceKind.EXTRA, "face", ""),
@@ -136,7 +137,7 @@ def test_another_vector_is_found(registry: Registry) -> None:
 
 
 def test_a_damaged_record_is_told_and_its_video_left_out(registry: Registry) -> None:
-    registry.blobs.put(key_of(A.video_id), b"PAR1 no more")
+    registry.blobs.unguarded.put(keys.record(A.video_id), b"PAR1 no more")
     with pytest.raises(StoreCorrupt):
         found(registry)
     told: list[str] = []
