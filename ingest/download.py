@@ -81,6 +81,7 @@ class Downloader:
         tls: ssl.SSLContext | None = None,
         pages: Pages | None = None,
         buckets: Buckets | None = None,
+        videos: bool = True,
     ) -> None:
         """The folder is made if it is not there.
 
@@ -91,6 +92,8 @@ class Downloader:
             tls: whom to trust; by default the system's and Mozilla's certificate authorities.
             pages: what reads pages of video sites; by default yt-dlp, within the same limits.
             buckets: the S3 server of s3 URLs; None: there is none.
+            videos: whether pages are looked at for their video, and bodies that are not a video
+                are refused; False for other files, such as tables.
         """
         self._folder = folder
         self._limits = limits or FetchLimits()
@@ -104,6 +107,7 @@ class Downloader:
             connect_s=self._limits.connect_s,
             read_s=self._limits.read_s,
         )
+        self._videos = videos
         self._closed = Event()
         self._lines: set[Line] = set()
         self._made: set[Path] = set()
@@ -168,7 +172,8 @@ class Downloader:
                 raise _stopped()
             ask = wanted(line)
             with Partial(path, self._limits.max_bytes, self._limits.reserve_bytes) as part:
-                persist(lambda: _try(ask, part, line), part, self._limits, self._closed)
+                refuse = refuse_pages if self._videos else _accept
+                persist(lambda: _try(ask, part, line, refuse), part, self._limits, self._closed)
                 return Download(path, part.size, temporary=True)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -181,7 +186,7 @@ class Downloader:
     def _wanted(self, url: HttpUrl, line: Line) -> _Wanted:
         """The file of this URL, or the video on this page."""
         request = Request(url, {}, url.credentials)
-        if self._pages.recognises(url):
+        if self._videos and self._pages.recognises(url):
             found = self._pages.read(url, line)
             try:
                 request = Request(parse(found.url), found.headers)
@@ -227,7 +232,13 @@ class _Wanted:
     redirects: int
 
 
-def _try(ask: _Wanted, part: Partial, line: Line) -> None:
+def _accept(shown: str, head: bytes, content_type: str) -> None:
+    """Any body."""
+
+
+def _try(
+    ask: _Wanted, part: Partial, line: Line, refuse: Callable[[str, bytes, str], None]
+) -> None:
     line.check()
     with _follow(ask, part.resume_headers(), line) as answer:
         if answer.status in _PASSING:
@@ -236,10 +247,10 @@ def _try(ask: _Wanted, part: Partial, line: Line) -> None:
         kind = answer.headers.get("Content-Type", "")
         for chunk in answer.chunks():
             if part.size < HEAD <= part.size + len(chunk):
-                refuse_pages(answer.url, part.head + chunk, kind)
+                refuse(answer.url, part.head + chunk, kind)
             part.write(chunk, answer.url)
         part.finish(answer.url)
-        refuse_pages(answer.url, part.head, kind)
+        refuse(answer.url, part.head, kind)
 
 
 def _follow(ask: _Wanted, more: dict[str, str], line: Line) -> Answer:

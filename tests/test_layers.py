@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("registry", "ingest", "queries")
-LONGEST = 300
+LONGEST = 500
 """Lines of a module: what one can read at one sitting."""
 
 FLOORS: tuple[Mapping[str, str], ...] = (
@@ -85,6 +85,7 @@ ONLY_IN: Mapping[str, str] = {
     "onnxruntime": "registry.models.*",
     "insightface": "registry.models.*",
     "onnx": "registry.models.*",
+    "openpyxl": "ingest.tables.workbooks",
     "av": "ingest.frames* ingest.packets registry.demo.*",
     "yt_dlp": "ingest.pages.extraction ingest.pages.requests",
     "pydantic_settings": "registry.settings",

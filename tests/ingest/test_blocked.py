@@ -12,7 +12,7 @@ from ingest.download import Downloader, FetchLimits
 from ingest.extract import Extraction
 from ingest.pipeline import Parts, run
 from ingest.progress import Silent
-from ingest.sources import Table, VideoRow
+from ingest.tables.table import Table, VideoRow
 from registry import ids
 from registry.blobs.folder import FolderStore
 from registry.domain import Media

@@ -11,8 +11,8 @@ import pytest
 
 from ingest.addresses import AddressPolicy
 from ingest.download import Downloader, FetchLimits
-from ingest.locations import locate
 from ingest.pages.reading import Pages
+from ingest.tables.locations import Locator
 from registry.errors import FetchError
 from registry.page_urls import page_name
 from registry.urls import parse
@@ -35,7 +35,7 @@ CLIPS = "tests.ingest.extractors:ClipIE"
     ],
 )
 def test_spellings_of_a_page_are_one_video(url: str, tmp_path: Path) -> None:
-    assert locate(2, url, tmp_path, False) == ("https://www.youtube.com/watch?v=dQw4w9WgXcQ", url)
+    assert Locator(tmp_path).locate(2, url) == ("https://www.youtube.com/watch?v=dQw4w9WgXcQ", url)
 
 
 @pytest.mark.parametrize(
