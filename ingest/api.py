@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from threading import Event
+from urllib.parse import urlsplit
 
 import pandas as pd
 
@@ -15,8 +16,12 @@ from ingest.frames import MediaLimits
 from ingest.pipeline import Parts, default_workers, run
 from ingest.progress import Reporter, Silent
 from ingest.retrying import again, explained
-from ingest.sources import Table, read_csv, read_frame
 from ingest.summary import Summary
+from ingest.tables.files import MAX_FILE
+from ingest.tables.numbers import DecimalSign
+from ingest.tables.reading import STANDARD_INPUT, read_frame, read_table
+from ingest.tables.remote import is_link
+from ingest.tables.table import Table, TableOptions
 from ingest.workers import Extractor, InlineExtractor, PoolExtractor
 from registry.core import contract as contracts
 from registry.core.parts import open_buckets
@@ -27,6 +32,7 @@ from registry.settings import (
     DEFAULT_METRIC,
     DEFAULT_THRESHOLD,
     DEFAULT_URL_COLUMN,
+    Settings,
 )
 
 VIDEO_TIMEOUT_S = 3 * 3600.0
@@ -52,6 +58,12 @@ def ingest(
     retry_failed: bool = False,
     consolidate: bool = False,
     purpose: str | None = None,
+    decimal: DecimalSign = "",
+    units: Mapping[str, str] | None = None,
+    encoding: str = "",
+    sheet: str = "",
+    url_template: str = "",
+    base_folder: str | Path | None = None,
     allow_local_files: bool = False,
     policy: AddressPolicy | None = None,
     limits: MediaLimits | None = None,
@@ -63,10 +75,12 @@ def ingest(
 
     Args:
         registry: an open registry; a new one takes its model, threshold and sampling from here.
-        videos: a DataFrame, or the path of a CSV file. Relative paths in a DataFrame are read from
-            the working directory.
+        videos: a DataFrame, the path of a table (CSV, TSV, Excel, OpenDocument, Parquet), the
+            http(s) URL of one, or `-` for standard input. Relative paths in a DataFrame are read
+            from the working directory.
         url_column: the column of URLs.
         metrics: the columns of performance numbers; the first is what reports average by name.
+            `NAME:sum` and `NAME:mean@WEIGHT` say how several rows of one video are combined.
         every: look at one frame in so many (10 in a new registry).
         threshold: cosine at and above which a face joins its nearest neighbour (0.85 in a new one).
         model: a catalogue name or the folder of a pack (sface in a new registry).
@@ -76,6 +90,12 @@ def ingest(
         consolidate: at the end, join identities that are one person, as one decision.
         purpose: why these people's faces are processed, kept with the run; by default
             FACE_REGISTRY_PURPOSE.
+        decimal: `.` or `,`, for columns whose numbers can be read in two ways.
+        units: by metric, what its numbers without a unit are: `%`, `plain`, `s`, a currency.
+        encoding: of a text file; by default it is detected.
+        sheet: of a workbook; by default the only one that has the columns.
+        url_template: with one `{}`, where the cell of the URL column goes.
+        base_folder: where relative paths start; by default the folder of the table.
         allow_local_files: let the table name files outside its own folder.
         policy: which network addresses may be spoken to; by default public ones only.
         limits: what a video may be at most.
@@ -85,15 +105,28 @@ def ingest(
 
     Raises:
         SourceError: the table cannot be read as a whole.
+        QuestionError: its numbers can be read in several ways.
         ContractError: the registry was built with another model, threshold or sampling.
         RegistryLocked: another process writes to the registry.
         StoreError: a store failed; what was committed stays, and running again goes on from there.
     """
     why = check_purpose(registry.settings.purpose or "" if purpose is None else purpose)
-    table = _read(videos, url_column, metrics, allow_local_files)
+    options = TableOptions(
+        url_column=url_column,
+        metrics=metrics,
+        decimal=decimal,
+        units=units or {},
+        encoding=encoding,
+        sheet=sheet,
+        url_template=url_template,
+        base_folder=Path(base_folder) if base_folder else None,
+        allow_local_files=allow_local_files,
+    )
+    table = _read(registry.settings, videos, options, policy)
+    names = [spec.name for spec in table.metrics]
     registry.hold()
-    _agree(registry, model, threshold, every, metrics)
-    csv = "" if isinstance(videos, pd.DataFrame) else Path(videos).name
+    _agree(registry, model, threshold, every, names)
+    csv = "" if isinstance(videos, pd.DataFrame) else _called(videos)
     reporter = _told(reporter, workers)
     with (
         _parts(registry, model, workers, len(table.rows), limits, policy, fetch_limits) as parts,
@@ -102,7 +135,7 @@ def ingest(
         return run(
             parts,
             table,
-            metrics=metrics,
+            metrics=names,
             retry_failed=retry_failed,
             consolidate=consolidate,
             reporter=reporter,
@@ -206,22 +239,37 @@ def _recorded(
 
 
 def _read(
+    settings: Settings,
     videos: pd.DataFrame | str | Path,
-    url_column: str,
-    metrics: Sequence[str],
-    allow_local_files: bool,
+    options: TableOptions,
+    policy: AddressPolicy | None,
 ) -> Table:
     if isinstance(videos, pd.DataFrame):
-        return read_frame(
-            videos,
-            url_column=url_column,
-            metrics=metrics,
-            base=Path.cwd(),
-            allow_local_files=allow_local_files,
-        )
-    return read_csv(
-        Path(videos), url_column=url_column, metrics=metrics, allow_local_files=allow_local_files
+        return read_frame(videos, options, Path.cwd())
+    return read_table(videos, options, lambda url: _table_behind(settings, url, policy))
+
+
+def _table_behind(settings: Settings, url: str, policy: AddressPolicy | None) -> bytes:
+    """The bytes of a table at a URL, under the rules for addresses."""
+    downloader = Downloader(
+        settings.downloads,
+        limits=FetchLimits(max_bytes=MAX_FILE),
+        policy=policy or AddressPolicy(),
+        videos=False,
     )
+    try:
+        download = downloader.fetch(url, "table")
+        return download.path.read_bytes()
+    finally:
+        downloader.close()
+
+
+def _called(source: str | Path) -> str:
+    """The name of a table in the registry's history: no folder, host or query."""
+    text = str(source)
+    if text == STANDARD_INPUT:
+        return text
+    return PurePosixPath(urlsplit(text).path).name if is_link(text) else Path(source).name
 
 
 def _agree(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
+from typing import Literal
 
 import click
 
@@ -18,7 +19,7 @@ from ingest.progress import Bar, Lines, Reporter, Silent
 from ingest.summary import Failure, Summary
 from registry import events
 from registry.core.registry import Registry
-from registry.errors import RegistryError
+from registry.errors import RegistryError, UsageError
 from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
 from registry.terminal import (
     Terminal,
@@ -29,6 +30,7 @@ from registry.terminal import (
     pass_terminal,
 )
 from registry.upkeep.monitoring import write_metrics
+from registry.urls import printable
 
 _SHOWN = 10
 
@@ -49,12 +51,33 @@ private_hosts_option = click.option(
 
 
 @click.command("ingest")
-@click.argument("csv", type=file_path())
+@click.argument("table")
 @click.option(
     "--metric", "metrics", multiple=True, default=[DEFAULT_METRIC], show_default=True,
-    help="Column of performance numbers; repeat for several. Reports average the first by name.",
+    help="Column of performance numbers; repeat for several. Reports average the first by name. "
+    "NAME:sum and NAME:mean@WEIGHT combine several rows of one video.",
 )  # fmt: skip
 @click.option("--url-column", default=DEFAULT_URL_COLUMN, show_default=True, help="Column of URLs.")
+@click.option(
+    "--url-template", default="", metavar="URL",
+    help="What the cells of the URL column go into, at {}: https://www.youtube.com/watch?v={}.",
+)  # fmt: skip
+@click.option(
+    "--decimal", type=click.Choice([".", ","]), default=None,
+    help="Decimal sign of numbers such as 1.250, where the table does not tell.",
+)  # fmt: skip
+@click.option(
+    "--unit", "units", multiple=True, metavar="METRIC=UNIT",
+    help="What the numbers of a metric without a unit are: %, plain, s or a currency.",
+)  # fmt: skip
+@click.option("--encoding", default="", help="Encoding of a text file.  [default: detected]")
+@click.option(
+    "--sheet", default="", help="Sheet of a workbook.  [default: the only one with the columns]"
+)
+@click.option(
+    "--base-folder", type=file_path(),
+    help="Folder where relative paths start.  [default: the folder of the table]",
+)  # fmt: skip
 @click.option(
     "--every", type=click.IntRange(min=1), help="Look at one frame in so many.  [default: 10]"
 )
@@ -80,16 +103,22 @@ private_hosts_option = click.option(
     "--metrics-file", type=file_path(),
     help="At the end, write measurements here for node_exporter's textfile collector.",
 )  # fmt: skip
-@click.option("--allow-local-files", is_flag=True, help="Accept files outside the CSV's folder.")
+@click.option("--allow-local-files", is_flag=True, help="Accept files outside the table's folder.")
 @private_hosts_option
 @click.option("--wait", is_flag=True, help="Wait for another process that uses the registry.")
 @json_option
 @pass_terminal
 def ingest_command(
     terminal: Terminal,
-    csv: Path,
+    table: str,
     metrics: tuple[str, ...],
     url_column: str,
+    url_template: str,
+    decimal: Literal[".", ","] | None,
+    units: tuple[str, ...],
+    encoding: str,
+    sheet: str,
+    base_folder: Path | None,
     every: int | None,
     threshold: float | None,
     model: str | None,
@@ -105,10 +134,12 @@ def ingest_command(
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Find and record the faces of every video in a CSV.
+    """Find and record the faces of every video in a table.
 
-    The CSV has a column of video URLs (http, https, or files beside it) and columns of performance
-    numbers. Videos on record are not read again; changed numbers are brought up to date.
+    TABLE is a file (CSV, TSV, Excel, OpenDocument, Parquet), the address of one or of a Google
+    sheet, or - for standard input. It has a column of video URLs (http, https, or files beside it)
+    and columns of performance numbers. Videos on record are not read again; changed numbers are
+    brought up to date.
     """
     with (
         terminal.open(device=device, wait=wait) as registry,
@@ -119,9 +150,15 @@ def ingest_command(
     ):
         summary = ingest(
             registry,
-            csv,
+            table,
             url_column=url_column,
             metrics=metrics,
+            url_template=url_template,
+            decimal=decimal or "",
+            units=_units(units),
+            encoding=encoding,
+            sheet=sheet,
+            base_folder=base_folder,
             every=every,
             threshold=threshold,
             model=model,
@@ -142,6 +179,16 @@ def ingest_command(
     sys.exit(summary.exit_code)
 
 
+def _units(options: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for option in options:
+        metric, equals, unit = option.rpartition("=")
+        if not equals or not metric.strip():
+            raise UsageError(f'--unit "{printable(option)}": write --unit "METRIC=UNIT".')
+        found[metric.strip()] = unit.strip()
+    return found
+
+
 def tell(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
     """Print what a run did and, with `hints`, what to do next."""
     terminal.say(
@@ -158,6 +205,8 @@ def tell(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
         terminal.note(f"{summary.blocked:,} faces left out: they are of people who are blocked")
     if summary.joined_identities:
         terminal.say(f"{summary.joined_identities} identities joined others (`identities undo`)")
+    for note in summary.notes:
+        terminal.note(note)
     for failure in summary.failures[:_SHOWN]:
         terminal.note(f"failed: {_failure_line(failure)}")
     if len(summary.failures) > _SHOWN:

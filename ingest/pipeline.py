@@ -21,8 +21,8 @@ from ingest import telling
 from ingest.extract import Extraction
 from ingest.fetch.downloads import Downloader
 from ingest.progress import Reporter
-from ingest.sources import Table, VideoRow
 from ingest.summary import Summary
+from ingest.tables.table import Table, VideoRow
 from ingest.workers import Extractor
 from registry import ids
 from registry.core.index import as_kept
@@ -91,6 +91,7 @@ def run(
     summary.duplicates = table.total - len(table.rows) - len(table.failures)
     for unusable in table.failures:
         telling.failed(summary, unusable.row, Url(unusable.url), str(unusable))
+    summary.notes += table.notes
     for warning in table.warnings:
         summary.warnings.append(warning)
         telling.warning(summary, warning)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
-from ingest.sources import Table, VideoRow
 from ingest.summary import Failure
+from ingest.tables.table import Table, VideoRow
 from registry.core.registry import Registry
 from registry.domain import Status
 from registry.errors import UsageError

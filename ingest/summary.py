@@ -47,6 +47,8 @@ class Summary:
     """Identities, of the whole registry, that consolidation would join to others."""
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """How the table was read: its encoding, rows that were skipped, what decided a sign."""
     seconds: float = 0.0
     stopped: bool = False
     """Whether Ctrl-C ended the run early."""
@@ -89,6 +91,7 @@ class Summary:
             **self.counts(),
             "failures": [{"row": f.row, "url": f.url, "reason": f.reason} for f in self.failures],
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
             "seconds": round(self.seconds, 3),
             "stopped": self.stopped,
         }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Unpack
 
-from ingest.sources import VideoRow
 from ingest.summary import Failure, Summary
+from ingest.tables.table import VideoRow
 from registry import events, ids
 from registry.domain import Video
 from registry.urls import Url

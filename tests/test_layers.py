@@ -73,6 +73,7 @@ ONLY_IN: Mapping[str, str] = {
     "onnxruntime": "registry.models.*",
     "insightface": "registry.models.*",
     "onnx": "registry.models.*",
+    "openpyxl": "ingest.tables.workbooks",
     "av": "ingest.frames* ingest.packets registry.demo.*",
     "yt_dlp": "ingest.fetch.pages.extraction ingest.fetch.pages.request_handler",
     "httpcore": "ingest.fetch.connections",

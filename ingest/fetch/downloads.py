@@ -69,6 +69,7 @@ class Downloader:
         tls: ssl.SSLContext | None = None,
         pages: PageResolver | None = None,
         buckets: Buckets | None = None,
+        videos: bool = True,
     ) -> None:
         """Create the folder if it does not exist.
 
@@ -79,6 +80,8 @@ class Downloader:
             tls: by default, the system's and Mozilla's certificate authorities are trusted.
             pages: finds videos on pages of video sites; by default with yt-dlp and these limits.
             buckets: the S3 server of s3 URLs; None: s3 URLs are refused.
+            videos: find the videos of pages, and refuse what is not a video; False for other
+                files, such as tables.
         """
         self._folder = folder
         self._limits = limits or FetchLimits()
@@ -92,7 +95,7 @@ class Downloader:
             connect_s=self._limits.connect_s,
             read_s=self._limits.read_s,
         )
-        self._buckets = buckets
+        self._buckets, self._videos = buckets, videos
         self._closed = Event()
         self._deadlines: set[Deadline] = set()
         self._files: set[Path] = set()
@@ -148,7 +151,8 @@ class Downloader:
                 raise _stopped()
             source = find_source(location, deadline)
             with closing(PartialFile(path, limits.max_bytes, limits.reserve_bytes)) as part:
-                retry(lambda: _attempt(source, part, deadline), part, limits, self._closed)
+                check = check_is_video if self._videos else _accept
+                retry(lambda: _attempt(source, part, deadline, check), part, limits, self._closed)
                 return Download(path, part.size, temporary=True)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -164,7 +168,7 @@ class Downloader:
         except UsageError as exc:
             raise FetchError(str(exc)) from exc
         request = Request(url, {}, url.credentials)
-        if self._pages.recognises(url):
+        if self._videos and self._pages.recognises(url):
             video = self._pages.resolve(url, deadline)
             try:
                 request = Request(parse(video.url), video.headers)
@@ -209,7 +213,16 @@ class _Source:
     max_redirects: int
 
 
-def _attempt(source: _Source, part: PartialFile, deadline: Deadline) -> None:
+def _accept(label: str, head: bytes, content_type: str = "") -> None:
+    """Any file will do."""
+
+
+def _attempt(
+    source: _Source,
+    part: PartialFile,
+    deadline: Deadline,
+    check: Callable[[str, bytes, str], None],
+) -> None:
     deadline.check()
     with closing(_follow_redirects(source, part.resume_headers(), deadline)) as response:
         if response.status in _TRANSIENT_STATUSES:
@@ -221,10 +234,10 @@ def _attempt(source: _Source, part: PartialFile, deadline: Deadline) -> None:
         content_type = response.headers.get("Content-Type", "")
         for chunk in response.chunks():
             if part.size < HEAD_BYTES <= part.size + len(chunk):
-                check_is_video(response.label, part.head + chunk, content_type)
+                check(response.label, part.head + chunk, content_type)
             part.write(chunk, response.label)
         part.finish(response.label)
-        check_is_video(response.label, part.head, content_type)
+        check(response.label, part.head, content_type)
 
 
 def _follow_redirects(source: _Source, extra: dict[str, str], deadline: Deadline) -> Response:

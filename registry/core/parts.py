@@ -147,7 +147,7 @@ class HomeLock:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._lock = FileLock(home / "lock", mode=0o600)
+        self._lock = FileLock(home / "lock", mode=0o600, thread_local=False)
         self._holder = home / "lock.json"
 
     def acquire(self, *, wait: bool = False, say: Callable[[str], None] = lambda _: None) -> None:

@@ -16,13 +16,12 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from registry import events
 from registry.blobs.base import BlobStore
 from registry.core import contract as contracts
 from registry.core import erasing, schema, switching
-from registry.core.blocks import Block, Blocks, blocked
+from registry.core.assignment import assigned, without_blocked
+from registry.core.blocks import Blocks
 from registry.core.decisions import (
     Decision,
     DecisionLog,
@@ -47,7 +46,6 @@ from registry.core.recovery import Replacing, finish, settle, showing
 from registry.core.switching import Switch
 from registry.domain import Contract, Identity, Video
 from registry.errors import EmptyRegistry, RegistryLocked, StoreError, UnknownError, UsageError
-from registry.faces.matching import assign, kept
 from registry.models.base import FaceModel
 from registry.settings import Settings
 from registry.store.base import Payload, Store
@@ -502,27 +500,3 @@ class Registry:
         if self._lock:  # else another process may be reading what it downloaded
             shutil.rmtree(self.settings.downloads, ignore_errors=True)
         return receipt
-
-
-def without_blocked(video: Video, blocks: Sequence[Block], threshold: float) -> Video:
-    """The video without the faces that have a cosine to a block of at least `threshold`."""
-    if not video.faces or not blocks:
-        return video
-    hit = blocked(np.stack([face.embedding for face in video.faces]), blocks, threshold)
-    left = tuple(f for f, is_hit in zip(video.faces, hit, strict=True) if not is_hit)
-    return replace(video, faces=left)
-
-
-def assigned(
-    video: Video, before: Video | None, index: Index, view: View, threshold: float
-) -> Video:
-    """The video with identities; read again, a face that is as it was `before` keeps its own."""
-    if not video.faces:
-        return video
-    embeddings = np.stack([face.embedding for face in video.faces])
-    stored = index.nearest(video.video_id, embeddings)
-    if before is not None and before.faces:
-        stored = kept(video.faces, before.faces, stored, view.origin_of)
-    identities = assign([face.face_id for face in video.faces], embeddings, stored, threshold)
-    pairs = zip(video.faces, identities, strict=True)
-    return replace(video, faces=tuple(replace(f, identity_id=i) for f, i in pairs))

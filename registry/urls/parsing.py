@@ -26,6 +26,10 @@ _QUERY_SAFE = f"{_PATH_SAFE}?"
 _SENT_SAFE = f"{_QUERY_SAFE}%[]"
 """What is sent as it was written: browsers send brackets and single percent signs as they are."""
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
+_PLAIN = re.compile(r"[A-Za-z0-9._~/=&-]*")
+"""Path or query without anything that is encoded or has to be."""
+_PLAIN_URL = re.compile(r"https?://((?:[a-z0-9_-]{1,63}\.)+[a-z]{2,63})(/[A-Za-z0-9._~/=&-]*)")
+"""A URL that is in its canonical form already, as most of a table's are."""
 _ESCAPE = re.compile(r"(%[0-9A-Fa-f]{2})")
 _HOST = re.compile(r"(?!.{254})[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _LAST_PORT = 65_535
@@ -87,8 +91,8 @@ def parse(url: str) -> HttpUrl:
             scheme=parts.scheme,
             host=host,
             port=port or _PORTS[parts.scheme],
-            path=quote(_without_dots(parts.path), safe=_SENT_SAFE),
-            query=quote(parts.query, safe=_SENT_SAFE),
+            path=_encoded(_without_dots(parts.path)),
+            query=_encoded(parts.query),
             credentials=unquote(userinfo),
         )
     except UnicodeEncodeError as exc:
@@ -190,6 +194,8 @@ def _hostname(url: str, name: str) -> str:
 
 def _without_dots(path: str) -> str:
     """RFC 3986, 5.2.4; `%2e` is a dot as well."""
+    if "/." not in path and "/%" not in path:
+        return path or "/"
     segments = path.split("/")[1:]
     plain = [re.sub("%2e", ".", segment, flags=re.IGNORECASE) for segment in segments]
     kept: list[str] = []
@@ -203,8 +209,14 @@ def _without_dots(path: str) -> str:
     return "/" + "/".join(kept)
 
 
+def _encoded(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else quote(text, safe=_SENT_SAFE)
+
+
 def _normalised(text: str, safe: str) -> str:
     """Escapes of unreserved characters undone, all others in upper case."""
+    if _PLAIN.fullmatch(text):
+        return text
     pieces = _ESCAPE.split(text)
     for place, piece in enumerate(pieces):
         if place % 2:

@@ -12,7 +12,7 @@ from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import Downloader, FetchLimits
 from ingest.pipeline import Parts, run
 from ingest.progress import Silent
-from ingest.sources import Table, VideoRow
+from ingest.tables.table import Table, VideoRow
 from registry import ids
 from registry.blobs.folder import FolderStore
 from registry.core.registry import Registry

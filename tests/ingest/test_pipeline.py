@@ -13,8 +13,9 @@ from ingest.extract import Extraction
 from ingest.fetch.downloads import Downloader
 from ingest.pipeline import Parts, default_workers, run
 from ingest.progress import Silent
-from ingest.sources import read_frame
 from ingest.summary import Summary
+from ingest.tables.reading import read_frame
+from ingest.tables.table import TableOptions
 from registry import open_registry
 from registry.domain import Media
 from tests.support.factories import contract
@@ -110,13 +111,7 @@ class _Stumbles:
 
 
 def test_a_defect_costs_the_video_that_shows_it(table: pd.DataFrame, tmp_path: Path) -> None:
-    rows = read_frame(
-        table,
-        url_column="Video URL",
-        metrics=["Performance"],
-        base=tmp_path,
-        allow_local_files=True,
-    )
+    rows = read_frame(table, TableOptions(allow_local_files=True), tmp_path)
     with open_registry(home=tmp_path / "home") as registry:
         registry.establish(contract())
         parts = Parts(registry, Downloader(tmp_path / "tmp"), _Stumbles(), ahead=1)

@@ -20,8 +20,9 @@ from ingest.extract import Extraction
 from ingest.fetch.downloads import Downloader
 from ingest.pipeline import Parts, run
 from ingest.progress import Silent
-from ingest.sources import read_frame
 from ingest.summary import Summary
+from ingest.tables.reading import read_frame
+from ingest.tables.table import TableOptions
 from registry import ids, open_registry
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
@@ -287,9 +288,7 @@ class _Answers:
 
 def _ingest(registry: Registry, folder: Path, clip: Path, answer: Extraction | None) -> Summary:
     table = pd.DataFrame({"Video URL": [str(clip)], "Performance": [2.0]})
-    rows = read_frame(
-        table, url_column="Video URL", metrics=["Performance"], base=folder, allow_local_files=True
-    )
+    rows = read_frame(table, TableOptions(allow_local_files=True), folder)
     parts = Parts(registry, Downloader(folder / "tmp"), _Answers(answer), ahead=1)
     return run(
         parts, rows, metrics=["Performance"], retry_failed=False, consolidate=False,

@@ -13,7 +13,7 @@ import pytest
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import Downloader, FetchLimits
 from ingest.fetch.pages.resolver import PageResolver
-from ingest.locations import locate
+from ingest.tables.locations import Locator
 from registry.errors import FetchError
 from registry.urls import parse
 from tests.support.media import write_video
@@ -26,7 +26,7 @@ CLIPS = "tests.support.extractors:ClipIE"
 
 def test_a_page_is_fetched_from_the_url_as_written(tmp_path: Path) -> None:
     url = "https://youtu.be/dQw4w9WgXcQ?si=abc"
-    name, location = locate(2, url, tmp_path, False)
+    name, location = Locator(tmp_path).locate(2, url)
     assert name.exposed() == "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
     assert location.exposed() == url
 

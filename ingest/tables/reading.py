@@ -1,0 +1,220 @@
+"""A table of videos, as it was exported, to rows with numbers; each row judged for itself."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ingest.tables import files
+from ingest.tables.cells import header_text, looks_like_url
+from ingest.tables.columns import is_missing
+from ingest.tables.header import Header, closeness, find_header, missing, total_label
+from ingest.tables.interpretation import interpret
+from ingest.tables.remote import Fetch, is_link, table_address
+from ingest.tables.separated import swallowed
+from ingest.tables.sheet import HEAD, Row, Sheet
+from ingest.tables.table import SkippedRow, Table, TableOptions
+from ingest.tables.videos import Body
+from registry.errors import RowError, SourceError, UsageError
+from registry.urls import printable, redacted
+
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """The bytes of a table."""
+
+    source: str
+    """Its name in messages."""
+    data: bytes
+    folder: Path | None
+    """Where it lies; None: nowhere."""
+
+
+def read_table(source: str | Path, options: TableOptions, fetch: Fetch | None = None) -> Table:
+    """Read a table: CSV or TSV, an Excel or OpenDocument workbook, or Parquet, told by its bytes.
+
+    Args:
+        source: a path; `-` for standard input; or an http(s) URL, also of a Google sheet.
+        options: how to read it.
+        fetch: gets the bytes of a URL; without it, URLs are refused.
+
+    Raises:
+        SourceError: the file as a whole cannot be used. What is wrong with single rows is in the
+            table's `failures`, with single cells in `unreadable`.
+        UsageError: options that do not fit the table. `QuestionError` is one: the numbers can be
+            read in several ways.
+        FetchError: the bytes of a URL cannot be had.
+    """
+    loaded = _load(source, fetch)
+    candidates = files.sheets(loaded.source, loaded.data, options.encoding)
+    return _read(loaded.source, candidates, options, options.base_folder or loaded.folder)
+
+
+def read_frame(frame: pd.DataFrame, options: TableOptions, base: Path) -> Table:
+    """Read a DataFrame as if it were a file in the folder `base`; its first row is row 2.
+
+    Cells may be text or have types; missing values (NaN, None, NA) are no value. Raises as
+    `read_table` does.
+    """
+    names = [str(name) for name in frame.columns]
+    columns = [frame.iloc[:, place].tolist() for place in range(len(names))]
+    rows: list[Row] = [(1, names)]
+    rows += (
+        (number, cells)
+        for number, cells in enumerate(zip(*columns, strict=True), 2)
+        if not all(_is_blank(cell) for cell in cells)
+    )
+    sheet = Sheet(read=lambda most: rows[:most], form="DataFrame", typed=True)
+    return _read("The DataFrame", [sheet], options, options.base_folder or base)
+
+
+def _load(source: str | Path, fetch: Fetch | None) -> _Loaded:
+    text = str(source)
+    if text == STANDARD_INPUT:
+        return _Loaded(
+            "Standard input", files.read_stream("Standard input", sys.stdin.buffer), None
+        )
+    if is_link(text):
+        if fetch is None:
+            raise SourceError(f"{redacted(text)} is a link; only tables in files are read here.")
+        shown = redacted(text)
+        return _Loaded(shown, files.check_size(shown, fetch(table_address(text))), None)
+    path = Path(source)
+    return _Loaded(str(path), files.read_file(path), path.absolute().parent)
+
+
+def _read(
+    source: str, candidates: Sequence[Sheet], options: TableOptions, base: Path | None
+) -> Table:
+    with _uncollected():
+        sheet, header = _choose(source, candidates, options)
+        body = _body(source, sheet, header)
+        if len(candidates) > 1 and sheet.name:
+            body.notes.append(f'{source}: read sheet "{printable(sheet.name)}".')
+        return interpret(source, sheet, header, body, options, base)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection, which would look through millions of cells again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _choose(
+    source: str, candidates: Sequence[Sheet], options: TableOptions
+) -> tuple[Sheet, Header]:
+    """The separator, or the sheet, under which the table has the named columns."""
+    candidates = _named(source, candidates, options.sheet)
+    fitting: list[tuple[Sheet, Header]] = []
+    heads: list[Sequence[Row]] = []
+    failure: SourceError | None = None
+    for sheet in candidates:
+        try:
+            rows = sheet.read(HEAD)
+        except SourceError as exc:
+            failure = failure or exc
+            continue
+        heads.append(rows)
+        header = find_header(source, rows, options.url_column, options.metrics)
+        if header is not None:
+            fitting.append((sheet, header))
+    if not fitting:
+        if failure is not None:
+            raise failure
+        best = max(heads, key=lambda rows: closeness(rows, options.url_column, options.metrics))
+        raise missing(source, best, options.url_column, options.metrics)
+    named = [f'"{printable(sheet.name)}"' for sheet, _ in fitting if sheet.name]
+    if len(named) > 1:
+        raise UsageError(
+            f"{source} has these columns on the sheets {', '.join(named)}; name one with --sheet."
+        )
+    return max(fitting, key=lambda found: len(found[1].columns))
+
+
+def _named(source: str, candidates: Sequence[Sheet], name: str) -> Sequence[Sheet]:
+    if not name or not candidates[0].name:
+        return candidates
+    exact = [sheet for sheet in candidates if sheet.name == name]
+    loose = [sheet for sheet in candidates if sheet.name.casefold() == name.strip().casefold()]
+    if not exact and len(loose) != 1:
+        known = ", ".join(f'"{printable(sheet.name)}"' for sheet in candidates)
+        raise UsageError(f'{source} has no sheet "{printable(name)}"; its sheets are {known}.')
+    return exact or loose
+
+
+def _body(source: str, sheet: Sheet, header: Header) -> Body:
+    """The rows below the header, without totals; rows that are too long fail."""
+    width, body = len(header.columns), Body()
+    if sheet.note:
+        body.notes.append(sheet.note)
+    above = 0
+    for row, cells in sheet.read(None):
+        if row <= header.row:
+            above += row < header.row
+            continue
+        label = total_label(cells, header.url)
+        if label:
+            body.skipped.append(SkippedRow(row, printable(label)))
+        elif len(cells) == width:
+            body.rows.append((row, cells))
+        elif any(not _is_blank(cell) for cell in cells[width:]):
+            body.failures.append(_too_long(row, cells, header))
+        else:
+            blanks = ("",) * (width - len(cells))
+            body.rows.append((row, (*cells[:width], *blanks)))
+        if sheet.separator and "\n" in "".join(map(str, cells)):
+            _check_quotes(source, sheet, header, row, cells)
+    if not body.rows and not body.failures:
+        raise SourceError(f"{source} has a header and no rows.")
+    if above:
+        lines = f"{above} rows" if above > 1 else "1 row"
+        body.notes.append(f"{source}: the header is row {header.row}; {lines} above it skipped.")
+    if body.skipped:
+        body.notes.append(_skipped(source, body.skipped))
+    return body
+
+
+def _check_quotes(
+    source: str, sheet: Sheet, header: Header, row: int, cells: Sequence[object]
+) -> None:
+    inside = swallowed(cells, len(header.columns), sheet.separator)
+    if inside and looks_like_url(inside[header.url]):
+        raise SourceError(
+            f"{source}, row {row}: a quotation mark is opened there and closed in a later row, "
+            f"which would be lost ('{printable(str(inside[header.url]))}'). Remove the quotation "
+            'mark, or write "" for it inside a quoted cell.'
+        )
+
+
+def _too_long(row: int, cells: Sequence[object], header: Header) -> RowError:
+    return RowError(
+        row,
+        redacted(header_text(cells[header.url])),
+        f"Row {row} has {len(cells)} cells and the header {len(header.columns)}; put quotation "
+        "marks around a cell that has the separator in it.",
+    )
+
+
+def _skipped(source: str, rows: Sequence[SkippedRow]) -> str:
+    labels = ", ".join(f"'{row.label}' (row {row.row})" for row in rows[:5])
+    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+    what = "rows of totals" if len(rows) > 1 else "row of totals"
+    return f"{source}: {len(rows)} {what} skipped: {labels}{more}."
+
+
+def _is_blank(cell: object) -> bool:
+    return is_missing(cell) or (isinstance(cell, str) and not cell.strip())
