@@ -141,7 +141,8 @@ class HomeLock:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._lock = FileLock(home / "lock", mode=0o600)
+        # Not thread-local: threads of an ingest check the lock that the main thread took.
+        self._lock = FileLock(home / "lock", mode=0o600, thread_local=False)
         self._holder = home / "lock.json"
 
     def acquire(self, *, wait: bool = False, say: Callable[[str], None] = lambda _: None) -> None:
