@@ -13,7 +13,7 @@ from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import Downloader, FetchLimits
 from ingest.frames import MediaLimits
 from ingest.pipeline import Parts, default_workers, run
-from ingest.progress import Reporter, Silent
+from ingest.progress import Reporter, SilentReporter
 from ingest.retrying import again, explained
 from ingest.sources import Table, read_csv, read_frame
 from ingest.summary import Summary
@@ -158,7 +158,7 @@ def retry(
 
 
 def _told(reporter: Reporter | None, workers: int | None) -> Reporter:
-    reporter = reporter or Silent()
+    reporter = reporter or SilentReporter()
     if workers == 0:
         reporter.warn(_INLINE)
     return reporter

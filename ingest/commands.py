@@ -14,7 +14,7 @@ import click
 from ingest.api import ingest
 from ingest.fetch.addresses import AddressPolicy
 from ingest.frames import MediaLimits
-from ingest.progress import Bar, Lines, Reporter, Silent
+from ingest.progress import BarReporter, LineReporter, Reporter, SilentReporter
 from ingest.summary import Failure, Summary
 from registry import events
 from registry.core.registry import Registry
@@ -220,12 +220,12 @@ def _measured(registry: Registry, path: Path | None) -> Iterator[None]:
 def reporting(terminal: Terminal) -> Iterator[Reporter]:
     """A bar on a terminal, lines elsewhere, on stderr; nothing where events are logged there."""
     if events.listening():
-        yield Silent()
+        yield SilentReporter()
     elif terminal.err.is_terminal:
-        with Bar(terminal.err) as bar:
+        with BarReporter(terminal.err) as bar:
             yield bar
     else:
-        yield Lines(terminal.err)
+        yield LineReporter(terminal.err)
 
 
 @contextmanager

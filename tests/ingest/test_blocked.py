@@ -11,7 +11,7 @@ from ingest.extract import Extraction
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import Downloader, FetchLimits
 from ingest.pipeline import Parts, run
-from ingest.progress import Silent
+from ingest.progress import SilentReporter
 from ingest.sources import Table, VideoRow
 from registry import ids
 from registry.blobs.folder import FolderStore
@@ -44,7 +44,7 @@ def _run(registry: Registry, folder: Path, name: str) -> dict[str, object]:
         metrics=["Performance"],
         retry_failed=False,
         consolidate=False,
-        reporter=Silent(),
+        reporter=SilentReporter(),
         stop=Event(),
     ).as_dict()
 

@@ -12,7 +12,7 @@ from ingest import ingest
 from ingest.extract import Extraction
 from ingest.fetch.downloads import Downloader
 from ingest.pipeline import Parts, default_workers, run
-from ingest.progress import Silent
+from ingest.progress import SilentReporter
 from ingest.sources import read_frame
 from ingest.summary import Summary
 from registry import open_registry
@@ -126,7 +126,7 @@ def test_a_defect_costs_the_video_that_shows_it(table: pd.DataFrame, tmp_path: P
             metrics=["Performance"],
             retry_failed=False,
             consolidate=False,
-            reporter=Silent(),
+            reporter=SilentReporter(),
             stop=threading.Event(),
         )
         parts.downloader.close()

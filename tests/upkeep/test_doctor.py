@@ -19,7 +19,7 @@ from qdrant_client import QdrantClient
 from ingest.extract import Extraction
 from ingest.fetch.downloads import Downloader
 from ingest.pipeline import Parts, run
-from ingest.progress import Silent
+from ingest.progress import SilentReporter
 from ingest.sources import read_frame
 from ingest.summary import Summary
 from registry import ids, open_registry
@@ -285,7 +285,7 @@ def _ingest(registry: Registry, folder: Path, clip: Path, answer: Extraction | N
     parts = Parts(registry, Downloader(folder / "tmp"), _Answers(answer), ahead=1)
     return run(
         parts, rows, metrics=["Performance"], retry_failed=False, consolidate=False,
-        reporter=Silent(), stop=Event(),
+        reporter=SilentReporter(), stop=Event(),
     )  # fmt: skip
 
 
