@@ -1,4 +1,4 @@
-"""`face-registry ingest`: options to one call, and its summary to the terminal."""
+"""The command `face-registry ingest`, and what `videos retry` shares with it."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _SHOWN = 10
 workers_option = click.option(
     "--workers",
     type=click.IntRange(min=0),
-    help="Processes that read videos; 0: this one, no limits.  [default: one a core, 8 at most]",
+    help="Worker processes; 0: this process, without limits.  [default: one per core, at most 8]",
 )
 max_memory_option = click.option(
     "--max-memory", type=click.IntRange(min=64), metavar="MIB",
     default=MediaLimits().max_memory >> 20, show_default=True,
-    help="Memory that a worker may take for a video; one that needs more fails.",
+    help="Memory limit for one video; a video that needs more fails.",
 )  # fmt: skip
 private_hosts_option = click.option(
     "--allow-private-hosts", is_flag=True, help="Accept URLs on this machine and its networks."
@@ -56,11 +56,11 @@ private_hosts_option = click.option(
 )  # fmt: skip
 @click.option("--url-column", default=DEFAULT_URL_COLUMN, show_default=True, help="Column of URLs.")
 @click.option(
-    "--every", type=click.IntRange(min=1), help="Look at one frame in so many.  [default: 10]"
+    "--every", type=click.IntRange(min=1), help="Sampling interval in frames.  [default: 10]"
 )
 @click.option(
     "--threshold", type=cosine(),
-    help="Cosine at which a face joins its nearest neighbour's identity.  [default: 0.85]",
+    help="Least cosine for a face to join its nearest neighbour's identity.  [default: 0.85]",
 )  # fmt: skip
 @click.option("--model", help="Model of a new registry: see `models list`.  [default: sface]")
 @click.option(
@@ -68,7 +68,7 @@ private_hosts_option = click.option(
 )
 @workers_option
 @max_memory_option
-@click.option("--retry-failed", is_flag=True, help="Try videos again that failed before.")
+@click.option("--retry-failed", is_flag=True, help="Also read videos that failed before.")
 @click.option(
     "--consolidate", is_flag=True, help="At the end, join identities that are one person."
 )
@@ -107,12 +107,12 @@ def ingest_command(
 ) -> None:
     """Find and record the faces of every video in a CSV.
 
-    The CSV has a column of video URLs (http, https, or files beside it) and columns of performance
-    numbers. Videos on record are not read again; changed numbers are brought up to date.
+    The CSV has a column of video URLs (http, https, or files in its folder) and columns of
+    performance numbers. Recorded videos are not read again; changed numbers are updated.
     """
     with (
         terminal.open(device=device, wait=wait) as registry,
-        as_the_writer(registry),
+        as_writer(registry),
         _measured(registry, metrics_file),
         reporting(terminal) as reporter,
         stoppable(terminal) as stop,
@@ -138,11 +138,11 @@ def ingest_command(
     if as_json:
         terminal.json(summary.as_dict())
     else:
-        tell(terminal, summary)
+        print_summary(terminal, summary)
     sys.exit(summary.exit_code)
 
 
-def tell(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
+def print_summary(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
     """Print what a run did and, with `hints`, what to do next."""
     terminal.say(
         f"{summary.rows} rows: {summary.ingested} videos ingested, {summary.updated} updated, "
@@ -150,24 +150,24 @@ def tell(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
         + (f", {summary.duplicates} repeated" if summary.duplicates else "")
     )
     terminal.say(
-        f"{summary.frames:,} frames looked at, {summary.faces:,} faces, "
+        f"{summary.frames:,} frames sampled, {summary.faces:,} faces, "
         f"{summary.new_identities} new identities ({summary.total_identities} in all), "
         f"{summary.seconds:.1f} s"
     )
     if summary.blocked:
-        terminal.note(f"{summary.blocked:,} faces left out: they are of people who are blocked")
+        terminal.note(f"{summary.blocked:,} faces of blocked people left out")
     if summary.joined_identities:
         terminal.say(f"{summary.joined_identities} identities joined others (`identities undo`)")
     for failure in summary.failures[:_SHOWN]:
         terminal.note(f"failed: {_failure_line(failure)}")
     if len(summary.failures) > _SHOWN:
-        terminal.note(f"… and {len(summary.failures) - _SHOWN} more: --json lists them all")
+        terminal.note(f"… and {len(summary.failures) - _SHOWN} more; --json lists them all")
     if hints:
-        _hint(terminal, summary)
+        _print_hints(terminal, summary)
 
 
 def _failure_line(failure: Failure) -> str:
-    """Where it failed and why; the row is named once, also where the reason begins with it."""
+    """Row, URL and reason; the row only once if the reason begins with it."""
     row = f"row {failure.row}" if failure.row else ""
     reason = failure.reason
     if row and reason.lower().startswith(row):
@@ -176,18 +176,18 @@ def _failure_line(failure: Failure) -> str:
     return f"{where}: {reason}" if where else reason
 
 
-def _hint(terminal: Terminal, summary: Summary) -> None:
+def _print_hints(terminal: Terminal, summary: Summary) -> None:
     single, total = summary.single_video_identities, summary.total_identities
     if summary.likely_duplicates:
         terminal.note(duplicates_note(summary.likely_duplicates, total))
     elif total >= 4 and single > total / 2:
-        terminal.note(f"{single} of {total} identities were seen in one video only")
+        terminal.note(f"{single} of {total} identities are in one video only")
     if summary.stopped:
-        terminal.note("stopped: run the same command again to go on from here")
+        terminal.note("stopped; run the same command again to continue")
         return
     if summary.failures:
         terminal.note(
-            "the next run passes over videos that failed; with --retry-failed it tries them again"
+            "the next run skips videos that failed; with --retry-failed it reads them again"
         )
     if total:
         terminal.note(
@@ -196,15 +196,15 @@ def _hint(terminal: Terminal, summary: Summary) -> None:
 
 
 @contextmanager
-def as_the_writer(registry: Registry) -> Iterator[None]:
-    """Before anything is read, and while Ctrl-C still ends the waiting at once."""
+def as_writer(registry: Registry) -> Iterator[None]:
+    """Wait for the right to write first, while Ctrl-C still ends the process at once."""
     registry.hold()
     yield
 
 
 @contextmanager
 def _measured(registry: Registry, path: Path | None) -> Iterator[None]:
-    """Write measurements at the end, also that of a run that failed."""
+    """Write measurements at the end, also of a run that failed."""
     try:
         yield
     except BaseException:
@@ -218,7 +218,7 @@ def _measured(registry: Registry, path: Path | None) -> Iterator[None]:
 
 @contextmanager
 def reporting(terminal: Terminal) -> Iterator[Reporter]:
-    """A bar on a terminal, lines elsewhere, on stderr; nothing where events are logged there."""
+    """A progress bar on a terminal, lines elsewhere; nothing if events are logged to stderr."""
     if events.listening():
         yield SilentReporter()
     elif terminal.err.is_terminal:
@@ -230,14 +230,14 @@ def reporting(terminal: Terminal) -> Iterator[Reporter]:
 
 @contextmanager
 def stoppable(terminal: Terminal) -> Iterator[Event]:
-    """An event that the first Ctrl-C (or SIGTERM) sets; the second ends the process at once."""
+    """An event that the first Ctrl-C (or SIGTERM) sets; the second one ends the process."""
     stop = Event()
 
     def on_signal(number: int, frame: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        terminal.note("stopping after the video at hand; press Ctrl-C again to stop at once")
+        terminal.note("stopping after the current video; press Ctrl-C again to stop at once")
 
     before = {
         number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)

@@ -10,7 +10,7 @@ from qdrant_client import QdrantClient
 from ingest.extract import Extraction
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import Downloader, FetchLimits
-from ingest.pipeline import Parts, run
+from ingest.pipeline import RunContext, run
 from ingest.progress import SilentReporter
 from ingest.sources import Table, VideoRow
 from registry import ids
@@ -39,7 +39,7 @@ def _run(registry: Registry, folder: Path, name: str) -> dict[str, object]:
     row = VideoRow(2, path.as_uri(), str(path), {"Performance": 1.0})
     downloader = Downloader(folder / "tmp", limits=FetchLimits(), policy=AddressPolicy())
     return run(
-        Parts(registry, downloader, _Chosen(), ahead=1),
+        RunContext(registry, downloader, _Chosen(), ahead=1),
         Table((row,), (), (), 1),
         metrics=["Performance"],
         retry_failed=False,

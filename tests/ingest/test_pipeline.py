@@ -11,7 +11,7 @@ import pytest
 from ingest import ingest
 from ingest.extract import Extraction
 from ingest.fetch.downloads import Downloader
-from ingest.pipeline import Parts, default_workers, run
+from ingest.pipeline import RunContext, default_workers, run
 from ingest.progress import SilentReporter
 from ingest.sources import read_frame
 from ingest.summary import Summary
@@ -119,7 +119,7 @@ def test_a_defect_costs_the_video_that_shows_it(table: pd.DataFrame, tmp_path: P
     )
     with open_registry(home=tmp_path / "home") as registry:
         registry.establish(contract())
-        parts = Parts(registry, Downloader(tmp_path / "tmp"), _Stumbles(), ahead=1)
+        parts = RunContext(registry, Downloader(tmp_path / "tmp"), _Stumbles(), ahead=1)
         summary = run(
             parts,
             rows,

@@ -18,7 +18,7 @@ from qdrant_client import QdrantClient
 
 from ingest.extract import Extraction
 from ingest.fetch.downloads import Downloader
-from ingest.pipeline import Parts, run
+from ingest.pipeline import RunContext, run
 from ingest.progress import SilentReporter
 from ingest.sources import read_frame
 from ingest.summary import Summary
@@ -282,7 +282,7 @@ def _ingest(registry: Registry, folder: Path, clip: Path, answer: Extraction | N
     rows = read_frame(
         table, url_column="Video URL", metrics=["Performance"], base=folder, allow_local_files=True
     )
-    parts = Parts(registry, Downloader(folder / "tmp"), _Answers(answer), ahead=1)
+    parts = RunContext(registry, Downloader(folder / "tmp"), _Answers(answer), ahead=1)
     return run(
         parts, rows, metrics=["Performance"], retry_failed=False, consolidate=False,
         reporter=SilentReporter(), stop=Event(),
@@ -303,7 +303,7 @@ def test_a_marked_video_is_read_again_and_kept_where_it_cannot_be(tmp_path: Path
         assert _ingest(opened, tmp_path, clip, extraction).unchanged == 1
         opened.rereads.mark(video_id)
         failed = _ingest(opened, tmp_path, clip, None)
-        assert "what is on record of it stays" in failed.failures[0].reason
+        assert "The record of the video stays as it is" in failed.failures[0].reason
         assert opened.index.count_faces() == 1
         assert opened.rereads.marked() == [video_id]
         assert _ingest(opened, tmp_path, clip, extraction).ingested == 1
