@@ -23,7 +23,6 @@ _EXTRACTION = (
     "ingest/extract.py",
     "ingest/tracks.py",
     "ingest/shots.py",
-    "ingest/crops.py",
     "ingest/frames",
     "ingest/packets",
     "registry/faces/boxes.py",

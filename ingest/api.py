@@ -1,4 +1,4 @@
-"""Ingesting from Python: what the command line does, for notebooks and schedulers."""
+"""Ingesting from Python, as the command line does: for notebooks and schedulers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pandas as pd
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import Downloader, FetchLimits
 from ingest.frames import MediaLimits
-from ingest.pipeline import Parts, default_workers, run
-from ingest.progress import Reporter, Silent
-from ingest.retrying import again, explained
+from ingest.pipeline import RunContext, default_workers, run
+from ingest.progress import Reporter, SilentReporter
+from ingest.retry_table import retry_table, with_hint
 from ingest.summary import Summary
 from ingest.tables.files import MAX_FILE
 from ingest.tables.numbers import DecimalSign
@@ -36,11 +36,11 @@ from registry.settings import (
 )
 
 VIDEO_TIMEOUT_S = 3 * 3600.0
-"""Longest time that reading one video may take: half of the longest video allowed, which a single
-slow processor passes several times over."""
+"""Time limit for processing one video: half the length of the longest video allowed. A single slow
+processor is several times faster than that."""
 
 _INLINE = (
-    "0 workers: videos are read in this process, without a limit on memory or time; one that "
+    "0 workers: videos are processed in this process, without a limit on memory or time. One that "
     "crashes the decoder ends the run."
 )
 
@@ -71,7 +71,7 @@ def ingest(
     reporter: Reporter | None = None,
     stop: Event | None = None,
 ) -> Summary:
-    """Find the faces of every video of a table and put them on record.
+    """Find and record the faces of every video of a table.
 
     Args:
         registry: an open registry; a new one takes its model, threshold and sampling from here.
@@ -81,12 +81,13 @@ def ingest(
         url_column: the column of URLs.
         metrics: the columns of performance numbers; the first is what reports average by name.
             `NAME:sum` and `NAME:mean@WEIGHT` say how several rows of one video are combined.
-        every: look at one frame in so many (10 in a new registry).
-        threshold: cosine at and above which a face joins its nearest neighbour (0.85 in a new one).
+        every: sampling interval in frames (10 in a new registry).
+        threshold: least cosine at which a face joins the identity of its nearest neighbour (0.85 in
+            a new registry).
         model: a catalogue name or the folder of a pack (sface in a new registry).
-        workers: processes that decode and embed; 0 does it in this one, where nothing limits the
-            memory and the time that a video takes.
-        retry_failed: try videos again that failed before.
+        workers: processes that decode and embed; 0: this process does, without limits on the
+            memory and time of a video.
+        retry_failed: also process videos that failed before.
         consolidate: at the end, join identities that are one person, as one decision.
         purpose: why these people's faces are processed, kept with the run; by default
             FACE_REGISTRY_PURPOSE.
@@ -97,18 +98,18 @@ def ingest(
         url_template: with one `{}`, where the cell of the URL column goes.
         base_folder: where relative paths start; by default the folder of the table.
         allow_local_files: let the table name files outside its own folder.
-        policy: which network addresses may be spoken to; by default public ones only.
-        limits: what a video may be at most.
-        fetch_limits: what a download may be at most.
-        reporter: told of each step; silent by default.
+        policy: which network addresses downloads may connect to; by default public ones only.
+        limits: limits of a video.
+        fetch_limits: limits of a download.
+        reporter: receives the progress; by default nothing is reported.
         stop: set it to end the run at the next safe point.
 
     Raises:
-        SourceError: the table cannot be read as a whole.
+        SourceError: the table as a whole cannot be read.
         QuestionError: its numbers can be read in several ways.
         ContractError: the registry was built with another model, threshold or sampling.
         RegistryLocked: another process writes to the registry.
-        StoreError: a store failed; what was committed stays, and running again goes on from there.
+        StoreError: a store failed. Committed videos stay, and the next run continues from there.
     """
     why = check_purpose(registry.settings.purpose or "" if purpose is None else purpose)
     options = TableOptions(
@@ -125,15 +126,17 @@ def ingest(
     table = _read(registry.settings, videos, options, policy)
     names = [spec.name for spec in table.metrics]
     registry.hold()
-    _agree(registry, model, threshold, every, names)
+    _check_contract(registry, model, threshold, every, names)
     csv = "" if isinstance(videos, pd.DataFrame) else _called(videos)
-    reporter = _told(reporter, workers)
+    reporter = _reporter(reporter, workers)
     with (
-        _parts(registry, model, workers, len(table.rows), limits, policy, fetch_limits) as parts,
-        _recorded(registry, parts.summary, "ingest", csv=csv, purpose=why),
+        _context(
+            registry, model, workers, len(table.rows), limits, policy, fetch_limits
+        ) as context,
+        _recorded(registry, context.summary, "ingest", csv=csv, purpose=why),
     ):
         return run(
-            parts,
+            context,
             table,
             metrics=names,
             retry_failed=retry_failed,
@@ -155,27 +158,28 @@ def retry(
     reporter: Reporter | None = None,
     stop: Event | None = None,
 ) -> Summary:
-    """Read videos again that failed, are partial or were found damaged, from the URLs on record.
+    """Process videos again that failed, are partial or were found damaged.
 
-    A partial one that fails this time stays as it is. Metrics stay as they are.
+    They are fetched from the URLs on record. The record of a partial video that fails this time is
+    kept. Metrics do not change.
 
     Args:
         registry: an open registry.
-        videos: URLs, ids or unique beginnings of ids; without any, all that there are.
+        videos: URLs, ids or unique beginnings of ids; by default, all such videos.
 
     The other arguments, and errors, are those of `ingest`. Raises `UnknownError` if a video is not
-    on record and `UsageError` if it is whole.
+    on record and `UsageError` if it is complete.
     """
     why = check_purpose(registry.settings.purpose or "" if purpose is None else purpose)
     registry.hold()
-    table = again(registry, videos)
-    reporter = _told(reporter, workers)
+    table = retry_table(registry, videos)
+    reporter = _reporter(reporter, workers)
     with (
-        _parts(registry, None, workers, len(table.rows), limits, policy, fetch_limits) as parts,
-        _recorded(registry, parts.summary, "retry", purpose=why),
+        _context(registry, None, workers, len(table.rows), limits, policy, fetch_limits) as context,
+        _recorded(registry, context.summary, "retry", purpose=why),
     ):
         summary = run(
-            parts,
+            context,
             table,
             metrics=(),
             retry_failed=True,
@@ -184,19 +188,20 @@ def retry(
             stop=stop or Event(),
             read_again=True,
         )
-    summary.failures = [explained(failure) for failure in summary.failures]
+    summary.failures = [with_hint(failure) for failure in summary.failures]
     return summary
 
 
-def _told(reporter: Reporter | None, workers: int | None) -> Reporter:
-    reporter = reporter or Silent()
+def _reporter(reporter: Reporter | None, workers: int | None) -> Reporter:
+    """The reporter, after a warning if the run has no worker processes."""
+    reporter = reporter or SilentReporter()
     if workers == 0:
         reporter.warn(_INLINE)
     return reporter
 
 
 @contextmanager
-def _parts(
+def _context(
     registry: Registry,
     model: str | None,
     workers: int | None,
@@ -204,8 +209,8 @@ def _parts(
     limits: MediaLimits | None,
     policy: AddressPolicy | None,
     fetch_limits: FetchLimits | None,
-) -> Iterator[Parts]:
-    """What a run works with; closed at the end."""
+) -> Iterator[RunContext]:
+    """What a run works with; closes it at the end."""
     settings, summary = registry.settings, Summary(new_run())
     workers = min(default_workers() if workers is None else workers, max(1, videos))
     buckets = open_buckets(settings)
@@ -217,7 +222,7 @@ def _parts(
     )
     extractor = _extractor(registry, model, workers, limits or MediaLimits(), summary.run)
     try:
-        yield Parts(registry, downloader, extractor, 2 * max(1, workers), summary)
+        yield RunContext(registry, downloader, extractor, 2 * max(1, workers), summary)
     finally:
         extractor.close()
         downloader.close()
@@ -229,7 +234,7 @@ def _parts(
 def _recorded(
     registry: Registry, summary: Summary, kind: str, *, csv: str = "", purpose: str = ""
 ) -> Iterator[None]:
-    """Keep the run in the registry's history."""
+    """Record the run in the registry's history."""
     with recorded(registry, kind, run=summary.run, csv=csv, purpose=purpose) as recording:
         try:
             yield
@@ -272,14 +277,14 @@ def _called(source: str | Path) -> str:
     return PurePosixPath(urlsplit(text).path).name if is_link(text) else Path(source).name
 
 
-def _agree(
+def _check_contract(
     registry: Registry,
     model: str | None,
     threshold: float | None,
     every: int | None,
     metrics: Sequence[str],
 ) -> None:
-    """Check what is asked for against the contract, or write the contract of a new registry."""
+    """Check the settings against the contract, or write the contract of a new registry."""
     if not registry.is_empty:
         contracts.check_rule(registry.contract, threshold=threshold, every=every)
         if model:

@@ -1,4 +1,4 @@
-"""`face-registry ingest`: options to one call, and its summary to the terminal."""
+"""The command `face-registry ingest`, and what `videos retry` shares with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import click
 from ingest.api import ingest
 from ingest.fetch.addresses import AddressPolicy
 from ingest.frames import MediaLimits
-from ingest.progress import Bar, Lines, Reporter, Silent
+from ingest.progress import BarReporter, LineReporter, Reporter, SilentReporter
 from ingest.summary import Failure, Summary
 from registry import events
 from registry.core.registry import Registry
@@ -38,12 +38,12 @@ _SHOWN = 10
 workers_option = click.option(
     "--workers",
     type=click.IntRange(min=0),
-    help="Processes that read videos; 0: this one, no limits.  [default: one a core, 8 at most]",
+    help="Worker processes; 0: this process, without limits.  [default: one per core, at most 8]",
 )
 max_memory_option = click.option(
     "--max-memory", type=click.IntRange(min=64), metavar="MIB",
     default=MediaLimits().max_memory >> 20, show_default=True,
-    help="Memory that a worker may take for a video; one that needs more fails.",
+    help="Memory limit for one video; a video that needs more fails.",
 )  # fmt: skip
 private_hosts_option = click.option(
     "--allow-private-hosts", is_flag=True, help="Accept URLs on this machine and its networks."
@@ -79,11 +79,11 @@ private_hosts_option = click.option(
     help="Folder where relative paths start.  [default: the folder of the table]",
 )  # fmt: skip
 @click.option(
-    "--every", type=click.IntRange(min=1), help="Look at one frame in so many.  [default: 10]"
+    "--every", type=click.IntRange(min=1), help="Sampling interval in frames.  [default: 10]"
 )
 @click.option(
     "--threshold", type=cosine(),
-    help="Cosine at which a face joins its nearest neighbour's identity.  [default: 0.85]",
+    help="Least cosine for a face to join its nearest neighbour's identity.  [default: 0.85]",
 )  # fmt: skip
 @click.option("--model", help="Model of a new registry: see `models list`.  [default: sface]")
 @click.option(
@@ -91,7 +91,7 @@ private_hosts_option = click.option(
 )
 @workers_option
 @max_memory_option
-@click.option("--retry-failed", is_flag=True, help="Try videos again that failed before.")
+@click.option("--retry-failed", is_flag=True, help="Also read videos that failed before.")
 @click.option(
     "--consolidate", is_flag=True, help="At the end, join identities that are one person."
 )
@@ -137,13 +137,13 @@ def ingest_command(
     """Find and record the faces of every video in a table.
 
     TABLE is a file (CSV, TSV, Excel, OpenDocument, Parquet), the address of one or of a Google
-    sheet, or - for standard input. It has a column of video URLs (http, https, or files beside it)
-    and columns of performance numbers. Videos on record are not read again; changed numbers are
-    brought up to date.
+    sheet, or - for standard input. It has a column of video URLs (http, https, or files in its
+    folder) and columns of performance numbers. Recorded videos are not read again; changed numbers
+    are updated.
     """
     with (
         terminal.open(device=device, wait=wait) as registry,
-        as_the_writer(registry),
+        as_writer(registry),
         _measured(registry, metrics_file),
         reporting(terminal) as reporter,
         stoppable(terminal) as stop,
@@ -175,21 +175,21 @@ def ingest_command(
     if as_json:
         terminal.json(summary.as_dict())
     else:
-        tell(terminal, summary)
+        print_summary(terminal, summary)
     sys.exit(summary.exit_code)
 
 
 def _units(options: Sequence[str]) -> dict[str, str]:
-    found = {}
+    units = {}
     for option in options:
         metric, equals, unit = option.rpartition("=")
         if not equals or not metric.strip():
             raise UsageError(f'--unit "{printable(option)}": write --unit "METRIC=UNIT".')
-        found[metric.strip()] = unit.strip()
-    return found
+        units[metric.strip()] = unit.strip()
+    return units
 
 
-def tell(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
+def print_summary(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
     """Print what a run did and, with `hints`, what to do next."""
     terminal.say(
         f"{summary.rows} rows: {summary.ingested} videos ingested, {summary.updated} updated, "
@@ -197,12 +197,12 @@ def tell(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
         + (f", {summary.duplicates} repeated" if summary.duplicates else "")
     )
     terminal.say(
-        f"{summary.frames:,} frames looked at, {summary.faces:,} faces, "
+        f"{summary.frames:,} frames sampled, {summary.faces:,} faces, "
         f"{summary.new_identities} new identities ({summary.total_identities} in all), "
         f"{summary.seconds:.1f} s"
     )
     if summary.blocked:
-        terminal.note(f"{summary.blocked:,} faces left out: they are of people who are blocked")
+        terminal.note(f"{summary.blocked:,} faces of blocked people left out")
     if summary.joined_identities:
         terminal.say(f"{summary.joined_identities} identities joined others (`identities undo`)")
     for note in summary.notes:
@@ -210,13 +210,13 @@ def tell(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
     for failure in summary.failures[:_SHOWN]:
         terminal.note(f"failed: {_failure_line(failure)}")
     if len(summary.failures) > _SHOWN:
-        terminal.note(f"… and {len(summary.failures) - _SHOWN} more: --json lists them all")
+        terminal.note(f"… and {len(summary.failures) - _SHOWN} more; --json lists them all")
     if hints:
-        _hint(terminal, summary)
+        _print_hints(terminal, summary)
 
 
 def _failure_line(failure: Failure) -> str:
-    """Where it failed and why; the row is named once, also where the reason begins with it."""
+    """Row, URL and reason; the row only once if the reason begins with it."""
     row = f"row {failure.row}" if failure.row else ""
     reason = failure.reason
     if row and reason.lower().startswith(row):
@@ -225,18 +225,18 @@ def _failure_line(failure: Failure) -> str:
     return f"{where}: {reason}" if where else reason
 
 
-def _hint(terminal: Terminal, summary: Summary) -> None:
+def _print_hints(terminal: Terminal, summary: Summary) -> None:
     single, total = summary.single_video_identities, summary.total_identities
     if summary.likely_duplicates:
         terminal.note(duplicates_note(summary.likely_duplicates, total))
     elif total >= 4 and single > total / 2:
-        terminal.note(f"{single} of {total} identities were seen in one video only")
+        terminal.note(f"{single} of {total} identities are in one video only")
     if summary.stopped:
-        terminal.note("stopped: run the same command again to go on from here")
+        terminal.note("stopped; run the same command again to continue")
         return
     if summary.failures:
         terminal.note(
-            "the next run passes over videos that failed; with --retry-failed it tries them again"
+            "the next run skips videos that failed; with --retry-failed it reads them again"
         )
     if total:
         terminal.note(
@@ -245,15 +245,15 @@ def _hint(terminal: Terminal, summary: Summary) -> None:
 
 
 @contextmanager
-def as_the_writer(registry: Registry) -> Iterator[None]:
-    """Before anything is read, and while Ctrl-C still ends the waiting at once."""
+def as_writer(registry: Registry) -> Iterator[None]:
+    """Wait for the right to write first, while Ctrl-C still ends the process at once."""
     registry.hold()
     yield
 
 
 @contextmanager
 def _measured(registry: Registry, path: Path | None) -> Iterator[None]:
-    """Write measurements at the end, also that of a run that failed."""
+    """Write measurements at the end, also of a run that failed."""
     try:
         yield
     except BaseException:
@@ -267,26 +267,26 @@ def _measured(registry: Registry, path: Path | None) -> Iterator[None]:
 
 @contextmanager
 def reporting(terminal: Terminal) -> Iterator[Reporter]:
-    """A bar on a terminal, lines elsewhere, on stderr; nothing where events are logged there."""
+    """A progress bar on a terminal, lines elsewhere; nothing if events are logged to stderr."""
     if events.listening():
-        yield Silent()
+        yield SilentReporter()
     elif terminal.err.is_terminal:
-        with Bar(terminal.err) as bar:
+        with BarReporter(terminal.err) as bar:
             yield bar
     else:
-        yield Lines(terminal.err)
+        yield LineReporter(terminal.err)
 
 
 @contextmanager
 def stoppable(terminal: Terminal) -> Iterator[Event]:
-    """An event that the first Ctrl-C (or SIGTERM) sets; the second ends the process at once."""
+    """An event that the first Ctrl-C (or SIGTERM) sets; the second one ends the process."""
     stop = Event()
 
     def on_signal(number: int, frame: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        terminal.note("stopping after the video at hand; press Ctrl-C again to stop at once")
+        terminal.note("stopping after the current video; press Ctrl-C again to stop at once")
 
     before = {
         number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)

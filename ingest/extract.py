@@ -1,7 +1,7 @@
-"""From one video file to its faces: sample, detect, embed, link into tracks, keep the crops.
+"""From one video file to its faces: sample, detect, embed, link into tracks, store the crops.
 
-Memory does not grow with the length of the video but by its faces: images are let go as soon as
-their faces are cut out, and embedding runs in batches over several frames.
+Memory grows with the number of faces, not with the length of the video: an image is released as
+soon as its faces are cropped, and embedding runs in batches over several frames.
 """
 
 from __future__ import annotations
@@ -11,39 +11,44 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from ingest.crops import crop
 from ingest.frames import Frame, Frames, MediaLimits, Read, VideoReader
 from ingest.shots import ShotDetector
 from ingest.tracks import Sighting, Tracker
 from registry import ids
 from registry.blobs.base import BlobStore
 from registry.core import keys
-from registry.domain import Chips, Detection, Face, Media, Quality, Vectors
+from registry.domain import Box, Chips, Detection, Face, Image, Media, Quality, Vectors
+from registry.errors import MediaError
+from registry.faces.boxes import window
 from registry.faces.quality import assess, founds
 from registry.models.base import FaceModel
 
 BATCH = 32
-"""Faces embedded in one call of the model, collected over as many frames as it takes."""
+"""Faces embedded together, from as many frames as necessary (`benchmarks/models.py`)."""
+JPEG_QUALITY = 95
+"""libjpeg's scale. On the faces of `registry.faces.boxes.GRID`, JPEG at 95 alone lowers the cosine
+by 0.006 (median; worst 0.009)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What one video gave."""
+    """The result of processing one video."""
 
     faces: tuple[Face, ...]
     """In time order, by position within a frame; no identity yet."""
     media: Media
     reason: str
-    """Why it is partial; empty if all of it was read."""
+    """Why the video is partial; "" if all of it was read."""
 
 
 @dataclass(slots=True)
-class _Seen:
-    """The faces of one frame, waiting to be embedded."""
+class _FrameFaces:
+    """The faces of one frame that are not embedded yet."""
 
-    frame: int
+    index: int
     time_s: float
     span_s: float
     cut: bool
@@ -63,33 +68,52 @@ def extract(
     limits: MediaLimits,
     read: Read = VideoReader,
 ) -> Extraction:
-    """Every face in every `every`-th frame of a video file; their crops are stored on the way.
+    """The faces of every `every`-th frame of a video file; stores their crops.
 
     Args:
         path: the file.
-        video_id: whose crops and face ids these are.
-        read: what decodes it.
+        video_id: determines the ids of the faces and the keys of the crops.
+        model: detects and embeds the faces.
+        blobs: where crops are stored.
+        every: sampling interval in frames.
+        limits: larger videos are refused.
+        read: decodes the file.
 
     Raises:
         MediaError: nothing in the file can be decoded.
-        StoreError: a crop cannot be kept.
+        StoreError: a crop cannot be stored.
     """
     faces: list[Face] = []
     tracker = Tracker()
-    waiting: list[_Seen] = []
+    batch: list[_FrameFaces] = []
     pending = 0
     with read(path, every=every, limits=limits) as reader:
-        for seen in _look(reader, video_id, model, blobs):
-            waiting.append(seen)
-            pending += len(seen.detections)
+        for frame_faces in _detect(reader, video_id, model, blobs):
+            batch.append(frame_faces)
+            pending += len(frame_faces.detections)
             if pending >= BATCH:
-                faces += _embed(waiting, video_id, model, tracker)
-                waiting, pending = [], 0
-        faces += _embed(waiting, video_id, model, tracker)
+                faces += _embed(batch, video_id, model, tracker)
+                batch, pending = [], 0
+        faces += _embed(batch, video_id, model, tracker)
         return Extraction(tuple(faces), reader.media, reader.reason)
 
 
-def _look(frames: Frames, video_id: str, model: FaceModel, blobs: BlobStore) -> Iterator[_Seen]:
+def crop(image: Image, box: Box) -> bytes:
+    """The face in `box` with a margin, cut out of a BGR uint8 (H, W, 3) image, as JPEG bytes."""
+    area = window(box, image.shape[1], image.shape[0])
+    pixels = image[area.top : area.bottom, area.left : area.right]
+    if (pixels.shape[1], pixels.shape[0]) != area.size:
+        pixels = np.asarray(cv2.resize(pixels, area.size, interpolation=cv2.INTER_AREA), np.uint8)
+    encoded, buffer = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not encoded:
+        size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+        raise MediaError(f"the crop of a face of {size} px cannot be encoded as JPEG.")
+    return buffer.tobytes()
+
+
+def _detect(
+    frames: Frames, video_id: str, model: FaceModel, blobs: BlobStore
+) -> Iterator[_FrameFaces]:
     shots = ShotDetector()
     for frame in frames:
         cut = shots.update(frame.image)
@@ -100,43 +124,44 @@ def _look(frames: Frames, video_id: str, model: FaceModel, blobs: BlobStore) -> 
             for detection, chip in zip(detections, chips, strict=True)
         ]
         crops = [
-            _keep(frame, detection, keys.crop(video_id, frame.index, position), blobs)
+            _store_crop(frame, detection, keys.crop(video_id, frame.index, position), blobs)
             for position, detection in enumerate(detections)
         ]
-        yield _Seen(
+        yield _FrameFaces(
             frame.index, frame.time_s, frame.span_s, cut, detections, chips, qualities, crops
         )
 
 
-def _keep(frame: Frame, detection: Detection, key: str, blobs: BlobStore) -> tuple[str, str]:
-    picture = crop(frame.image, detection.box)
-    blobs.put(key, picture)
-    return key, hashlib.sha256(picture).hexdigest()
+def _store_crop(frame: Frame, detection: Detection, key: str, blobs: BlobStore) -> tuple[str, str]:
+    """Key and SHA-256 of the crop."""
+    jpeg = crop(frame.image, detection.box)
+    blobs.put(key, jpeg)
+    return key, hashlib.sha256(jpeg).hexdigest()
 
 
 def _embed(
-    waiting: list[_Seen], video_id: str, model: FaceModel, tracker: Tracker
+    batch: list[_FrameFaces], video_id: str, model: FaceModel, tracker: Tracker
 ) -> Iterator[Face]:
-    if not waiting:
+    if not batch:
         return
-    embeddings = model.embed(np.concatenate([seen.chips for seen in waiting]))
+    embeddings = model.embed(np.concatenate([frame.chips for frame in batch]))
     start = 0
-    for seen in waiting:
-        own = embeddings[start : start + len(seen.detections)]
-        start += len(seen.detections)
-        tracks = tracker.update(seen.time_s, seen.cut, _sightings(seen, own))
-        for position, detection in enumerate(seen.detections):
-            key, digest = seen.crops[position]
+    for frame in batch:
+        own = embeddings[start : start + len(frame.detections)]
+        start += len(frame.detections)
+        tracks = tracker.update(frame.time_s, frame.cut, _sightings(frame, own))
+        for position, detection in enumerate(frame.detections):
+            key, digest = frame.crops[position]
             yield Face(
-                face_id=ids.face_id(video_id, model.info.digest, seen.frame, position),
-                frame=seen.frame,
+                face_id=ids.face_id(video_id, model.info.digest, frame.index, position),
+                frame=frame.index,
                 position=position,
-                time_s=seen.time_s,
-                span_s=seen.span_s,
+                time_s=frame.time_s,
+                span_s=frame.span_s,
                 box=detection.box,
                 landmarks=detection.landmarks,
                 det_score=detection.score,
-                quality=seen.qualities[position],
+                quality=frame.qualities[position],
                 track=tracks[position],
                 crop=key,
                 crop_digest=digest,
@@ -144,10 +169,10 @@ def _embed(
             )
 
 
-def _sightings(seen: _Seen, embeddings: Vectors) -> list[Sighting]:
+def _sightings(frame: _FrameFaces, embeddings: Vectors) -> list[Sighting]:
     return [
-        Sighting(seen.frame, seen.time_s, detection.box, embedding, founds(quality))
+        Sighting(frame.index, frame.time_s, detection.box, embedding, founds(quality))
         for detection, embedding, quality in zip(
-            seen.detections, embeddings, seen.qualities, strict=True
+            frame.detections, embeddings, frame.qualities, strict=True
         )
     ]

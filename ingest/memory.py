@@ -1,9 +1,10 @@
-"""A limit on the memory of a worker process, which a video that is a bomb runs into.
+"""A limit on the memory of a process that reads a video or a page.
 
-A thread of the worker watches the process's own peak and ends it. Limits of the system's do not
-serve: RLIMIT_AS counts what runtimes reserve and never use, macOS enforces neither it nor
-RLIMIT_DATA, and under RLIMIT_DATA libav takes an allocation that fails for a damaged frame: of a
-video of 20 frames that needs 1.5 GB, 800 MB let through one, "19 of 20 frames are damaged".
+A thread watches the peak memory of its own process and ends the process over the limit. Limits of
+the operating system do not serve: RLIMIT_AS counts address space that runtimes reserve and never
+use, macOS enforces neither it nor RLIMIT_DATA, and under RLIMIT_DATA libav takes a failed
+allocation for a damaged frame: of a video of 20 frames that needs 1.5 GB, a limit of 800 MB let one
+frame through, and the other 19 were reported as damaged.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from contextlib import contextmanager, suppress
 from threading import Event, Lock, Thread
 
 OVER_MEMORY = 86
-"""Exit code of a worker that ends itself; none that Python, a shell or a signal gives."""
-_LOOK_S = 0.02
-"""Between two looks: memory is written at 5 GB/s or so, which is 100 MB past the limit."""
+"""Exit code of a process over its limit; Python, shells and signals use others."""
+_POLL_S = 0.02
+"""Between two checks. Programs fill memory at about 5 GB/s, so 100 MB may pass the limit."""
 
 
 class MemoryGuard:
-    """Ends this process when it takes more memory than is allowed beyond what it had at first."""
+    """Ends this process when it takes too much memory beyond what it holds now."""
 
     def __init__(self) -> None:
-        try:  # kept open: a confined process opens nothing
+        try:  # kept open: a confined process cannot open it
             self._status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             self._status = -1
@@ -33,22 +34,22 @@ class MemoryGuard:
 
     @contextmanager
     def watching(self, max_bytes: int) -> Iterator[None]:
-        """While in here, end the process with `OVER_MEMORY` at more than `max_bytes` more."""
+        """Within this context, end the process with `OVER_MEMORY` at more than `max_bytes` more."""
         done, lock = Event(), Lock()
 
-        def look() -> None:
-            while not done.wait(_LOOK_S):
+        def watch() -> None:
+            while not done.wait(_POLL_S):
                 with lock:
                     if not done.is_set():
                         self._check(max_bytes)
 
-        thread = Thread(target=look, name="memory", daemon=True)
+        thread = Thread(target=watch, name="memory", daemon=True)
         thread.start()
         try:
             yield
-            self._check(max_bytes)  # a peak between two looks counts for the video that made it
+            self._check(max_bytes)  # a peak between two checks counts for the video that caused it
         finally:
-            with lock:  # never while the worker hands over its answer
+            with lock:  # never end the process while it hands over its result
                 done.set()
             thread.join()
 
@@ -57,9 +58,9 @@ class MemoryGuard:
             os._exit(OVER_MEMORY)
 
     def _peak(self) -> int:
-        """The most memory that this process has held at once so far: bytes, resident."""
+        """The most resident memory of this process so far, in bytes."""
         with suppress(OSError):
-            # Unlike ru_maxrss, Linux starts this one anew with each program that is started.
+            # Unlike ru_maxrss, Linux resets this peak when a process starts another program.
             for line in os.pread(self._status, 8192, 0).splitlines():
                 if line.startswith(b"VmHWM:"):
                     return int(line.split()[1]) * 1024

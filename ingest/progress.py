@@ -1,4 +1,4 @@
-"""How a run shows that it is alive: a bar on a terminal, lines elsewhere, nothing in a notebook."""
+"""The progress of a run: a bar on a terminal, lines elsewhere, nothing in a notebook."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from ingest.summary import Summary
 
 
 class Reporter(Protocol):
-    """Told of each step of a run."""
+    """Receives the progress of a run."""
 
     def begin(self, videos: int) -> None:
-        """So many videos are to be looked at."""
+        """The run starts, with so many videos to process."""
 
     def advance(self, summary: Summary, url: str, outcome: str) -> None:
-        """One more is settled; `summary` counts it in."""
+        """One more video is finished; `summary` includes it."""
 
     def warn(self, message: str) -> None:
-        """Something that a person should know, and the run goes on."""
+        """The user should know this; the run continues."""
 
 
-class Silent:
-    """Says nothing."""
+class SilentReporter:
+    """Reports nothing."""
 
     def begin(self, videos: int) -> None:
         """As `Reporter.begin`."""
@@ -38,8 +38,8 @@ class Silent:
         """As `Reporter.warn`."""
 
 
-class Lines:
-    """One plain line a video: for logs, pipes and schedulers."""
+class LineReporter:
+    """Prints one plain line for each video: for logs, pipes and schedulers."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -53,18 +53,18 @@ class Lines:
     def advance(self, summary: Summary, url: str, outcome: str) -> None:
         """As `Reporter.advance`."""
         self._done += 1
-        self._say(f"[{self._done}/{self._total}] {url}: {outcome}")
+        self._print(f"[{self._done}/{self._total}] {url}: {outcome}")
 
     def warn(self, message: str) -> None:
         """As `Reporter.warn`."""
-        self._say(f"warning: {message}")
+        self._print(f"warning: {message}")
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-class Bar:
-    """A live bar: videos, frames a second, faces, identities, time left."""
+class BarReporter:
+    """A live progress bar: videos, frames per second, faces, identities, time left."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -8,12 +8,12 @@ import click
 
 from ingest.api import retry
 from ingest.commands import (
-    as_the_writer,
+    as_writer,
     max_memory_option,
+    print_summary,
     private_hosts_option,
     reporting,
     stoppable,
-    tell,
     workers_option,
 )
 from ingest.fetch.addresses import AddressPolicy
@@ -26,7 +26,7 @@ from registry.terminal import Terminal, json_option, pass_terminal
 @click.argument("videos", nargs=-1, metavar="[VIDEO]...")
 @click.option(
     "--all", "everything", is_flag=True,
-    help="All that failed, are partial or were found damaged.",
+    help="All videos that failed, are partial or were found damaged.",
 )  # fmt: skip
 @workers_option
 @max_memory_option
@@ -42,15 +42,15 @@ def retry_command(
     allow_private_hosts: bool,
     as_json: bool,
 ) -> None:
-    """Read videos (URLs, ids or beginnings of ids) that failed or are partial once more.
+    """Read videos again (URLs, ids or beginnings of ids) that failed or are partial.
 
     They are fetched from the URLs on record, which have no user names and passwords.
     """
     if bool(videos) == everything:
-        raise UsageError("name the videos to read again, or give --all")
+        raise UsageError("Name the videos to read again, or give --all.")
     with (
         terminal.open() as registry,
-        as_the_writer(registry),
+        as_writer(registry),
         reporting(terminal) as reporter,
         stoppable(terminal) as stop,
     ):
@@ -63,5 +63,5 @@ def retry_command(
             reporter=reporter,
             stop=stop,
         )
-    terminal.json(summary.as_dict()) if as_json else tell(terminal, summary)
+    terminal.json(summary.as_dict()) if as_json else print_summary(terminal, summary)
     sys.exit(summary.exit_code)

@@ -1,4 +1,4 @@
-"""What a run did: counted as it goes, told at its end."""
+"""The counts and failures of a run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One row that could not be used."""
+    """A row of the table that failed."""
 
     row: int
-    """As a spreadsheet counts it: the header is row 1."""
+    """As in a spreadsheet: the header is row 1. 0: the video is not from a table."""
     url: str
     reason: str
 
@@ -22,7 +22,7 @@ class Summary:
 
     run: str
     rows: int = 0
-    """Rows of the table that hold anything."""
+    """Rows of the table that are not blank."""
     ingested: int = 0
     updated: int = 0
     """Videos on record whose metrics changed."""
@@ -35,16 +35,16 @@ class Summary:
     blocked: int = 0
     """Faces left out because the person is blocked."""
     new_identities: int = 0
-    """Established in this run, before consolidation."""
+    """Identities established in this run, before consolidation."""
     total_identities: int = 0
     provisional_identities: int = 0
-    """Identities, of the whole registry, that may be no person; in no other count."""
+    """Identities of the whole registry that may not be a person; not in the other counts."""
     single_video_identities: int = 0
-    """Identities, of the whole registry, that were seen in one video only."""
+    """Identities of the whole registry that are in one video only."""
     joined_identities: int = 0
     """Identities that consolidation joined to others at the end of this run."""
     likely_duplicates: int = 0
-    """Identities, of the whole registry, that consolidation would join to others."""
+    """Identities of the whole registry that consolidation would join to others."""
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Summary:
         return 3 if self.failures else 0
 
     def counts(self) -> dict[str, Any]:
-        """What was counted: names no row, video or person."""
+        """The counts, without rows, videos or persons."""
         return {
             "videos": {
                 "rows": self.rows,

@@ -1,8 +1,7 @@
-"""Where extraction runs: in this process, or in others that a bad video cannot take along.
+"""Where videos are processed: in this process, or in worker processes.
 
-A worker loads the model once and then reads video after video. If a decoder crashes or hangs, its
-worker is replaced and the run loses that one video. A video that takes more memory than is allowed
-ends its worker, too.
+A worker loads the model once and then processes one video after another. If a video crashes a
+worker, hangs it or takes too much memory, the worker is replaced and the run loses that one video.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -35,22 +33,22 @@ from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.settings import Settings
 
-_LOOK_S = 0.5
-"""How often a thread that waits for a worker looks whether the run has ended."""
+_POLL_S = 0.5
+"""How often a thread that waits for a worker checks whether the run has ended."""
 
 
 class Extractor(Protocol):
-    """Turns a video file into its faces. Threads may share one."""
+    """Extracts the faces of video files; threads can share one."""
 
     def extract(self, path: Path, video_id: str) -> Extraction:
         """As `ingest.extract.extract`. Raises `MediaError` if the video is at fault."""
 
     def close(self) -> None:
-        """Stop what is running and let go."""
+        """Stop what is running and release the model."""
 
 
 class InlineExtractor:
-    """Extraction in this process, one video at a time: no limit on memory, and none on time."""
+    """Extraction in this process, one video at a time, without limits on memory and time."""
 
     def __init__(
         self,
@@ -63,11 +61,11 @@ class InlineExtractor:
     ) -> None:
         self._model, self._blobs = model, blobs
         self._every, self._limits, self._run = every, limits, run
-        self._one = Lock()
+        self._lock = Lock()
 
     def extract(self, path: Path, video_id: str) -> Extraction:
-        """The faces of one video; a second thread waits its turn."""
-        with self._one:
+        """The faces of one video; a second thread waits."""
+        with self._lock:
             started = time.monotonic()
             extraction = extract(
                 path,
@@ -77,17 +75,17 @@ class InlineExtractor:
                 every=self._every,
                 limits=self._limits,
             )
-            _tell(self._run, video_id, extraction, started)
+            _emit_read(self._run, video_id, extraction, started)
             return extraction
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: the model is the caller's."""
 
 
 class PoolExtractor:
-    """Extraction in `workers` processes, each with one thread of inference.
+    """Extraction in `workers` processes, each with one inference thread.
 
-    ONNX Runtime's makers advise one intra-op thread a process where processes run side by side.
+    ONNX Runtime's documentation advises one intra-op thread per process where several run.
     """
 
     def __init__(
@@ -101,46 +99,44 @@ class PoolExtractor:
         limits: MediaLimits,
         timeout_s: float,
         run: str = "",
-        work: Callable[[Path, str, int, MediaLimits], Extraction] | None = None,
     ) -> None:
-        """`work` is what a worker does with a video; by default it extracts."""
-        self._work = work or _work
+        """Start the pool; `timeout_s` is the time limit of one video."""
         self._every, self._limits, self._timeout_s = every, limits, timeout_s
         self._closed = Event()
-        self._waiting: list[Future[Extraction]] = []
+        self._pending: list[Future[Extraction]] = []
         self._pool = ProcessPool(
             max_workers=workers,
-            initializer=_start,
+            initializer=_start_worker,
             initargs=(settings, contract, model_source, run, events.listening()),
             context=multiprocessing.get_context("spawn"),
         )
 
     def extract(self, path: Path, video_id: str) -> Extraction:
-        """The faces of one video, from whichever worker is free next."""
+        """The faces of one video, from the next free worker."""
         future = self._pool.schedule(
-            self._work,
+            _process,
             args=(path, video_id, self._every, self._limits),
             timeout=self._timeout_s,
         )
-        self._waiting.append(future)
+        self._pending.append(future)
         try:
-            return self._answer(future)
+            return self._result(future)
         finally:
-            self._waiting.remove(future)
+            self._pending.remove(future)
 
-    def _answer(self, future: Future[Extraction]) -> Extraction:
-        while not wait([future], timeout=_LOOK_S).done:
-            # A job that was handed over while the pool stopped is never answered.
+    def _result(self, future: Future[Extraction]) -> Extraction:
+        while not wait([future], timeout=_POLL_S).done:
+            # The pool never completes a job that was scheduled while it stopped.
             if self._closed.is_set():
                 future.cancel()
-                raise MediaError("reading it was stopped")
+                raise MediaError("processing the video was stopped.")
         try:
             extraction: Extraction = future.result()
         except BrokenProcessPool as exc:
             raise MediaError(_NO_START) from exc
         except TimeoutError as exc:
             raise MediaError(
-                f"reading it took longer than {self._timeout_s:.0f} s, and was stopped"
+                f"processing the video took longer than {self._timeout_s:.0f} s and was stopped."
             ) from exc
         except (ProcessExpired, CancelledError) as exc:
             code = getattr(exc, "exitcode", None)
@@ -148,12 +144,12 @@ class PoolExtractor:
         return extraction
 
     def close(self) -> None:
-        """Stop the workers, whatever they do; who waits for one is let go.
+        """Stop the workers, whatever they do; threads that wait for one get an error.
 
-        Idle ones are told to end: a worker that is killed while it starts complains on stderr.
+        Idle workers end by themselves: one that is killed while it starts would write to stderr.
         """
         self._closed.set()
-        if not self._waiting:
+        if not self._pending:
             self._pool.close()  # type: ignore[no-untyped-call]
             self._pool.join()
             return
@@ -162,12 +158,12 @@ class PoolExtractor:
 
 
 class _Worker:
-    """What a worker process keeps from one video to the next."""
+    """The state of a worker process."""
 
     def __init__(self, settings: Settings, contract: Contract, model_source: str, run: str) -> None:
         self.run = run
         self.decoder = Decoder()
-        self.decoder.start()  # it gets ready while the model is loaded
+        self.decoder.start()  # it starts while the model is loaded
         self.model = catalogue.load(
             model_source, device=settings.device, cache=settings.model_cache, threads=1
         )
@@ -177,20 +173,20 @@ class _Worker:
 
 
 _NO_START = (
-    "the processes that read videos cannot start; a script that calls ingest must do so below "
-    'the line `if __name__ == "__main__":`, because they import it'
+    "the worker processes cannot start. A script that calls ingest must do so below the line "
+    '`if __name__ == "__main__":`, because workers import the script.'
 )
 _worker: _Worker | RegistryError | None = None
 
 
-def _start(
+def _start_worker(
     settings: Settings,
     contract: Contract,
     model_source: str,
     run: str,
     log: tuple[events.Format, events.Level] | None,
 ) -> None:
-    """Run once in each worker: Ctrl-C is the parent's to handle, the model is loaded."""
+    """Initialise a worker process: ignore Ctrl-C, which the parent handles, and load the model."""
     global _worker  # noqa: PLW0603  a worker process has one model and one store
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
@@ -202,10 +198,10 @@ def _start(
         _worker = _Worker(settings, contract, model_source, run)
         events.emit("worker.ready", run=run, seconds=time.monotonic() - started)
     except RegistryError as exc:
-        _worker = exc  # raised for the first video: an initialiser has nobody to tell
+        _worker = exc  # raised for the first video: nobody sees an error of the initialiser
 
 
-def _work(path: Path, video_id: str, every: int, limits: MediaLimits) -> Extraction:
+def _process(path: Path, video_id: str, every: int, limits: MediaLimits) -> Extraction:
     if isinstance(_worker, RegistryError):
         raise _worker
     if _worker is None:
@@ -216,11 +212,11 @@ def _work(path: Path, video_id: str, every: int, limits: MediaLimits) -> Extract
             path, video_id, model=_worker.model, blobs=_worker.blobs, every=every, limits=limits,
             read=_worker.decoder.read,
         )  # fmt: skip
-    _tell(_worker.run, video_id, extraction, started)
+    _emit_read(_worker.run, video_id, extraction, started)
     return extraction
 
 
-def _tell(run: str, video_id: str, extraction: Extraction, started: float) -> None:
+def _emit_read(run: str, video_id: str, extraction: Extraction, started: float) -> None:
     events.emit(
         "video.read",
         run=run,

@@ -75,7 +75,7 @@ ONLY_IN: Mapping[str, str] = {
     "onnx": "registry.models.*",
     "openpyxl": "ingest.tables.workbooks",
     "av": "ingest.frames* ingest.packets registry.demo.*",
-    "yt_dlp": "ingest.fetch.pages.extraction ingest.fetch.pages.request_handler",
+    "yt_dlp": "ingest.fetch.pages.ytdlp_process ingest.fetch.pages.request_handler",
     "httpcore": "ingest.fetch.connections",
     "pydantic_settings": "registry.settings",
     "rich": "registry.terminal registry.cli *.commands *_commands ingest.progress registry.demo.*",

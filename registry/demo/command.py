@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from ingest.commands import reporting, tell
+from ingest.commands import print_summary, reporting
 from queries.commands import print_answer, print_averages
 from registry.demo.run import METRICS, PROBE, Places, expected, prepare, run
 from registry.terminal import Terminal, number, pass_terminal
@@ -30,7 +30,7 @@ def demo_command(terminal: Terminal) -> None:
     terminal.say("\n2. Ingest their table: face-registry ingest videos.csv --metric … --metric …")
     with reporting(terminal) as reporter:
         result = run(places, reporter)
-    tell(terminal, result.summary, hints=False)
+    print_summary(terminal, result.summary, hints=False)
     terminal.say("\n3. Who performs how: face-registry report --csv … --zip …")
     rows = result.averages.to_dict(orient="records")
     print_averages(terminal, rows, METRICS[0])

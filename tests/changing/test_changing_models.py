@@ -14,7 +14,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from ingest.crops import crop
+from ingest.extract import crop
 from registry.changing.change import prepare, switch
 from registry.core.opening import open_registry
 from registry.core.registry import Registry

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.crops import crop
+from ingest.extract import crop
 from registry.blobs.folder import FolderStore
 from registry.changing.reembedding import mosaic, reembed
 from registry.domain import Box, Chips, Detection, Face, Image, Media, ModelInfo, Vectors, Video

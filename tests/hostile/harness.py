@@ -23,7 +23,7 @@ from tests.support.web import Web, serve
 
 LIMIT_S = 120.0
 """That one command may take, on a machine that does much else."""
-_CRASHES = ("Traceback", "internal error", "unforeseen way", "Error: ")
+_CRASHES = ("Traceback", "internal error", "unexpected error", "Error: ")
 
 
 @dataclass

@@ -60,7 +60,7 @@ def test_a_crash_is_called_one() -> None:
     assert verdict_alone(case, None).verdict == "over time"
     assert verdict_alone(case, {"code": 1, "out": "", "err": "error: no"}).verdict == "refused"
     assert verdict_alone(case, {"code": 1, "out": "", "err": "no"}).verdict == "crashed"
-    assert verdict("failed in an unforeseen way (KeyError: 1)") == "crashed"
+    assert verdict("failed with an unexpected error (KeyError: 1).") == "crashed"
     assert verdict("two\nlines") == "crashed"
     report = Report([Outcome(case, "crashed", "")], ["x"], 1, ["y"])
     assert len(report.bad()) == 4

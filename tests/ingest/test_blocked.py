@@ -10,8 +10,8 @@ from qdrant_client import QdrantClient
 from ingest.extract import Extraction
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import Downloader, FetchLimits
-from ingest.pipeline import Parts, run
-from ingest.progress import Silent
+from ingest.pipeline import RunContext, run
+from ingest.progress import SilentReporter
 from ingest.tables.table import Table, VideoRow
 from registry import ids
 from registry.blobs.folder import FolderStore
@@ -40,12 +40,12 @@ def _run(registry: Registry, folder: Path, name: str) -> dict[str, object]:
     row = VideoRow(2, Url(path.as_uri()), Url(str(path)), {"Performance": 1.0})
     downloader = Downloader(folder / "tmp", limits=FetchLimits(), policy=AddressPolicy())
     return run(
-        Parts(registry, downloader, _Chosen(), ahead=1),
+        RunContext(registry, downloader, _Chosen(), ahead=1),
         Table((row,), (), (), 1),
         metrics=["Performance"],
         retry_failed=False,
         consolidate=False,
-        reporter=Silent(),
+        reporter=SilentReporter(),
         stop=Event(),
     ).as_dict()
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 
 import av
 import pytest
 
 from ingest import ingest
-from ingest.extract import Extraction
 from ingest.frames import MediaLimits
 from ingest.summary import Summary
-from ingest.workers import PoolExtractor
 from registry import open_registry
-from registry.errors import MediaError
-from registry.settings import load_settings
-from tests.support.factories import contract
 from tests.support.media import require_encoder, write_video
 
 LOW = MediaLimits(max_memory=120 << 20)
@@ -86,22 +79,3 @@ def test_too_low_a_limit_is_wrong_usage(given: str) -> None:
     from registry.cli import cli
 
     assert CliRunner().invoke(cli, ["ingest", "t.csv", "--max-memory", given]).exit_code == 2
-
-
-def _killed(*given: object) -> Extraction:
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("still there")
-
-
-@pytest.mark.slow
-def test_a_worker_that_the_system_kills_costs_its_video(tmp_path: Path) -> None:
-    """As Linux does where memory is short."""
-    extractor = PoolExtractor(
-        load_settings(home=tmp_path), contract(), "sface", workers=1, every=10, limits=LOW,
-        timeout_s=60, work=_killed,
-    )  # fmt: skip
-    try:
-        with pytest.raises(MediaError, match="short of memory"):
-            extractor.extract(tmp_path / "v.mp4", "v")
-    finally:
-        extractor.close()

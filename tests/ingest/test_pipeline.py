@@ -11,8 +11,8 @@ import pytest
 from ingest import ingest
 from ingest.extract import Extraction
 from ingest.fetch.downloads import Downloader
-from ingest.pipeline import Parts, default_workers, run
-from ingest.progress import Silent
+from ingest.pipeline import RunContext, default_workers, run
+from ingest.progress import SilentReporter
 from ingest.summary import Summary
 from ingest.tables.reading import read_frame
 from ingest.tables.table import TableOptions
@@ -114,14 +114,14 @@ def test_a_defect_costs_the_video_that_shows_it(table: pd.DataFrame, tmp_path: P
     rows = read_frame(table, TableOptions(allow_local_files=True), tmp_path)
     with open_registry(home=tmp_path / "home") as registry:
         registry.establish(contract())
-        parts = Parts(registry, Downloader(tmp_path / "tmp"), _Stumbles(), ahead=1)
+        parts = RunContext(registry, Downloader(tmp_path / "tmp"), _Stumbles(), ahead=1)
         summary = run(
             parts,
             rows,
             metrics=["Performance"],
             retry_failed=False,
             consolidate=False,
-            reporter=Silent(),
+            reporter=SilentReporter(),
             stop=threading.Event(),
         )
         parts.downloader.close()

@@ -93,7 +93,7 @@ def test_a_lost_password_is_said(run: Run, tmp_path: Path, web: Web) -> None:
 def test_what_is_not_to_be_retried_is_refused(run: Run, tmp_path: Path, clip: bytes) -> None:
     _ingest(run, tmp_path, "v.mp4")
     whole = run("videos", "retry", (tmp_path / "v.mp4").as_uri())
-    assert "was read whole" in str(whole.exception)
+    assert "is complete" in str(whole.exception)
     assert "videos list" in str(run("videos", "retry", "https://example.com/x").exception)
     for arguments in ([], ["--all", "x"]):
         assert "--all" in str(run("videos", "retry", *arguments).exception)

@@ -59,7 +59,7 @@ def test_a_worker_that_is_killed_costs_its_video(
         time.sleep(0.5)
         assert worker.pid is not None
         os.kill(worker.pid, signal.SIGKILL)
-        with pytest.raises(MediaError, match="the process that decoded it was killed"):
+        with pytest.raises(MediaError, match=r"was killed.*short of memory"):
             reading.result(timeout=120)
     assert pool.extract(short, "short").media.frames_sampled == 3
 
@@ -77,7 +77,7 @@ def test_a_worker_that_hangs_costs_its_video(
             time.sleep(0.5)
             assert worker.pid is not None
             os.kill(worker.pid, signal.SIGSTOP)
-            with pytest.raises(MediaError, match="took longer than 10 s, and was stopped"):
+            with pytest.raises(MediaError, match="took longer than 10 s and was stopped"):
                 reading.result(timeout=120)
         assert extractor.extract(short, "short").media.frames_sampled == 3
     finally:

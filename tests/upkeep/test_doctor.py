@@ -18,8 +18,8 @@ from qdrant_client import QdrantClient
 
 from ingest.extract import Extraction
 from ingest.fetch.downloads import Downloader
-from ingest.pipeline import Parts, run
-from ingest.progress import Silent
+from ingest.pipeline import RunContext, run
+from ingest.progress import SilentReporter
 from ingest.summary import Summary
 from ingest.tables.reading import read_frame
 from ingest.tables.table import TableOptions
@@ -289,10 +289,10 @@ class _Answers:
 def _ingest(registry: Registry, folder: Path, clip: Path, answer: Extraction | None) -> Summary:
     table = pd.DataFrame({"Video URL": [str(clip)], "Performance": [2.0]})
     rows = read_frame(table, TableOptions(allow_local_files=True), folder)
-    parts = Parts(registry, Downloader(folder / "tmp"), _Answers(answer), ahead=1)
+    parts = RunContext(registry, Downloader(folder / "tmp"), _Answers(answer), ahead=1)
     return run(
         parts, rows, metrics=["Performance"], retry_failed=False, consolidate=False,
-        reporter=Silent(), stop=Event(),
+        reporter=SilentReporter(), stop=Event(),
     )  # fmt: skip
 
 
@@ -311,7 +311,7 @@ def test_a_marked_video_is_read_again_and_kept_where_it_cannot_be(tmp_path: Path
         with opened.writing():
             opened.rereads.mark(video_id)
         failed = _ingest(opened, tmp_path, clip, None)
-        assert "what is on record of it stays" in failed.failures[0].reason
+        assert "The record of the video stays as it is" in failed.failures[0].reason
         assert opened.index.count_faces() == 1
         assert opened.rereads.marked() == [video_id]
         assert _ingest(opened, tmp_path, clip, extraction).ingested == 1

@@ -45,7 +45,7 @@ class PageResolver:
     """Finds videos on pages with yt-dlp; threads can share one.
 
     Each page gets a Python process of its own, with an empty environment and without the user's
-    cookies, configuration, plugins or programs; see `ingest.fetch.pages.extraction`.
+    cookies, configuration, plugins or programs; see `ingest.fetch.pages.ytdlp_process`.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class PageResolver:
             return True
         if not is_installed():
             return False
-        from ingest.fetch.pages.extraction import accepts
+        from ingest.fetch.pages.ytdlp_process import accepts
 
         return accepts(str(url), self._extractors)
 
@@ -110,9 +110,9 @@ class PageResolver:
         return PageVideo(answer["url"], answer["headers"])
 
     def _run(self, question: bytes, deadline: Deadline) -> dict[str, Any]:
-        """The answer of a process of `ingest.fetch.pages.extraction`."""
+        """The answer of a process of `ingest.fetch.pages.ytdlp_process`."""
         with subprocess.Popen(
-            [sys.executable, "-B", "-m", "ingest.fetch.pages.extraction"],
+            [sys.executable, "-B", "-m", "ingest.fetch.pages.ytdlp_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Videos on record that can be read again, as the table of a run."""
+"""The recorded videos that a retry processes again, as the table of a run."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from registry.urls import Url
 _DENIED = re.compile(r"answered 40[13]\b")
 
 
-def again(registry: Registry, videos: Sequence[str]) -> Table:
-    """These videos, or all that failed, are partial or were marked; rows are numbered 0.
+def retry_table(registry: Registry, videos: Sequence[str]) -> Table:
+    """These videos, or all that failed, are partial or are marked as damaged; row numbers are 0.
 
-    Raises `UnknownError` for one that is not on record, `UsageError` for one that is whole.
+    Raises `UnknownError` for a video that is not on record, `UsageError` for one that is complete.
     """
     marked = frozenset(registry.rereads.marked())
 
-    def due(video: Payload) -> bool:
+    def can_retry(video: Payload) -> bool:
         return video["status"] != Status.DONE or video["video_id"] in marked
 
-    found = [registry.video(key) for key in videos]
-    for payload in found:
-        if not due(payload):
+    payloads = [registry.video(key) for key in videos]
+    for payload in payloads:
+        if not can_retry(payload):
             raise UsageError(
-                f"{Url(payload['url'])} was read whole; only videos that failed, are partial "
-                "or were found damaged are read again"
+                f"{Url(payload['url'])} is complete. Only videos that failed, are partial or were "
+                "found damaged can be read again."
             )
     if not videos:
-        found = [one for one in registry.index.videos() if due(one)]
-    rows = {payload["url"]: _row(payload) for payload in found}
+        payloads = [payload for payload in registry.index.videos() if can_retry(payload)]
+    rows = {payload["url"]: _row(payload) for payload in payloads}
     return Table(tuple(rows.values()), (), (), len(rows))
 
 
@@ -48,12 +48,12 @@ def _row(payload: Payload) -> VideoRow:
     return VideoRow(0, Url(url), location, payload["metrics"])
 
 
-def explained(failure: Failure) -> Failure:
-    """A failure with what the record lacks, where that may be why."""
+def with_hint(failure: Failure) -> Failure:
+    """The failure, with a hint if credentials missing from the record may be the cause."""
     if not _DENIED.search(failure.reason):
         return failure
     hint = (
-        " The registry keeps no user names, passwords and signatures: if the URL had them, ingest "
+        " The registry keeps no user names, passwords and signatures. If the URL had them, ingest "
         "its row again with --retry-failed."
     )
     return replace(failure, reason=failure.reason + hint)

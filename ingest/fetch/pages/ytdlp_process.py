@@ -1,6 +1,6 @@
 """A process that runs yt-dlp: it reads one page and writes where the page's video is.
 
-    python -m ingest.fetch.pages.extraction  < question.json  > answer.json
+    python -m ingest.fetch.pages.ytdlp_process  < question.json  > answer.json
 
 The kernel refuses what reading a page does not need: files other than Python's and those for name
 lookups, writing, and other programs (`registry.system.confinement`). An audit hook refuses

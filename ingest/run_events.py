@@ -1,0 +1,65 @@
+"""The events that a run logs for its rows, and the failures in its summary."""
+
+from __future__ import annotations
+
+import logging
+from typing import Unpack
+
+from ingest.summary import Failure, Summary
+from ingest.tables.table import VideoRow
+from registry import events, ids
+from registry.domain import Video
+from registry.urls import Url
+
+
+def warning(summary: Summary, message: str) -> None:
+    """The user should know this; the run continues."""
+    events.emit("warning", logging.WARNING, run=summary.run, message=message)
+
+
+def failed(summary: Summary, row: int, url: Url, reason: str, video: str = "") -> None:
+    """A row failed; adds it to the summary. `video` is the id of its video, if it has one."""
+    summary.failures.append(Failure(row, str(url), reason))
+    fields = events.Fields(run=summary.run, video=video, row=row, url=url, reason=reason)
+    events.emit("video.failed", logging.WARNING, **fields)
+
+
+def fetched(summary: Summary, row: VideoRow, seconds: float) -> None:
+    """A video was fetched."""
+    _emit("video.fetched", logging.INFO, summary, row, seconds=seconds)
+
+
+def recorded(
+    summary: Summary, row: VideoRow, video: Video, identities: int, new: int, seconds: float
+) -> None:
+    """A video was recorded; of its `identities`, `new` were founded by its faces."""
+    _emit(
+        "video.recorded",
+        logging.INFO,
+        summary,
+        row,
+        outcome=str(video.status),
+        reason=video.reason,
+        faces=len(video.faces),
+        identities=identities,
+        new=new,
+        seconds=seconds,
+    )
+
+
+def updated(summary: Summary, row: VideoRow) -> None:
+    """The metrics of a recorded video changed."""
+    _emit("video.updated", logging.INFO, summary, row)
+
+
+def unchanged(summary: Summary, row: VideoRow) -> None:
+    """The record of a video agrees with its row."""
+    _emit("video.unchanged", logging.DEBUG, summary, row)
+
+
+def _emit(
+    event: str, level: int, summary: Summary, row: VideoRow, /, **fields: Unpack[events.Fields]
+) -> None:
+    merged = events.Fields(run=summary.run, video=ids.video_id(row.url), row=row.row, url=row.url)
+    merged.update(fields)
+    events.emit(event, level, **merged)
