@@ -7,16 +7,16 @@ import numpy as np
 
 from registry.domain import Box, Image
 from registry.errors import MediaError
-from registry.faces.boxes import window
+from registry.faces.boxes import crop_area
 
 JPEG_QUALITY = 95
-"""libjpeg's scale. Measured on the faces of `registry.faces.boxes.GRID`, JPEG alone lowers the
-cosine by 0.006 (median; worst 0.009) at 95."""
+"""On libjpeg's scale. JPEG alone lowers the cosine of the faces in `docs/BENCHMARKS.md`, "Faces in
+their crops", by 0.006 (median; largest 0.009)."""
 
 
 def crop(image: Image, box: Box) -> bytes:
     """The face in `box` of a BGR uint8 (H, W, 3) image, as JPEG bytes."""
-    shown = window(box, image.shape[1], image.shape[0])
+    shown = crop_area(box, image.shape[1], image.shape[0])
     cut = image[shown.top : shown.bottom, shown.left : shown.right]
     if (cut.shape[1], cut.shape[0]) != shown.size:
         cut = np.asarray(cv2.resize(cut, shown.size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -46,7 +46,7 @@ from registry.core.recovery import Replacing, finish, settle, settle_if_free, sh
 from registry.core.switching import Switch
 from registry.domain import Contract, Identity, Video
 from registry.errors import EmptyRegistry, StoreError, UnknownError, UsageError
-from registry.faces.matching import assign, kept
+from registry.faces.matching import assign, nearest_with_earlier
 from registry.models.base import FaceModel
 from registry.settings import Settings
 from registry.store.base import Payload, Store
@@ -472,7 +472,7 @@ def assigned(
     embeddings = np.stack([face.embedding for face in video.faces])
     stored = index.nearest(video.video_id, embeddings)
     if before is not None and before.faces:
-        stored = kept(video.faces, before.faces, stored, view.origin_of)
+        stored = nearest_with_earlier(video.faces, before.faces, stored, view.origin_of)
     identities = assign([face.face_id for face in video.faces], embeddings, stored, threshold)
     pairs = zip(video.faces, identities, strict=True)
     return replace(video, faces=tuple(replace(f, identity_id=i) for f, i in pairs))
