@@ -22,7 +22,7 @@ from registry.blobs.base import BlobStore
 from registry.core import keys
 from registry.domain import Box, Chips, Detection, Face, Image, Media, Quality, Vectors
 from registry.errors import MediaError
-from registry.faces.boxes import window
+from registry.faces.boxes import crop_area
 from registry.faces.quality import assess, founds
 from registry.models.base import FaceModel
 
@@ -100,7 +100,7 @@ def extract(
 
 def crop(image: Image, box: Box) -> bytes:
     """The face in `box` with a margin, cut out of a BGR uint8 (H, W, 3) image, as JPEG bytes."""
-    area = window(box, image.shape[1], image.shape[0])
+    area = crop_area(box, image.shape[1], image.shape[0])
     pixels = image[area.top : area.bottom, area.left : area.right]
     if (pixels.shape[1], pixels.shape[0]) != area.size:
         pixels = np.asarray(cv2.resize(pixels, area.size, interpolation=cv2.INTER_AREA), np.uint8)

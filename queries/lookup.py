@@ -17,7 +17,7 @@ from registry.core.operating_point import in_force
 from registry.core.registry import Registry
 from registry.domain import Box, Detection, Image, Vectors
 from registry.errors import ImageError, UsageError
-from registry.faces.matching import same
+from registry.faces.matching import is_match
 from registry.faces.rates import Curve, identification_rate
 from registry.people.consolidation import MARGIN
 from registry.store.base import Filter, Hit, Point
@@ -137,7 +137,7 @@ class _Gallery:
             [hits] = self.registry.index.neighbours(embedding[None, :], limit=limit, where=where)
             if nearest is None and hits:
                 nearest = hits[0].score
-            near = [hit for hit in hits if same(hit.score, self.threshold)]
+            near = [hit for hit in hits if is_match(hit.score, self.threshold)]
             for hit in near:
                 found.setdefault(hit.payload["identity_id"], []).append(hit)
             if len(near) < limit:
@@ -154,7 +154,7 @@ class _Gallery:
             similarity=hits[0].score,
             false_accept_rate=far,
             false_positive_identification_rate=identification_rate(far, self.appearances),
-            same_by_rule=same(hits[0].score, self.registry.contract.threshold),
+            same_by_rule=is_match(hits[0].score, self.registry.contract.threshold),
             provisional=identity.provisional,
             videos=identity.videos,
             average=average_of(self.registry, identity_id),

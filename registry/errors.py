@@ -21,9 +21,10 @@
         ├── StoreCorrupt          what came back is not what was written
         └── ObjectMissing         no object under this key
 
-A message is one sentence or two that name the thing (row, URL, file, setting), what was found,
-and what to do. Modules of the outside world turn foreign exceptions into these
-(``raise ... from exc``), so that nothing else reaches a command.
+A message is made of full sentences, with a capital letter and a full stop: first what was found,
+naming the thing (row, URL, file, setting), then what to do. The modules that import a foreign
+library turn its exceptions into these (``raise ... from exc``), so that no other error reaches a
+command.
 """
 
 from __future__ import annotations

@@ -269,7 +269,8 @@ def test_doctor_finds_everything_in_order(first: tuple[Path, dict[str, Any]]) ->
     home, _ = first
     findings = {f["part"]: f for f in _json(home, "doctor")["findings"]}
     assert {f["verdict"] for f in findings.values()} == {"ok"}
-    assert "sface on cpu" in findings["model"]["detail"]
+    assert findings["model"]["detail"].startswith("sface (128 dimensions, digest ")
+    assert findings["model"]["detail"].endswith(" runs on cpu.")
 
 
 def test_status_counts_what_there_is(first: tuple[Path, dict[str, Any]]) -> None:

@@ -40,4 +40,4 @@ def test_a_signal_ends_a_command_with_130_and_a_word(number: signal.Signals) -> 
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
         said, error = process.communicate(timeout=30)
-    assert (process.returncode, said, error.strip()) == (130, "let go\n", "stopped")
+    assert (process.returncode, said, error.strip()) == (130, "let go\n", "Stopped.")

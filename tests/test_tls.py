@@ -101,7 +101,7 @@ def test_a_certificate_for_another_host_is_refused(authority: trustme.CA, ca_fil
 def test_a_file_that_holds_no_certificate_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("")
     for named in (tmp_path / "empty.pem", tmp_path / "absent.pem"):
-        with pytest.raises(UsageError, match=f"{named} holds no certificates in PEM"):
+        with pytest.raises(UsageError, match=f"{named} contains no certificates in PEM"):
             ServerStore("https://127.0.0.1:6333", KEY, ca_file=named)
 
 

@@ -12,7 +12,7 @@ from registry.changing.comparing import Comparison, Moved, Shift, Standing
 from registry.core.parts import load_model, model_choice
 from registry.core.registry import Registry
 from registry.domain import Video
-from registry.terminal import Terminal, clean, duplicates_note, number, short
+from registry.terminal import Terminal, clean, count, duplicates_note, number, short
 
 _LINES = 20
 """Of each list; `--json` has them all."""
@@ -54,7 +54,7 @@ def _prepare(terminal: Terminal, registry: Registry, name: str | None) -> Change
     total = sum(1 for _ in registry.records.ids())
 
     def progress(done: int, video: Video, faces: int) -> None:
-        terminal.note(f"[{done}/{total}] {video.url}: {_count(faces, 'face')}")
+        terminal.note(f"[{done}/{total}] {video.url}: {count(faces, 'face')}")
 
     return prepare(registry, model, source, progress)
 
@@ -63,7 +63,7 @@ def _print(terminal: Terminal, change: Change, *, switched: bool) -> None:
     old, new, found = change.old.model, change.new.model, change.comparison
     terminal.say(
         f"{old.name} ({old.dimension}-d) to {new.name} ({new.dimension}-d): "
-        f"{_count(change.faces, 'face')} in {_count(len(change.videos), 'video')}"
+        f"{count(change.faces, 'face')} in {count(len(change.videos), 'video')}"
     )
     if change.by_landmarks:
         terminal.say(
@@ -121,13 +121,9 @@ def _moved(line: Moved) -> str:
     def side(standing: Standing | None) -> str:
         if standing is None:
             return "-"
-        return f"{number(standing.average)} ({_count(standing.videos, 'video')})"
+        return f"{number(standing.average)} ({count(standing.videos, 'video')})"
 
     return f"  {_called(line.identity, line.name)} {side(line.before)} -> {side(line.after)}"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _print_lines(terminal: Terminal, lines: Iterable[str], total: int) -> None:

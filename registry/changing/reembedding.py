@@ -32,7 +32,7 @@ from registry.blobs.base import BlobStore
 from registry.core.finding import find_crop
 from registry.domain import Chips, Detection, Face, Image, Media, Vectors, Video
 from registry.errors import ObjectMissing, StoreCorrupt
-from registry.faces.boxes import MAX_SIDE, Window, overlap, window
+from registry.faces.boxes import MAX_SIDE, CropArea, crop_area, overlap
 from registry.models.base import FaceModel
 
 SAME_FACE = 0.3
@@ -103,30 +103,30 @@ def reembed(
 
 def mosaic(faces: Sequence[Face], pictures: Sequence[Image], media: Media) -> Image:
     """A frame, black but for the crops of these faces: BGR uint8 (H, W, 3)."""
-    windows = [_shown(face, media, p) for face, p in zip(faces, pictures, strict=True)]
-    height = max([media.height, *(w.bottom for w in windows)])
-    width = max([media.width, *(w.right for w in windows)])
+    areas = [_shown(face, media, p) for face, p in zip(faces, pictures, strict=True)]
+    height = max([media.height, *(area.bottom for area in areas)])
+    width = max([media.width, *(area.right for area in areas)])
     image = np.zeros((height, width, 3), np.uint8)
-    for place, picture in zip(windows, pictures, strict=True):
+    for place, picture in zip(areas, pictures, strict=True):
         size = place.right - place.left, place.bottom - place.top
         whole = picture if picture.shape[1::-1] == size else cv2.resize(picture, size)
         image[place.top : place.bottom, place.left : place.right] = whole
     return image
 
 
-def _shown(face: Face, media: Media, picture: Image) -> Window:
+def _shown(face: Face, media: Media, picture: Image) -> CropArea:
     """What the crop of a face shows of its frame.
 
     Left and top follow from the box. Right and bottom depend on the frame, whose size may have
     changed in the middle of a video; the crop itself tells them, unless it was shrunk.
     """
     height, width = picture.shape[:2]
-    found = window(face.box, media.width, media.height)
+    found = crop_area(face.box, media.width, media.height)
     if found.size == (width, height):
         return found
     if max(width, height) == MAX_SIDE:
-        return window(face.box, _ENDLESS, _ENDLESS)
-    return Window(found.left, found.top, found.left + width, found.top + height)
+        return crop_area(face.box, _ENDLESS, _ENDLESS)
+    return CropArea(found.left, found.top, found.left + width, found.top + height)
 
 
 def _embed(waiting: list[tuple[str, Chips]], model: FaceModel, done: Reembedded) -> None:

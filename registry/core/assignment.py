@@ -11,7 +11,7 @@ from registry.core.blocks import Block, blocked
 from registry.core.decisions import View
 from registry.core.index import Index
 from registry.domain import Video
-from registry.faces.matching import assign, kept
+from registry.faces.matching import assign, nearest_with_earlier
 
 
 def without_blocked(video: Video, blocks: Sequence[Block], threshold: float) -> Video:
@@ -32,7 +32,7 @@ def assigned(
     embeddings = np.stack([face.embedding for face in video.faces])
     stored = index.nearest(video.video_id, embeddings)
     if before is not None and before.faces:
-        stored = kept(video.faces, before.faces, stored, view.origin_of)
+        stored = nearest_with_earlier(video.faces, before.faces, stored, view.origin_of)
     identities = assign([face.face_id for face in video.faces], embeddings, stored, threshold)
     pairs = zip(video.faces, identities, strict=True)
     return replace(video, faces=tuple(replace(f, identity_id=i) for f, i in pairs))

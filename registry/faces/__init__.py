@@ -1,1 +1,1 @@
-"""Pure rules about faces: boxes, quality, matching, appearances, error rates."""
+"""Pure rules about faces: boxes, quality, matching, appearances and error rates."""

@@ -6,25 +6,28 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from registry.domain import Appearance, Face, Identity, Video
-from registry.faces.quality import certainly, founds
+from registry.faces.quality import founds, is_certain
 
 STEADY = 3
-"""Poor faces of one track, none of which the detector doubts, that establish somebody who is only
-ever seen from the side or in the dark: as many faces as Immich asks of a person."""
+"""Poor faces in one track, of all of which the detector is sure, that establish an identity without
+good faces. Immich requires the same number of faces of a person."""
 
 
 def appearances(faces: Sequence[Face]) -> tuple[Appearance, ...]:
-    """One appearance for each identity among the faces of one video, by first sight then id.
+    """The appearances of identities in one video, in order of first sight, then id.
 
-    Screen time counts a sampled frame once for an identity, however many of its faces are in it.
-    The best face is the one of highest quality, a poor one only where there is no other; the
-    earliest of equals.
+    Screen time counts a sampled frame once for an identity, even if it has several faces in it. The
+    best face is the good face of highest quality, or a poor face if there is no good one; of equal
+    faces it is the earliest.
+
+    Args:
+        faces: all faces of the video.
     """
     groups: dict[str, list[Face]] = defaultdict(list)
     for face in faces:
         groups[face.identity_id].append(face)
-    found = [_appearance(identity, group) for identity, group in groups.items()]
-    return tuple(sorted(found, key=lambda a: (a.first_s, a.identity_id)))
+    seen = [_appearance(identity, group) for identity, group in groups.items()]
+    return tuple(sorted(seen, key=lambda a: (a.first_s, a.identity_id)))
 
 
 def _appearance(identity: str, faces: Sequence[Face]) -> Appearance:
@@ -44,14 +47,14 @@ def _appearance(identity: str, faces: Sequence[Face]) -> Appearance:
 
 
 def _is_steady(faces: Sequence[Face]) -> bool:
-    certain = Counter(face.track for face in faces if certainly(face.quality))
+    certain = Counter(face.track for face in faces if is_certain(face.quality))
     return max(certain.values(), default=0) >= STEADY
 
 
 def identity(
     identity_id: str, name: str, seen: Iterable[tuple[str, Appearance]]
 ) -> Identity | None:
-    """The identity as a whole, from its appearances by video id; None if it appears nowhere."""
+    """The identity of these appearances, given with ids of videos; None if there are none."""
     by_video = sorted(seen, key=lambda pair: pair[0])
     if not by_video:
         return None
@@ -69,15 +72,15 @@ def identity(
 
 
 def identities(videos: Iterable[Video], name_of: Callable[[str], str]) -> list[Identity]:
-    """All identities that the faces of these videos name.
+    """All identities of the faces of these videos.
 
     Args:
         videos: each once.
-        name_of: the name that people gave to an identity; empty if none.
+        name_of: returns the name of an identity; empty if it has none.
     """
     seen: dict[str, list[tuple[str, Appearance]]] = defaultdict(list)
     for video in videos:
         for appearance in appearances(video.faces):
             seen[appearance.identity_id].append((video.video_id, appearance))
-    found = (identity(i, name_of(i), where) for i, where in seen.items())
-    return [one for one in found if one is not None]
+    everyone = (identity(i, name_of(i), where) for i, where in seen.items())
+    return [one for one in everyone if one is not None]

@@ -1,4 +1,4 @@
-"""Rectangles: how far two overlap, and which part of a frame the crop of a face shows. Pure."""
+"""Boxes of faces: their overlap, and the area of a frame that the crop of a face shows. Pure."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from registry.domain import Box
 
 MARGIN = 0.4
-"""Of the box's longer side, added on each side: hair and chin for people, context for a detector
-that is to find the same face in the crop again."""
+"""Margin on each side, as a share of the box's longer side: it shows hair and chin, and lets a
+detector find the face in its crop again."""
 GRID = 32
-"""px; crops begin and end on multiples of it, the largest stride of YuNet and SCRFD, so that a
-detector sees the face at the same place of its grid as in the frame. Measured on 17 faces of 5
-clips with SFace: the face found again in its crop has cosine 0.992 (median; worst 0.959) with the
-frame's, and 0.973 (0.923) where crops begin anywhere."""
+"""px. Crops begin and end at multiples of it, the largest stride of YuNet and SCRFD, so that a face
+has the same position relative to the detector's grid as in the frame. How much that helps is
+measured in `docs/BENCHMARKS.md`, "Faces in their crops"."""
 MAX_SIDE = 1024
-"""px; a larger crop is shrunk to it."""
+"""px. Larger crops are scaled down to it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """The part of a frame that a crop shows, in px of the frame."""
+class CropArea:
+    """The area of a frame that a crop shows, in px of the frame."""
 
     left: int
     top: int
@@ -30,7 +29,7 @@ class Window:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the crop, in px of its own: shrunk where it would be too large."""
+        """Width and height of the crop in px, after scaling it down if it is too large."""
         width, height = self.right - self.left, self.bottom - self.top
         scale = MAX_SIDE / max(width, height)
         if scale >= 1:
@@ -38,14 +37,14 @@ class Window:
         return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def window(box: Box, width: int, height: int) -> Window:
-    """What the crop of a face in `box` shows of a frame of this size in px."""
+def crop_area(box: Box, width: int, height: int) -> CropArea:
+    """The area that the crop of a face in `box` shows of a frame of this size in px."""
     margin = MARGIN * max(box.width, box.height)
     left = max(0, int(box.x1 - margin) // GRID * GRID)
     top = max(0, int(box.y1 - margin) // GRID * GRID)
     right = min(width, math.ceil((box.x2 + margin) / GRID) * GRID)
     bottom = min(height, math.ceil((box.y2 + margin) / GRID) * GRID)
-    return Window(left, top, max(right, left + 1), max(bottom, top + 1))
+    return CropArea(left, top, max(right, left + 1), max(bottom, top + 1))
 
 
 def overlap(a: Box, b: Box) -> float:

@@ -1,4 +1,4 @@
-"""The one place a match is decided: the nearest-neighbour rule, as pure functions."""
+"""The nearest-neighbour rule, which assigns identities to faces. Pure."""
 
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ class Neighbour:
 
     face_id: str
     identity_id: str
-    """The identity that it passes on."""
+    """The identity that a face nearest to it inherits."""
     similarity: float
     """Cosine, -1 to 1."""
 
 
-def same(similarity: float, threshold: float) -> bool:
-    """Whether two faces of this cosine similarity are one identity by the rule."""
+def is_match(similarity: float, threshold: float) -> bool:
+    """Whether two faces of this cosine similarity belong to one identity."""
     return similarity >= threshold
 
 
 _ROUNDING = 1e-5
-"""By how much two ways to compute one cosine in float32 may differ."""
+"""Largest difference between two ways to compute one cosine in float32."""
 
 
-def kept(
+def nearest_with_earlier(
     faces: Sequence[Face],
     before: Sequence[Face],
     stored: Sequence[Neighbour | None],
-    passes_on: Callable[[Face], str],
+    inherited: Callable[[Face], str],
 ) -> list[Neighbour | None]:
-    """Nearest neighbours of the faces of a video that is read again, its earlier faces among them.
+    """The nearest neighbours of the faces of a video that is read again, including its own.
 
-    Without them, a face could leave for an identity that came up since, and what people said of its
-    own would be lost. At equal similarity the video's own earlier face goes first.
+    Without its earlier faces, a face could be assigned to an identity that was founded since, and
+    lose the name and the decisions of its own. At equal similarity the video's own earlier face
+    wins.
 
     Args:
-        faces: n faces, as read now.
+        faces: n faces, as detected now.
         before: the video's faces on record, one or more.
         stored: for each face its nearest one of other videos, or None.
-        passes_on: the identity that a face on record gives a face that is not itself.
+        inherited: returns the identity that another face inherits from a face on record.
     """
     similarities = (
         np.stack([f.embedding for f in faces]) @ np.stack([f.embedding for f in before]).T
@@ -64,7 +65,7 @@ def kept(
         else:
             earlier = before[best]
             is_itself = earlier.face_id == face.face_id
-            identity = earlier.identity_id if is_itself else passes_on(earlier)
+            identity = earlier.identity_id if is_itself else inherited(earlier)
             nearest.append(Neighbour(earlier.face_id, identity, similarity))
     return nearest
 
@@ -75,18 +76,18 @@ def assign(
     stored: Sequence[Neighbour | None],
     threshold: float,
 ) -> list[str]:
-    """The identity of each face of one video.
+    """Assign an identity to each face of one video.
 
-    Faces come in time order. A face's candidates are its nearest stored face (`stored`, same order)
-    and the earlier faces of the same video. The best candidate at or above `threshold` passes its
-    identity on; without one, the face founds a new identity. At equal similarity a stored face goes
-    before one of this video, and an earlier face before a later one, so that the same input always
-    gives the same answer.
+    The candidates of a face are its nearest stored face (`stored`) and the earlier faces of the
+    same video. The face inherits the identity of the most similar candidate at or above
+    `threshold`; without one, it founds a new identity. At equal similarity a stored face is
+    preferred to one of this video, and an earlier face to a later one, so that the same input
+    always gives the same result.
 
     Args:
-        face_ids: n ids, from which new identities take theirs.
+        face_ids: n ids in order of time, from which new identities get their ids.
         embeddings: float32 (n, D), L2-normalised.
-        stored: n nearest neighbours, None where the registry holds no face yet.
+        stored: n nearest neighbours; None if the registry has no face yet.
         threshold: cosine similarity, inclusive.
 
     Returns:
@@ -105,6 +106,6 @@ def assign(
                 best_similarity = float(similarities[nearest])
                 best_identity = identities[nearest]
         identities.append(
-            best_identity if same(best_similarity, threshold) else ids.identity_id(face)
+            best_identity if is_match(best_similarity, threshold) else ids.identity_id(face)
         )
     return identities

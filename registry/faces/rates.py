@@ -1,10 +1,10 @@
-"""How often strangers are this alike: curves from cosine similarity to false-accept rate. Pure.
+"""Curves from cosine similarity to false-accept rate. Pure.
 
-A curve is kept as knots and read on the probit scale: the score z of a similarity is the number of
-standard deviations at which a normal distribution has as much of it above. Impostor similarities of
-face embeddings are close to normal (of SFace on LFW: skewness -0.02, excess kurtosis -0.05), so a
-curve is nearly a line on that scale. Between knots it is linear, and beyond the last ones it goes
-on as it ended: a normal tail.
+A curve is a list of knots on the probit scale: the score z of a similarity is the quantile of the
+standard normal distribution with the same share above it. Similarities of different people are
+nearly normally distributed (`docs/BENCHMARKS.md`, "Similarity of different people"), so a curve is
+nearly a line on that scale. It is linear between knots, and beyond the outer ones it continues with
+the same slope: a normal tail.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Floats = NDArray[np.float64]
 
 _NORMAL = NormalDist()
 _BODY = (0.99, 0.95, 0.9, 0.8, 0.65, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01)
-"""False-accept rates at which a fitted curve has its knots; beyond the last one is its tail."""
+"""False-accept rates of the knots of a fitted curve; beyond the last one is its tail."""
 _LAST = 1e-6
-"""False-accept rate of the knot that fixes the slope of the tail."""
+"""False-accept rate of the knot that determines the slope of the tail."""
 _LEAST, _MOST = -8.0, 30.0
-"""Scores between which a knot is kept: beyond, a rate cannot be told from 1 or from 0."""
+"""Scores between which knots are kept: outside, a rate cannot be told from 1 or 0."""
 _STEEPEST = 1e-4
-"""Cosine a score: what the slope between two knots is at least, so that equal similarities, which
-rounding makes, still give a curve."""
+"""Least slope between two knots, in cosine per score: equal similarities, which rounding makes,
+must still give a curve."""
 
 
 def score(rate: float) -> float:
@@ -43,14 +43,14 @@ def rate(score: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The share of pairs of different people that are at least as similar, by cosine."""
+    """By cosine, the share of pairs of different people that are at least as similar."""
 
     knots: tuple[tuple[float, float], ...]
-    """(similarity, false-accept rate): similarities rise, rates fall, and lie above 0 and below 1.
-    Two or more."""
+    """Two or more pairs (similarity, false-accept rate): similarities rise, rates fall and lie
+    between 0 and 1, both excluded."""
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for knots that are none."""
+        """Raise `ValueError` for knots that are not valid."""
         pairs = [(s, r) for s, r in self.knots if math.isfinite(s) and 0 < r < 1]
         falls = all(a[0] < b[0] and a[1] > b[1] for a, b in pairwise(pairs))
         if len(pairs) < 2 or len(pairs) != len(self.knots) or not falls:
@@ -74,14 +74,14 @@ class Curve:
         x, z = self._line()
         return _linear(np.asarray(similarities, np.float64), x, z)
 
-    def moved(self, shift: float, scale: float) -> Curve:
-        """The curve of a population whose scores on this one have that mean and deviation."""
+    def moved(self, mean: float, deviation: float) -> Curve:
+        """The curve of a population whose scores on this one have this mean and deviation."""
         x, z = self._line()
-        moved = (z - shift) / scale
+        moved = (z - mean) / deviation
         keep = (moved > _LEAST) & (moved < _MOST)
-        if keep.sum() < 2:  # so narrow that all of it lies between two knots
+        if keep.sum() < 2:  # the population lies between two knots
             moved = np.array([-1.0, 1.0])
-            x, keep = _linear(shift + scale * moved, z, x), np.array([True, True])
+            x, keep = _linear(mean + deviation * moved, z, x), np.array([True, True])
         knots = zip(x[keep].tolist(), moved[keep].tolist(), strict=True)
         return Curve(tuple((s, rate(m)) for s, m in knots))
 
@@ -91,16 +91,19 @@ class Curve:
 
 
 def fit(similarities: Floats, weights: Floats | None = None) -> Curve:
-    """The curve of a sample: its quantiles down to 1 %, then a normal tail.
+    """Fit a curve to a sample: its quantiles down to 1 %, then a normal tail.
 
-    The tail goes through the 1 % quantile u; its one parameter, the slope b in cosine a score, is
+    The tail starts at the 1 % quantile u. Its one parameter, the slope b in cosine per score, is
     the maximum-likelihood estimate from the similarities above u, taken as the upper end of a
-    normal distribution (so 1e-4 and below rest on the whole upper 1 %, not on the largest few). A
-    generalised Pareto tail would end at a finite cosine and call everything beyond impossible.
+    normal distribution, so that rates of 1e-4 and below depend on the whole upper 1 % and not on
+    the few largest values. A generalised Pareto tail would end at a finite cosine and give
+    everything beyond it the rate 0.
 
     Args:
         similarities: (n,) of pairs of different people, 100 or more.
-        weights: (n,), how much each counts; by default all count alike.
+        weights: (n,), weights of the similarities; by default all are equal.
+
+    Raises `ValueError` for fewer than 100 similarities.
     """
     x = np.asarray(similarities, np.float64)
     w = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
@@ -120,10 +123,11 @@ def fit(similarities: Floats, weights: Floats | None = None) -> Curve:
 
 
 def _tail_slope(excess: Floats, weights: Floats, start: float) -> float:
-    """The b that makes `excess`, above u, likeliest for u + b (Z - start), Z normal, Z > start.
+    """The maximum-likelihood b, if `excess` is distributed as b (Z - start) for a normal Z > start.
 
-    With e = excess / b the log-likelihood of one is -log b - start e - e² / 2, and its derivative
-    in b is 0 at b² - start m b - q = 0, m and q being the mean of excess and of its square.
+    With e = excess / b, the log-likelihood of one value is -log b - start e - e² / 2. Its
+    derivative in b is 0 at b² - start m b - q = 0, where m and q are the means of excess and of its
+    square.
     """
     mean = float(np.average(excess, weights=weights))
     square = float(np.average(excess**2, weights=weights))
@@ -132,7 +136,7 @@ def _tail_slope(excess: Floats, weights: Floats, start: float) -> float:
 
 
 def _linear(at: Floats, x: Floats, y: Floats) -> Floats:
-    """Piecewise linear through the points, going on beyond them as it ended."""
+    """Interpolate linearly between the points, and extrapolate with the outer slopes."""
     inside: Floats = np.interp(at, x, y)
     low, high = (y[1] - y[0]) / (x[1] - x[0]), (y[-1] - y[-2]) / (x[-1] - x[-2])
     below: Floats = np.minimum(at - x[0], 0) * low
@@ -141,9 +145,9 @@ def _linear(at: Floats, x: Floats, y: Floats) -> Floats:
 
 
 def identification_rate(far: float, comparisons: int) -> float:
-    """FPIR of an open-set search: the chance that a stranger is taken for anybody on record.
+    """The probability that someone who is not on record gets a match (FPIR).
 
-    The false-positive identification rate of ISO/IEC 19795-1, for so many comparisons that are
-    independent and of one false-accept rate each: 1 - (1 - FAR)^N.
+    The false-positive identification rate of ISO/IEC 19795-1 for N independent comparisons with the
+    same false-accept rate: 1 - (1 - FAR)^N.
     """
     return -math.expm1(comparisons * math.log1p(-min(far, 1 - 1e-16)))

@@ -19,7 +19,6 @@ from typing import Literal
 from registry.errors import RegistryError, StoreDenied
 from registry.settings import Settings
 from registry.system.confinement import bare_environment
-from registry.terminal import count
 
 Verdict = Literal["ok", "warning", "failed", "fixed"]
 FIX = "`face-registry doctor --fix`"
@@ -138,10 +137,9 @@ def _check_modes(home: Path, *, fix: bool) -> Finding:
     accessible = [path for path in _walk(home) if path.lstat().st_mode & _GROUP_AND_OTHERS]
     if not accessible:
         return Finding("modes", "ok", "Files and folders are accessible to their owner alone.")
-    many = count(len(accessible), "file or folder", "files and folders")
+    number = f"{len(accessible)} of the files and folders"
     if not fix:
-        verb = "is" if len(accessible) == 1 else "are"
-        text = f"{many} {verb} accessible to other users, such as {accessible[0]}."
+        text = f"Other users can access {number}, such as {accessible[0]}."
         return Finding("modes", "warning", text, f"Run {FIX}.")
     for path in accessible:
         try:
@@ -151,7 +149,7 @@ def _check_modes(home: Path, *, fix: bool) -> Finding:
                 f"The mode of {path} cannot be changed ({exc.strerror}). Its owner has to change "
                 "it."
             ) from exc
-    return Finding("modes", "fixed", f"Other users could access {many}; now they cannot.")
+    return Finding("modes", "fixed", f"Other users could access {number}; now they cannot.")
 
 
 def _walk(home: Path) -> Iterator[Path]:

@@ -26,7 +26,6 @@ from registry.errors import RegistryError, RegistryLocked, StoreCorrupt, StoreEr
 from registry.settings import Settings
 from registry.store.base import CollectionSpec, Filter, Point
 from registry.system import checked_json as checked
-from registry.terminal import count
 from registry.upkeep.checks import FIX, FIX_DEEP, Finding, check_machine, list_first, run_check
 from registry.upkeep.index_comparison import Difference, compare_index, join_sorted
 from registry.urls import Url
@@ -178,22 +177,24 @@ class Inspection:
     def _check_decisions(self) -> Finding:
         """Read decisions, blocks, receipts and runs. Decisions are stored nowhere else."""
         registry = self.registry
-        decisions = count(len(registry.decisions.read()), "decision")
-        blocks = count(len(registry.blocks.read()), "block")
+        decisions, blocks = len(registry.decisions.read()), len(registry.blocks.read())
         receipts = [info.key for info in registry.blobs.list(keys.RECEIPTS)]
         damaged = [key for key in receipts if not self._is_receipt(key)]
         damaged += [keys.run(run.run) for run in runs(registry) if run.outcome == DAMAGED]
         if damaged:
             text = f"Objects are damaged: {list_first(damaged)}."
             return Finding("decisions", "warning", text, "Restore a backup if you need them.")
-        text = f"{decisions}, {blocks} and {count(len(receipts), 'receipt')} can be read."
-        return Finding("decisions", "ok", text)
+        return Finding(
+            "decisions",
+            "ok",
+            f"All decisions ({decisions}), blocks ({blocks}) and receipts ({len(receipts)}) can be "
+            "read.",
+        )
 
     def _check_records(self, scan: _Scan) -> Finding:
         """Check that every record matches its digest."""
         if not scan.damaged:
-            text = f"{count(scan.videos, 'record')} can be read; digests match."
-            return Finding("records", "ok", text)
+            return Finding("records", "ok", f"All records ({scan.videos}) match their digests.")
         text = (
             f"Damaged records: {len(scan.damaged)} of {scan.videos} ({list_first(scan.damaged)})."
         )
@@ -211,17 +212,16 @@ class Inspection:
     def _check_crops(self, scan: _Scan) -> Finding:
         """Check that every crop that a record names exists or, if deep, matches its digest."""
         if not scan.missing:
-            crops = count(scan.crops, "crop")
-            shallow = f"{crops} found; their digests are checked with --deep."
-            text = f"{crops} can be read; digests match." if self.deep else shallow
-            return Finding("crops", "ok", text)
+            fact = "match their digests" if self.deep else "exist; --deep also checks their digests"
+            return Finding("crops", "ok", f"All crops ({scan.crops}) {fact}.")
         marked = set(self.registry.rereads.marked())
         new = sorted(scan.missing.keys() - marked)
-        crops = count(sum(scan.missing.values()), "crop")
-        text = f"Missing or damaged: {crops} of {count(len(scan.missing), 'video')}"
+        crops, videos = sum(scan.missing.values()), len(scan.missing)
+        text = f"Missing or damaged crops: {crops} (videos: {videos})."
         if new and not self.fix:
             advice = f"Restore a backup, or run {FIX_DEEP if self.deep else FIX}."
-            return Finding("crops", "failed", f"{text} ({list_first(new)}).", advice)
+            text += f" Videos not marked to be read again: {list_first(new)}."
+            return Finding("crops", "failed", text, advice)
         with self.registry.writing():
             for video_id in new:
                 self.registry.rereads.mark(video_id)
@@ -229,19 +229,19 @@ class Inspection:
         named = list_first(str(Url(payload["url"])) for payload in payloads if payload)
         return Finding(
             "crops", "fixed" if new else "warning",
-            f"{text}. The videos are marked to be read again: {named}.", "Ingest their URLs.",
+            f"{text} Videos marked to be read again: {named}.",
+            "Ingest their URLs.",
         )  # fmt: skip
 
     def _check_orphans(self, scan: _Scan) -> Finding:
         """Check that a record names every crop; an interrupted ingest leaves some without."""
         if not scan.orphans:
             return Finding("orphans", "ok", "Every crop belongs to a record.")
-        crops = count(len(scan.orphans), "crop")
         if not self.fix:
-            text = f"Without a record: {crops} ({list_first(scan.orphans)})."
+            text = f"Crops without a record: {len(scan.orphans)} ({list_first(scan.orphans)})."
             return Finding("orphans", "warning", text, f"Run {FIX} to remove them.")
         self._delete(scan.orphans)
-        return Finding("orphans", "fixed", f"Removed {crops} that belonged to no record.")
+        return Finding("orphans", "fixed", f"Removed crops without a record: {len(scan.orphans)}.")
 
     def _check_leftovers(self, interrupted: list[str]) -> Finding:
         """Check that nothing is left of interrupted changes and checks."""
@@ -256,13 +256,12 @@ class Inspection:
             advice = "Fix what failed above; opening the registry then completes them."
             return Finding("leftovers", "failed", text, advice)
         if probes:
-            many = f"{count(len(probes), 'object')} of interrupted checks"
+            left = f"objects of interrupted checks: {len(probes)}."
             if self.fix:
-                return Finding("leftovers", "fixed", f"Removed {many}.")
-            return Finding("leftovers", "warning", f"Found {many}.", f"Run {FIX} to remove them.")
+                return Finding("leftovers", "fixed", f"Removed {left}")
+            return Finding("leftovers", "warning", f"Found {left}", f"Run {FIX} to remove them.")
         if interrupted:
-            text = f"Completed {count(len(interrupted), 'interrupted change')}."
-            return Finding("leftovers", "ok", text)
+            return Finding("leftovers", "ok", f"Completed interrupted changes: {len(interrupted)}.")
         return Finding("leftovers", "ok", "No change was interrupted.")
 
     def _check_change(self) -> Finding:
@@ -273,8 +272,7 @@ class Inspection:
         return Finding(
             "change",
             "warning",
-            f"A change of the model to {begun['model']} was begun; "
-            f"{count(int(begun['videos']), 'video')} done.",
+            f"A change of the model to {begun['model']} was begun. Videos done: {begun['videos']}.",
             "Run `face-registry migrate --switch` to complete it, or "
             "`face-registry migrate --discard` to cancel it.",
         )
@@ -293,12 +291,10 @@ class Inspection:
             text = f"{str(exc).rstrip('.')}."
         else:
             if not differences:
-                videos = count(self.registry.index.count_videos(), "video")
-                text = f"The index agrees with the records of {videos}."
-                return Finding("content", "ok", text)
+                videos = self.registry.index.count_videos()
+                return Finding("content", "ok", f"The index agrees with all records ({videos}).")
             least = "at least " if len(differences) == _COUNTED else ""
-            places = count(len(differences), "place")
-            text = f"The index differs from the records in {least}{places}: "
+            text = f"The index differs from the records ({least}{len(differences)} differences): "
             text += f"{list_first(differences)}."
         if not self.fix:
             advice = f"Run `face-registry reindex` or {FIX}."
@@ -315,12 +311,13 @@ class Inspection:
         if period is None:
             return Finding("retention", "ok", "No retention period is set.")
         old = [str(each.url) for each in retention.older_than(self.registry, period)]
-        since = f"last read more than {count(period, 'day')} ago"
         if not old:
-            return Finding("retention", "ok", f"No video was {since}.")
+            text = f"No video is past the retention period of {period} days."
+            return Finding("retention", "ok", text)
         command = f"face-registry videos remove --older-than {period}"
         return Finding(
-            "retention", "warning", f"Videos {since}: {len(old)} ({list_first(old)}).",
+            "retention", "warning",
+            f"Videos past the retention period of {period} days: {len(old)} ({list_first(old)}).",
             f"Run `{command}` to list them and `{command} --yes` to remove them.",
         )  # fmt: skip
 

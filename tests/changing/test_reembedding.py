@@ -16,7 +16,7 @@ from ingest.extract import crop
 from registry.blobs.folder import FolderStore
 from registry.changing.reembedding import mosaic, reembed
 from registry.domain import Box, Chips, Detection, Face, Image, Media, ModelInfo, Vectors, Video
-from registry.faces.boxes import MAX_SIDE, overlap, window
+from registry.faces.boxes import MAX_SIDE, crop_area, overlap
 from registry.models.base import FaceModel
 from tests.support.factories import face, person, video
 
@@ -73,7 +73,7 @@ def test_a_crop_goes_back_to_where_it_was_cut_out(
     if another_size and max(picture.shape) < MAX_SIDE:
         media = Media(width=width // 2 + 7, height=height // 3)
     image = mosaic([replace(face("v", 0, person(0)), box=box)], [picture], media)
-    place = window(box, width, height)
+    place = crop_area(box, width, height)
     part = np.s_[place.top : place.bottom, place.left : place.right]
     assert np.abs(image[part].astype(int) - frame[part]).max() <= 8
     image[part] = 0
@@ -165,6 +165,6 @@ def test_a_face_without_a_whole_picture_is_told_of(
 
 
 def test_windows_of_faces_begin_and_end_within_the_frame() -> None:
-    shown_all = window(Box(-5.0, -5.0, 700.0, 500.0), 640, 360)
+    shown_all = crop_area(Box(-5.0, -5.0, 700.0, 500.0), 640, 360)
     assert (shown_all.left, shown_all.top, shown_all.right, shown_all.bottom) == (0, 0, 640, 360)
-    assert window(Box(1000.0, 1000.0, 2900.0, 2300.0), 3000, 2400).size[0] == MAX_SIDE
+    assert crop_area(Box(1000.0, 1000.0, 2900.0, 2300.0), 3000, 2400).size[0] == MAX_SIDE

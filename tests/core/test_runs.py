@@ -70,7 +70,7 @@ def test_an_ingest_is_kept_with_who_what_for_and_how_it_ended(tmp_path: Path) ->
     assert "missing" not in json.dumps(run)
     said = _call(home, "status", "--runs").stdout
     assert "ingest  done" in said
-    assert "for: Study of reach" in said
+    assert "purpose: Study of reach" in said
 
 
 def test_a_purpose_can_stand_in_the_environment(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry import ids
-from registry.faces.matching import Neighbour, assign, same
+from registry.faces.matching import Neighbour, assign, is_match
 from tests.support.factories import person, unit
 
 
@@ -24,8 +24,8 @@ def test_a_face_without_any_neighbour_founds_an_identity() -> None:
 
 
 def test_the_threshold_itself_is_a_match() -> None:
-    assert same(0.85, 0.85)
-    assert not same(np.nextafter(0.85, 0), 0.85)
+    assert is_match(0.85, 0.85)
+    assert not is_match(np.nextafter(0.85, 0), 0.85)
 
 
 def test_a_stored_neighbour_at_the_threshold_passes_its_identity_on() -> None:

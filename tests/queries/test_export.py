@@ -97,12 +97,12 @@ def test_only_the_owner_can_read_what_is_exported(registry: Registry, tmp_path: 
 
 def test_a_path_that_cannot_be_written_is_named(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(StoreDenied, match="folder is a folder; give the path of a file"):
+    with pytest.raises(StoreDenied, match=r"folder is a folder\. Give the path of a file"):
         write_csv(averages(registry), tmp_path / "folder")
 
 
 def test_only_a_full_disk_is_called_full(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file" / "out.csv", tmp_path / ("a" * 300)):
-        with pytest.raises(StoreDenied, match="choose another path"):
+        with pytest.raises(StoreDenied, match="Choose another path"):
             write_csv(averages(registry), path)
