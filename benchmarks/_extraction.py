@@ -25,7 +25,6 @@ _EXTRACTION = (
     "ingest/shots.py",
     "ingest/crops.py",
     "ingest/frames",
-    "ingest/packets",
     "registry/boxes.py",
     "registry/quality.py",
     "registry/models",

@@ -27,7 +27,7 @@ from av.video.stream import VideoStream
 
 from ingest.frames import MediaLimits, VideoReader
 from ingest.frames.container import opened
-from ingest.frames.decoding import survey
+from ingest.frames.packet_selection import select_packets
 from registry.domain import Image
 
 Read = Callable[[Path, int], Iterator[Image]]
@@ -157,11 +157,11 @@ def measure(path: Path, every: int, rounds: int) -> None:
     limits = MediaLimits()
     with path.open("rb") as file, opened(file, limits) as source:
         codec = source.stream.codec_context
-        plan = survey(source, every, limits)
+        selection = select_packets(source, every, limits)
         print(f"{path.name}: {codec.name} {codec.width} x {codec.height}, ", end="")
     with av.open(str(path)) as container:
         frames = sum(1 for packet in container.demux(video=0) if packet.size)
-    fed = frames if plan is None else int(plan.feed.sum())
+    fed = frames if selection is None else int(selection.decode.sum())
     samples = compare(path, every)
     print(f"{frames} packets, {fed} of them decoded, {samples} samples the same in all ways")
     wall = dict.fromkeys(WAYS, math.inf)

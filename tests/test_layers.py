@@ -85,7 +85,7 @@ ONLY_IN: Mapping[str, str] = {
     "onnxruntime": "registry.models.*",
     "insightface": "registry.models.*",
     "onnx": "registry.models.*",
-    "av": "ingest.frames* ingest.packets registry.demo.*",
+    "av": "ingest.frames* registry.demo.*",
     "yt_dlp": "ingest.pages.extraction ingest.pages.requests",
     "pydantic_settings": "registry.settings",
     "rich": "registry.terminal registry.cli *.commands *_commands ingest.progress registry.demo.*",

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -198,6 +199,45 @@ def _stated_end(container: InputContainer) -> float | None:
         return None
     # Matroska and FLV count from zero and MP4 from its first frame: the earlier end is meant.
     return float(min(0, container.start_time or 0) + container.duration) / av.time_base
+
+
+class PacketReader:
+    """The packets of a video stream, and how the file ended."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._ends: dict[int, int] = {}
+        """In ticks, by stream."""
+        self.error = ""
+
+    def __iter__(self) -> Iterator[Packet[Any]]:
+        """In decoding order. An error of the container ends them: what came before it is good."""
+        stream = self._source.stream
+        try:
+            for packet in self._source.container.demux():
+                if packet.size == 0:
+                    continue  # a gap of AVI, or PyAV's sign to flush: both would end the decoder
+                index, start = packet.stream_index, packet.pts
+                if start is None:
+                    start = packet.dts or 0
+                end = start + (packet.duration or 0)
+                if end > self._ends.get(index, 0):
+                    self._ends[index] = end
+                if index == stream.index:
+                    yield packet
+        except IndexError:
+            pass  # PyAV, at the end of a file in which streams turned up on the way
+        except (av.FFmpegError, OSError) as exc:
+            self.error = exc.strerror or str(exc)
+
+    @property
+    def missing_s(self) -> float:
+        """Seconds between the end of all streams, sound too, and the end that the file states."""
+        stated, streams = self._source.stated_end_s, self._source.container.streams
+        if stated is None:
+            return 0.0
+        ends = (ticks * (streams[index].time_base or 0) for index, ticks in self._ends.items())
+        return max(0.0, stated - float(max(ends, default=0)))
 
 
 def check_pixels(width: int, height: int, limits: MediaLimits) -> None:

@@ -1,30 +1,27 @@
-"""Decodes a stream: all of it, or the packets of a plan. Both give the same frames."""
+"""Decodes a stream: all of it, or the packets of a selection. Both give the same frames."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import av
-from av.packet import Packet
+import numpy as np
 
 from ingest.frames.base import MediaLimits
 from ingest.frames.clock import Clock
 from ingest.frames.container import (
     DEEPEST_REORDER,
+    PacketReader,
     Source,
     check_duration,
     check_frames,
     check_pixels,
 )
 from ingest.frames.damage import Damage
+from ingest.frames.packet_selection import PacketSelection
 from ingest.frames.picture import Developer
-from ingest.packets.h264 import H264Headers
-from ingest.packets.hevc import HevcHeaders
-from ingest.packets.nal import Headers, Unproven
-from ingest.packets.plan import Plan, Survey
 from registry.domain import Image
 
 
@@ -58,94 +55,30 @@ class Findings:
     """The last thing that libav had to say."""
 
 
-class _Packets:
-    """The packets of a video stream, and how the file ended."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._ends: dict[int, int] = {}
-        """In ticks, by stream."""
-        self.error = ""
-
-    def __iter__(self) -> Iterator[Packet[Any]]:
-        """In decoding order. An error of the container ends them: what came before it is good."""
-        stream = self._source.stream
-        try:
-            for packet in self._source.container.demux():
-                if packet.size == 0:
-                    continue  # a gap of AVI, or PyAV's sign to flush: both would end the decoder
-                index, start = packet.stream_index, packet.pts
-                if start is None:
-                    start = packet.dts or 0
-                end = start + (packet.duration or 0)
-                if end > self._ends.get(index, 0):
-                    self._ends[index] = end
-                if index == stream.index:
-                    yield packet
-        except IndexError:
-            pass  # PyAV, at the end of a file in which streams turned up on the way
-        except (av.FFmpegError, OSError) as exc:
-            self.error = exc.strerror or str(exc)
-
-    @property
-    def missing_s(self) -> float:
-        """Seconds between the end of all streams, sound too, and the end that the file states."""
-        stated, streams = self._source.stated_end_s, self._source.container.streams
-        if stated is None:
-            return 0.0
-        ends = (ticks * (streams[index].time_base or 0) for index, ticks in self._ends.items())
-        return max(0.0, stated - float(max(ends, default=0)))
-
-
-def survey(source: Source, every: int, limits: MediaLimits) -> Plan | None:
-    """Which packets of a stream have to be decoded; None if that cannot be told for certain."""
-    headers: Headers
-    codec = source.stream.codec_context
-    try:
-        if codec.name == "h264":
-            headers = H264Headers(codec.extradata or b"")
-        elif codec.name == "hevc":
-            headers = HevcHeaders(codec.extradata or b"")
-        else:
-            return None
-        found = Survey()
-        for packet in _Packets(source):
-            if packet.is_corrupt or packet.has_sidedata("new_extradata"):
-                raise Unproven("a packet that is damaged, or changes the decoder's parameters")
-            unit = headers.read(bytes(packet))
-            found.add(unit, packet.pts, packet.duration or 0, shown=not packet.is_discard)
-            check_frames(len(found), limits)
-        plan = found.plan(every)
-    except Unproven:
-        return None
-    check_duration(float((plan.last - plan.first) * source.time_base), limits)
-    return plan
-
-
-def planned(
-    source: Source, plan: Plan, every: int, limits: MediaLimits, found: Findings
+def decode_selected(
+    source: Source, selection: PacketSelection, limits: MediaLimits, found: Findings
 ) -> Iterator[Sample]:
-    """Every `every`-th frame of a stream, decoding the packets of a plan only.
+    """The sampled frames of a stream, decoding selected packets only.
 
     Raises:
-        Surprise: the stream is damaged, or otherwise not as the plan foresaw.
+        Surprise: the stream is damaged, or otherwise not as the selection foresaw.
         MediaError: it is over a limit.
     """
     developer = Developer(source.stream, limits)
     codec = source.stream.codec_context
     if codec.name == "h264":
-        codec.reorder_depth = min(plan.reorder, DEEPEST_REORDER)
+        codec.reorder_depth = min(selection.reorder_depth, DEEPEST_REORDER)
     waiting: dict[int | None, int] = {}
-    due = 0
-    packets = _Packets(source)
+    numbers = iter(np.sort(selection.number[selection.number >= 0]).tolist())
+    packets = PacketReader(source)
     for position, packet in enumerate(chain(packets, [None])):
         if packet is not None:
-            if position >= len(plan.pts) or packet.pts != plan.pts[position]:
+            if position >= len(selection.pts) or packet.pts != selection.pts[position]:
                 raise Surprise
-            if not plan.feed[position]:
+            if not selection.decode[position]:
                 continue
-            if plan.number[position] >= 0:
-                waiting[packet.pts] = int(plan.number[position])
+            if selection.number[position] >= 0:
+                waiting[packet.pts] = int(selection.number[position])
         try:
             frames = codec.decode(packet)
         except av.FFmpegError as exc:
@@ -157,15 +90,14 @@ def planned(
             index = waiting.pop(frame.pts, None)
             if index is None or frame.pts is None:
                 continue
-            if index != due:
+            if index != next(numbers, None):
                 raise Surprise
-            due += every
-            time_s = float((frame.pts - plan.first) * source.time_base)
+            time_s = float((frame.pts - selection.first_pts) * source.time_base)
             yield Sample(index, time_s, developer.develop(frame))
-    if due < plan.frames:
+    if next(numbers, None) is not None:
         raise Surprise
-    found.frames = found.sound = plan.frames
-    end = plan.last - plan.first + (plan.duration or source.interval)
+    found.frames = found.sound = selection.frames
+    end = selection.last_pts - selection.first_pts + (selection.last_duration or source.interval)
     found.end_s = float(end * source.time_base)
     _note_end(found, packets)
 
@@ -195,7 +127,7 @@ def in_full(
     clock = Clock(source.time_base, source.interval)
     # A temporal unit of AV1 shows exactly one frame (AV1 7.5).
     damage = Damage(one_each=codec.codec.canonical_name == "av1")
-    packets = _Packets(source)
+    packets = PacketReader(source)
     for position, packet in enumerate(chain(packets, [None])):
         check_frames(position, limits)
         entering = packet.pts if packet is not None and source.stamped else None
@@ -236,7 +168,7 @@ def in_full(
     _note_end(found, packets)
 
 
-def _note_end(found: Findings, packets: _Packets) -> None:
+def _note_end(found: Findings, packets: PacketReader) -> None:
     found.missing_s = packets.missing_s
     found.broke_off = bool(packets.error)
     found.error = found.error or packets.error

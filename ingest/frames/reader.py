@@ -9,11 +9,11 @@ from typing import BinaryIO, Self
 
 from ingest.frames.base import Frame, MediaLimits, open_file
 from ingest.frames.container import opened
-from ingest.frames.decoding import Findings, Sample, Surprise, in_full, planned, survey
+from ingest.frames.decoding import Findings, Sample, Surprise, decode_selected, in_full
 from ingest.frames.extent import is_cut_off
 from ingest.frames.kinds import HEAD, is_animated_webp, still_image
+from ingest.frames.packet_selection import PacketSelection, select_packets
 from ingest.frames.webp import animated, check_canvas
-from ingest.packets.plan import Plan
 from registry.domain import Media
 from registry.errors import MediaError, UsageError
 
@@ -137,23 +137,23 @@ class VideoReader:
             return animated(file, self._every, self._limits, self._found)
         with opened(file, self._limits) as source:
             self._codec = source.stream.codec_context.codec.canonical_name
-            plan = survey(source, self._every, self._limits)
+            selection = select_packets(source, self._every, self._limits)
             index, probe = source.stream.index, not source.headerless
         self._cut_off = is_cut_off(file)
-        return self._decoded(file, index, plan, probe)
+        return self._decoded(file, index, selection, probe)
 
     def _decoded(
-        self, file: BinaryIO, index: int, plan: Plan | None, probe: bool
+        self, file: BinaryIO, index: int, selection: PacketSelection | None, probe: bool
     ) -> Generator[Sample]:
         """The samples of a quick pass, and from where that is surprised, of a careful one."""
         every, limits, threads = self._every, self._limits, self._threads
         latest = -1
         try:
             with opened(
-                file, limits, index=index, threads=threads, probe=probe and plan is None
+                file, limits, index=index, threads=threads, probe=probe and selection is None
             ) as source:
-                if plan is not None:
-                    quick = planned(source, plan, every, limits, self._found)
+                if selection is not None:
+                    quick = decode_selected(source, selection, limits, self._found)
                 else:
                     quick = in_full(source, every, limits, self._found, strict=threads > 1)
                 for sample in quick:

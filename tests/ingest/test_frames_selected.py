@@ -1,4 +1,4 @@
-"""Proof of the packet rule: with it and without, the sampled frames are the same to the last bit.
+"""Leaving out packets changes nothing: the sampled frames are the same to the last bit.
 
 The other side is PyAV as everybody uses it: every frame decoded, every n-th kept.
 """
@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from ingest.frames import MediaLimits, VideoReader
 from ingest.frames.container import opened
-from ingest.frames.decoding import Findings, Sample, planned, survey
+from ingest.frames.decoding import Findings, Sample, decode_selected
 from ingest.frames.decoding import in_full as full_pass
-from ingest.packets.plan import Plan
+from ingest.frames.packet_selection import PacketSelection, select_packets
 from registry.domain import Image
 from tests.media import number_of, numbered, remuxed, write_video
 
@@ -43,26 +43,26 @@ def in_full(path: Path, every: int) -> list[tuple[int, float, Image]]:
     return found
 
 
-def plan_of(path: Path, every: int) -> Plan | None:
+def selection_of(path: Path, every: int) -> PacketSelection | None:
     with path.open("rb") as file, opened(file, LIMITS) as source:
-        return survey(source, every, LIMITS)
+        return select_packets(source, every, LIMITS)
 
 
-def by_plan(path: Path, every: int) -> tuple[Plan, list[Sample]]:
+def by_selection(path: Path, every: int) -> tuple[PacketSelection, list[Sample]]:
     """The samples of the quick pass alone: a surprise is an error here, not a second pass."""
-    plan = plan_of(path, every)
-    assert plan is not None, "the stream is proven"
+    selection = selection_of(path, every)
+    assert selection is not None, "the stream is proven"
     with path.open("rb") as file, opened(file, LIMITS) as source:
-        return plan, list(planned(source, plan, every, LIMITS, Findings()))
+        return selection, list(decode_selected(source, selection, LIMITS, Findings()))
 
 
-def check(path: Path, every: int) -> Plan:
-    plan, samples = by_plan(path, every)
+def check(path: Path, every: int) -> PacketSelection:
+    selection, samples = by_selection(path, every)
     due = in_full(path, every)
     assert [(sample.index, sample.time_s) for sample in samples] == [due_[:2] for due_ in due]
     for sample, (index, _, image) in zip(samples, due, strict=True):
         assert np.array_equal(sample.image, image), f"frame {index}"
-    return plan
+    return selection
 
 
 H264 = {
@@ -102,12 +102,12 @@ def test_h264(tmp_path: Path, options: str, every: int) -> None:
         tmp_path / "clip.mp4", numbered(75), options={"x264-params": options} if options else {}
     )
 
-    plan = check(path, every)
+    selection = check(path, every)
 
     if every == 1:
-        assert plan.feed.all()
+        assert selection.decode.all()
     elif every == 10:
-        assert plan.feed.mean() < 0.96, "some packets are left out"
+        assert selection.decode.mean() < 0.96, "some packets are left out"
 
 
 @pytest.mark.parametrize("every", [1, 10])
@@ -120,9 +120,9 @@ def test_hevc(tmp_path: Path, options: str, every: int) -> None:
         options={"x265-params": options} if options else {},
     )
 
-    plan = check(path, every)
+    selection = check(path, every)
 
-    assert plan.feed.all() or every == 10
+    assert selection.decode.all() or every == 10
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_containers(tmp_path: Path, suffix: str, container_options: dict[str, st
         audio_s=0.0 if suffix == "flv" else 1.5,
     )
 
-    assert not check(path, 10).feed.all()
+    assert not check(path, 10).decode.all()
 
 
 @pytest.mark.parametrize(
@@ -194,11 +194,11 @@ def test_an_edit_list_is_no_obstacle(tmp_path: Path) -> None:
     path = tmp_path / "cut.mp4"
     remuxed(whole, path, shift=-30, options={"avoid_negative_ts": "disabled"})
 
-    plan = check(path, 10)
+    selection = check(path, 10)
 
-    assert plan.frames == 30
-    assert len(plan.pts) > 30, "the rest is decoded only"
-    assert not plan.feed.all()
+    assert selection.frames == 30
+    assert len(selection.pts) > 30, "the rest is decoded only"
+    assert not selection.decode.all()
 
 
 def drop_usability_information(path: Path) -> None:
@@ -242,7 +242,7 @@ def test_groups_without_a_wanted_frame_are_not_decoded_at_all(tmp_path: Path) ->
     for suffix in ("mp4", "ts"):
         path = write_video(tmp_path / f"clip.{suffix}", numbered(60), options={"g": "1"})
 
-        assert check(path, 10).feed.sum() == 6, suffix
+        assert check(path, 10).decode.sum() == 6, suffix
 
 
 @pytest.mark.parametrize(
@@ -259,9 +259,38 @@ def test_other_streams_are_decoded_in_full(
 ) -> None:
     path = write_video(tmp_path / f"clip.{suffix}", numbered(45), codec=codec, options=options)
 
-    assert plan_of(path, 10) is None
+    assert selection_of(path, 10) is None
     with VideoReader(path) as reader:
         assert [number_of(frame.image) for frame in reader] == [0, 10, 20, 30, 40]
+
+
+@pytest.mark.parametrize("swapped", [(10, 11), (9, 10), (29, 30)])
+def test_presentation_times_alone_do_not_number_frames(
+    tmp_path: Path, swapped: tuple[int, int]
+) -> None:
+    # Two frames have each other's time. A decoder orders them by what is in their headers.
+    whole = write_video(
+        tmp_path / "whole.mkv",
+        numbered(45),
+        options={"x264-params": "bframes=3:b-pyramid=none:b-adapt=0"},
+    )
+    path = tmp_path / "swapped.mkv"
+    with av.open(str(whole)) as old, av.open(str(path), "w") as new:
+        copy = new.add_stream_from_template(old.streams.video[0])
+        packets = [packet for packet in old.demux(video=0) if packet.size]
+        times = sorted(packet.pts or 0 for packet in packets)
+        one, other = times[swapped[0]], times[swapped[1]]
+        exchange = {one: other, other: one}
+        for position, packet in enumerate(packets):
+            packet.pts = exchange.get(packet.pts or 0, packet.pts)
+            packet.dts, packet.stream = position - 100, copy
+            new.mux(packet)
+
+    assert selection_of(path, 10) is None
+    with VideoReader(path) as reader:
+        assert [(frame.index, number_of(frame.image)) for frame in reader] == [
+            (number, number) for number in (0, 10, 20, 30, 40)
+        ]
 
 
 X264 = st.fixed_dictionaries(
@@ -321,9 +350,9 @@ CLIPS = ["short_hamilton_clip.mp4", "asl_gestures/learn.mkv", "asl_gestures/agai
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_real_clips(clip: Callable[[str], Path], name: str) -> None:
-    plan = check(clip(name), 10)
+    selection = check(clip(name), 10)
 
-    assert not plan.feed.all()
+    assert not selection.decode.all()
 
 
 def test_a_stream_that_is_not_as_foreseen_is_read_again_in_full(tmp_path: Path) -> None:
@@ -341,7 +370,7 @@ def test_a_stream_that_is_not_as_foreseen_is_read_again_in_full(tmp_path: Path) 
     middle = damaged.pos + damaged.size // 2
     data[middle : middle + 40] = bytes(range(40))
     path.write_bytes(data)
-    assert plan_of(path, 10) is not None, "headers are sound"
+    assert selection_of(path, 10) is not None, "headers are sound"
 
     with VideoReader(path) as reader:
         frames = [(frame.index, number_of(frame.image)) for frame in reader]
