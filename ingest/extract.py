@@ -7,14 +7,14 @@ their faces are cut out, and embedding runs in batches over several frames.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ingest.crops import crop
-from ingest.frames import Frame, Frames, MediaLimits, Read, VideoReader
+from ingest.frames import Frame, FrameReader, MediaLimits, OpenVideo, VideoReader
 from ingest.shots import ShotDetector
 from ingest.tracks import Sighting, Tracker
 from registry import ids
@@ -60,16 +60,16 @@ def extract(
     blobs: BlobStore,
     every: int,
     limits: MediaLimits,
-    read: Read = VideoReader,
-    on_frame: Callable[[int], None] = lambda faces: None,
+    open_video: OpenVideo = VideoReader,
 ) -> Extraction:
     """Every face in every `every`-th frame of a video file; their crops are stored on the way.
 
     Args:
         path: the file.
         video_id: whose crops and face ids these are.
-        read: what decodes it.
-        on_frame: told, after each sampled frame, how many faces it has.
+        every: one frame in so many is sampled.
+        limits: what is refused.
+        open_video: what reads its frames.
 
     Raises:
         MediaError: nothing in the file can be decoded.
@@ -79,9 +79,8 @@ def extract(
     tracker = Tracker()
     waiting: list[_Seen] = []
     pending = 0
-    with read(path, every=every, limits=limits) as reader:
+    with open_video(path, every=every, limits=limits) as reader:
         for seen in _look(reader, video_id, model, blobs):
-            on_frame(len(seen.detections))
             waiting.append(seen)
             pending += len(seen.detections)
             if pending >= BATCH:
@@ -91,7 +90,9 @@ def extract(
         return Extraction(tuple(faces), reader.media, reader.reason)
 
 
-def _look(frames: Frames, video_id: str, model: FaceModel, blobs: BlobStore) -> Iterator[_Seen]:
+def _look(
+    frames: FrameReader, video_id: str, model: FaceModel, blobs: BlobStore
+) -> Iterator[_Seen]:
     shots = ShotDetector()
     for frame in frames:
         cut = shots.update(frame.image)

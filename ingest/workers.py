@@ -22,8 +22,8 @@ from typing import Protocol
 from pebble import ProcessExpired, ProcessPool
 
 from ingest.extract import Extraction, extract
-from ingest.frames import Decoder, MediaLimits
-from ingest.frames.apart import death
+from ingest.frames import DecoderClient, MediaLimits
+from ingest.frames.decoder_client import describe_exit
 from ingest.memory import MemoryGuard
 from registry import contract as contracts
 from registry import events
@@ -144,7 +144,7 @@ class PoolExtractor:
             ) from exc
         except (ProcessExpired, CancelledError) as exc:
             code = getattr(exc, "exitcode", None)
-            raise MediaError(death(code, self._limits)) from exc
+            raise MediaError(describe_exit(code, self._limits)) from exc
         return extraction
 
     def close(self) -> None:
@@ -166,7 +166,7 @@ class _Worker:
 
     def __init__(self, settings: Settings, contract: Contract, model_source: str, run: str) -> None:
         self.run = run
-        self.decoder = Decoder()
+        self.decoder = DecoderClient()
         self.decoder.start()  # it gets ready while the model is loaded
         self.model = catalogue.load(
             model_source, device=settings.device, cache=settings.model_cache, threads=1
@@ -214,7 +214,7 @@ def _work(path: Path, video_id: str, every: int, limits: MediaLimits) -> Extract
     with _worker.memory.watching(limits.max_memory):
         extraction = extract(
             path, video_id, model=_worker.model, blobs=_worker.blobs, every=every, limits=limits,
-            read=_worker.decoder.read,
+            open_video=_worker.decoder.open,
         )  # fmt: skip
     _tell(_worker.run, video_id, extraction, started)
     return extraction

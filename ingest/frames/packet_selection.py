@@ -24,8 +24,8 @@ import numpy as np
 from av.bitstream import BitStreamFilterContext
 from numpy.typing import NDArray
 
-from ingest.frames.base import MediaLimits
-from ingest.frames.container import PacketReader, Source, check_duration, check_frames
+from ingest.frames.container import PacketReader, VideoSource
+from ingest.frames.interface import MediaLimits
 from ingest.frames.nal_units import Unproven
 from ingest.frames.picture_headers import (
     H264HeaderReader,
@@ -58,7 +58,7 @@ class PacketSelection:
     """How many pictures a decoder has to hold back at most to put them out in order."""
 
 
-def select_packets(source: Source, every: int, limits: MediaLimits) -> PacketSelection | None:
+def select_packets(source: VideoSource, every: int, limits: MediaLimits) -> PacketSelection | None:
     """The packets to decode for every `every`-th frame; None if all of them have to be.
 
     Raises:
@@ -81,12 +81,12 @@ def select_packets(source: Source, every: int, limits: MediaLimits) -> PacketSel
             pts, duration, shown = packet.pts, packet.duration or 0, not packet.is_discard
             data = bytes(packet) if pictures else b"".join(map(bytes, to_annex_b.filter(packet)))
             pictures.add(headers.read(data, length_size), pts, duration, shown=shown)
-            check_frames(len(pictures), limits)
+            limits.check_frames(len(pictures))
         selection = pictures.select(every)
     except (Unproven, av.FFmpegError):
         return None
     length = (selection.last_pts - selection.first_pts) * source.time_base
-    check_duration(float(length), limits)
+    limits.check_duration(float(length))
     return selection
 
 

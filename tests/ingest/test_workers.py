@@ -59,7 +59,7 @@ def test_a_worker_that_is_killed_costs_its_video(
         time.sleep(0.5)
         assert worker.pid is not None
         os.kill(worker.pid, signal.SIGKILL)
-        with pytest.raises(MediaError, match="the process that decoded it was killed"):
+        with pytest.raises(MediaError, match="the process that read the video was killed"):
             reading.result(timeout=120)
     assert pool.extract(short, "short").media.frames_sampled == 3
 
