@@ -24,7 +24,6 @@ _EXTRACTION = (
     "ingest/tracks.py",
     "ingest/shots.py",
     "ingest/frames",
-    "ingest/packets",
     "registry/faces/boxes.py",
     "registry/faces/quality.py",
     "registry/models",

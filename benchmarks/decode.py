@@ -26,8 +26,8 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from ingest.frames import MediaLimits, VideoReader
-from ingest.frames.container import opened
-from ingest.frames.decoding import survey
+from ingest.frames.container import open_video
+from ingest.frames.packet_selection import select_packets
 from registry.domain import Image
 
 Read = Callable[[Path, int], Iterator[Image]]
@@ -43,12 +43,6 @@ CLOSE_ENOUGH = 3.0
 
 def ours(path: Path, every: int) -> Iterator[Image]:
     with VideoReader(path, every=every) as reader:
-        for frame in reader:
-            yield frame.image
-
-
-def ours_two_threads(path: Path, every: int) -> Iterator[Image]:
-    with VideoReader(path, every=every, threads=2) as reader:
         for frame in reader:
             yield frame.image
 
@@ -92,7 +86,6 @@ def opencv_grab(path: Path, every: int) -> Iterator[Image]:
 
 WAYS: dict[str, Read] = {
     "VideoReader": ours,
-    "VideoReader, two threads": ours_two_threads,
     "PyAV, all frames": pyav,
     "PyAV, all frames, two threads": pyav_two_threads,
     "OpenCV read()": opencv_read,
@@ -155,13 +148,13 @@ def compare(path: Path, every: int) -> int:
 def measure(path: Path, every: int, rounds: int) -> None:
     """Compare, time and print."""
     limits = MediaLimits()
-    with path.open("rb") as file, opened(file, limits) as source:
+    with path.open("rb") as file, open_video(file, limits) as source:
         codec = source.stream.codec_context
-        plan = survey(source, every, limits)
+        selection = select_packets(source, every, limits)
         print(f"{path.name}: {codec.name} {codec.width} x {codec.height}, ", end="")
     with av.open(str(path)) as container:
         frames = sum(1 for packet in container.demux(video=0) if packet.size)
-    fed = frames if plan is None else int(plan.feed.sum())
+    fed = frames if selection is None else int(selection.decode.sum())
     samples = compare(path, every)
     print(f"{frames} packets, {fed} of them decoded, {samples} samples the same in all ways")
     wall = dict.fromkeys(WAYS, math.inf)

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ingest.frames import Frame, Frames, MediaLimits, Read, VideoReader
+from ingest.frames import Frame, FrameReader, MediaLimits, OpenVideo, VideoReader
 from ingest.shots import ShotDetector
 from ingest.tracks import Sighting, Tracker
 from registry import ids
@@ -66,7 +66,7 @@ def extract(
     blobs: BlobStore,
     every: int,
     limits: MediaLimits,
-    read: Read = VideoReader,
+    open_video: OpenVideo = VideoReader,
 ) -> Extraction:
     """The faces of every `every`-th frame of a video file; stores their crops.
 
@@ -77,7 +77,7 @@ def extract(
         blobs: where crops are stored.
         every: sampling interval in frames.
         limits: larger videos are refused.
-        read: decodes the file.
+        open_video: decodes the file.
 
     Raises:
         MediaError: nothing in the file can be decoded.
@@ -87,7 +87,7 @@ def extract(
     tracker = Tracker()
     batch: list[_FrameFaces] = []
     pending = 0
-    with read(path, every=every, limits=limits) as reader:
+    with open_video(path, every=every, limits=limits) as reader:
         for frame_faces in _detect(reader, video_id, model, blobs):
             batch.append(frame_faces)
             pending += len(frame_faces.detections)
@@ -112,7 +112,7 @@ def crop(image: Image, box: Box) -> bytes:
 
 
 def _detect(
-    frames: Frames, video_id: str, model: FaceModel, blobs: BlobStore
+    frames: FrameReader, video_id: str, model: FaceModel, blobs: BlobStore
 ) -> Iterator[_FrameFaces]:
     shots = ShotDetector()
     for frame in frames:

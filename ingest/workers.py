@@ -20,8 +20,8 @@ from typing import Protocol
 from pebble import ProcessExpired, ProcessPool
 
 from ingest.extract import Extraction, extract
-from ingest.frames import Decoder, MediaLimits
-from ingest.frames.apart import death
+from ingest.frames import DecoderClient, MediaLimits
+from ingest.frames.decoder_client import describe_exit
 from ingest.memory import MemoryGuard
 from registry import events
 from registry.blobs.base import BlobStore
@@ -140,7 +140,7 @@ class PoolExtractor:
             ) from exc
         except (ProcessExpired, CancelledError) as exc:
             code = getattr(exc, "exitcode", None)
-            raise MediaError(death(code, self._limits)) from exc
+            raise MediaError(describe_exit(code, self._limits)) from exc
         return extraction
 
     def close(self) -> None:
@@ -162,8 +162,8 @@ class _Worker:
 
     def __init__(self, settings: Settings, contract: Contract, model_source: str, run: str) -> None:
         self.run = run
-        self.decoder = Decoder()
-        self.decoder.start()  # it starts while the model is loaded
+        self.decoder = DecoderClient()
+        self.decoder.start()  # it gets ready while the model is loaded
         self.model = catalogue.load(
             model_source, device=settings.device, cache=settings.model_cache, threads=1
         )
@@ -210,7 +210,7 @@ def _process(path: Path, video_id: str, every: int, limits: MediaLimits) -> Extr
     with _worker.memory.watching(limits.max_memory):
         extraction = extract(
             path, video_id, model=_worker.model, blobs=_worker.blobs, every=every, limits=limits,
-            read=_worker.decoder.read,
+            open_video=_worker.decoder.open,
         )  # fmt: skip
     _emit_read(_worker.run, video_id, extraction, started)
     return extraction

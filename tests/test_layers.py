@@ -74,7 +74,7 @@ ONLY_IN: Mapping[str, str] = {
     "insightface": "registry.models.*",
     "onnx": "registry.models.*",
     "openpyxl": "ingest.tables.workbooks",
-    "av": "ingest.frames* ingest.packets registry.demo.*",
+    "av": "ingest.frames* registry.demo.*",
     "yt_dlp": "ingest.fetch.pages.ytdlp_process ingest.fetch.pages.request_handler",
     "httpcore": "ingest.fetch.connections",
     "pydantic_settings": "registry.settings",

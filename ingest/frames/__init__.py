@@ -1,7 +1,7 @@
-"""Video files to frames: `VideoReader`, and `Decoder`, which has one in a process apart."""
+"""Video files to sampled frames, in this process or in a confined one."""
 
-from ingest.frames.apart import Decoder
-from ingest.frames.base import Frame, Frames, MediaLimits, Read
+from ingest.frames.decoder_client import DecoderClient
+from ingest.frames.interface import Frame, FrameReader, MediaLimits, OpenVideo
 from ingest.frames.reader import VideoReader
 
-__all__ = ["Decoder", "Frame", "Frames", "MediaLimits", "Read", "VideoReader"]
+__all__ = ["DecoderClient", "Frame", "FrameReader", "MediaLimits", "OpenVideo", "VideoReader"]

@@ -1,4 +1,4 @@
-"""Opens a file of unknown origin as a video, and as nothing else."""
+"""Opens a file of unknown origin as a video, and reads its packets."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from ingest.frames.base import MediaLimits
-from ingest.frames.kinds import instead
+from ingest.frames.file_format import describe_non_video
+from ingest.frames.interface import MediaLimits
 from registry.errors import MediaError
 
 FORMATS = (
@@ -30,61 +31,64 @@ FORMATS = (
     "ogg",
     "asf",
 )
-"""The containers that are opened: single files that hold their pictures themselves. No playlists
-(hls, dash, concat), which name other files; no series of images (image2), named by a pattern."""
+"""libavformat's names of the containers that are opened. Each is a single file that holds its
+pictures: playlists (hls, dash, concat) and image series (image2) name other files."""
 
-_STATE_THEIR_LENGTH = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv", "asf"})
-"""Those whose header says how long the file should be. Elsewhere libavformat estimates it from what
-is there."""
+_FORMATS_WITH_DURATION = frozenset(
+    {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv", "asf"}
+)
+"""Those whose header states the duration. For the others, libavformat estimates it from the data
+that is there."""
 
-_HEADERLESS = frozenset({"mpegts", "mpeg", "flv"})
-"""Those that name their streams in passing. PyAV can limit what libav decodes on opening only for
-streams that a header names: a 423 kB FLV of 12,000 × 12,000 pixels took 615 MB."""
+_FORMATS_WITHOUT_HEADER = frozenset({"mpegts", "mpeg", "flv"})
+"""Those that announce their streams between the packets. PyAV passes options to the decoder that
+libav uses on opening only for streams that a header announces, so there `max_pixels` has no effect
+(docs/BENCHMARKS.md, "Memory of a decoder")."""
 
-DEEPEST_REORDER = 16
-"""Frames that an H.264 decoder may have to hold back to sort them (A.3.1 h, MaxDpbFrames). Opening
-finds the number out by decoding; where that is not done, the largest is right, too."""
+MAX_REORDER_DEPTH = 16
+"""Pictures that an H.264 decoder may have to hold back to sort them (A.3.1 h, MaxDpbFrames). libav
+learns the number on opening, by decoding; without that, the largest gives the same order."""
 
-_BUFFER = 256 * 1024
-"""Bytes read at once: a 20 MB file was read in 26 ms; in 27 ms with PyAV's own 32 kB."""
+_BUFFER_BYTES = 256 * 1024
+"""Bytes read at once. Larger buffers are no faster (docs/BENCHMARKS.md, "Decoding")."""
 
-_NOT_PICTURES_IN_MOTION = Disposition.attached_pic | Disposition.timed_thumbnails
+_NOT_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class VideoSource:
     """An open video file."""
 
     container: InputContainer
     stream: VideoStream
     time_base: Fraction
-    """Seconds a tick."""
-    interval: int
-    """Ticks from frame to frame at the stream's own rate; 0 if it names none."""
+    """Seconds in a tick, the unit of the stream's times."""
+    frame_ticks: int
+    """Ticks from frame to frame at the stream's nominal rate; 0 if it states none."""
     stated_end_s: float | None
-    """When the file should end, on the clock of its packets; None if it does not say."""
+    """When the file should end, on the clock of its packets; None if it does not state it."""
 
     @property
-    def headerless(self) -> bool:
-        """The container names its streams in passing: it must not be opened with `probe`."""
-        return self.container.format.name in _HEADERLESS
+    def has_header(self) -> bool:
+        """The container announces its streams in a header; do not `probe` others."""
+        return self.container.format.name not in _FORMATS_WITHOUT_HEADER
 
     @property
-    def stamped(self) -> bool:
-        """Packets carry presentation times. AVI's do not: it counts them in decoding order."""
+    def has_presentation_times(self) -> bool:
+        """Packets have presentation times. Those of AVI only count packets in decoding order."""
         return self.container.format.name != "avi"
 
     @property
-    def marks_damage(self) -> bool:
-        """Packets that libav calls corrupt are. In MPEG-TS, seams are called so, too."""
+    def marks_corruption(self) -> bool:
+        """What libav marks as corrupt is. In MPEG-TS it also marks where two recordings meet."""
         return self.container.format.name != "mpegts"
 
 
-class _Nameless:
-    """The bytes of a file without its name.
+class _UnnamedFile:
+    """A file without its name.
 
-    libav guesses what a file is from its name as well (`x.m3u8` is a playlist, `a%03d.jpg` a series
-    of files, `concat:a|b` a protocol). What has no name is taken for what it holds.
+    libav also guesses from the name what a file is (`x.m3u8` is a playlist, `a%03d.jpg` a series of
+    files, `concat:a|b` a protocol). Without one, only the content counts.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -93,59 +97,54 @@ class _Nameless:
         self.tell = file.tell
 
 
-def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
     raise PermissionError("a video that names another file")
 
 
 @contextmanager
-def opened(
-    file: BinaryIO,
-    limits: MediaLimits,
-    *,
-    index: int | None = None,
-    threads: int = 1,
-    probe: bool = False,
-) -> Iterator[Source]:
-    """The video stream of a file, checked against the limits as far as its header tells.
+def open_video(
+    file: BinaryIO, limits: MediaLimits, *, index: int | None = None, probe: bool = False
+) -> Iterator[VideoSource]:
+    """Open the video stream of a file, and check it against the limits as far as headers tell.
 
     Args:
-        index: of the stream, to open the same again; None to choose one.
-        threads: of the decoder.
-        probe: let libav decode the first frames, to find out what headers leave open, such as how
-            many frames have to be held back to sort them. Not where `Source.headerless`.
+        file: open for reading; not closed.
+        limits: what is refused.
+        index: the stream, to open the same one again; None to choose one.
+        probe: let libav decode the first frames to learn what headers leave open, such as how many
+            frames have to be held back to sort them. Only if `VideoSource.has_header`.
 
     Raises:
-        MediaError: the file is no video, or over a limit.
+        MediaError: the file is not a video, or over a limit.
     """
-    with _parsed(file, limits, probe=probe) as container:
-        stream = _pictures(container, index)
+    with _open_container(file, limits, probe=probe) as container:
+        stream = _choose_stream(container, index)
         codec = stream.codec_context
         if codec.name == "h264" and not probe:
-            codec.reorder_depth = DEEPEST_REORDER
+            codec.reorder_depth = MAX_REORDER_DEPTH
         codec.options = {"max_pixels": str(limits.max_pixels)}
-        codec.thread_count = threads
-        codec.thread_type = "AUTO" if threads > 1 else "NONE"
+        codec.thread_count = 1  # docs/BENCHMARKS.md, "Decoding"
+        codec.thread_type = "NONE"
         time_base = stream.time_base or Fraction(1, 1000)
-        check_pixels(codec.width, codec.height, limits)
-        check_duration(float((container.duration or 0) / av.time_base), limits)
-        check_duration(float((stream.duration or 0) * time_base), limits)
+        limits.check_pixels(codec.width, codec.height)
+        limits.check_duration(float((container.duration or 0) / av.time_base))
+        limits.check_duration(float((stream.duration or 0) * time_base))
         rate = stream.average_rate or stream.guessed_rate
-        interval = round(1 / (rate * time_base)) if rate else 0
-        yield Source(
+        yield VideoSource(
             container=container,
             stream=stream,
             time_base=time_base,
-            interval=interval,
+            frame_ticks=round(1 / (rate * time_base)) if rate else 0,
             stated_end_s=_stated_end(container),
         )
 
 
-def _parsed(file: BinaryIO, limits: MediaLimits, *, probe: bool) -> InputContainer:
+def _open_container(file: BinaryIO, limits: MediaLimits, *, probe: bool) -> InputContainer:
     file.seek(0)
     head = file.read(64)
     file.seek(0)
     options = {
-        # Against what libav does by itself: fetch what a playlist names, read 300 formats, allocate
+        # By itself, libav downloads what a playlist names, opens 300 formats, and allocates
         # whatever a header asks for.
         "protocol_whitelist": "file",
         "format_whitelist": ",".join(FORMATS),
@@ -155,70 +154,85 @@ def _parsed(file: BinaryIO, limits: MediaLimits, *, probe: bool) -> InputContain
         options["codec_whitelist"] = "none"
     try:
         return av.open(
-            _Nameless(file),
+            _UnnamedFile(file),
             mode="r",
             options=options,
-            io_open=_refuse,
-            metadata_errors="replace",  # a title in Latin-1 is no reason to fail
-            buffer_size=_BUFFER,
+            io_open=_refuse_to_open,
+            metadata_errors="replace",  # titles may be in any encoding
+            buffer_size=_BUFFER_BYTES,
         )
     except (av.FFmpegError, OSError, ValueError) as exc:
-        raise MediaError(f"the file cannot be opened: {instead(head)}") from exc
+        raise MediaError(f"the file cannot be opened: {describe_non_video(head)}") from exc
 
 
-def _pictures(container: InputContainer, index: int | None) -> VideoStream:
-    """The stream of this index; if None, the default one, the largest of several, no cover.
+def _choose_stream(container: InputContainer, index: int | None) -> VideoStream:
+    """The stream of this index; if None, the default one, or else the largest; never a cover.
 
-    libav's own choice depends on how far it has looked into the streams.
+    libav's own choice depends on how much of the streams it has read.
     """
-    streams = [s for s in container.streams.video if not s.disposition & _NOT_PICTURES_IN_MOTION]
+    streams = [s for s in container.streams.video if not s.disposition & _NOT_VIDEO]
     if index is not None:
         streams = [s for s in streams if s.index == index]
-    decodable = [s for s in streams if _codec(s) is not None]
+    decodable = [s for s in streams if _codec_context(s) is not None]
     if decodable:
         return max(decodable, key=_preference)
     if streams:
-        raise MediaError("the video is in a codec that cannot be decoded here")
-    kind = "audio only" if container.streams.audio else "without pictures"
-    raise MediaError(f"the file is {kind}: no video stream in it")
+        raise MediaError("the video's codec is not supported")
+    if container.streams.audio:
+        raise MediaError("the file has audio only, no video stream")
+    raise MediaError("the file has no video stream")
 
 
-def _codec(stream: VideoStream) -> VideoCodecContext | None:
-    """PyAV's type leaves out that it is None where libav has no decoder."""
+def _codec_context(stream: VideoStream) -> VideoCodecContext | None:
+    """PyAV's type omits that it is None where libav has no decoder."""
     return stream.codec_context
 
 
 def _preference(stream: VideoStream) -> tuple[bool, int, int]:
-    default = bool(stream.disposition & Disposition.default)
-    return default, stream.codec_context.width * stream.codec_context.height, -stream.index
+    is_default = bool(stream.disposition & Disposition.default)
+    return is_default, stream.codec_context.width * stream.codec_context.height, -stream.index
 
 
 def _stated_end(container: InputContainer) -> float | None:
-    if container.format.name not in _STATE_THEIR_LENGTH or not container.duration:
+    if container.format.name not in _FORMATS_WITH_DURATION or not container.duration:
         return None
-    # Matroska and FLV count from zero and MP4 from its first frame: the earlier end is meant.
+    # Matroska and FLV count from zero, MP4 from its first frame. The earlier end is safe for all.
     return float(min(0, container.start_time or 0) + container.duration) / av.time_base
 
 
-def check_pixels(width: int, height: int, limits: MediaLimits) -> None:
-    """Raises `MediaError` for a picture larger than the limits allow; px."""
-    if width * height > limits.max_pixels:
-        raise MediaError(
-            f"the video is {width} × {height} pixels large: over the limit of "
-            f"{limits.max_pixels} pixels a frame"
-        )
+class PacketReader:
+    """The packets of a video stream, and how the file ended."""
 
+    def __init__(self, source: VideoSource) -> None:
+        """Nothing is read yet."""
+        self._source = source
+        self._ends: dict[int, int] = {}
+        """In ticks, by stream."""
+        self.error = ""
+        """Why the container could not be read to its end, or ""."""
 
-def check_duration(seconds: float, limits: MediaLimits) -> None:
-    """Raises `MediaError` for a video longer than the limits allow."""
-    if seconds > limits.max_duration_s:
-        raise MediaError(
-            f"the video is {seconds / 3600:.1f} hours long: over the limit of "
-            f"{limits.max_duration_s / 3600:g} hours"
-        )
+    def __iter__(self) -> Iterator[Packet[Any]]:
+        """The packets in decoding order. An error of the container ends them and is kept."""
+        video = self._source.stream
+        try:
+            for packet in self._source.container.demux():
+                if packet.size == 0:
+                    continue  # a gap of AVI, or PyAV's sign to flush: both would end the decoder
+                start = packet.pts if packet.pts is not None else packet.dts or 0
+                end, index = start + (packet.duration or 0), packet.stream_index
+                self._ends[index] = max(end, self._ends.get(index, 0))
+                if index == video.index:
+                    yield packet
+        except IndexError:
+            pass  # PyAV, at the end of a file in which streams appeared between the packets
+        except (av.FFmpegError, OSError) as exc:
+            self.error = exc.strerror or str(exc)
 
-
-def check_frames(frames: int, limits: MediaLimits) -> None:
-    """Raises `MediaError` for a video of more frames than the limits allow."""
-    if frames > limits.max_frames:
-        raise MediaError(f"the video has over {limits.max_frames} frames: that is the limit")
+    @property
+    def missing_s(self) -> float:
+        """Seconds between the end of all streams, audio too, and the end that the file states."""
+        stated, streams = self._source.stated_end_s, self._source.container.streams
+        if stated is None:
+            return 0.0
+        ends = (ticks * (streams[index].time_base or 0) for index, ticks in self._ends.items())
+        return max(0.0, stated - float(max(ends, default=0)))

@@ -1,4 +1,4 @@
-"""Which frames a damaged one takes with it. Pure."""
+"""Which frames are affected when a packet is damaged. Pure."""
 
 from __future__ import annotations
 
@@ -8,119 +8,125 @@ from heapq import heappop, heappush
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a packet stands in the stream."""
+    """Where a packet is in the stream, in decoding order."""
 
     group: int
-    """How many key frames came before it or with it, in decoding order."""
+    """How many key frames precede it, itself included."""
     position: int
-    """How many packets came before it."""
-    leading: bool
-    """It is shown before the key frame of its group: predicted from the group before, too."""
+    """How many packets precede it."""
+    is_leading: bool
+    """It is shown before the key frame of its group, so it may refer to the group before, too."""
 
 
-class Damage:
-    """Follows packets into a decoder and frames out of it, and tells the sound ones apart.
+class DamageTracker:
+    """Follows packets into a decoder and frames out of it, and separates intact from damaged ones.
 
-    Frames are predicted from frames decoded before them, back to a key frame. So what follows a
-    damaged one in decoding order is spoilt, whatever the decoder makes of it, up to the next key
-    frame; and so are the frames that follow that key frame but are shown before it. Frames that
-    came out before the damage showed are not called back.
+    Frames refer to frames that were decoded before them, back to a key frame. So whatever follows a
+    damaged frame in decoding order counts as damaged, up to the next key frame, and so do the
+    frames that follow that key frame but are shown before it. Frames that left the decoder before
+    the damage showed are not recalled.
+
+    Times are presentation times in ticks of the stream.
     """
 
-    def __init__(self, *, one_each: bool = False) -> None:
+    def __init__(self, *, each_packet_has_a_frame: bool = False) -> None:
         """Before the first packet.
 
         Args:
-            one_each: every packet has a frame to show, so that one without is damaged. Elsewhere it
-                may hold a frame for later ones only, or follow a key frame that is not there.
+            each_packet_has_a_frame: a packet without a frame is damaged. In other streams it may
+                hold a frame that is only referred to, or one whose key frame is missing.
         """
-        self._one_each = one_each
-        self._waiting: dict[int, _Place] = {}
-        self._order: list[int] = []
-        """A heap of presentation times; those no longer waiting may still be in it."""
-        self._latest = _Place(0, -1, leading=False)
+        self._each_packet_has_a_frame = each_packet_has_a_frame
+        self._pending: dict[int, _Place] = {}
+        """Packets whose frames have not been accounted for, by time."""
+        self._times: list[int] = []
+        """A heap of the times in `_pending`, and some that were removed from there."""
+        self._latest = _Place(0, -1, is_leading=False)
         self._key_pts: int | None = None
-        self._spoilt_from: dict[int, int] = {}
+        self._damaged_from: dict[int, int] = {}
         """Position of the first damaged packet, by group."""
 
-    def enter(self, pts: int | None, *, key: bool, shown: bool = True) -> None:
-        """The next packet goes into the decoder.
+    def add_packet(self, pts: int | None, *, is_key: bool, shown: bool = True) -> None:
+        """The next packet enters the decoder.
 
         Args:
-            pts: its presentation time in ticks, None if it has none.
-            key: it is a key frame.
-            shown: False if it is decoded only (an edit list cuts it away).
+            pts: its time, None if it has none.
+            is_key: it is a key frame.
+            shown: False if it is decoded only, because an edit list removes it.
         """
-        group = self._latest.group + key
-        if key:
+        group = self._latest.group + is_key
+        if is_key:
             self._key_pts = pts
-        leading = pts is not None and self._key_pts is not None and pts < self._key_pts
-        self._latest = _Place(group, self._latest.position + 1, leading)
+        is_leading = pts is not None and self._key_pts is not None and pts < self._key_pts
+        self._latest = _Place(group, self._latest.position + 1, is_leading)
         if pts is not None and shown:
-            self._wait(pts, self._latest)
+            self._add_pending(pts, self._latest)
 
-    def hit(self, pts: int | None) -> None:
-        """The packet of this presentation time (None: the latest) is damaged."""
-        self._spoil(self._latest if pts is None else self._waiting.get(pts, self._latest))
+    def mark_damaged(self, pts: int | None) -> None:
+        """The packet of this time (None: the latest) is damaged."""
+        self._mark(self._place(pts))
 
-    def leave(self, pts: int | None, *, corrupt: bool) -> tuple[list[int], bool]:
-        """A frame comes out.
+    def take_frame(self, pts: int | None, *, is_corrupt: bool) -> tuple[list[int], bool]:
+        """A frame leaves the decoder.
 
         Args:
-            pts: its presentation time in ticks.
-            corrupt: the decoder itself says that it is damaged.
+            pts: its time, None if it has none.
+            is_corrupt: the decoder says that it is damaged.
 
         Returns:
-            For a sound frame, the presentation times of the damaged ones before it that have not
-            been told yet, and True. For a damaged one, nothing and False: it is told with the next
-            sound frame, because damage upsets the order in which frames come out.
+            Times of damaged frames before this one that were not reported yet, and whether this
+            frame is intact. A damaged frame reports none and is itself reported with the next
+            intact one, because damage disturbs the order in which frames leave.
         """
-        place = self._latest if pts is None else self._waiting.get(pts, self._latest)
-        if corrupt:
-            self._spoil(place)
-        if self._is_spoilt(place):
+        place = self._place(pts)
+        if is_corrupt:
+            self._mark(place)
+        if self._is_damaged(place):
             return [], False
         if pts is None:
             return [], True
-        waited = self._waiting.pop(pts, None)
-        overtaken = self._take_before(pts)
-        if self._one_each and overtaken:
-            for early in overtaken.values():
-                self._spoil(early)
-            if self._is_spoilt(place):
-                if waited is not None:
-                    overtaken[pts] = waited
-                for again in overtaken.items():
-                    self._wait(*again)
+        own = self._pending.pop(pts, None)
+        earlier = self._take_earlier(pts)
+        if self._each_packet_has_a_frame and earlier:
+            for skipped in earlier.values():
+                self._mark(skipped)
+            if self._is_damaged(place):
+                if own is not None:
+                    earlier[pts] = own
+                for again in earlier.items():
+                    self._add_pending(*again)
                 return [], False
-        return self._told(overtaken), True
+        return self._damaged_times(earlier), True
 
-    def rest(self) -> list[int]:
-        """The presentation times of the damaged frames that have not been told, at the end."""
-        return self._told(self._take_before(None))
+    def take_rest(self) -> list[int]:
+        """At the end: times of the damaged frames that were not reported yet."""
+        return self._damaged_times(self._take_earlier(None))
 
-    def _wait(self, pts: int, place: _Place) -> None:
-        self._waiting[pts] = place
-        heappush(self._order, pts)
+    def _place(self, pts: int | None) -> _Place:
+        return self._latest if pts is None else self._pending.get(pts, self._latest)
 
-    def _take_before(self, pts: int | None) -> dict[int, _Place]:
-        """Frames that are shown before a time (None: all) and wait no longer, earliest first."""
+    def _add_pending(self, pts: int, place: _Place) -> None:
+        self._pending[pts] = place
+        heappush(self._times, pts)
+
+    def _take_earlier(self, pts: int | None) -> dict[int, _Place]:
+        """Remove and return what is pending before a time (None: all of it), earliest first."""
         taken = {}
-        while self._order and (pts is None or self._order[0] < pts):
-            early = heappop(self._order)
-            if early in self._waiting:
-                taken[early] = self._waiting.pop(early)
+        while self._times and (pts is None or self._times[0] < pts):
+            earliest = heappop(self._times)
+            if earliest in self._pending:
+                taken[earliest] = self._pending.pop(earliest)
         return taken
 
-    def _told(self, overtaken: dict[int, _Place]) -> list[int]:
-        return [pts for pts, place in overtaken.items() if self._is_spoilt(place)]
+    def _damaged_times(self, places: dict[int, _Place]) -> list[int]:
+        return [pts for pts, place in places.items() if self._is_damaged(place)]
 
-    def _spoil(self, place: _Place) -> None:
-        first = self._spoilt_from.get(place.group, place.position)
-        self._spoilt_from[place.group] = min(first, place.position)
+    def _mark(self, place: _Place) -> None:
+        first = self._damaged_from.get(place.group, place.position)
+        self._damaged_from[place.group] = min(first, place.position)
 
-    def _is_spoilt(self, place: _Place) -> bool:
-        first = self._spoilt_from.get(place.group)
+    def _is_damaged(self, place: _Place) -> bool:
+        first = self._damaged_from.get(place.group)
         if first is not None and place.position >= first:
             return True
-        return place.leading and place.group - 1 in self._spoilt_from
+        return place.is_leading and place.group - 1 in self._damaged_from

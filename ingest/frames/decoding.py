@@ -1,35 +1,28 @@
-"""Decodes a stream: all of it, or the packets of a plan. Both give the same frames."""
+"""Decodes the sampled frames of a stream, from all of its packets or from selected ones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import chain
-from typing import Any
 
 import av
-from av.packet import Packet
+import numpy as np
 
-from ingest.frames.base import MediaLimits
-from ingest.frames.clock import Clock
-from ingest.frames.container import (
-    DEEPEST_REORDER,
-    Source,
-    check_duration,
-    check_frames,
-    check_pixels,
-)
-from ingest.frames.damage import Damage
-from ingest.frames.picture import Developer
-from ingest.packets.h264 import H264Headers
-from ingest.packets.hevc import HevcHeaders
-from ingest.packets.nal import Headers, Unproven
-from ingest.packets.plan import Plan, Survey
+from ingest.frames.container import MAX_REORDER_DEPTH, PacketReader, VideoSource
+from ingest.frames.damage import DamageTracker
+from ingest.frames.image_conversion import ImageConverter
+from ingest.frames.interface import MediaLimits
+from ingest.frames.packet_selection import PacketSelection
 from registry.domain import Image
 
+_MAX_DISORDER_S = 1
+"""Times that step back by more begin anew; a decoder that sorts 16 frames steps back by less."""
 
-class Surprise(Exception):
-    """The decoder does not do what was foreseen: decode in full, on one thread."""
+
+class SelectionFailedError(Exception):
+    """The decoder did not give what the selection of packets foresaw: decode all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,201 +35,171 @@ class Sample:
 
 
 @dataclass(slots=True)
-class Findings:
-    """What one pass through a stream found; complete at its end."""
+class StreamSummary:
+    """What is known of a stream after decoding; filled in on the way."""
 
     frames: int = 0
     """Damaged ones included."""
-    sound: int = 0
+    intact_frames: int = 0
     end_s: float = 0.0
-    """When the last sound frame ends: seconds from the first."""
+    """When the last intact frame ends: seconds from the first frame."""
     missing_s: float = 0.0
-    """How much earlier the file ends than it states; 0 if it does not."""
-    broke_off: bool = False
+    """How much earlier the file ends than it states."""
+    is_incomplete: bool = False
     """The container could not be read to its end."""
     error: str = ""
-    """The last thing that libav had to say."""
+    """libav's last error message."""
+
+    def finish(self, packets: PacketReader) -> None:
+        """Take over how the file ended."""
+        self.missing_s = packets.missing_s
+        self.is_incomplete = bool(packets.error)
+        self.error = self.error or packets.error
 
 
-class _Packets:
-    """The packets of a video stream, and how the file ended."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._ends: dict[int, int] = {}
-        """In ticks, by stream."""
-        self.error = ""
-
-    def __iter__(self) -> Iterator[Packet[Any]]:
-        """In decoding order. An error of the container ends them: what came before it is good."""
-        stream = self._source.stream
-        try:
-            for packet in self._source.container.demux():
-                if packet.size == 0:
-                    continue  # a gap of AVI, or PyAV's sign to flush: both would end the decoder
-                index, start = packet.stream_index, packet.pts
-                if start is None:
-                    start = packet.dts or 0
-                end = start + (packet.duration or 0)
-                if end > self._ends.get(index, 0):
-                    self._ends[index] = end
-                if index == stream.index:
-                    yield packet
-        except IndexError:
-            pass  # PyAV, at the end of a file in which streams turned up on the way
-        except (av.FFmpegError, OSError) as exc:
-            self.error = exc.strerror or str(exc)
-
-    @property
-    def missing_s(self) -> float:
-        """Seconds between the end of all streams, sound too, and the end that the file states."""
-        stated, streams = self._source.stated_end_s, self._source.container.streams
-        if stated is None:
-            return 0.0
-        ends = (ticks * (streams[index].time_base or 0) for index, ticks in self._ends.items())
-        return max(0.0, stated - float(max(ends, default=0)))
-
-
-def survey(source: Source, every: int, limits: MediaLimits) -> Plan | None:
-    """Which packets of a stream have to be decoded; None if that cannot be told for certain."""
-    headers: Headers
-    codec = source.stream.codec_context
-    try:
-        if codec.name == "h264":
-            headers = H264Headers(codec.extradata or b"")
-        elif codec.name == "hevc":
-            headers = HevcHeaders(codec.extradata or b"")
-        else:
-            return None
-        found = Survey()
-        for packet in _Packets(source):
-            if packet.is_corrupt or packet.has_sidedata("new_extradata"):
-                raise Unproven("a packet that is damaged, or changes the decoder's parameters")
-            unit = headers.read(bytes(packet))
-            found.add(unit, packet.pts, packet.duration or 0, shown=not packet.is_discard)
-            check_frames(len(found), limits)
-        plan = found.plan(every)
-    except Unproven:
-        return None
-    check_duration(float((plan.last - plan.first) * source.time_base), limits)
-    return plan
-
-
-def planned(
-    source: Source, plan: Plan, every: int, limits: MediaLimits, found: Findings
+def decode_selected(
+    source: VideoSource, selection: PacketSelection, limits: MediaLimits, summary: StreamSummary
 ) -> Iterator[Sample]:
-    """Every `every`-th frame of a stream, decoding the packets of a plan only.
+    """The sampled frames, from selected packets.
 
     Raises:
-        Surprise: the stream is damaged, or otherwise not as the plan foresaw.
+        SelectionFailedError: the stream is damaged, or otherwise not as foreseen.
         MediaError: it is over a limit.
     """
-    developer = Developer(source.stream, limits)
+    converter = ImageConverter(source.stream, limits)
     codec = source.stream.codec_context
     if codec.name == "h264":
-        codec.reorder_depth = min(plan.reorder, DEEPEST_REORDER)
-    waiting: dict[int | None, int] = {}
-    due = 0
-    packets = _Packets(source)
+        codec.reorder_depth = min(selection.reorder_depth, MAX_REORDER_DEPTH)
+    numbers: dict[int | None, int] = {}
+    """Of the sampled frames that are in the decoder, by presentation time."""
+    expected = iter(np.sort(selection.number[selection.number >= 0]).tolist())
+    packets = PacketReader(source)
     for position, packet in enumerate(chain(packets, [None])):
         if packet is not None:
-            if position >= len(plan.pts) or packet.pts != plan.pts[position]:
-                raise Surprise
-            if not plan.feed[position]:
+            if position >= len(selection.pts) or packet.pts != selection.pts[position]:
+                raise SelectionFailedError
+            if not selection.decode[position]:
                 continue
-            if plan.number[position] >= 0:
-                waiting[packet.pts] = int(plan.number[position])
+            if selection.number[position] >= 0:
+                numbers[packet.pts] = int(selection.number[position])
         try:
             frames = codec.decode(packet)
         except av.FFmpegError as exc:
-            raise Surprise from exc
+            raise SelectionFailedError from exc
         for frame in frames:
             if frame.is_corrupt:
-                raise Surprise
-            check_pixels(frame.width, frame.height, limits)
-            index = waiting.pop(frame.pts, None)
-            if index is None or frame.pts is None:
+                raise SelectionFailedError
+            limits.check_pixels(frame.width, frame.height)
+            number = numbers.pop(frame.pts, None)
+            if number is None or frame.pts is None:
                 continue
-            if index != due:
-                raise Surprise
-            due += every
-            time_s = float((frame.pts - plan.first) * source.time_base)
-            yield Sample(index, time_s, developer.develop(frame))
-    if due < plan.frames:
-        raise Surprise
-    found.frames = found.sound = plan.frames
-    end = plan.last - plan.first + (plan.duration or source.interval)
-    found.end_s = float(end * source.time_base)
-    _note_end(found, packets)
+            if number != next(expected, None):
+                raise SelectionFailedError
+            time_s = float((frame.pts - selection.first_pts) * source.time_base)
+            yield Sample(number, time_s, converter.convert(frame))
+    if next(expected, None) is not None:
+        raise SelectionFailedError
+    summary.frames = summary.intact_frames = selection.frames
+    duration = selection.last_duration or source.frame_ticks
+    end = selection.last_pts - selection.first_pts + duration
+    summary.end_s = float(end * source.time_base)
+    summary.finish(packets)
 
 
-def in_full(
-    source: Source,
+def decode_all(
+    source: VideoSource,
     every: int,
     limits: MediaLimits,
-    found: Findings,
+    summary: StreamSummary,
     *,
     after: int = -1,
-    strict: bool = False,
 ) -> Iterator[Sample]:
-    """Every `every`-th frame of a stream, decoding all of it; damaged frames are passed over.
+    """Every `every`-th frame, from all packets. Damaged frames are counted and left out.
 
-    Args:
-        after: frames up to this index are decoded, but not given again.
-        strict: give up at the first damage. With several threads, errors come late: they name
-            another packet than the damaged one.
+    `after`: frames up to this number are decoded, but not returned.
 
     Raises:
-        Surprise: the stream is damaged, and `strict`.
-        MediaError: it is over a limit.
+        MediaError: the stream is over a limit.
     """
-    developer = Developer(source.stream, limits)
+    converter = ImageConverter(source.stream, limits)
     codec = source.stream.codec_context
-    clock = Clock(source.time_base, source.interval)
+    clock = FrameClock(source.time_base, source.frame_ticks)
     # A temporal unit of AV1 shows exactly one frame (AV1 7.5).
-    damage = Damage(one_each=codec.codec.canonical_name == "av1")
-    packets = _Packets(source)
+    damage = DamageTracker(each_packet_has_a_frame=codec.codec.canonical_name == "av1")
+    packets = PacketReader(source)
     for position, packet in enumerate(chain(packets, [None])):
-        check_frames(position, limits)
-        entering = packet.pts if packet is not None and source.stamped else None
+        limits.check_frames(position)
+        packet_pts = packet.pts if packet is not None and source.has_presentation_times else None
         if packet is not None:
-            damage.enter(entering, key=packet.is_keyframe, shown=not packet.is_discard)
-            if packet.is_corrupt and source.marks_damage:
-                damage.hit(entering)
+            damage.add_packet(packet_pts, is_key=packet.is_keyframe, shown=not packet.is_discard)
+            if packet.is_corrupt and source.marks_corruption:
+                damage.mark_damaged(packet_pts)
         try:
             frames = codec.decode(packet)
         except av.FFmpegError as exc:
-            if strict:
-                raise Surprise from exc
-            found.error = exc.strerror or str(exc)
+            summary.error = exc.strerror or str(exc)
             if packet is not None:
-                damage.hit(entering)
-                found.frames += entering is None
+                damage.mark_damaged(packet_pts)
+                summary.frames += packet_pts is None
             continue
         for frame in frames:
-            check_pixels(frame.width, frame.height, limits)
-            leaving = frame.pts if source.stamped else None
-            lost, sound = damage.leave(leaving, corrupt=frame.is_corrupt)
-            if not sound:
-                if strict:
-                    raise Surprise
-                found.frames += leaving is None
+            limits.check_pixels(frame.width, frame.height)
+            frame_pts = frame.pts if source.has_presentation_times else None
+            damaged, is_intact = damage.take_frame(frame_pts, is_corrupt=frame.is_corrupt)
+            if not is_intact:
+                summary.frames += frame_pts is None
                 continue
-            for pts in lost:
-                clock.lost(pts)
-            index = found.frames + len(lost)
-            found.frames = index + 1
-            found.sound += 1
-            time_s = clock.at(frame.pts if source.stamped else frame.dts)
-            check_duration(time_s, limits)
-            found.end_s = clock.end(frame.duration or source.interval)
+            for pts in damaged:
+                clock.skip(pts)
+            index = summary.frames + len(damaged)
+            summary.frames = index + 1
+            summary.intact_frames += 1
+            time_s = clock.advance(frame.pts if source.has_presentation_times else frame.dts)
+            limits.check_duration(time_s)
+            summary.end_s = clock.end(frame.duration or source.frame_ticks)
             if index % every == 0 and index > after:
-                yield Sample(index, time_s, developer.develop(frame))
-    found.frames += len(damage.rest())
-    _note_end(found, packets)
+                yield Sample(index, time_s, converter.convert(frame))
+    summary.frames += len(damage.take_rest())
+    summary.finish(packets)
 
 
-def _note_end(found: Findings, packets: _Packets) -> None:
-    found.missing_s = packets.missing_s
-    found.broke_off = bool(packets.error)
-    found.error = found.error or packets.error
+class FrameClock:
+    """Converts presentation times to seconds from the first frame that never decrease.
+
+    Times are exact where the container has them. Frames without one follow each other at the
+    stream's nominal rate. Where times step back by more than `_MAX_DISORDER_S` (recordings that
+    were joined), the clock continues from the frame before; where by less (times in decoding
+    order), it stands still.
+    """
+
+    def __init__(self, time_base: Fraction, frame_ticks: int) -> None:
+        """`time_base`: seconds in a tick; `frame_ticks`: from frame to frame, 0 if not known."""
+        self._time_base = time_base
+        self._frame_ticks = frame_ticks or max(1, round(Fraction(1, 25) / time_base))
+        self._max_disorder = _MAX_DISORDER_S / time_base
+        self._origin: int | None = None
+        self._latest: int | None = None
+        """Ticks since the origin."""
+
+    def skip(self, pts: int | None) -> None:
+        """Note a frame that cannot be shown: it may be the first, from which time is counted."""
+        if self._latest is None and pts is not None:
+            self._origin = pts if self._origin is None else min(self._origin, pts)
+
+    def advance(self, pts: int | None) -> float:
+        """Move to the next frame, and return when it is shown."""
+        self.skip(pts)
+        latest = self._latest or 0
+        following = latest + self._frame_ticks if self._latest is not None else 0
+        if pts is None:
+            ticks = following
+        else:
+            if self._origin is None or latest - (pts - self._origin) > self._max_disorder:
+                self._origin = pts - following
+            ticks = max(latest, pts - self._origin)
+        self._latest = ticks
+        return float(ticks * self._time_base)
+
+    def end(self, duration: int) -> float:
+        """When the latest frame ends; `duration` in ticks."""
+        return float(((self._latest or 0) + duration) * self._time_base)

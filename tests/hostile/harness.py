@@ -213,7 +213,7 @@ def verdict(reason: str | None) -> str:
         return "read"
     if not reason or not reason.isprintable() or any(mark in reason for mark in _CRASHES):
         return "crashed"
-    return "decoder died" if "the process that decoded it" in reason else "refused"
+    return "decoder died" if "the process that read the video" in reason else "refused"
 
 
 def verdict_alone(case: Case, answer: dict[str, Any] | None) -> Outcome:

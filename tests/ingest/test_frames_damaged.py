@@ -1,4 +1,4 @@
-"""Damaged and cut-off videos: what was readable is kept, the rest is counted and said."""
+"""Damaged and cut-off videos: what can be read is kept, the rest is counted and reported."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from ingest.frames import Frame, VideoReader
-from ingest.frames.clock import Clock
-from ingest.frames.damage import Damage
-from ingest.frames.extent import is_cut_off
+from ingest.frames.damage import DamageTracker
+from ingest.frames.decoding import FrameClock
+from ingest.frames.file_format import is_cut_off
 from registry.domain import Media
 from registry.errors import MediaError
 from tests.support.media import number_of, numbered, remuxed, write_video
@@ -39,13 +39,13 @@ class Result:
         return [frame.index for frame in self.frames]
 
 
-def read(path: Path, every: int = 10, threads: int = 1) -> Result:
-    with VideoReader(path, every=every, threads=threads) as reader:
+def read_video(path: Path, every: int = 10) -> Result:
+    with VideoReader(path, every=every) as reader:
         frames = list(reader)
         return Result(frames, reader.media, reader.reason)
 
 
-def spoil(path: Path, *positions: int, how: str = "noise") -> None:
+def damage_packets(path: Path, *positions: int, how: str = "noise") -> None:
     """Damage the packets at these positions in decoding order."""
     with av.open(str(path)) as file:
         packets = [packet for packet in file.demux(video=0) if packet.size]
@@ -66,16 +66,13 @@ def spoil(path: Path, *positions: int, how: str = "noise") -> None:
 # Damage in the middle
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("how", ["noise", "zeros"])
 @pytest.mark.parametrize("every", [1, 5])
-def test_damage_spoils_its_group_and_no_other(
-    tmp_path: Path, how: str, every: int, threads: int
-) -> None:
+def test_damage_affects_its_group_and_no_other(tmp_path: Path, how: str, every: int) -> None:
     path = write_video(tmp_path / "clip.mp4", numbered(80), options=GROUPS)
-    spoil(path, 40, how=how)  # the key frame at 40, and so all up to 59
+    damage_packets(path, 40, how=how)  # the key frame at 40, and so all up to 59
 
-    result = read(path, every, threads)
+    result = read_video(path, every)
 
     assert result.indices == [n for n in range(0, 80, every) if not 40 <= n < 60]
     assert [number_of(frame.image) for frame in result.frames] == result.indices
@@ -92,9 +89,9 @@ def test_what_came_before_the_damage_in_its_group_is_kept(tmp_path: Path) -> Non
         numbered(60),
         options={"x264-params": "keyint=20:min-keyint=20:scenecut=0:bframes=0"},
     )
-    spoil(path, 33, how="zeros")
+    damage_packets(path, 33, how="zeros")
 
-    result = read(path, every=1)
+    result = read_video(path, every=1)
 
     assert result.indices == [*range(33), *range(40, 60)]
     assert result.reason == "7 of 60 frames are damaged"
@@ -102,9 +99,9 @@ def test_what_came_before_the_damage_in_its_group_is_kept(tmp_path: Path) -> Non
 
 def test_spans_bridge_damaged_frames(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", numbered(80), options=GROUPS)
-    spoil(path, 40)
+    damage_packets(path, 40)
 
-    result = read(path)
+    result = read_video(path)
 
     for frame, following in pairwise(result.frames):
         assert frame.time_s + frame.span_s == pytest.approx(following.time_s)
@@ -113,9 +110,9 @@ def test_spans_bridge_damaged_frames(tmp_path: Path) -> None:
 
 def test_a_damaged_first_group_keeps_its_numbers_and_times(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", numbered(60), options=GROUPS)
-    spoil(path, 0, how="zeros")
+    damage_packets(path, 0, how="zeros")
 
-    result = read(path)
+    result = read_video(path)
 
     assert [number_of(frame.image) for frame in result.frames] == result.indices == [20, 30, 40, 50]
     assert result.frames[0].time_s == pytest.approx(20 / 30)
@@ -134,7 +131,7 @@ def test_a_damaged_first_group_keeps_its_numbers_and_times(tmp_path: Path) -> No
 def test_damage_in_other_codecs_keeps_the_count(
     tmp_path: Path, suffix: str, codec: str, pix_fmt: str
 ) -> None:
-    # How much a codec notices is its own affair; what it gives is numbered as if all were well.
+    # Codecs notice more or less of it. The frames that they give keep their numbers.
     path = write_video(
         tmp_path / f"clip.{suffix}",
         numbered(60),
@@ -142,9 +139,9 @@ def test_damage_in_other_codecs_keeps_the_count(
         pix_fmt=pix_fmt,
         options={"g": "10"},
     )
-    spoil(path, 25, how="zeros")
+    damage_packets(path, 25, how="zeros")
 
-    result = read(path, every=1)
+    result = read_video(path, every=1)
 
     assert [number_of(frame.image) for frame in result.frames] == result.indices
     assert 0 < result.media.frames_damaged < 20
@@ -154,7 +151,7 @@ def test_damage_in_other_codecs_keeps_the_count(
     )
 
 
-def test_damage_in_what_an_edit_list_cuts_away_is_not_counted(tmp_path: Path) -> None:
+def test_damage_in_what_an_edit_list_removes_is_not_counted(tmp_path: Path) -> None:
     # Frames 20 to 29 are decoded only; 30 to 39 are predicted from the damaged one among them.
     whole = write_video(tmp_path / "whole.mp4", numbered(60), options=GROUPS)
     cut = tmp_path / "cut.mp4"
@@ -162,9 +159,9 @@ def test_damage_in_what_an_edit_list_cuts_away_is_not_counted(tmp_path: Path) ->
     with av.open(str(cut)) as file:
         packets = [packet for packet in file.demux(video=0) if packet.size]
     hidden = [n for n, packet in enumerate(packets) if packet.is_discard]
-    spoil(cut, hidden[-6], how="zeros")
+    damage_packets(cut, hidden[-6], how="zeros")
 
-    result = read(cut)
+    result = read_video(cut)
 
     assert [(frame.index, number_of(frame.image)) for frame in result.frames] == [
         (10, 40),
@@ -174,12 +171,12 @@ def test_damage_in_what_an_edit_list_cuts_away_is_not_counted(tmp_path: Path) ->
     assert result.reason == "10 of 30 frames are damaged"
 
 
-def test_all_damaged_is_no_video(tmp_path: Path) -> None:
+def test_a_video_without_an_intact_frame_is_refused(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", numbered(20), options=GROUPS)
-    spoil(path, 0, how="zeros")
+    damage_packets(path, 0, how="zeros")
 
-    with pytest.raises(MediaError, match="no frame of the video can be decoded: 20 tried"):
-        read(path)
+    with pytest.raises(MediaError, match="none of the video's 20 frames can be decoded"):
+        read_video(path)
 
 
 # Files that end early
@@ -199,7 +196,7 @@ def test_all_damaged_is_no_video(tmp_path: Path) -> None:
         ("apng", "apng", {}),
     ],
 )
-def test_a_cut_off_file_gives_what_it_has(
+def test_a_cut_off_file_is_read_up_to_its_end(
     tmp_path: Path, suffix: str, codec: str, container_options: dict[str, str], share: float
 ) -> None:
     path = write_video(
@@ -210,20 +207,20 @@ def test_a_cut_off_file_gives_what_it_has(
         options={"g": "20"},
         container_options=container_options,
     )
-    assert read(path, every=5).reason == ""
+    assert read_video(path, every=5).reason == ""
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
 
-    result = read(path, every=5)
+    result = read_video(path, every=5)
 
     assert 0 < len(result.frames) <= 18
-    for frame in result.frames[:-1]:  # a GIF's last is drawn over the one before as far as it goes
+    for frame in result.frames[:-1]:  # the last of a GIF may be drawn in part
         assert number_of(frame.image) == pytest.approx(30 * frame.time_s, abs=0.6)
     assert "the file ends early at " in result.reason or (suffix, share) == ("flv", 0.95)
     assert result.media.duration_s == pytest.approx(90 / 30 * share, abs=0.8)
 
 
-def test_the_reason_tells_how_much_is_missing(tmp_path: Path) -> None:
+def test_the_reason_states_how_much_is_missing(tmp_path: Path) -> None:
     path = write_video(
         tmp_path / "clip.mp4",
         numbered(90),
@@ -235,25 +232,25 @@ def test_the_reason_tells_how_much_is_missing(tmp_path: Path) -> None:
     assert packets[60].pos is not None
     path.write_bytes(path.read_bytes()[: packets[60].pos])
 
-    assert read(path).reason == "the file ends early at 2.0 s of 3.0 s"
+    assert read_video(path).reason == "the file ends early at 2.0 s of 3.0 s"
 
 
-def test_a_file_without_its_index_is_no_video(tmp_path: Path) -> None:
+def test_a_file_without_its_index_is_refused(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", numbered(30))
     path.write_bytes(path.read_bytes()[:-200])
 
     with pytest.raises(MediaError, match="index \\(moov\\) is missing"):
-        read(path)
+        read_video(path)
 
 
-def test_a_cut_off_webp_is_no_video(tmp_path: Path) -> None:
+def test_a_cut_off_webp_is_refused(tmp_path: Path) -> None:
     pictures = [Pillow.fromarray(image) for image in numbered(8)]
     path = tmp_path / "clip.webp"
     pictures[0].save(path, save_all=True, append_images=pictures[1:])
     path.write_bytes(path.read_bytes()[:-300])
 
     with pytest.raises(MediaError, match="WebP"):
-        read(path)
+        read_video(path)
 
 
 def test_a_recording_that_begins_in_the_middle_begins_at_its_first_key_frame(
@@ -271,7 +268,7 @@ def test_a_recording_that_begins_in_the_middle_begins_at_its_first_key_frame(
     tables = path.read_bytes()[: 3 * 188]
     path.write_bytes(tables + path.read_bytes()[start:])
 
-    result = read(path, every=1)
+    result = read_video(path, every=1)
 
     assert [number_of(frame.image) for frame in result.frames] == list(range(20, 60))
 
@@ -293,7 +290,7 @@ HEADS = [b"", b"\0\0\0\x18ftyp", b"RIFF", b"\x1a\x45\xdf\xa3", b"GIF89a", b"\x89
 
 @settings(deadline=None)
 @given(st.binary(max_size=80), st.sampled_from(HEADS))
-def test_any_bytes_have_an_extent(noise: bytes, head: bytes) -> None:
+def test_any_bytes_are_cut_off_or_not(noise: bytes, head: bytes) -> None:
     assert is_cut_off(io.BytesIO(head + noise)) in (True, False)
 
 
@@ -304,13 +301,13 @@ def test_any_bytes_have_an_extent(noise: bytes, head: bytes) -> None:
     st.integers(0, 100),
 )
 def test_the_clock_never_runs_backwards(
-    stamps: list[int | None], lost: list[int], interval: int
+    stamps: list[int | None], skipped: list[int], frame_ticks: int
 ) -> None:
-    clock = Clock(Fraction(1, 1000), interval)
-    for stamp in lost:
-        clock.lost(stamp)
+    clock = FrameClock(Fraction(1, 1000), frame_ticks)
+    for stamp in skipped:
+        clock.skip(stamp)
 
-    times = [clock.at(stamp) for stamp in stamps]
+    times = [clock.advance(stamp) for stamp in stamps]
 
     assert times == sorted(times)
     assert times[0] >= 0
@@ -318,33 +315,33 @@ def test_the_clock_never_runs_backwards(
 
 
 def test_the_clock_keeps_exact_times() -> None:
-    clock = Clock(Fraction(1, 90_000), 3000)
+    clock = FrameClock(Fraction(1, 90_000), 3000)
 
-    assert [clock.at(stamp) for stamp in (9000, 12_003, 99_000)] == [0.0, 3003 / 90_000, 1.0]
+    assert [clock.advance(stamp) for stamp in (9000, 12_003, 99_000)] == [0.0, 3003 / 90_000, 1.0]
 
 
 def test_the_clock_counts_where_there_are_no_times() -> None:
-    clock = Clock(Fraction(1, 30), 1)
+    clock = FrameClock(Fraction(1, 30), 1)
 
-    assert [clock.at(None) for _ in range(4)] == [0, 1 / 30, 2 / 30, 3 / 30]
+    assert [clock.advance(None) for _ in range(4)] == [0, 1 / 30, 2 / 30, 3 / 30]
 
 
-def passed(damage: Damage, stamps: list[int]) -> Iterator[tuple[int, list[int], bool]]:
+def taken(damage: DamageTracker, stamps: list[int]) -> Iterator[tuple[int, list[int], bool]]:
     for stamp in stamps:
-        lost, sound = damage.leave(stamp, corrupt=False)
-        yield stamp, lost, sound
+        damaged, is_intact = damage.take_frame(stamp, is_corrupt=False)
+        yield stamp, damaged, is_intact
 
 
 def test_damage_reaches_frames_shown_before_the_next_key_frame() -> None:
-    damage = Damage()
+    damage = DamageTracker()
     for pts, key in ((0, True), (1, False), (2, False)):
-        damage.enter(pts, key=key)
-    damage.hit(2)
+        damage.add_packet(pts, is_key=key)
+    damage.mark_damaged(2)
     for pts, key in ((5, True), (3, False), (4, False), (6, False)):
-        damage.enter(pts, key=key)
+        damage.add_packet(pts, is_key=key)
 
     # 2 is damaged; 3 and 4 come after the key frame 5, and are predicted from 2 as well.
-    assert list(passed(damage, [0, 1, 3, 4, 5, 6])) == [
+    assert list(taken(damage, [0, 1, 3, 4, 5, 6])) == [
         (0, [], True),
         (1, [], True),
         (3, [], False),
@@ -352,55 +349,55 @@ def test_damage_reaches_frames_shown_before_the_next_key_frame() -> None:
         (5, [2, 3, 4], True),
         (6, [], True),
     ]
-    assert damage.rest() == []
+    assert damage.take_rest() == []
 
 
-def test_damaged_frames_that_come_out_early_are_told_in_their_place() -> None:
-    damage = Damage()
+def test_damaged_frames_that_leave_early_are_reported_in_their_place() -> None:
+    damage = DamageTracker()
     for pts in (0, 1, 2):
-        damage.enter(pts, key=pts == 0)
-    damage.enter(3, key=True)
-    damage.hit(3)
-    damage.enter(4, key=False)
+        damage.add_packet(pts, is_key=pts == 0)
+    damage.add_packet(3, is_key=True)
+    damage.mark_damaged(3)
+    damage.add_packet(4, is_key=False)
 
-    # The decoder, upset, gives 4 before 1 and 2.
-    assert list(passed(damage, [0, 4, 1, 2])) == [
+    # The decoder, disturbed by the damage, gives 4 before 1 and 2.
+    assert list(taken(damage, [0, 4, 1, 2])) == [
         (0, [], True),
         (4, [], False),
         (1, [], True),
         (2, [], True),
     ]
-    assert damage.rest() == [3, 4]
+    assert damage.take_rest() == [3, 4]
 
 
-def test_frames_that_a_decoder_keeps_for_itself_are_not_damaged() -> None:
-    damage = Damage()
+def test_frames_that_a_decoder_does_not_show_are_not_damaged() -> None:
+    damage = DamageTracker()
     for pts in (0, 1, 2):
-        damage.enter(pts, key=pts == 0)
+        damage.add_packet(pts, is_key=pts == 0)
 
-    assert list(passed(damage, [0, 2])) == [(0, [], True), (2, [], True)]
+    assert list(taken(damage, [0, 2])) == [(0, [], True), (2, [], True)]
 
 
-def test_where_each_packet_shows_a_frame_a_missing_one_is_damage() -> None:
-    damage = Damage(one_each=True)
+def test_where_each_packet_has_a_frame_a_missing_one_is_damaged() -> None:
+    damage = DamageTracker(each_packet_has_a_frame=True)
     for pts in (0, 1, 2):
-        damage.enter(pts, key=pts == 0)
-    damage.enter(3, key=True)
+        damage.add_packet(pts, is_key=pts == 0)
+    damage.add_packet(3, is_key=True)
 
-    assert list(passed(damage, [0, 2, 3])) == [(0, [], True), (2, [], False), (3, [1, 2], True)]
+    assert list(taken(damage, [0, 2, 3])) == [(0, [], True), (2, [], False), (3, [1, 2], True)]
 
 
 def test_damage_without_times_lasts_until_the_next_key_frame() -> None:
-    damage = Damage()
-    sound = []
+    damage = DamageTracker()
+    intact = []
     for number in range(6):
-        damage.enter(None, key=number in (0, 4))
+        damage.add_packet(None, is_key=number in (0, 4))
         if number == 2:
-            damage.hit(None)
+            damage.mark_damaged(None)
         else:
-            sound.append(damage.leave(None, corrupt=False)[1])
+            intact.append(damage.take_frame(None, is_corrupt=False)[1])
 
-    assert sound == [True, True, False, True, True]
+    assert intact == [True, True, False, True, True]
 
 
 STEPS = st.lists(
@@ -411,22 +408,24 @@ STEPS = st.lists(
 
 @settings(deadline=None)
 @given(STEPS, st.booleans())
-def test_damage_is_told_once_whatever_comes(steps: list[tuple[str, int]], one_each: bool) -> None:
-    # Times come twice, frames come that nobody sent, and some never come.
-    damage = Damage(one_each=one_each)
-    entered = told = 0
+def test_damage_is_reported_once(
+    steps: list[tuple[str, int]], each_packet_has_a_frame: bool
+) -> None:
+    # Times occur twice, frames leave that no packet had, and some frames never leave.
+    damage = DamageTracker(each_packet_has_a_frame=each_packet_has_a_frame)
+    added = reported = 0
     for what, pts in steps:
         if what in ("key", "enter"):
-            damage.enter(pts, key=what == "key")
-            entered += 1
+            damage.add_packet(pts, is_key=what == "key")
+            added += 1
         elif what == "hit":
-            damage.hit(pts)
+            damage.mark_damaged(pts)
         else:
-            lost, sound = damage.leave(pts, corrupt=what == "corrupt")
-            told += len(lost)
-            assert lost == sorted(lost)
-            assert sound or not lost
-            assert all(early < pts for early in lost)
+            damaged, is_intact = damage.take_frame(pts, is_corrupt=what == "corrupt")
+            reported += len(damaged)
+            assert damaged == sorted(damaged)
+            assert is_intact or not damaged
+            assert all(earlier < pts for earlier in damaged)
 
-    assert told + len(damage.rest()) <= entered
-    assert damage.rest() == []
+    assert reported + len(damage.take_rest()) <= added
+    assert damage.take_rest() == []

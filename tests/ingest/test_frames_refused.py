@@ -1,4 +1,4 @@
-"""Files that are no video, or want too much: refused before they do harm, with one clear line."""
+"""Files that are not videos, or too large: refused early, with a message of one line."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from ingest.frames import MediaLimits, VideoReader
-from ingest.frames.kinds import instead, is_animated_webp, still_image
+from ingest.frames.file_format import describe_non_video, is_animated_webp, still_image_format
 from registry.errors import MediaError
 from tests.support.media import number_of, numbered, require_encoder, write_video
 
 
 def refusal(path: Path, limits: MediaLimits | None = None) -> str:
-    """What the reader says of a file that it refuses: one line."""
+    """The message with which the reader refuses a file."""
     with pytest.raises(MediaError) as caught, VideoReader(path, limits=limits) as reader:
         list(reader)
     message = str(caught.value)
@@ -31,7 +31,7 @@ def refusal(path: Path, limits: MediaLimits | None = None) -> str:
     return message
 
 
-# What it is instead
+# Other files
 
 
 @pytest.mark.parametrize(
@@ -46,13 +46,11 @@ def refusal(path: Path, limits: MediaLimits | None = None) -> str:
         (b"PK\x03\x04" + bytes(60), "an archive, not a video"),
         (b"ID3\x04\0\0\0\0\0\0" + bytes(200), "audio only (MP3), not a video"),
         (b"#EXTM3U\n#EXTINF:10,\nclip.ts\n", "a playlist (HLS), not a video"),
-        (bytes(range(256)) * 8, "in no video format that is read here"),
+        (bytes(range(256)) * 8, "not in a supported video format"),
         (b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(40), "index (moov) is missing"),
     ],
 )
-def test_a_file_that_is_no_video_is_called_what_it_is(
-    tmp_path: Path, content: bytes, said: str
-) -> None:
+def test_the_message_says_what_a_file_is(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
 
@@ -60,7 +58,7 @@ def test_a_file_that_is_no_video_is_called_what_it_is(
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "tiff", "avif"])
-def test_a_still_image_is_no_video(tmp_path: Path, suffix: str) -> None:
+def test_still_images_are_refused(tmp_path: Path, suffix: str) -> None:
     still = tmp_path / f"still.{suffix}"
     image = Pillow.fromarray(next(numbered(1)))
     try:
@@ -75,8 +73,8 @@ def test_a_still_image_is_no_video(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "cover"), [("m4a", False), ("mkv", False), ("mp4", True)])
-def test_audio_alone_is_no_video(tmp_path: Path, suffix: str, cover: bool) -> None:
-    # A cover is a video stream as libav counts.
+def test_audio_is_refused(tmp_path: Path, suffix: str, cover: bool) -> None:
+    # To libav, a cover is a video stream.
     path = tmp_path / f"song.{suffix}"
     with av.open(str(path), "w") as file:
         sound = file.add_stream("aac", rate=16_000, layout="mono")
@@ -108,7 +106,7 @@ def test_a_video_without_frames_is_refused(tmp_path: Path) -> None:
         stream.codec_context.open()
         file.start_encoding()
 
-    assert "holds no frames" in refusal(path)
+    assert "has no frames" in refusal(path)
 
 
 def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
@@ -118,9 +116,9 @@ def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
 
 @settings(deadline=None)
 @given(st.binary(max_size=64))
-def test_any_head_is_called_something(head: bytes) -> None:
-    assert instead(head)
-    still_image(head)
+def test_any_first_bytes_are_described(head: bytes) -> None:
+    assert describe_non_video(head)
+    still_image_format(head)
     is_animated_webp(head)
 
 
@@ -128,13 +126,13 @@ def test_any_head_is_called_something(head: bytes) -> None:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
-def test_spoilt_headers_raise_nothing_else(tmp_path: Path, data: st.DataObject) -> None:
+def test_damaged_headers_raise_nothing_else(tmp_path: Path, data: st.DataObject) -> None:
     whole = WHOLE[data.draw(st.sampled_from(sorted(WHOLE)))]
-    spoilt = bytearray(whole)
+    damaged = bytearray(whole)
     for at in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=20)):
-        spoilt[at] = data.draw(st.integers(0, 255))
-    path = tmp_path / "spoilt"
-    path.write_bytes(spoilt[: data.draw(st.integers(1, len(whole)))])
+        damaged[at] = data.draw(st.integers(0, 255))
+    path = tmp_path / "damaged"
+    path.write_bytes(damaged[: data.draw(st.integers(1, len(whole)))])
     limits = MediaLimits(max_pixels=200_000)
     try:
         with VideoReader(path, every=2, limits=limits) as reader:
@@ -146,7 +144,7 @@ def test_spoilt_headers_raise_nothing_else(tmp_path: Path, data: st.DataObject) 
 
 
 WHOLE: dict[str, bytes] = {}
-"""Small sound files of several kinds, by suffix."""
+"""Small intact files of several formats, by suffix."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -187,7 +185,7 @@ def test_more_pixels_than_the_limit_are_refused_from_the_header(tmp_path: Path) 
         )
         assert (
             refusal(path, MediaLimits(max_pixels=640 * 480 - 1))
-            == "the video is 640 × 480 pixels large: over the limit of 307199 pixels a frame"
+            == "the video has frames of 640 × 480 pixels; the limit is 307199 pixels a frame"
         )
         with VideoReader(path, limits=MediaLimits(max_pixels=640 * 480)) as reader:
             assert len(list(reader)) == 1, suffix
@@ -197,9 +195,9 @@ def test_a_webp_canvas_is_measured_before_it_is_allocated(tmp_path: Path) -> Non
     pictures = [Pillow.fromarray(image) for image in numbered(3)]
     path = tmp_path / "clip.webp"
     pictures[0].save(path, save_all=True, append_images=pictures[1:])
-    spoilt = bytearray(path.read_bytes())
-    spoilt[24:30] = (16_382).to_bytes(3, "little") * 2  # a GiB, as RGBA
-    path.write_bytes(spoilt)
+    damaged = bytearray(path.read_bytes())
+    damaged[24:30] = (16_382).to_bytes(3, "little") * 2  # a GiB, as RGBA
+    path.write_bytes(damaged)
 
     assert "16383 × 16383 pixels" in refusal(path)
 
@@ -237,7 +235,7 @@ def test_a_large_picture_takes_little_memory_to_refuse(tmp_path: Path) -> None:
     assert peak_kilobytes() - before < 20_000
 
 
-def test_a_header_that_lies_about_the_size_does_not_help(tmp_path: Path) -> None:
+def test_a_header_with_a_false_size_is_refused(tmp_path: Path) -> None:
     flat = np.full((6000, 6000, 3), 128, dtype=np.uint8)
     path = write_video(tmp_path / "bomb.avi", [flat] * 2, codec="mjpeg", pix_fmt="yuvj420p")
     data = bytearray(path.read_bytes())
@@ -247,7 +245,7 @@ def test_a_header_that_lies_about_the_size_does_not_help(tmp_path: Path) -> None
     path.write_bytes(data)
     before = peak_kilobytes(reset=True)
 
-    assert "no frame of the video can be decoded: 2 tried" in refusal(path)
+    assert "none of the video's 2 frames can be decoded" in refusal(path)
 
     assert peak_kilobytes() - before < 20_000
 
@@ -269,11 +267,11 @@ def test_longer_than_the_limit_is_refused_from_the_header(tmp_path: Path) -> Non
         path = write_video(
             tmp_path / f"clip.{suffix}", numbered(3), times=times, time_base=Fraction(1, 1000)
         )
-        assert "7.0 hours long: over the limit of 6 hours" in refusal(path)
+        assert "7.0 hours long; the limit is 6 hours" in refusal(path)
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libvpx-vp9"])
-def test_longer_than_the_limit_is_noticed_on_the_way(tmp_path: Path, codec: str) -> None:
+def test_longer_than_the_limit_is_refused_while_decoding(tmp_path: Path, codec: str) -> None:
     # Written as a broadcast, Matroska states no duration.
     path = write_video(
         tmp_path / "clip.mkv", numbered(60), codec=codec, container_options={"live": "1"}
@@ -281,7 +279,7 @@ def test_longer_than_the_limit_is_noticed_on_the_way(tmp_path: Path, codec: str)
     with av.open(str(path)) as file:
         assert file.duration is None
 
-    assert "hours long: over the limit" in refusal(path, MediaLimits(max_duration_s=1.5))
+    assert "hours long; the limit is" in refusal(path, MediaLimits(max_duration_s=1.5))
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "gif", "webp"])
@@ -299,12 +297,12 @@ def test_more_frames_than_the_limit_are_refused(tmp_path: Path, suffix: str) -> 
             pix_fmt="rgb8" if gif else "yuv420p",
         )
 
-    assert "over 11 frames" in refusal(path, MediaLimits(max_frames=11))
+    assert "more than 11 frames" in refusal(path, MediaLimits(max_frames=11))
     with VideoReader(path, limits=MediaLimits(max_frames=12)) as reader:
         assert len(list(reader)) == 2
 
 
-# Files that name others
+# Files that name other files
 
 
 PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{url}/a.ts\n#EXT-X-ENDLIST\n"
@@ -312,7 +310,7 @@ PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{url}/a.ts\n#EXT-X-E
 
 @pytest.fixture
 def canary() -> Iterator[tuple[str, list[str]]]:
-    """A server that nobody may call, its address, and the paths it was asked for."""
+    """The address of a server that nothing may call, and the paths that it was asked for."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -351,7 +349,7 @@ def canary() -> Iterator[tuple[str, list[str]]]:
     ],
     ids=["hls", "hls-master", "hls-map", "concat", "dash", "pls", "sdp"],
 )
-def test_nothing_is_fetched_that_a_file_names(
+def test_no_address_in_a_file_is_fetched(
     tmp_path: Path, canary: tuple[str, list[str]], content: str, name: str
 ) -> None:
     url, asked = canary
@@ -363,10 +361,10 @@ def test_nothing_is_fetched_that_a_file_names(
     assert asked == []
 
 
-def test_the_canary_hears_a_player_that_follows_a_playlist(
+def test_the_canary_notices_a_reader_that_follows_a_playlist(
     tmp_path: Path, canary: tuple[str, list[str]]
 ) -> None:
-    # Without the reader's guards, libav calls: the tests above can fail.
+    # Without the reader's options, libav calls the server: the tests above can fail.
     url, asked = canary
     path = tmp_path / "clip.m3u8"
     path.write_text(PLAYLIST.replace("{url}", url))
@@ -377,8 +375,8 @@ def test_the_canary_hears_a_player_that_follows_a_playlist(
     assert "/a.ts" in asked
 
 
-def test_no_file_beside_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A list of files, and a pattern that would match them, next to a video.
+def test_no_other_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A list that names a video, and a pattern that matches images.
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "clip.mp4", numbered(12))
     for name, content in (

@@ -1,4 +1,7 @@
-"""Readers that misbehave where a decoder runs, for `tests.ingest.test_apart`."""
+"""A decoding process whose reader misbehaves, for `tests.ingest.test_decoder_process`.
+
+python -m tests.support.decoder_probes NAME SOCKET
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,16 @@ from typing import Any
 import numpy as np
 
 from ingest.frames import Frame, VideoReader
+from ingest.frames.decoder_process import serve
 from registry.domain import Media
 
 
-class Nosy(VideoReader):
-    """Reads its video, and tries whatever it should not be able to do."""
+class Intruding(VideoReader):
+    """Reads its video, and tries what it must not be able to do."""
 
     @property
     def reason(self) -> str:
-        """What came of the attempts."""
+        """The outcome of each attempt."""
 
         def tries(what: Callable[[], object]) -> str:
             try:
@@ -46,13 +50,13 @@ class Nosy(VideoReader):
         ) + ("; the environment: done" if "FACE_REGISTRY_TEST_SECRET" in os.environ else "")
 
 
-class _Odd:
+class _OneFrame:
     media, reason = Media(), ""
 
     def __init__(self, file: Any, **given: Any) -> None:
         self.file = file
 
-    def __enter__(self) -> _Odd:
+    def __enter__(self) -> _OneFrame:
         return self
 
     def __exit__(self, *given: object) -> None: ...
@@ -61,19 +65,23 @@ class _Odd:
         yield Frame(0, 0.0, 0.1, np.zeros((4, 4, 3), np.uint8))
 
 
-class Dying(_Odd):
-    """Dies as a decoder with a flaw does."""
+class Crashing(_OneFrame):
+    """Crashes as a decoder with a memory error does."""
 
     def __iter__(self) -> Iterator[Frame]:
-        """One frame, and then the end."""
+        """One frame, then a segmentation fault."""
         yield from super().__iter__()
         ctypes.string_at(0)
 
 
-class Hanging(_Odd):
-    """Comes to no end."""
+class Hanging(_OneFrame):
+    """Never ends."""
 
     def __iter__(self) -> Iterator[Frame]:
-        """Nothing."""
+        """No frame."""
         while True:
             time.sleep(1)
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[2])), globals()[sys.argv[1]])

@@ -1,6 +1,6 @@
-"""Proof of the packet rule: with it and without, the sampled frames are the same to the last bit.
+"""Leaving out packets changes nothing: the sampled frames are the same to the last bit.
 
-The other side is PyAV as everybody uses it: every frame decoded, every n-th kept.
+They are compared with those of PyAV when it decodes every frame.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ingest.frames import MediaLimits, VideoReader
-from ingest.frames.container import opened
-from ingest.frames.decoding import Findings, Sample, planned, survey
-from ingest.frames.decoding import in_full as full_pass
-from ingest.packets.plan import Plan
+from ingest.frames.container import open_video
+from ingest.frames.decoding import Sample, StreamSummary, decode_all, decode_selected
+from ingest.frames.packet_selection import PacketSelection, select_packets
 from registry.domain import Image
 from tests.support.media import number_of, numbered, remuxed, write_video
 
 LIMITS = MediaLimits()
 
 
-def in_full(path: Path, every: int) -> list[tuple[int, float, Image]]:
+def decode_with_pyav(path: Path, every: int) -> list[tuple[int, float, Image]]:
     """Index, time in seconds from the first frame, and BGR image of every `every`-th frame."""
     found = []
     first: Fraction | None = None
@@ -43,26 +42,26 @@ def in_full(path: Path, every: int) -> list[tuple[int, float, Image]]:
     return found
 
 
-def plan_of(path: Path, every: int) -> Plan | None:
-    with path.open("rb") as file, opened(file, LIMITS) as source:
-        return survey(source, every, LIMITS)
+def selection_of(path: Path, every: int) -> PacketSelection | None:
+    with path.open("rb") as file, open_video(file, LIMITS) as source:
+        return select_packets(source, every, LIMITS)
 
 
-def by_plan(path: Path, every: int) -> tuple[Plan, list[Sample]]:
-    """The samples of the quick pass alone: a surprise is an error here, not a second pass."""
-    plan = plan_of(path, every)
-    assert plan is not None, "the stream is proven"
-    with path.open("rb") as file, opened(file, LIMITS) as source:
-        return plan, list(planned(source, plan, every, LIMITS, Findings()))
+def by_selection(path: Path, every: int) -> tuple[PacketSelection, list[Sample]]:
+    """The samples from selected packets; here it is an error if the selection fails."""
+    selection = selection_of(path, every)
+    assert selection is not None
+    with path.open("rb") as file, open_video(file, LIMITS) as source:
+        return selection, list(decode_selected(source, selection, LIMITS, StreamSummary()))
 
 
-def check(path: Path, every: int) -> Plan:
-    plan, samples = by_plan(path, every)
-    due = in_full(path, every)
-    assert [(sample.index, sample.time_s) for sample in samples] == [due_[:2] for due_ in due]
-    for sample, (index, _, image) in zip(samples, due, strict=True):
+def check(path: Path, every: int) -> PacketSelection:
+    selection, samples = by_selection(path, every)
+    expected = decode_with_pyav(path, every)
+    assert [(sample.index, sample.time_s) for sample in samples] == [one[:2] for one in expected]
+    for sample, (index, _, image) in zip(samples, expected, strict=True):
         assert np.array_equal(sample.image, image), f"frame {index}"
-    return plan
+    return selection
 
 
 H264 = {
@@ -102,12 +101,12 @@ def test_h264(tmp_path: Path, options: str, every: int) -> None:
         tmp_path / "clip.mp4", numbered(75), options={"x264-params": options} if options else {}
     )
 
-    plan = check(path, every)
+    selection = check(path, every)
 
     if every == 1:
-        assert plan.feed.all()
+        assert selection.decode.all()
     elif every == 10:
-        assert plan.feed.mean() < 0.96, "some packets are left out"
+        assert selection.decode.mean() < 0.96, "some packets are left out"
 
 
 @pytest.mark.parametrize("every", [1, 10])
@@ -120,9 +119,9 @@ def test_hevc(tmp_path: Path, options: str, every: int) -> None:
         options={"x265-params": options} if options else {},
     )
 
-    plan = check(path, every)
+    selection = check(path, every)
 
-    assert plan.feed.all() or every == 10
+    assert selection.decode.all() or every == 10
 
 
 @pytest.mark.parametrize(
@@ -156,52 +155,52 @@ def test_containers(tmp_path: Path, suffix: str, container_options: dict[str, st
         audio_s=0.0 if suffix == "flv" else 1.5,
     )
 
-    assert not check(path, 10).feed.all()
+    assert not check(path, 10).decode.all()
 
 
 @pytest.mark.parametrize(
     "options",
     ["bframes=16:b-adapt=0:b-pyramid=normal:ref=16", "bframes=7:b-pyramid=strict", "keyint=5"],
 )
-def test_streams_that_do_not_say_how_far_they_reorder(tmp_path: Path, options: str) -> None:
-    # Many cameras leave it out. A decoder that starts without holding frames back loses some.
+def test_streams_that_do_not_state_their_reorder_depth(tmp_path: Path, options: str) -> None:
+    # Many cameras omit it. A decoder that begins without holding frames back loses some.
     path = write_video(tmp_path / "clip.mp4", numbered(75), options={"x264-params": options})
-    drop_usability_information(path)
+    remove_usability_information(path)
 
     check(path, 10)
 
 
-def test_they_are_sorted_in_full_passes_too(tmp_path: Path) -> None:
-    # MPEG-TS is opened without a look into its streams, so nothing tells the depth beforehand.
+def test_they_are_sorted_without_a_selection_too(tmp_path: Path) -> None:
+    # MPEG-TS is opened without decoding, so the depth is not known beforehand.
     whole = write_video(
         tmp_path / "clip.mp4",
         numbered(75),
         options={"x264-params": "bframes=16:b-adapt=0:b-pyramid=normal:ref=16:scenecut=0"},
     )
-    drop_usability_information(whole)
+    remove_usability_information(whole)
     path = tmp_path / "clip.ts"
     remuxed(whole, path)
 
-    with path.open("rb") as file, opened(file, LIMITS) as source:
-        assert source.headerless
-        samples = list(full_pass(source, 1, LIMITS, Findings()))
+    with path.open("rb") as file, open_video(file, LIMITS) as source:
+        assert not source.has_header
+        samples = list(decode_all(source, 1, LIMITS, StreamSummary()))
 
     assert [number_of(sample.image) for sample in samples] == list(range(75))
 
 
-def test_an_edit_list_is_no_obstacle(tmp_path: Path) -> None:
+def test_streams_with_edit_lists_are_selected_from(tmp_path: Path) -> None:
     whole = write_video(tmp_path / "whole.mp4", numbered(60), options={"g": "60", "bf": "3"})
     path = tmp_path / "cut.mp4"
     remuxed(whole, path, shift=-30, options={"avoid_negative_ts": "disabled"})
 
-    plan = check(path, 10)
+    selection = check(path, 10)
 
-    assert plan.frames == 30
-    assert len(plan.pts) > 30, "the rest is decoded only"
-    assert not plan.feed.all()
+    assert selection.frames == 30
+    assert len(selection.pts) > 30, "the rest is decoded only"
+    assert not selection.decode.all()
 
 
-def drop_usability_information(path: Path) -> None:
+def remove_usability_information(path: Path) -> None:
     """Take the VUI, which holds the depth of reordering, out of the parameters of an MP4."""
     with av.open(str(path)) as file:
         record = file.streams.video[0].codec_context.extradata or b""
@@ -238,11 +237,11 @@ def drop_usability_information(path: Path) -> None:
     path.write_bytes(whole.replace(sequence, (sequence[:1] + short).ljust(len(sequence), b"\0")))
 
 
-def test_groups_without_a_wanted_frame_are_not_decoded_at_all(tmp_path: Path) -> None:
+def test_groups_without_a_sampled_frame_are_not_decoded(tmp_path: Path) -> None:
     for suffix in ("mp4", "ts"):
         path = write_video(tmp_path / f"clip.{suffix}", numbered(60), options={"g": "1"})
 
-        assert check(path, 10).feed.sum() == 6, suffix
+        assert check(path, 10).decode.sum() == 6, suffix
 
 
 @pytest.mark.parametrize(
@@ -259,9 +258,38 @@ def test_other_streams_are_decoded_in_full(
 ) -> None:
     path = write_video(tmp_path / f"clip.{suffix}", numbered(45), codec=codec, options=options)
 
-    assert plan_of(path, 10) is None
+    assert selection_of(path, 10) is None
     with VideoReader(path) as reader:
         assert [number_of(frame.image) for frame in reader] == [0, 10, 20, 30, 40]
+
+
+@pytest.mark.parametrize("swapped", [(10, 11), (9, 10), (29, 30)])
+def test_presentation_times_alone_do_not_number_frames(
+    tmp_path: Path, swapped: tuple[int, int]
+) -> None:
+    # Two frames have each other's time. A decoder orders them by what is in their headers.
+    whole = write_video(
+        tmp_path / "whole.mkv",
+        numbered(45),
+        options={"x264-params": "bframes=3:b-pyramid=none:b-adapt=0"},
+    )
+    path = tmp_path / "swapped.mkv"
+    with av.open(str(whole)) as old, av.open(str(path), "w") as new:
+        copy = new.add_stream_from_template(old.streams.video[0])
+        packets = [packet for packet in old.demux(video=0) if packet.size]
+        times = sorted(packet.pts or 0 for packet in packets)
+        one, other = times[swapped[0]], times[swapped[1]]
+        exchange = {one: other, other: one}
+        for position, packet in enumerate(packets):
+            packet.pts = exchange.get(packet.pts or 0, packet.pts)
+            packet.dts, packet.stream = position - 100, copy
+            new.mux(packet)
+
+    assert selection_of(path, 10) is None
+    with VideoReader(path) as reader:
+        assert [(frame.index, number_of(frame.image)) for frame in reader] == [
+            (number, number) for number in (0, 10, 20, 30, 40)
+        ]
 
 
 X264 = st.fixed_dictionaries(
@@ -321,13 +349,13 @@ CLIPS = ["short_hamilton_clip.mp4", "asl_gestures/learn.mkv", "asl_gestures/agai
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_real_clips(clip: Callable[[str], Path], name: str) -> None:
-    plan = check(clip(name), 10)
+    selection = check(clip(name), 10)
 
-    assert not plan.feed.all()
+    assert not selection.decode.all()
 
 
-def test_a_stream_that_is_not_as_foreseen_is_read_again_in_full(tmp_path: Path) -> None:
-    # Damage in a picture that has to be decoded shows only in the quick pass, half way through.
+def test_all_packets_are_decoded_if_the_selection_fails(tmp_path: Path) -> None:
+    # Damage within a picture is noticed only when it is decoded.
     path = write_video(
         tmp_path / "clip.mp4",
         numbered(90),
@@ -341,7 +369,7 @@ def test_a_stream_that_is_not_as_foreseen_is_read_again_in_full(tmp_path: Path) 
     middle = damaged.pos + damaged.size // 2
     data[middle : middle + 40] = bytes(range(40))
     path.write_bytes(data)
-    assert plan_of(path, 10) is not None, "headers are sound"
+    assert selection_of(path, 10) is not None, "headers are intact"
 
     with VideoReader(path) as reader:
         frames = [(frame.index, number_of(frame.image)) for frame in reader]
