@@ -106,7 +106,7 @@ def test_a_file_that_holds_no_certificate_is_named(tmp_path: Path) -> None:
 
 
 def test_a_certificate_without_tls_is_a_mistake(ca_file: Path) -> None:
-    with pytest.raises(UsageError, match=r"is for TLS, and http:\S+ is to be reached"):
+    with pytest.raises(UsageError, match=r"is for TLS, and http:\S+ does not use it"):
         ServerStore("http://127.0.0.1:6333", KEY, ca_file=ca_file)
 
 

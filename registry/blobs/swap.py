@@ -6,13 +6,13 @@ them leaves no `objects`, and the old one goes back to its place when it is open
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from registry.errors import StoreDenied
+from registry.system.files import sync
 
 
 def fresh(root: Path) -> Path:
@@ -35,7 +35,7 @@ def swap(root: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
         root.rename(old)
         new.rename(root)
-        _sync(root.parent)
+        sync(root.parent)
         shutil.rmtree(old)
 
 
@@ -45,21 +45,13 @@ def recover(root: Path) -> None:
     with _errors(root):
         if old.is_dir() and not root.exists():
             old.rename(root)
-            _sync(root.parent)
+            sync(root.parent)
         elif old.is_dir():
             shutil.rmtree(old)
 
 
 def _old(root: Path) -> Path:
     return root.with_name(f".{root.name}.old")
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

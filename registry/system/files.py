@@ -34,9 +34,9 @@ def placed(path: Path) -> Iterator[Path]:
         aside = Path(name)
         try:
             yield aside
-            _sync(aside)
+            sync(aside)
             aside.replace(path)
-            _sync(path.parent)
+            sync(path.parent)
         finally:
             aside.unlink(missing_ok=True)
     except OSError as exc:
@@ -50,7 +50,8 @@ def add_entry(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     archive.writestr(entry, content)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make the bytes of a file, or the names in a folder, durable. Raises `OSError`."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
