@@ -56,7 +56,7 @@ class Download:
 
 
 class Buckets(Protocol):
-    """An S3 server: `registry.blobs.minio_videos`."""
+    """An S3 server: `registry.blobs.minio_presigned`."""
 
     tls: ssl.SSLContext
     """Whom to trust on the way to it."""

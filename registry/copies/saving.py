@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from registry.blobs import swap
 from registry.blobs.base import BlobInfo, BlobStore
 from registry.blobs.folder import FolderStore
+from registry.blobs.folder_swap import new_folder, replace_folder
 from registry.copies import archive, copying
 from registry.copies.archive import Archive
 from registry.core import contract as contracts
@@ -164,13 +164,13 @@ def check_index(registry: Registry, contract: Contract) -> None:
 
 def _into_folder(blobs: FolderStore, saved: Archive) -> FolderStore:
     root = blobs.root
-    beside = FolderStore(swap.fresh(root))
+    beside = FolderStore(new_folder(root))
     copying.copy(saved.blobs(), saved.read, beside, saved.contract.registry_id)
     beside.put(REINDEX_KEY, b"")
     beside.delete(INCOMING_KEY)
     beside.close()
     blobs.close()
-    swap.swap(root)
+    replace_folder(root)
     return FolderStore(root)
 
 
