@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import idna
@@ -33,7 +33,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _LAST_KEY = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class HttpUrl:
     """An http or https URL, taken apart."""
 
@@ -47,7 +47,7 @@ class HttpUrl:
     empty."""
     query: str
     """As written, with characters that may not be sent encoded; without the question mark."""
-    credentials: str = field(default="", repr=False)
+    credentials: str = ""
     """`user:password`, decoded; empty if there are none."""
 
     @property
@@ -67,8 +67,12 @@ class HttpUrl:
         return self.scheme, self.host, self.port
 
     def __str__(self) -> str:
-        """The URL without its credentials."""
+        """The URL without its credentials, but with its query: what is sent, not what is shown."""
         return f"{self.scheme}://{self.authority}{self.target}"
+
+    def __repr__(self) -> str:
+        """The redacted URL."""
+        return f"HttpUrl({redacted(str(self))!r})"
 
 
 def parse(url: str) -> HttpUrl:
