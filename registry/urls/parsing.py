@@ -1,8 +1,8 @@
-"""URLs taken apart and normalised. Nothing is resolved, opened or sent.
+"""Parsing and normalising URLs, without any access to network or files.
 
-What is sent and what names a video are two forms. The name has its percent-encoding normalised, so
-that two spellings are one video; what is sent keeps the spelling, since a server that signs its
-URLs may have signed exactly those letters.
+There are two forms. What is sent keeps its spelling, since a server may have signed exactly those
+characters. The name of a video has its percent-encoding normalised, so that spellings of one URL
+are one video.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def parse(url: str) -> HttpUrl:
         raise _unusable(text, "it does not start with http:// or https://")
     userinfo, _, location = parts.netloc.rpartition("@")
     if "\\" in parts.netloc:
-        # Browsers end the host at a backslash and other readers do not: two readings, two hosts.
+        # Browsers end the host at a backslash, others do not, and so they get different hosts.
         raise _unusable(text, "there is a backslash before its path")
     host, port = _host_and_port(text, location)
     try:
@@ -112,7 +112,7 @@ def bucket_and_key(url: str) -> tuple[str, str]:
 
 
 def normalised_file(url: str) -> str:
-    """A file URL in its one spelling. Raises `UsageError` if it is not of this machine."""
+    """A file URL, normalised. Raises `UsageError`, also if it names another machine."""
     parts = _split(url)
     path = unquote(parts.path, errors="surrogateescape")
     if CONTROL.search(path):
@@ -121,7 +121,7 @@ def normalised_file(url: str) -> str:
         raise _unusable(url, f"it names another machine, {printable(parts.netloc)}")
     if not path.startswith("/"):
         raise _unusable(url, "its path is not absolute; write file:///folder/file.mp4")
-    # A path may hold ? and #; file URLs have no query, so urlsplit is trusted only up to them.
+    # A path may contain ? and #, and file URLs have no query, so urlsplit would cut the path.
     if parts.query or parts.fragment:
         raise _unusable(url, "a file URL has no query; write %3F for ? and %23 for #")
     try:
@@ -131,12 +131,12 @@ def normalised_file(url: str) -> str:
 
 
 def normalised_path(path: str) -> str:
-    """A path with its percent-encoding in one spelling (RFC 3986, 6.2.2)."""
+    """A path with normalised percent-encoding (RFC 3986, 6.2.2)."""
     return _normalised(path, _PATH_SAFE)
 
 
 def normalised_query(query: str) -> str:
-    """A query with its percent-encoding in one spelling (RFC 3986, 6.2.2)."""
+    """A query with normalised percent-encoding (RFC 3986, 6.2.2)."""
     return _normalised(query, _QUERY_SAFE)
 
 
@@ -194,6 +194,8 @@ def _hostname(url: str, name: str) -> str:
 
 def _without_dots(path: str) -> str:
     """RFC 3986, 5.2.4; `%2e` is a dot as well."""
+    if path and "/." not in path and "%2e" not in path.lower():
+        return path
     segments = path.split("/")[1:]
     plain = [re.sub("%2e", ".", segment, flags=re.IGNORECASE) for segment in segments]
     kept: list[str] = []
@@ -208,7 +210,9 @@ def _without_dots(path: str) -> str:
 
 
 def _normalised(text: str, safe: str) -> str:
-    """Escapes of unreserved characters undone, all others in upper case."""
+    """Decode escapes of unreserved characters, and write all others in upper case."""
+    if "%" not in text:
+        return quote(text, safe=safe)
     pieces = _ESCAPE.split(text)
     for place, piece in enumerate(pieces):
         if place % 2:
