@@ -26,7 +26,7 @@ from registry.system.certificates import tls_context
 from registry.urls import bucket_and_key, parse, printable, redacted
 
 if TYPE_CHECKING:
-    from registry.blobs.minio_videos import Buckets
+    from registry.blobs.minio_presigned import Buckets
 
 _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that a retry may get past (RFC 9110, RFC 6585, RFC 8470)."""

@@ -5,8 +5,8 @@
 SOCKET is the number of an open socket. The client sends requests over it, each with an open video
 file and a pipe. For each request the process forks, so that no video sees what another left behind.
 The fork gives up files, network and other programs before it reads the first byte
-(`registry.system.confinement`), and writes frames to the pipe (`ingest.frames.decoder_messages`). When it
-has exited, its exit code goes back over the socket.
+(`registry.system.confinement`), and writes frames to the pipe (`ingest.frames.decoder_messages`).
+When it has exited, its exit code goes back over the socket.
 """
 
 from __future__ import annotations

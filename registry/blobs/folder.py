@@ -14,38 +14,42 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from registry.blobs.base import BlobInfo, check_key, is_key, starts_keys
-from registry.blobs.openat import FOLDER, READ, WRITE, folder_below, mode_of, symbolic_link
 from registry.errors import ObjectMissing, StoreDenied, StoreError, StoreFull
 
 RESERVE_BYTES = 256 * 2**20
-"""Free space that objects leave to the index beside them: Qdrant Edge writes to mapped files, and
-on a full disk that kills the process (SIGBUS, seen with 0.9.0). Eight segments of its write-ahead
-log, which takes 32 MiB at a time."""
+"""Free space to leave for the index on the same disk: Qdrant Edge writes to mapped files, and on a
+full disk that kills the process (SIGBUS, seen with 0.9.0). Eight segments of its write-ahead log,
+which grows by 32 MiB at a time."""
+
+_FOLDER = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""Non-blocking, so that a FIFO in the folder cannot hang a reader."""
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 _TEMPORARY = ".put-"
-"""Start of the names under which files are written; no key has a name with a dot in front."""
-_TURN = ".turn"
-"""The file that is locked while one `put_if` compares and writes; it stays."""
+"""Prefix of files that are being written; names in keys do not start with a dot."""
+_LOCK = ".turn"
+"""The file that `put_if` locks while it compares and writes; it is not removed."""
 _LEFTOVER_AGE_S = 3600.0
-"""A temporary file not touched for so long belongs to a process that is gone."""
-_PRUNING_RACES = 64
-"""How often a `put` makes its folder again after a `delete` beside it pruned it. Each turn takes
-one more such delete at that very moment, so only a root that is gone uses them up."""
+"""A temporary file that was not changed for so long belongs to a process that has ended."""
+_PUT_ATTEMPTS = 64
+"""How often a `put` creates its folder again after a concurrent `delete` removed it. Each attempt
+needs another such delete at the same moment, so only a missing root uses them up."""
 
 _NO_SUCH_PATH = (FileNotFoundError, NotADirectoryError)
-"""What a walk meets where a folder of the key is absent, or is itself an object."""
+"""Errors of opening a key whose folder does not exist or is an object itself."""
 
 
 class FolderStore:
-    """A `BlobStore` in a folder, which may hold nothing else but names that start with a dot.
+    """A `BlobStore` in a folder that has nothing else in it, except names that start with a dot.
 
-    A file gets its name only when its bytes are on the disk. Folders are made for their owner alone
-    (0700), files too (0600). The folder itself may be reached through a symbolic link; below it
+    A file gets its name when its bytes are on the disk. Folders (0700) and files (0600) are
+    accessible to their owner only. The path of the folder may contain symbolic links; below it,
     none is followed.
     """
 
     def __init__(self, root: Path, *, reserve_bytes: int = RESERVE_BYTES) -> None:
-        """Open `root`, made if absent, and remove what killed writers left there.
+        """Open `root`, created if it does not exist, and remove files that killed writers left.
 
         A `put` that would leave less than `reserve_bytes` of free space raises `StoreFull`.
         """
@@ -68,7 +72,7 @@ class FolderStore:
             self._check_space(len(data))
             temporary = f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
             try:
-                fd = os.open(temporary, WRITE, 0o600, dir_fd=self._root)
+                fd = os.open(temporary, _WRITE, 0o600, dir_fd=self._root)
                 with os.fdopen(fd, "wb") as file:
                     file.write(data)
                     file.flush()
@@ -85,7 +89,7 @@ class FolderStore:
         with self._errors(key):
             try:
                 with self._folder(folders) as folder:
-                    fd = os.open(name, READ, dir_fd=folder)
+                    fd = os.open(name, _READ, dir_fd=folder)
             except _NO_SUCH_PATH as exc:
                 raise self._missing(key) from exc
             try:
@@ -102,48 +106,48 @@ class FolderStore:
         return data, hashlib.sha256(data).hexdigest()
 
     def put_if(self, key: str, data: bytes, expected: str | None) -> str | None:
-        """Compare and write while no other `put_if` does; a plain `put` beside it is not held."""
+        """Compare and write under a lock of all `put_if` calls; a plain `put` is not locked out."""
         with self._errors(key):
-            turn = os.open(_TURN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=self._root)
+            lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=self._root)
         try:
-            fcntl.flock(turn, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX)
             try:
-                found: str | None = self.get_tagged(key)[1]
+                tag: str | None = self.get_tagged(key)[1]
             except ObjectMissing:
-                found = None
-            if found != expected:
+                tag = None
+            if tag != expected:
                 return None
             self.put(key, data)
             return hashlib.sha256(data).hexdigest()
         finally:
-            os.close(turn)
+            os.close(lock)
 
     def exists(self, key: str) -> bool:
-        """Look for the file."""
+        """Check for the file."""
         *folders, name = check_key(key).split("/")
         with self._errors(key):
             try:
                 with self._folder(folders) as folder:
-                    mode = mode_of(name, folder)
+                    mode = _mode_of(name, folder)
             except _NO_SUCH_PATH:
                 return False
             if stat.S_ISLNK(mode):
-                raise symbolic_link()
+                raise _symbolic_link()
             return stat.S_ISREG(mode)
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
-        """Walk the folders in order of key, opening only those that `prefix` leaves."""
+        """Walk the folders in order of key, and open only those that match `prefix`."""
         if starts_keys(prefix):
             with self._errors(prefix), self._folder([]) as root:
                 yield from self._walk(root, "", prefix)
 
     def delete(self, key: str) -> None:
-        """Remove the file, sync its folder, and remove the folders that this leaves empty."""
+        """Remove the file, sync its folder, and remove folders that are empty then."""
         *folders, name = check_key(key).split("/")
         with self._errors(key):
             try:
                 with self._folder(folders) as folder:
-                    if stat.S_ISDIR(mode_of(name, folder)):
+                    if stat.S_ISDIR(_mode_of(name, folder)):
                         return
                     os.unlink(name, dir_fd=folder)
                     os.fsync(folder)
@@ -152,7 +156,7 @@ class FolderStore:
             self._prune(folders)
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Close the folder."""
         root, self._open_root = self._open_root, None
         if root is not None:
             os.close(root)
@@ -166,28 +170,28 @@ class FolderStore:
     def _folder(
         self, names: Sequence[str], *, make: bool = False
     ) -> contextlib.AbstractContextManager[int]:
-        return folder_below(self._root, names, make=make)
+        return _folder_below(self._root, names, make=make)
 
     def _rename(self, temporary: str, folders: Sequence[str], name: str) -> None:
-        for turn in range(_PRUNING_RACES):
+        for attempt in range(_PUT_ATTEMPTS):
             try:
                 with self._folder(folders, make=True) as folder:
                     os.replace(temporary, name, src_dir_fd=self._root, dst_dir_fd=folder)
                     os.fsync(folder)
                 return
             except FileNotFoundError:
-                if turn == _PRUNING_RACES - 1:
+                if attempt == _PUT_ATTEMPTS - 1:
                     raise
 
     def _prune(self, folders: Sequence[str]) -> None:
-        # rmdir refuses a folder that holds anything, so a put beside this loses nothing.
+        # rmdir refuses a folder that is not empty, so a concurrent put loses nothing.
         with contextlib.suppress(OSError):
             for depth in range(len(folders) - 1, -1, -1):
                 with self._folder(folders[:depth]) as parent:
                     os.rmdir(folders[depth], dir_fd=parent)
 
     def _walk(self, folder: int, base: str, prefix: str) -> Iterator[BlobInfo]:
-        """Objects in the open `folder`, whose path is `base`, by what is left of the prefix."""
+        """Objects in the open `folder`, whose path is `base`, that match the rest of the prefix."""
         only, slash, rest = prefix.partition("/")
         if slash:
             yield from self._walk_below(folder, base, only, rest)
@@ -196,7 +200,7 @@ class FolderStore:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith(prefix) and is_key(f"{base}{entry.name}"):
-                    # With its slash a folder sorts as the keys below it do.
+                    # With a slash at its end, a folder sorts like the keys below it.
                     is_folder = entry.is_dir(follow_symlinks=False)
                     names.append(f"{entry.name}/" if is_folder else entry.name)
         names.sort()
@@ -205,17 +209,17 @@ class FolderStore:
                 yield from self._walk_below(folder, base, name[:-1], "")
                 continue
             try:
-                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            except FileNotFoundError:  # deleted since
+                info = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:  # deleted meanwhile
                 continue
-            if stat.S_ISREG(found.st_mode):
-                yield BlobInfo(f"{base}{name}", found.st_size)
+            if stat.S_ISREG(info.st_mode):
+                yield BlobInfo(f"{base}{name}", info.st_size)
 
     def _walk_below(self, folder: int, base: str, name: str, prefix: str) -> Iterator[BlobInfo]:
         try:
-            child = os.open(name, FOLDER, dir_fd=folder)
+            child = os.open(name, _FOLDER, dir_fd=folder)
         except OSError as exc:
-            # Gone since it was listed, an object, or a symbolic link: nothing to list in any case.
+            # Deleted meanwhile, an object, or a symbolic link: nothing to list in any case.
             if exc.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 return
             raise
@@ -227,14 +231,15 @@ class FolderStore:
     def _check_space(self, size: int) -> None:
         room = os.fstatvfs(self._root)
         free = room.f_bavail * room.f_frsize
-        if room.f_blocks and free - size < self._reserve_bytes:  # some file systems do not count
+        # Some file systems report no sizes.
+        if room.f_blocks and free - size < self._reserve_bytes:
             raise StoreFull(
                 f"{self.root} has {free / 2**20:.0f} MiB of free space, and "
                 f"{self._reserve_bytes / 2**20:.0f} MiB are kept for the index; make room there"
             )
 
     def _remove_leftovers(self) -> None:
-        # A folder that may only be read has readers all the same: what cannot go, stays.
+        # A folder without write permission can still be read, so errors are ignored.
         with contextlib.suppress(OSError), os.scandir(self._root) as entries:
             for entry in entries:
                 if entry.name.startswith(_TEMPORARY):
@@ -259,19 +264,65 @@ def _translated(exc: OSError, path: Path) -> StoreError:
             return StoreFull(f"no space left to write {path} ({exc.strerror}); make room there")
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return StoreDenied(
-                f"{path} is not open to this user ({exc.strerror}); "
+                f"{path} is not accessible to this user ({exc.strerror}); "
                 "correct its owner and mode, or use another folder"
             )
         case errno.ELOOP:
             return StoreError(
                 f"{path} is or lies behind a symbolic link, which the object store does not "
-                "follow; put the files themselves there"
+                "follow; replace the link by the files themselves"
             )
         case errno.EISDIR | errno.ENOTDIR | errno.EEXIST:
             return StoreError(
-                f"{path} cannot be both an object and a folder of objects ({exc.strerror})"
+                f"{path} cannot be both an object and a folder of objects ({exc.strerror}); "
+                "remove what does not belong there"
             )
         case errno.ENOENT:
-            return StoreError(f"{path} cannot be written; the object store's folder is gone")
+            return StoreError(
+                f"{path} cannot be written; the object store's folder is gone, open it again"
+            )
         case _:
-            return StoreError(f"reading or writing {path} failed ({exc.strerror or exc})")
+            return StoreError(f"{path} cannot be read or written ({exc.strerror or exc})")
+
+
+@contextlib.contextmanager
+def _folder_below(root: int, names: Sequence[str], *, make: bool = False) -> Iterator[int]:
+    """The folder at the path `names` below the open folder `root`, open until the block ends.
+
+    Each name is opened relative to the one before (`openat`), so no symbolic link is followed, also
+    if someone replaces a folder meanwhile. With `make`, missing folders are created (0700, synced
+    into their parents). Raises `OSError`: `ENOENT`, `ENOTDIR`, and `ELOOP` for a symbolic link.
+    """
+    # Not dup(root), which would share the listing position with other threads.
+    fd = os.open(".", _FOLDER, dir_fd=root)
+    try:
+        for name in names:
+            try:
+                child = os.open(name, _FOLDER, dir_fd=fd)
+            except FileNotFoundError:
+                if not make:
+                    raise
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, 0o700, dir_fd=fd)
+                os.fsync(fd)
+                child = os.open(name, _FOLDER, dir_fd=fd)
+            except NotADirectoryError:
+                # Linux reports symbolic links in this way too; macOS reports ELOOP.
+                if stat.S_ISLNK(_mode_of(name, fd)):
+                    raise _symbolic_link() from None
+                raise
+            os.close(fd)
+            fd = child
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _mode_of(name: str, folder: int) -> int:
+    """Type and permission bits of `name` in the open `folder`, even of a link. Raises `OSError`."""
+    return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+
+
+def _symbolic_link() -> OSError:
+    """The error for a symbolic link where none is allowed."""
+    return OSError(errno.ELOOP, os.strerror(errno.ELOOP))

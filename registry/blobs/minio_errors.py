@@ -1,4 +1,4 @@
-"""What an S3 server or the way to it says, as errors of the registry."""
+"""Errors of an S3 server, of the connection and of the `minio` client, as those of the registry."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from registry.errors import (
     StoreUnreachable,
 )
 
-FOREIGN = (MinioException, HTTPError, ParseError, ValueError, OSError)
-"""Everything that `minio` and what lies below it let out."""
+CLIENT_ERRORS = (MinioException, HTTPError, ParseError, ValueError, OSError)
+"""Every exception that `minio` and the libraries below it raise."""
 
 _MISSING = {"NoSuchKey", "NoSuchVersion"}
 _DENIED = {
@@ -51,22 +51,22 @@ _CORRUPT = {
     "XAmzContentSHA256Mismatch",
 }
 _BUSY = (429, 502, 503, 504)
-"""HTTP statuses that stand for no answer when they are the last word."""
+"""HTTP statuses that count as unreachable when retries have not helped."""
 _FORBIDDEN, _INSUFFICIENT_STORAGE = 403, 507
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where something failed, in words for people."""
+class RequestContext:
+    """What a request was for, in words for its error message."""
 
     endpoint: str
-    """With its scheme."""
+    """URL of the server."""
     bucket: str
     what: str
-    """The object, or the bucket again."""
+    """The object or the bucket."""
 
     def error(self, exc: Exception) -> StoreError:
-        """The registry's error for one of `FOREIGN`."""
+        """The registry's error for one of `CLIENT_ERRORS`."""
         match exc:
             case S3Error():
                 return self._answered(exc.response.status, exc.code or "", exc.message or "")
@@ -78,15 +78,15 @@ class Place:
                 return self._unreachable(exc.reason)
             case ProtocolError() if _cut_short(exc):
                 return StoreCorrupt(
-                    f"{self.what} came back shorter than {self.endpoint} said it would, twice; "
-                    "check the server and what lies between"
+                    f"{self.what} was shorter than {self.endpoint} announced, twice; check the "
+                    "server and the proxies in between"
                 )
             case HTTPError() | OSError():
                 return self._unreachable(exc)
             case _:
                 return StoreError(
-                    f"{self.endpoint} answered for {self.what} in a way that no S3 server does "
-                    f"({exc}); correct MINIO_ENDPOINT"
+                    f"{self.endpoint} did not answer like an S3 server for {self.what} ({exc}); "
+                    "correct MINIO_ENDPOINT"
                 )
 
     def _answered(self, status: int, code: str, message: str) -> StoreError:
@@ -103,28 +103,28 @@ class Place:
         if code == "RequestTimeTooSkewed":
             return StoreDenied(
                 f"{self.endpoint} refused a request because its clock and this machine's differ "
-                "by more than 15 minutes; set them right"
+                "by more than 15 minutes; correct them"
             )
         if code in _DENIED or (not code and status == _FORBIDDEN):
             return StoreDenied(
                 f"{self.endpoint} refused access to {self.what} ({said}); "
-                "correct MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or what they may do"
+                "correct MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or the permissions of the key"
             )
         if code in _CORRUPT:
             return StoreCorrupt(
-                f"{self.what} did not reach {self.endpoint} as it was sent ({said})"
+                f"{self.what} did not reach {self.endpoint} unchanged ({said}); try again"
             )
         if status in _BUSY:
             return StoreUnreachable(
-                f"{self.endpoint} was asked several times for {self.what} and is too busy or not "
-                f"ready ({said}); try later"
+                f"{self.endpoint} is too busy or not ready for {self.what}, also after several "
+                f"attempts ({said}); try again later"
             )
         if not code:
             return StoreError(
-                f"{self.endpoint} answered {said} for {self.what}, not as an S3 server does; "
+                f"{self.endpoint} did not answer like an S3 server for {self.what} ({said}); "
                 "correct MINIO_ENDPOINT"
             )
-        return StoreError(f"{self.endpoint} failed at {self.what} ({said})")
+        return StoreError(f"{self.endpoint} failed for {self.what} ({said})")
 
     def _unreachable(self, reason: Exception) -> StoreUnreachable:
         match reason:
@@ -132,18 +132,18 @@ class Place:
                 return StoreUnreachable(
                     f"{self.endpoint} offers no TLS connection to trust ({reason}); name "
                     "the certificate of its authority in MINIO_CA_FILE, or set MINIO_SECURE=false "
-                    "for one without TLS"
+                    "for a server without TLS"
                 )
             case NameResolutionError():
-                found = "its name does not resolve"
+                why = "its name does not resolve"
             case NewConnectionError():
-                found = str(getattr(reason.__cause__, "strerror", None) or "no connection")
+                why = str(getattr(reason.__cause__, "strerror", None) or "no connection")
             case TimeoutError():
-                found = "it took too long"
+                why = "it took too long"
             case _:
-                found = "the connection broke"
+                why = "the connection broke"
         return StoreUnreachable(
-            f"no answer from {self.endpoint} ({found}); start the server or correct MINIO_ENDPOINT"
+            f"no answer from {self.endpoint} ({why}); start the server or correct MINIO_ENDPOINT"
         )
 
 

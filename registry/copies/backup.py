@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from registry.blobs import swap
 from registry.blobs.base import BlobInfo, BlobStore
 from registry.blobs.folder import FolderStore
+from registry.blobs.folder_swap import new_folder, replace_folder
 from registry.copies.archive import Archive, write_archive
 from registry.copies.copying import copy_objects, finish, list_objects
 from registry.core import keys
@@ -158,11 +158,11 @@ def check_index_owner(registry: Registry, contract: Contract) -> None:
 
 def _restore_folder(blobs: FolderStore, saved: Archive) -> FolderStore:
     root = blobs.root
-    staged = FolderStore(swap.fresh(root))
+    staged = FolderStore(new_folder(root))
     _copy_archive(saved, staged)
     staged.close()
     blobs.close()
-    swap.swap(root)
+    replace_folder(root)
     return FolderStore(root)
 
 

@@ -30,7 +30,7 @@ from registry.system.process import process_at_host
 
 TTL_S = 60.0
 """A holder that died is waited for so long. Longer than a store that has trouble keeps a request
-(`registry.blobs.http_pool`) would be safer still, and a crash would then block longer."""
+(`registry.blobs.minio_client`) would be safer still, and a crash would then block longer."""
 _RENEWALS = 4
 """Renewals within one time to live: three may fail."""
 _POLL_S = 2.0

@@ -26,16 +26,16 @@ from registry.settings import Settings
 from registry.store.base import Store
 
 if TYPE_CHECKING:
-    from registry.blobs.minio_videos import Buckets
+    from registry.blobs.minio_presigned import Buckets
 
 
 def open_blobs(settings: Settings) -> BlobStore:
     """The object store: a folder in the home, or the S3 server of MINIO_ENDPOINT."""
     if settings.minio_endpoint is None:
         from registry.blobs.folder import FolderStore
-        from registry.blobs.swap import recover
+        from registry.blobs.folder_swap import recover_folder
 
-        recover(settings.home / "objects")
+        recover_folder(settings.home / "objects")
         return FolderStore(settings.home / "objects")
     from registry.blobs.minio_store import MinioStore
 
@@ -56,7 +56,7 @@ def open_buckets(settings: Settings) -> Buckets | None:
     """Any bucket of the S3 server of MINIO_ENDPOINT, to read videos from; None without one."""
     if settings.minio_endpoint is None:
         return None
-    from registry.blobs.minio_videos import Buckets
+    from registry.blobs.minio_presigned import Buckets
 
     access, secret = settings.minio_access_key, settings.minio_secret_key
     return Buckets(

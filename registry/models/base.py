@@ -1,4 +1,4 @@
-"""The seam to face models: images in, detections and embeddings out."""
+"""The interface to face models: images in, detections and embeddings out."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Protocol
 from registry.domain import Chips, Detection, Image, ModelInfo, Vectors
 
 DETECTION_THRESHOLD = 0.5
-"""Faces below this detector score are not faces: the value of the notebook that the registry
-replaces, and InsightFace's own default (`FaceAnalysis.prepare(det_thresh=0.5)`)."""
+"""Minimum detector score of a face: InsightFace's default (`FaceAnalysis.prepare(det_thresh=0.5)`),
+which the notebook before this registry used too."""
 
 
 class FaceModel(Protocol):
     """A detector and a recogniser that belong together.
 
-    Loaded once, used by one thread at a time. Every method may raise a `ModelError`.
+    Used by one thread at a time. Every method may raise a `ModelError`.
     """
 
     @property
@@ -29,8 +29,8 @@ class FaceModel(Protocol):
     def detect(self, image: Image) -> list[Detection]:
         """Faces of at least `DETECTION_THRESHOLD` in a BGR uint8 (H, W, 3) image.
 
-        Left to right by box; boxes clipped to the image. An image with nothing in it, however
-        small, has none; anything but BGR uint8 (H, W, 3) raises `ImageError`.
+        Sorted from left to right by box; boxes are clipped to the image. An empty or very small
+        image has none; anything but BGR uint8 (H, W, 3) raises `ImageError`.
         """
 
     def align(self, image: Image, detections: Sequence[Detection]) -> Chips:

@@ -1,4 +1,4 @@
-"""The face models by name: what there is, what is on this machine, and how to load it."""
+"""The face models by name: listing and loading them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Listed", "ModelEntry", "find", "linkage_threshold", "listing", "load
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A line of `models list`."""
+    """A row of `models list`."""
 
     name: str
     dimension: int
@@ -36,13 +36,13 @@ class Listed:
     linkage_threshold: float
     threshold_source: str
     present: bool
-    """Whether its files are on this machine."""
+    """Whether its files are on this machine; digests are not checked."""
     where: str
-    """Their folder; empty if they are not there."""
+    """Their folder; empty if they are not present."""
 
 
 def listing(cache: Path) -> list[Listed]:
-    """Every model of the catalogue, and whether its files are there (their digests unchecked)."""
+    """Every model of the catalogue."""
     listed = []
     for entry in CATALOGUE.values():
         where = whereabouts(entry, cache)
@@ -68,17 +68,17 @@ def load(
     """The model that `source` names.
 
     Args:
-        source: a name of the catalogue, or a folder that holds an InsightFace pack's .onnx files.
-            A name goes before a folder of the same name: write ./NAME for that.
+        source: a name of the catalogue, or a folder with the .onnx files of an InsightFace pack.
+            A name takes precedence over a folder of the same name, which can be given as ./NAME.
         device: one of `registry.models.device.DEVICES`.
         cache: the folder of pulled packs.
-        threads: threads of one inference, and of OpenCV in this process; None leaves both as they
-            are, one a core.
+        threads: threads of one inference, and of OpenCV in this process; None keeps their
+            defaults, one per core.
 
     Raises:
-        ModelError: no such model, or it is not on this machine, or not the right one, or does not
+        ModelError: the model does not exist, is not on this machine, has other weights, or does not
             load.
-        DeviceError: the device asked for is not there.
+        DeviceError: the requested device is not available.
     """
     folder = _folder(source)
     if folder is not None:
@@ -92,18 +92,18 @@ def load(
         )
         info = ModelInfo(entry.name, entry.digest, entry.dimension, entry.verification_threshold)
         return sface.load(detector, recogniser, info, device=device, threads=threads)
-    found = whereabouts(entry, cache)
-    if found is None:
+    pack = whereabouts(entry, cache)
+    if pack is None:
         raise ModelError(
             f"{entry.name} is not in {' or '.join(str(p) for p in places(entry.name, cache))}: "
             f"run `face-registry models pull {entry.name}`. Licence: {entry.licence}."
         )
-    if not holds(found, entry):
+    if not holds(pack, entry):
         raise ModelError(
-            f"The weights in {found} are not those of {entry.name} (sha256): remove the folder and "
+            f"The weights in {pack} are not those of {entry.name} (sha256): remove the folder and "
             f"run `face-registry models pull {entry.name}`, or give the folder's path as the model."
         )
-    return _insight(found, entry.name, entry.verification_threshold, device, threads)
+    return _insight(pack, entry.name, entry.verification_threshold, device, threads)
 
 
 def full_source(source: str) -> str:

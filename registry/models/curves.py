@@ -1,24 +1,13 @@
-"""How alike strangers look to each model: its shipped curve, and where that comes from.
+"""How alike strangers are to each model: false-accept rate by cosine, and its source.
 
 SFace and w600k MobileFaceNet were measured on 360 photos of 60 people (LFW), each with its own
 detector, good faces only: 61,611 and 61,960 pairs of photos of 1,770 pairs of different people
-(`python -m benchmarks.rates`, which prints these knots). Down to 1 % the knots are quantiles; the
-last one lies on a normal tail fitted to the upper 1 %. Against what was counted:
+(`python -m benchmarks.rates` prints the knots). Down to 1 % the knots are quantiles; the last one
+is on a normal tail fitted to the upper 1 %. So rates below about 1e-4 are estimates of the tail.
+The comparison with counted rates is in docs/BENCHMARKS.md, Models.
 
-| cosine | SFace: curve, counted | w600k MobileFaceNet, int8: curve, counted |
-|--------|-----------------------|--------------------------------------------|
-| 0.30   | 7.9e-3, 8.0e-3        | 4.2e-5, 6.5e-5                             |
-| 0.35   | 1.1e-3, 1.2e-3        | 2.2e-6, none                               |
-| 0.40   | 1.1e-4, 4.9e-5        | 7.5e-8, none                               |
-| 0.45   | 7.0e-6, none          | 1.7e-9, none                               |
-
-So rates below about 1e-4 are the tail's, not counted. Means of tracks follow the same curve as
-single photos: on 356 tracks of videos made of those photos, the 99, 99.9 and 99.99 % quantiles lie
-within 0.003 of it with SFace and within 0.007 with MobileFaceNet.
-
-These are photos of public figures from the press, mostly of men. People in one studio are more
-alike (on 24 clips of nine people SFace accepts 6.6e-3 at 0.40): that is what `face-registry
-calibrate` is for.
+These are press photos of public figures, mostly of men. People in one studio are more alike, so
+`face-registry calibrate` measures the rates on a registry's own videos.
 """
 
 from __future__ import annotations
@@ -39,7 +28,7 @@ class ModelCurve:
     curve: Curve
     source: str
     measured: bool
-    """Whether its rates were measured here, as against published or assumed."""
+    """Whether its rates were measured here, not published or assumed."""
 
 
 _SFACE = ModelCurve(
@@ -65,15 +54,15 @@ _MOBILEFACENET = ModelCurve(
     measured=True,
 )  # fmt: skip
 _PUBLISHED = Curve(((0.0, 0.5), (0.4078, 1e-6)))
-"""Normal, mean 0 as of directions that have nothing to do with one another, through the one point
-that InsightFace gives for buffalo_l: FAR 1e-6 at 0.4078 (MR-ALL)."""
+"""A normal distribution with mean 0, as of unrelated directions, through the one point that
+InsightFace publishes for buffalo_l: FAR 1e-6 at 0.4078 (MR-ALL)."""
 _W600K_R50 = ModelCurve(
     _PUBLISHED,
     "a normal curve through InsightFace's published FAR 1e-6 at 0.4078 (MR-ALL); not measured here",
     measured=False,
 )
 _UNKNOWN = ModelCurve(
-    _PUBLISHED, "buffalo_l's published point, for want of one of this model's", measured=False
+    _PUBLISHED, "buffalo_l's published point, since this model has none", measured=False
 )
 INT8 = "00d12b95e973bdb21494304324257da6b9b7749531f06ed7154441a86162d5b2"
 """`ModelInfo.digest` of SCRFD-500M with the int8 version of w600k MobileFaceNet."""
@@ -90,5 +79,5 @@ CURVES: Mapping[str, ModelCurve] = MappingProxyType(
 
 
 def shipped_curve(model: ModelInfo) -> ModelCurve:
-    """The curve of the model that a registry was built with, known by its weights."""
+    """The curve of a registry's model, identified by its weights."""
     return CURVES.get(model.digest, _UNKNOWN)

@@ -1,4 +1,4 @@
-"""From a detector's raw rows to detections: checked, clipped, in reading order."""
+"""From the raw output of a detector to detections: checked, clipped, sorted."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from registry.domain import Box, Detection, Image
 from registry.errors import ImageError
 
 _MIN_SIDE = 10
-"""px. YuNet finds no face below about 10 px of height (see `registry.models.yunet`)."""
+"""px. YuNet finds no faces of less than about 10 px (docs/BENCHMARKS.md, Models)."""
 
 _MAX_ASPECT = 64
-"""An image narrower than 1:64 has no row left once it is shrunk to a detector's smallest scale."""
+"""A narrower image has no row left when it is shrunk to a detector's smallest scale."""
 
 _COLOUR_AXES = 3
 
 
-def can_hold_a_face(image: Image) -> bool:
-    """Whether a detector should look at the image at all: not if it is empty or a mere line.
+def can_contain_face(image: Image) -> bool:
+    """Whether the image is large enough for a detector: not if it is empty or very narrow.
 
     Raises:
         ImageError: it is not BGR uint8 (H, W, 3).
@@ -34,7 +34,7 @@ def can_hold_a_face(image: Image) -> bool:
     return bool(short >= _MIN_SIDE and long <= short * _MAX_ASPECT)
 
 
-def in_order(
+def sorted_detections(
     boxes: NDArray[Any],
     landmarks: NDArray[Any],
     scores: NDArray[Any],
@@ -44,8 +44,8 @@ def in_order(
 ) -> list[Detection]:
     """Detections of one image, left to right by box, then top to bottom.
 
-    Boxes are clipped to the image; what lies outside it, or is not finite, is no face. Landmarks
-    stay where the detector put them, also outside the image: alignment needs all five.
+    Boxes are clipped to the image; boxes outside it, and rows that are not finite, are left out.
+    Landmarks are not clipped, since alignment needs all five.
 
     Args:
         boxes: (n, 4) x1, y1, x2, y2, px.
@@ -54,7 +54,7 @@ def in_order(
         width: px of the image.
         height: px of the image.
     """
-    found = []
+    detections = []
     for row, points, score in zip(boxes, landmarks, scores, strict=True):
         if not (np.isfinite(row).all() and np.isfinite(points).all() and np.isfinite(score)):
             continue
@@ -63,5 +63,5 @@ def in_order(
         if x2 > x1 and y2 > y1:
             box = Box(x1, y1, x2, y2)
             five = np.array(points, dtype=np.float32)
-            found.append(Detection(box, five, float(np.clip(score, 0, 1))))
-    return sorted(found, key=lambda detection: (detection.box.x1, detection.box.y1))
+            detections.append(Detection(box, five, float(np.clip(score, 0, 1))))
+    return sorted(detections, key=lambda detection: (detection.box.x1, detection.box.y1))

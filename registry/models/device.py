@@ -1,7 +1,7 @@
-"""The device that a model runs on: what was asked for, what is there, what is really used.
+"""The device that a model runs on: requested, available, actually used.
 
-ONNX Runtime falls back to the processor without an error when a provider cannot start, so what a
-session uses is read back from the session itself.
+ONNX Runtime falls back to the CPU without an error if a provider cannot start, so the device in use
+is read from the session.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ PROVIDERS = {
     "coreml": "CoreMLExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-"""Device name to ONNX Runtime's execution provider, in the order in which `auto` prefers them."""
+"""ONNX Runtime's execution provider by device name, in the order of preference of `auto`."""
 
 DEVICES = ("auto", *PROVIDERS)
-"""What may be asked for."""
+"""Valid values of `--device`."""
 
 _REMEDY = {
     "cuda": "Install the extra `gpu`, which needs onnxruntime-gpu in the place of onnxruntime",
-    "coreml": "CoreML comes with onnxruntime on macOS alone",
+    "coreml": "CoreML comes with onnxruntime on macOS only",
     "cpu": "Install onnxruntime",
 }
 _ERRORS_ONLY = 3
-"""ONNX Runtime's log severity: warnings about graph clean-ups tell a user nothing."""
+"""ONNX Runtime's log severity: its warnings about graph clean-ups do not help users."""
 
 
 def resolve(
     device: str, *, available: Sequence[str] | None = None, automatic: Sequence[str] = ()
 ) -> list[str]:
-    """The execution providers to ask ONNX Runtime for, best first, the processor last.
+    """The execution providers to request from ONNX Runtime, best first, the CPU last.
 
     Args:
         device: one of `DEVICES`.
-        available: providers of this installation; ONNX Runtime is asked if it is None.
-        automatic: the devices that `auto` may pick, best first; all of them if empty.
+        available: providers of this installation; None asks ONNX Runtime.
+        automatic: the devices that `auto` may choose, best first; empty for all.
 
     Raises:
-        UsageError: `device` is not a device.
-        DeviceError: the device asked for is not there.
+        UsageError: `device` is not valid.
+        DeviceError: the requested device is not available.
     """
     if device not in DEVICES:
         raise UsageError(f"{device!r} is not a device: use one of {', '.join(DEVICES)}.")
@@ -59,24 +59,24 @@ def resolve(
     else:
         offered = ", ".join(name for name, p in PROVIDERS.items() if p in available)
         raise DeviceError(
-            f"Device {device} is not there: ONNX Runtime offers {offered or 'none'}. "
+            f"Device {device} is not available: ONNX Runtime offers {offered or 'none'}. "
             f"{_REMEDY[device]}, or use device auto."
         )
     return [PROVIDERS[name] for name in dict.fromkeys([*wanted[:1], "cpu"])]
 
 
 def in_use(asked: str, sessions: Sequence[onnxruntime.InferenceSession]) -> str:
-    """The device that the sessions really run on; `cpu` if any of them fell back to it.
+    """The device that the sessions run on; `cpu` if any of them fell back to it.
 
     Raises:
-        DeviceError: a session runs elsewhere than on the device asked for by name.
+        DeviceError: a device was requested by name, and a session does not run on it.
     """
     names = {provider: name for name, provider in PROVIDERS.items()}
     used = {names.get(session.get_providers()[0], "cpu") for session in sessions}
     device = used.pop() if len(used) == 1 else "cpu"
     if asked not in ("auto", device):
         raise DeviceError(
-            f"Device {asked} was asked for, but ONNX Runtime could not start it and fell back to "
+            f"Device {asked} was requested, but ONNX Runtime could not start it and fell back to "
             f"{device}: check the driver and the libraries that ONNX Runtime names above, or use "
             "device auto."
         )
@@ -84,11 +84,11 @@ def in_use(asked: str, sessions: Sequence[onnxruntime.InferenceSession]) -> str:
 
 
 def session_options(threads: int | None) -> onnxruntime.SessionOptions:
-    """Options of every session: quiet, `threads` wide (None: one a core), without spinning.
+    """Options of every session: quiet, with `threads` (None: one per core), without spinning.
 
-    Spinning threads burn the cores that decoding and other workers need. Weights stored as integers
-    are folded to float once at loading (`session.disable_quant_qdq`), which makes SFace faster than
-    dequantising them at each run (30 ms a face instead of 47) and changes no embedding (cosine 1).
+    Spinning threads occupy the cores that decoding and other workers need. Weights stored as
+    integers are converted to float once at loading (`session.disable_quant_qdq`): measured with
+    SFace, 30 ms a face instead of 47, with the same embeddings (cosine 1).
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
@@ -99,10 +99,10 @@ def session_options(threads: int | None) -> onnxruntime.SessionOptions:
 
 
 def prepare(providers: Sequence[str], threads: int | None) -> None:
-    """What has to be set for the whole process before a session is built.
+    """Settings of the whole process, to be made before a session is created.
 
-    CUDA's libraries are loaded from the Python packages that brought them. OpenCV knows no threads
-    of one network, so a number asked for by name holds for all that OpenCV does in this process.
+    CUDA's libraries are loaded from Python packages. OpenCV has no number of threads per network,
+    so a given number applies to all of OpenCV in this process.
     """
     onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
     if PROVIDERS["cuda"] in providers:
@@ -113,5 +113,5 @@ def prepare(providers: Sequence[str], threads: int | None) -> None:
 
 
 def output_to_stderr() -> contextlib.AbstractContextManager[object]:
-    """Results go to stdout; what ONNX Runtime and InsightFace print while loading does not."""
+    """Redirect what ONNX Runtime and InsightFace print while loading: stdout is for results."""
     return contextlib.redirect_stdout(sys.stderr)

@@ -1,28 +1,15 @@
-"""Which models there are: where they come from, under what licence, and how good they are.
+"""The models that can be chosen by name: source, licence, thresholds, files.
 
-Verification thresholds, the cosine at and above which two photos are taken for one person, were
-measured on 360 photos of 60 people (LFW; 900 same-person and 63,720 other pairs), each model with
-its own detector, as shares accepted of same-person pairs (TAR) / of others (FAR):
+Verification threshold: cosine from which two photos are taken for one person. OpenCV's 0.363 for
+SFace accepts ten times as many strangers as 0.40, too many for a lookup among thousands of
+identities. InsightFace's server uses 0.40 with buffalo_l, for which InsightFace publishes FAR 1e-6
+at 0.4078 (MR-ALL); the float packs were not measured here.
 
-| cosine | SFace           | w600k MobileFaceNet, int8 |
-|--------|-----------------|---------------------------|
-| 0.30   | 99.7 % / 8.1e-3 | 99.2 % / 6.3e-5           |
-| 0.35   | 99.2 % / 1.2e-3 | 98.2 % / 0                |
-| 0.363  | 99.2 % / 6.0e-4 | 97.6 % / 0                |
-| 0.40   | 98.3 % / 6.3e-5 | 96.2 % / 0                |
-| 0.45   | 97.0 % / 0      | 91.8 % / 0                |
-| 0.85   | 0.8 % / 0       | 0.2 % / 0                 |
+Linkage threshold: average cosine between the tracks of two identities from which consolidation
+joins them. It is where B-cubed F1 is best on photos of 60 people, and within that range the middle
+of what joins no two people on the labelled clips.
 
-and on 1,736 photos of 217 people at 0.40: 98.3 % / 2.9e-4 and 95.4 % / 1.3e-5. OpenCV's own 0.363
-for SFace lets ten times as many strangers through as 0.40, which a lookup among thousands of
-identities cannot afford. InsightFace's server uses 0.40 with buffalo_l, whose authors give FAR 1e-6
-at 0.4078 (MR-ALL); the float packs themselves were not measured here.
-
-Linkage thresholds, the least average cosine between the tracks of two identities for consolidation
-to join them, lie where average linkage has its best B-cubed F1 on 60 people x 6 photos of LFW: with
-w600k MobileFaceNet 0.9977 from 0.20 to 0.32, with SFace 0.997 from 0.33 to 0.40. Within those,
-they are the middle of what joins no two people on the 24 labelled clips however these are spread
-over tables (MobileFaceNet 0.30 to 0.34, SFace 0.36 to 0.40; `benchmarks/identity.py`).
+Both measurements are in docs/BENCHMARKS.md, Models.
 """
 
 from __future__ import annotations
@@ -40,19 +27,19 @@ from registry.models.weights import carried_path, combined_digest, file_digest
 _RESEARCH = "non-commercial research only (https://github.com/deepinsight/insightface#license)"
 _RELEASES = "https://github.com/deepinsight/insightface/releases"
 _SERVER = "InsightFace Server's own, for buffalo_l"
-_MEASURED = "measured: registry.models.entries"
+_MEASURED = "measured: docs/BENCHMARKS.md, Models"
 _SCRFD_500M = "5e4447f50245bbd7966bd6c0fa52938c61474a04ec7def48753668a9d8b4ea3a"
 _W600K_MBF = "9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f"
 
 UNKNOWN_THRESHOLD = 0.40
 """Verification threshold of a pack that is not in the catalogue: InsightFace Server's."""
 UNKNOWN_LINKAGE = 0.32
-"""Linkage threshold of a pack that is not in the catalogue: the one of the packs that are."""
+"""Linkage threshold of a pack that is not in the catalogue: that of the packs in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """One model that can be named."""
+    """One model of the catalogue."""
 
     name: str
     dimension: int
@@ -60,14 +47,14 @@ class ModelEntry:
     source: str
     licence: str
     verification_threshold: float
-    """Cosine at and above which two photos are taken for one person."""
+    """Cosine from which two photos are taken for one person."""
     linkage_threshold: float
-    """Average cosine at and above which consolidation joins two identities."""
+    """Average cosine from which consolidation joins two identities."""
     threshold_source: str
     files: Mapping[str, str] = field(repr=False)
-    """sha256 by file name: the detector, then the recogniser."""
+    """sha256 by file name: first the detector, then the recogniser."""
     carrier: str = ""
-    """The installed package that carries the files; empty: a pack, which has to be pulled."""
+    """The installed package that has the files; empty for a pack, which has to be pulled."""
 
     @property
     def digest(self) -> str:
@@ -124,18 +111,18 @@ CATALOGUE: Mapping[str, ModelEntry] = MappingProxyType({entry.name: entry for en
 
 
 def find(name: str) -> ModelEntry:
-    """The model of this name. Raises `ModelError`, naming those there are."""
+    """The model of this name. Raises `ModelError`, which lists the names."""
     try:
         return CATALOGUE[name]
     except KeyError as exc:
         raise ModelError(
             f"There is no model {name!r}: there are {', '.join(CATALOGUE)}. A model may also "
-            "be given as the path of a folder that holds an InsightFace pack's .onnx files."
+            "be given as the path of a folder with the .onnx files of an InsightFace pack."
         ) from exc
 
 
 def linkage_threshold(model: ModelInfo) -> float:
-    """The linkage threshold of the model that a registry was built with, known by its weights."""
+    """The linkage threshold of a registry's model, identified by its weights."""
     return next(
         (e.linkage_threshold for e in CATALOGUE.values() if e.digest == model.digest),
         UNKNOWN_LINKAGE,
@@ -143,15 +130,15 @@ def linkage_threshold(model: ModelInfo) -> float:
 
 
 def places(name: str, cache: Path) -> tuple[Path, Path]:
-    """The folders where a pack is looked for: our own, then the one InsightFace downloads to."""
+    """The folders that may have a pack: the registry's own, then InsightFace's download folder."""
     theirs = Path("~/.insightface/models")
-    with suppress(RuntimeError):  # a user without a home folder, as in a container
+    with suppress(RuntimeError):  # the user has no home folder, as in a container
         theirs = theirs.expanduser()
     return cache / name, theirs / name
 
 
 def holds(folder: Path, entry: ModelEntry) -> bool:
-    """Whether the folder holds exactly the weights of the entry, under the names they came with."""
+    """Whether the folder has exactly the weights of the entry, under their original names."""
     return all(
         (folder / name).is_file() and file_digest(folder / name) == sha256
         for name, sha256 in entry.files.items()
@@ -159,7 +146,7 @@ def holds(folder: Path, entry: ModelEntry) -> bool:
 
 
 def whereabouts(entry: ModelEntry, cache: Path) -> Path | None:
-    """The first folder that holds files of the entry's names."""
+    """The first folder that has files with the entry's names."""
     if entry.carrier:
         try:
             return [carried_path(entry.carrier, name) for name in entry.files].pop().parent

@@ -1,7 +1,6 @@
-"""InsightFace packs, run by InsightFace's own `FaceAnalysis`.
+"""InsightFace packs, run by InsightFace's `FaceAnalysis`.
 
-Its weights are for non-commercial research only. Detection runs at 128 and 640 px, named here
-because SCRFD at 640 alone misses faces that fill the frame.
+Their weights are for non-commercial research only.
 """
 
 from __future__ import annotations
@@ -17,23 +16,23 @@ from insightface.app import FaceAnalysis
 from registry.domain import Chips, Detection, Image, ModelInfo, Vectors
 from registry.errors import ModelError
 from registry.models import device as devices
-from registry.models.align import CHIP_SIZE, align
 from registry.models.base import DETECTION_THRESHOLD
-from registry.models.detections import can_hold_a_face, in_order
-from registry.models.embedding import batch_size, embed_in_batches
+from registry.models.detections import can_contain_face, sorted_detections
+from registry.models.recognition import CHIP_SIZE, align, batch_size, embed_in_batches
 from registry.models.weights import combined_digest, file_digest
 
 DETECTION_SIZES = [(128, 128), (640, 640)]
-"""px. The default of insightface 2; earlier ones looked at 640 alone."""
+"""px. SCRFD at 640 alone misses faces that fill the frame. The default of insightface 2; earlier
+versions used 640 only."""
 
 _PASSED_THROUGH = {"QuantizeLinear", "DequantizeLinear", "Cast", "Identity"}
 
 
 class InsightModel:
-    """A pack's detector and recogniser. Use `load`."""
+    """A pack's detector and recogniser. Created by `load`."""
 
     def __init__(self, analysis: FaceAnalysis, info: ModelInfo, device: str, batch: int) -> None:
-        """`analysis` is prepared; `batch` is the number of faces a run of its recogniser."""
+        """`analysis` is prepared; `batch` is the number of faces in a run of its recogniser."""
         self._detector = analysis.models["detection"]
         self._recogniser = analysis.models["recognition"]
         self._info = info
@@ -47,19 +46,19 @@ class InsightModel:
 
     @property
     def device(self) -> str:
-        """Where both networks run."""
+        """The device of both networks."""
         return self._device
 
     def detect(self, image: Image) -> list[Detection]:
         """As `FaceModel.detect`."""
-        if not can_hold_a_face(image):
+        if not can_contain_face(image):
             return []
         height, width = image.shape[:2]
         try:
             rows, landmarks = self._detector.detect(image)
-        except Exception as exc:  # OpenCV's errors and ONNX Runtime's
+        except Exception as exc:  # errors of OpenCV and ONNX Runtime
             raise ModelError(f"SCRFD failed on an image of {width}x{height}: {exc}") from exc
-        return in_order(rows[:, :4], landmarks, rows[:, 4], width=width, height=height)
+        return sorted_detections(rows[:, :4], landmarks, rows[:, 4], width=width, height=height)
 
     def align(self, image: Image, detections: Sequence[Detection]) -> Chips:
         """As `FaceModel.align`."""
@@ -77,19 +76,19 @@ class InsightModel:
 def load(
     folder: Path, *, name: str, verification_threshold: float, device: str, threads: int | None
 ) -> InsightModel:
-    """The pack whose .onnx files lie in `folder`.
+    """The pack with the .onnx files in `folder`.
 
     Raises:
-        ModelError: the folder holds no detector with landmarks and recogniser of 112 px that
+        ModelError: the folder has no detector with landmarks and recogniser of 112 px that
             InsightFace can load.
-        DeviceError: the device asked for is not there, or could not be started.
+        DeviceError: the requested device is not available or could not be started.
     """
     providers = devices.resolve(device)
     devices.prepare(providers, threads)
     analysis = _analysis(folder, providers, threads)
     detector, recogniser = analysis.models["detection"], analysis.models["recognition"]
     if not detector.use_kps:
-        raise ModelError(f"The detector of {folder} gives no landmarks: faces cannot be aligned.")
+        raise ModelError(f"The detector of {folder} returns no landmarks: faces cannot be aligned.")
     if recogniser.input_size != (CHIP_SIZE, CHIP_SIZE):
         raise ModelError(
             f"The recogniser of {folder} takes faces of {recogniser.input_size} px; "
@@ -98,7 +97,7 @@ def load(
     files = [Path(model.model_file) for model in (detector, recogniser)]
     graph = onnx.load(files[1]).graph
     if analysis.model_package is None and scales_its_input(graph):
-        recogniser.input_mean, recogniser.input_std = 0.0, 1.0  # a manifest says it itself
+        recogniser.input_mean, recogniser.input_std = 0.0, 1.0  # a manifest declares it
     info = ModelInfo(
         name=name,
         digest=combined_digest(map(file_digest, files)),
@@ -106,7 +105,7 @@ def load(
         verification_threshold=verification_threshold,
     )
     used = devices.in_use(device, [detector.session, recogniser.session])
-    one_by_one = isinstance(recogniser.input_shape[0], int) or sees_the_whole_batch(graph)
+    one_by_one = isinstance(recogniser.input_shape[0], int) or embeds_batch_jointly(graph)
     return InsightModel(analysis, info, used, 1 if one_by_one else batch_size(used))
 
 
@@ -119,9 +118,9 @@ def _analysis(folder: Path, providers: list[str], threads: int | None) -> FaceAn
                 providers=providers,
                 sess_options=devices.session_options(threads),
             )
-            # A negative ctx_id would rebuild the sessions without their options.
+            # With a negative ctx_id, the sessions would be created again without their options.
             analysis.prepare(0, det_thresh=DETECTION_THRESHOLD, det_size=DETECTION_SIZES)
-    except Exception as exc:  # an AssertionError without a detector, ONNX Runtime's, and others
+    except Exception as exc:  # AssertionError without a detector, ONNX Runtime's, and others
         reason = str(exc) or "it has no detector"
         raise ModelError(f"InsightFace cannot load the pack in {folder}: {reason}.") from exc
     if "recognition" not in analysis.models:
@@ -130,10 +129,10 @@ def _analysis(folder: Path, providers: list[str], threads: int | None) -> FaceAn
 
 
 def scales_its_input(graph: onnx.GraphProto) -> bool:
-    """Whether the network itself subtracts a mean from its input, and so takes RGB 0-255.
+    """Whether the network subtracts a mean from its input, and so takes RGB 0-255.
 
-    InsightFace guesses it from the names of the first eight nodes, which are something else where
-    weights are stored as integers; then it scales twice, and every face is like every other.
+    InsightFace infers this from the names of the first eight nodes, which is wrong if weights are
+    stored as integers; the input is then scaled twice, and all faces are alike.
     """
     reached = {value.name for value in graph.input} - {value.name for value in graph.initializer}
     for node in graph.node:
@@ -145,19 +144,20 @@ def scales_its_input(graph: onnx.GraphProto) -> bool:
     return False
 
 
-def sees_the_whole_batch(graph: onnx.GraphProto) -> bool:
-    """Whether a face's embedding depends on the faces beside it.
+def embeds_batch_jointly(graph: onnx.GraphProto) -> bool:
+    """Whether a face's embedding depends on the other faces of the batch.
 
-    A network that quantises its activations as it goes finds one range for the whole batch: with
-    w600k MobileFaceNet int8, the same face came out up to cosine 0.97 apart in batches of 1 and 32.
+    Dynamic quantisation of activations uses one range for the whole batch. Measured with w600k
+    MobileFaceNet int8: embeddings of a face in batches of 1 and 32 differ, down to a cosine of
+    0.97.
     """
     return any(node.op_type == "DynamicQuantizeLinear" for node in graph.node)
 
 
 def _dimension(recogniser: Any, folder: Path) -> int:
-    """D, from one run: exported models often do not state it."""
+    """D, from a test run: exported models often do not declare it."""
     try:
         black = np.zeros((CHIP_SIZE, CHIP_SIZE, 3), dtype=np.uint8)
         return int(recogniser.get_feat([black]).shape[1])
-    except Exception as exc:  # ONNX Runtime's errors have no base of their own
+    except Exception as exc:  # ONNX Runtime's errors have no common base class
         raise ModelError(f"The recogniser of {folder} does not run: {exc}") from exc

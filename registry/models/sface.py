@@ -1,8 +1,8 @@
-"""SFace with YuNet: the default model, free for any use, carried by an installed package.
+"""SFace with YuNet: the default model, free for any use, from an installed package.
 
-The recogniser file that OpenCV Zoo publishes lists its weights as inputs too, which ONNX Runtime
-and OpenCV 5 refuse, and it is fixed to one face at a time. Both are put right in memory at each
-load: that takes 0.07 s, and there is no copy that could be stale, torn or half written.
+The recogniser file of OpenCV Zoo declares its weights as inputs, which ONNX Runtime and OpenCV 5
+refuse, and has a fixed batch size of one. Both are corrected in memory at each load, in 0.07 s,
+so that no corrected copy has to be stored.
 """
 
 from __future__ import annotations
@@ -17,22 +17,21 @@ import onnxruntime
 from registry.domain import Chips, Detection, Image, ModelInfo, Vectors
 from registry.errors import ModelError
 from registry.models import device as devices
-from registry.models.align import align
-from registry.models.embedding import batch_size, embed_in_batches
+from registry.models.recognition import align, batch_size, embed_in_batches
 from registry.models.yunet import YuNet
 
 _INPUT = "data"
 _AUTOMATIC = ("cuda", "cpu")
-"""`auto` leaves CoreML out: it was not tried with this network. Ask for it by name to use it."""
+"""`auto` does not choose CoreML, which was not tested with this network; it can be requested."""
 
 
 class SFace:
-    """YuNet's detections, SFace's embeddings. Use `load`."""
+    """YuNet's detections, SFace's embeddings. Created by `load`."""
 
     def __init__(
         self, detector: YuNet, session: onnxruntime.InferenceSession, info: ModelInfo, device: str
     ) -> None:
-        """The parts, ready to run; `device` is where `session` runs."""
+        """`device` is the device of `session`."""
         self._detector = detector
         self._session = session
         self._info = info
@@ -46,11 +45,11 @@ class SFace:
 
     @property
     def device(self) -> str:
-        """Where the recogniser runs. YuNet always runs on the processor."""
+        """The device of the recogniser. YuNet always runs on the CPU."""
         return self._device
 
     def detect(self, image: Image) -> list[Detection]:
-        """As `FaceModel.detect`; see `registry.models.yunet` for the faces that are found."""
+        """As `FaceModel.detect`."""
         return self._detector.detect(image)
 
     def align(self, image: Image, detections: Sequence[Detection]) -> Chips:
@@ -63,8 +62,8 @@ class SFace:
         return embed_in_batches(chips, self._forward, dimension=dimension, batch=self._batch)
 
     def _forward(self, chips: Chips) -> Any:
-        # The network subtracts its mean and scales by itself (its first two nodes): it takes RGB
-        # 0-255. Scaled twice, every face is like every other.
+        # The network subtracts the mean and scales by itself (its first two nodes), so it takes RGB
+        # 0-255. If its input were scaled twice, all faces would be alike.
         rgb = np.ascontiguousarray(chips[..., ::-1].transpose(0, 3, 1, 2), dtype=np.float32)
         return self._session.run(None, {_INPUT: rgb})[0]
 
@@ -76,7 +75,7 @@ def load(
 
     Raises:
         ModelError: OpenCV or ONNX Runtime cannot load them.
-        DeviceError: the device asked for is not there, or could not be started.
+        DeviceError: the requested device is not available or could not be started.
     """
     providers = devices.resolve(device, automatic=_AUTOMATIC)
     devices.prepare(providers, threads)
@@ -86,7 +85,7 @@ def load(
             session = onnxruntime.InferenceSession(
                 model, devices.session_options(threads), providers=providers
             )
-    except Exception as exc:  # ONNX Runtime's errors have no base of their own
+    except Exception as exc:  # ONNX Runtime's errors have no common base class
         raise ModelError(f"ONNX Runtime cannot load SFace: {exc}") from exc
     return SFace(YuNet(detector), session, info, devices.in_use(device, [session]))
 
@@ -95,7 +94,7 @@ def batchable(model: bytes) -> bytes:
     """The recogniser with one input, float32 (n, 3, 112, 112), and one output, (n, D).
 
     Raises:
-        ModelError: it is no ONNX file, or has no input of SFace's name.
+        ModelError: it is not an ONNX file, or has no input with SFace's name.
     """
     try:
         parsed = onnx.load_model_from_string(model)
@@ -104,7 +103,7 @@ def batchable(model: bytes) -> bytes:
     graph = parsed.graph
     inputs = [value for value in graph.input if value.name == _INPUT]
     if len(inputs) != 1:
-        raise ModelError(f"SFace's file has no input {_INPUT!r}: it is another model.")
+        raise ModelError(f"SFace's file has no input {_INPUT!r}: it is a different model.")
     del graph.input[:]
     graph.input.extend(inputs)
     for value in (*graph.input, *graph.output):

@@ -1,15 +1,9 @@
-"""Landmarks of a tilted head, found again with the head upright.
+"""Landmarks of a tilted head, detected again with the head upright.
 
-YuNet was trained on upright faces: it finds a tilted head and puts its landmarks almost as if it
-were upright, so alignment does not undo the tilt and SFace sees a face that it does not know. So
-the face is turned by what the landmarks tell of the tilt and looked at again, until it is upright.
-
-Measured on 30 photos of 30 people (LFW), turned by 20 / 30 / 40 / 50 / 60 degrees: the cosine to
-the photo as it was rose from 0.88 / 0.75 / 0.63 / 0.20 / 0.12 (median) to 0.95 / 0.97 / 0.97 / 0.96
-/ 0.96, and of the worst tenth from 0.76 / 0.37 / 0.28 / 0.05 / 0.00 to 0.83 / 0.92 / 0.93 / 0.92 /
-0.91. Of 180 photos as they are, 32 changed; the similarities of their pairs, the same person's and
-others', did not. In a group photo of six, two heads tilted by 20 and 25 degrees changed their
-embeddings to a cosine of 0.44 and 0.68 with what they had been.
+YuNet was trained on upright faces: it finds a tilted head and places the landmarks almost as if it
+were upright, so alignment does not undo the tilt, and SFace gets a kind of face that it was not
+trained on. So the face is rotated by the tilt of the landmarks and detected again, until it is
+upright. Measurements: docs/BENCHMARKS.md, Models.
 """
 
 from __future__ import annotations
@@ -25,39 +19,40 @@ from numpy.typing import NDArray
 from registry.domain import Detection, Image, Landmarks
 
 TILT = 3.0
-"""Degrees between the eyes' line and the horizontal from which a face is looked at again: with 10
-and 15 degrees of tilt, where the embedding begins to suffer (cosine 0.94 and 0.91), the landmarks
-tell of 2.3 and 4.6 (medians)."""
+"""Degrees between the line of the eyes and the horizontal from which a face is detected again.
+Measured: at a tilt of 10 and 15 degrees, where the embedding begins to change (cosine 0.94 and
+0.91), the landmarks show 2.3 and 4.6 (medians)."""
 
 UNSURE = 0.915
-"""Score of YuNet below which the tilt may be larger than the landmarks tell. An upright face has
-0.93 (median), one tilted by 20 / 40 / 60 degrees 0.92 / 0.88 / 0.81. At 0.88 a tenth of the faces
-tilted by 40 degrees kept a cosine below 0.36, at 0.915 below 0.89."""
+"""Score of YuNet below which the tilt may be larger than the landmarks show. Measured: an upright
+face has 0.93 (median), one tilted by 20 / 40 / 60 degrees 0.92 / 0.88 / 0.81. With 0.88, a tenth of
+the faces tilted by 40 degrees kept a cosine below 0.36; with 0.915, below 0.89."""
 
 LOOKS = 4
-"""Further looks at most, each of which tells of more of the tilt."""
+"""Maximum number of further detections, each of which shows more of the tilt."""
 
 SIZES = (0.33, 0.4, 0.5)
-"""Share of what is looked at that the face fills in its last looks, whose landmarks are averaged.
-Between two pictures of a head tilted by 25 degrees (3 degrees, 7 % of size and compression apart)
-the cosine has a median of 0.98 with them, 0.95 with one look, and 0.84 as first found."""
+"""Sizes of the face in the last detections, as shares of the square, whose landmarks are averaged.
+Measured on pairs of pictures of a head tilted by 25 degrees, which differ by 3 degrees, 7 % of size
+and compression: the median cosine is 0.98 with them, 0.95 with one detection, and 0.84 with the
+first one."""
 
-_APART = 35.0  # degrees between the tilts that are tried where the detector is unsure
-_LEVEL = 2.0  # degrees: what is left once a face is upright
-_SLACK = 0.005  # of the score: looks at an upright face differ by so much
-_SIDE = 320  # px, the square that is looked at
-_FACE = 0.4  # of its side is the larger side of the face's box, as in a portrait with some margin
+_APART = 35.0  # degrees between the tilts to try if the detector is unsure
+_LEVEL = 2.0  # degrees of tilt that count as upright
+_SLACK = 0.005  # of the score: detections of an upright face differ by this much
+_SIDE = 320  # px, the square around the rotated face
+_FACE = 0.4  # of that side is the larger side of the face's box: a portrait with some margin
 
 
 def upright(
     image: Image, found: Detection, detect: Callable[[Image], list[Detection]]
 ) -> Detection:
-    """The detection with the landmarks, and the score, of its most upright look.
+    """The detection with the landmarks and the score of its most upright look.
 
     Args:
         image: BGR uint8 (H, W, 3).
-        found: a detection in it. Its box stays as it is.
-        detect: what finds faces in an image.
+        found: a detection in it, whose box is kept.
+        detect: finds faces in an image.
     """
     tilt = _tilt(found.landmarks)
     if abs(tilt) < TILT and found.score >= UNSURE:
@@ -73,13 +68,13 @@ def upright(
         if abs(level - turned) < _LEVEL:
             break
         tilts = [level]
-    return found if best is found else _steadied(image, found, level, detect)
+    return found if best is found else _averaged(image, found, level, detect)
 
 
-def _steadied(
+def _averaged(
     image: Image, face: Detection, tilt: float, detect: Callable[[Image], list[Detection]]
 ) -> Detection:
-    """The face seen upright in several sizes: means of landmarks and score."""
+    """The face detected upright in several sizes: means of landmarks and score."""
     looks = [_look(image, face, tilt, detect, size) for size in SIZES]
     seen = [look for look in looks if look is not None]
     if not seen:
@@ -102,9 +97,9 @@ def _look(
     detect: Callable[[Image], list[Detection]],
     share: float = _FACE,
 ) -> Detection | None:
-    """The same face, found in the image turned by `tilt`; None where no face is at its place.
+    """The same face, detected in the image rotated by `tilt`; None if no face is at its place.
 
-    `share` of the side of what is looked at is the larger side of the face's box.
+    `share` is the larger side of the face's box, as a share of the side of the rotated square.
     """
     box = face.box
     centre = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2

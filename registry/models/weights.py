@@ -1,4 +1,4 @@
-"""Files of weights: their digests, and those that an installed package carries."""
+"""Weight files: their digests, and those in installed packages."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def file_digest(path: Path) -> str:
 
 
 def combined_digest(digests: Iterable[str]) -> str:
-    """One digest for a set of files: sha256 over their own digests, sorted, one a line.
+    """One digest for a set of files: sha256 over their digests, sorted, one per line.
 
-    File names do not count, so the same weights under another name are the same model.
+    File names are not included, so the same weights under other names are the same model.
     """
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
 def carried_path(distribution: str, name: str) -> Path:
-    """Where the file `name` of an installed distribution lies; its code is never imported.
+    """The path of the file `name` of an installed distribution, whose code is not imported.
 
     Raises:
         ModelError: the distribution or the file is not installed.
@@ -37,7 +37,7 @@ def carried_path(distribution: str, name: str) -> Path:
         files = metadata.distribution(distribution).files or []
     except metadata.PackageNotFoundError as exc:
         raise ModelError(
-            f"The package {distribution}, which carries {name}, is not installed: "
+            f"The package {distribution}, which contains {name}, is not installed: "
             "reinstall face-registry with its dependencies."
         ) from exc
     for file in files:
@@ -50,7 +50,7 @@ def carried_path(distribution: str, name: str) -> Path:
 
 
 def carried(distribution: str, name: str, sha256: str) -> bytes:
-    """The bytes of a file that an installed distribution carries, if they are the right ones.
+    """The bytes of a file of an installed distribution.
 
     Raises:
         ModelError: it is not installed, cannot be read, or has another sha256.

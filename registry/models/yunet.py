@@ -1,21 +1,8 @@
-"""YuNet, the detector beside SFace: OpenCV's own `cv2.FaceDetectorYN` at two scales.
+"""YuNet, the detector of the default model: OpenCV's `cv2.FaceDetectorYN` at two scales.
 
-Which scales, measured on 120 photos of 60 people (LFW), faces about 125 px high. Recall by the
-height of the face as the network sees it: 16 px 0.67, 20 px 0.94, 24 px 0.99, 32 px 1.00. What its
-landmarks are worth, as the share of same-person pairs at cosine >= 0.40 (SFace, chip cut from the
-full-size photo): 20 px 0.84, 24 px 0.95, 28 px 0.98, 40 to 600 px 0.98 to 0.99, 800 px 0.93. So a
-long side of 640 px is enough for a face of 7 % of a 16:9 frame's height, and keeps a 1080p or 4K
-frame at a tenth of the cost of its full size (640 is InsightFace's own scale for SCRFD, too).
-
-A face that overflows the frame suffers there. Cut to the inner 80 / 70 / 60 % of its box and blown
-up to 1080 px, it was found in 0.99 / 0.89 / 0.65 of 72 photos at 640 alone, in all of them with a
-second look at 256, and the share of same-person pairs at >= 0.40 rose from 0.78 / 0.51 / 0.14 to
-0.87 / 0.73 / 0.46. A second look at 128 made the first of these worse (0.64 / 0.54 / 0.36). The
-second look costs a seventh of the first. It speaks for large faces only: among small ones it added
-dark background heads and a hand.
-
-The int8 block-quantised file that OpenCV Zoo publishes finds the same faces as the float one, in
-the same time (OpenCV 5.0's default engine; its classic engine refuses both).
+The measurements behind the scales are in docs/BENCHMARKS.md, Models. The int8 block-quantised file
+that OpenCV Zoo publishes finds the same faces as the float file, in the same time (OpenCV 5.0's
+default engine; its classic engine loads neither).
 """
 
 from __future__ import annotations
@@ -29,34 +16,38 @@ from numpy.typing import NDArray
 from registry.domain import Detection, Image
 from registry.errors import ModelError
 from registry.models.base import DETECTION_THRESHOLD
-from registry.models.detections import can_hold_a_face, in_order
+from registry.models.detections import can_contain_face, sorted_detections
 from registry.models.upright import upright
 
 LONG_SIDE = 640
-"""px. Larger images are shrunk to this before the network looks at them; none is enlarged."""
+"""px. Larger images are shrunk to this size for the network; smaller ones are not enlarged. It is
+enough for faces of 7 % of a 16:9 frame's height (docs/BENCHMARKS.md, Models), and InsightFace's
+size for SCRFD."""
 
 SMALL_LONG_SIDE = 256
-"""px. The second look, for faces that fill the frame."""
+"""px. The second scale, for faces that fill the frame: more of them are found than at 640 alone,
+and 128 finds them less well (docs/BENCHMARKS.md, Models)."""
 
 LARGE_FACE = 0.5
-"""The second look counts for boxes at least this high, as a share of the image's shorter side."""
+"""Minimum height of boxes from the second scale, as a share of the image's shorter side. Among
+smaller boxes it added dark heads in the background and a hand."""
 
 NMS_IOU = 0.4
-"""Two boxes that overlap by more (intersection over union) are one face: InsightFace's own value
+"""Boxes with a larger overlap (intersection over union) are one face: InsightFace's value
 (`SCRFD.nms_thresh`)."""
 
-_TOP_K = 5000  # boxes kept before suppression: OpenCV's default
+_TOP_K = 5000  # boxes before suppression: OpenCV's default
 _LOG_ERRORS = 2  # LOG_LEVEL_ERROR
 _BOX, _LANDMARKS, _SCORE = slice(0, 4), slice(4, 14), 14  # columns of FaceDetectorYN's rows
 
 
 class YuNet:
-    """Loaded once, used by one thread at a time; always on the processor."""
+    """Used by one thread at a time; always runs on the CPU."""
 
     def __init__(self, model: bytes) -> None:
         """`model` is the ONNX file. Raises `ModelError` if OpenCV cannot load it."""
-        # OpenCV 5's engine warns at each load that it has no other target than the processor. The
-        # level is set in cv2.utils.logging there, and in cv2 itself in OpenCV 4.
+        # OpenCV 5's engine warns at each load that the CPU is its only target. The log level is set
+        # in cv2.utils.logging there, and in cv2 in OpenCV 4.
         log = getattr(cv2.utils, "logging", cv2)
         level = log.getLogLevel()
         log.setLogLevel(_LOG_ERRORS)
@@ -77,17 +68,16 @@ class YuNet:
 
     def detect(self, image: Image) -> list[Detection]:
         """As `registry.models.base.FaceModel.detect`."""
-        return [upright(image, found, self._look) for found in self._find(image)]
+        return [upright(image, one, self._detect_once) for one in self._detect_at_two_scales(image)]
 
-    def _find(self, image: Image) -> list[Detection]:
-        """As it is, whatever the tilt, in two sizes."""
-        if not can_hold_a_face(image):
+    def _detect_at_two_scales(self, image: Image) -> list[Detection]:
+        if not can_contain_face(image):
             return []
         height, width = image.shape[:2]
         try:
             first, scale = _shrunk(image, LONG_SIDE, cv2.INTER_AREA)
             rows = self._rows(first, scale)
-            # Shrunk from the first look: the original once more would cost more than the network.
+            # Shrunk from the first scale: shrinking the original again costs more than the network.
             small, further = _shrunk(first, SMALL_LONG_SIDE, cv2.INTER_LINEAR)
             if small is not first:
                 large = self._rows(small, scale * further)
@@ -97,20 +87,20 @@ class YuNet:
             raise ModelError(f"YuNet failed on an image of {width}x{height}: {exc.err}") from exc
         return _detections(rows, image)
 
-    def _look(self, image: Image) -> list[Detection]:
-        """Once, at the size that it has."""
+    def _detect_once(self, image: Image) -> list[Detection]:
+        """Without scaling."""
         try:
             return _detections(self._rows(image, 1.0), image)
         except cv2.error as exc:
             raise ModelError(f"YuNet failed on part of an image: {exc.err}") from exc
 
     def _rows(self, image: Image, scale: float) -> NDArray[np.float32]:
-        """(n, 15): x, y, width, height, five landmarks, score; px of the image before `scale`."""
+        """(n, 15): x, y, width, height, five landmarks, score; px of the image before scaling."""
         self._network.setInputSize((image.shape[1], image.shape[0]))
-        found: Any = self._network.detect(image)[1]
-        if found is None:
+        output: Any = self._network.detect(image)[1]
+        if output is None:
             return np.empty((0, _SCORE + 1), dtype=np.float32)
-        rows = np.array(found, dtype=np.float32)
+        rows = np.array(output, dtype=np.float32)
         rows[:, :_SCORE] /= scale
         return rows
 
@@ -120,11 +110,11 @@ def _detections(rows: NDArray[np.float32], image: Image) -> list[Detection]:
     boxes = rows[:, _BOX].copy()
     boxes[:, 2:] += boxes[:, :2]
     landmarks = rows[:, _LANDMARKS].reshape(-1, 5, 2)
-    return in_order(boxes, landmarks, rows[:, _SCORE], width=width, height=height)
+    return sorted_detections(boxes, landmarks, rows[:, _SCORE], width=width, height=height)
 
 
 def _shrunk(image: Image, long_side: int, interpolation: int) -> tuple[Image, float]:
-    """The image with its longer side at most `long_side`, and the scale it was given."""
+    """The image with its longer side at most `long_side`, and its scale."""
     height, width = image.shape[:2]
     scale = long_side / max(height, width)
     if scale >= 1:
@@ -134,7 +124,7 @@ def _shrunk(image: Image, long_side: int, interpolation: int) -> tuple[Image, fl
 
 
 def _suppressed(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Without the weaker of any two rows that are one face."""
+    """Non-maximum suppression: without the weaker of any two rows of one face."""
     if len(rows) == 0:
         return rows
     boxes, scores = rows[:, _BOX].tolist(), rows[:, _SCORE].tolist()

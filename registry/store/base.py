@@ -1,7 +1,7 @@
-"""The seam to the index: what the registry asks of Qdrant, embedded or served.
+"""The interface to the index: what the registry asks of Qdrant, embedded or on a server.
 
-An index can always be rebuilt from the objects, so an implementation owes durability only after
-`flush`, and never has to be right about anything that the objects say otherwise.
+An index can always be rebuilt from the objects, so it has to be durable only after `flush`; where
+the two differ, the objects are right.
 """
 
 from __future__ import annotations
@@ -15,34 +15,30 @@ from registry.domain import Vectors
 Payload = Mapping[str, Any]
 """JSON values by field name."""
 
-Value = str | int
-"""What a filter compares with: text, or a whole number. Not True or False, which Edge 0.9 takes for
-1 and 0: they raise `ValueError`."""
-
 
 @dataclass(frozen=True, slots=True)
 class CollectionSpec:
-    """What a collection is created with."""
+    """How a collection is created."""
 
     name: str
     dimension: int | None
-    """D of its vectors (cosine distance), or None: points carry payloads only."""
+    """D of its vectors (cosine distance); None for points with payloads only."""
     keywords: tuple[str, ...] = ()
-    """Payload fields that are filtered on, each indexed as keyword; `a[].b` reaches into arrays."""
+    """Payload fields for filters, each indexed as keyword; `a[].b` is a field of array elements."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Points for which every `must` field holds one of its values and no `must_not` field does.
+    """Points whose `must` fields each hold one of their values and whose `must_not` fields do not.
 
     A field is a payload path (`video_id`, `appearances[].identity_id`) and must be listed in the
-    collection's `keywords`. An array holds a value if one of its elements does. A `must` field
-    without values lets no point pass, `Filter()` lets all pass. Only text is looked up in an index:
-    a server in strict mode refuses numbers.
+    collection's `keywords`. Values are text; others raise `TypeError`. An array holds a value if
+    one of its elements does. A `must` field without values matches no point; `Filter()` matches
+    all.
     """
 
-    must: Mapping[str, Sequence[Value]] = field(default_factory=dict)
-    must_not: Mapping[str, Sequence[Value]] = field(default_factory=dict)
+    must: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    must_not: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +65,9 @@ class Hit:
 class Collection(Protocol):
     """Points of one kind. Every method may raise a `StoreError`.
 
-    What does not fit the collection (a vector of another length or not finite, a payload that is
-    no JSON, an id that is no UUID) raises `ValueError` or `TypeError` before anything is written.
+    Arguments that do not fit the collection (a vector of another length or not finite, a payload
+    that is not JSON, an id that is not a UUID) raise `ValueError` or `TypeError` before anything is
+    written.
     """
 
     @property
@@ -78,9 +75,9 @@ class Collection(Protocol):
         """As in the spec it was opened with."""
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Write points whole, replacing those of the same id; in one request where it fits.
+        """Write points, replacing those of the same id; in one request if they fit.
 
-        Of two points with one id the later stays.
+        If two points have one id, the later one is kept.
         """
 
     def query(
@@ -88,35 +85,34 @@ class Collection(Protocol):
     ) -> list[list[Hit]]:
         """The `limit` nearest points of each row of `vectors` (n, D), best first.
 
-        Hits of equal score come in order of id, also where `limit` cuts them off, so that a
-        rebuilt index gives the same answers. `exact` compares with every point; otherwise the
-        graph index may answer.
+        Hits of equal score are ordered by id, also at the cut-off, so that a rebuilt index gives
+        the same answers. `exact` compares with every point; otherwise the graph index may be used.
         """
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:
-        """The points that exist among `ids`, in their order, each once."""
+        """The existing points among `ids`, in their order, each once."""
 
     def scroll(self, where: Filter | None = None, *, with_vectors: bool = False) -> Iterator[Point]:
-        """All points that pass the filter, in order of id, read a page at a time."""
+        """All points that match the filter, in order of id, read page by page."""
 
     def set_payload(self, payload: Payload, where: Filter) -> None:
-        """Set these top-level fields on every point that passes the filter; leave the others.
+        """Set these top-level fields on every matching point; other fields stay.
 
-        Qdrant removes a field that is set to None, qdrant-client's own engine keeps it: read it
-        with `get`.
+        Qdrant removes a field that is set to None, and qdrant-client's own engine keeps it: read it
+        with `payload.get`.
         """
 
     def delete(self, where: Filter) -> None:
-        """Remove every point that passes the filter."""
+        """Remove every matching point."""
 
     def count(self, where: Filter | None = None) -> int:
-        """How many points pass the filter, exactly."""
+        """The exact number of matching points."""
 
     def flush(self) -> None:
-        """Return when everything written before is durable."""
+        """Return when all earlier writes are durable."""
 
     def optimize(self) -> None:
-        """Build the graph index and merge segments, where the engine does not do so by itself."""
+        """Build the graph index and merge segments, unless the engine does so by itself."""
 
 
 class Store(Protocol):
@@ -126,7 +122,7 @@ class Store(Protocol):
     """Whether the bytes of a deleted point stay in files until its collection is dropped."""
 
     def describe(self) -> str:
-        """One line for people: what it is and where, without secrets."""
+        """One line for people: kind and place, without secrets."""
 
     def has(self, name: str) -> bool:
         """Whether a collection of this name exists."""
@@ -139,7 +135,7 @@ class Store(Protocol):
         """
 
     def drop(self, name: str) -> None:
-        """Remove a collection and everything in it; nothing happens if there is none."""
+        """Remove a collection with its points; no error if it does not exist."""
 
     def close(self) -> None:
-        """Flush and let go; closing twice is fine."""
+        """Flush and release the files or connections. May be called twice."""

@@ -1,13 +1,13 @@
-"""The seal of a shard: digests of its files, kept beside it while nobody writes to it.
+"""The seal of a shard: a file with the digests of its files, valid until the next write.
 
-Edge loads most damaged files without a word, and answers from them. A shard that was closed as it
-should be is sealed; its files are compared before they are loaded again, and the first write breaks
-the seal. One that a crash left unsealed is loaded as it is.
+Edge loads most damaged files without an error and answers from them. So a shard is sealed when it
+is closed properly, its files are compared with the seal before the next load, and the first write
+removes the seal. A shard without a seal, as a crash leaves it, is loaded unchecked.
 
-Measured with Edge 0.9.0: loading takes in journals that the last write left, and changes nothing
-when it is done again; reading, flushing and closing change nothing. So a shard is loaded once more
-before it is sealed, and a seal counts for the version of Edge that it was made with. Comparing
-50,000 faces of 512-d (200 MB) takes 0.17 s of CPU.
+Measured with Edge 0.9.0: loading merges the journals of the last write; loading again changes
+nothing, nor do reading, flushing and closing. So a shard is loaded once more before it is sealed,
+and a seal is valid for the version of Edge that wrote it. Comparing 50,000 faces of 512-d (200 MB)
+takes 0.17 s of CPU.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 from registry.errors import StoreCorrupt
-from registry.store.edge_engine import REBUILD
+from registry.store.edge_shard import REBUILD
 from registry.system import checked_json as checked
 from registry.system.files import sync
 
 _EDGE = "qdrant-edge-py"
 _BLOCK = 256 * 1024
-"""Bytes that are read at once. Blocks of nothing but zeros count for nothing, so that holes, of
-which the files mostly consist, are not read, and a copy that filled them has the same digest."""
+"""Bytes per read. Blocks of zeros are left out of the digest: the files are mostly holes, which are
+not read, and a copy without holes has the same digest."""
 _ZEROS = bytes(_BLOCK)
 
 
-def seal_mark(folder: Path) -> Path:
-    """The file that has the digests."""
+def seal_file(folder: Path) -> Path:
+    """The file with the digests."""
     return folder.with_name(f".{folder.name}.seal")
 
 
 def seal(folder: Path) -> None:
-    """Keep the digests of the files of a shard that is flushed and closed."""
+    """Write the digests of the files of a shard that is flushed and closed."""
     text = checked.encode({"edge": version(_EDGE), "files": dict(_digests(folder))})
     aside = folder.with_name(f".{folder.name}.sealing")
     with aside.open("wb") as file:
@@ -46,28 +46,28 @@ def seal(folder: Path) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    aside.replace(seal_mark(folder))
+    aside.replace(seal_file(folder))
 
 
 def unseal(folder: Path) -> None:
-    """The files are about to change."""
-    mark = seal_mark(folder)
+    """Remove the seal before files change."""
+    mark = seal_file(folder)
     mark.unlink(missing_ok=True)
-    # Not to come back after a power failure, when the files are others already.
+    # The old seal must not reappear after a power failure, when the files have changed.
     with suppress(OSError):
         sync(mark.parent)
 
 
 def check_seal(folder: Path) -> bool:
-    """Whether the shard is sealed. Raises `StoreCorrupt` if it is not what was sealed."""
+    """Whether the shard is sealed. Raises `StoreCorrupt` if a file differs from the seal."""
     try:
-        text = seal_mark(folder).read_bytes()
+        text = seal_file(folder).read_bytes()
     except FileNotFoundError:
         return False
     try:
         body = checked.decode(text)
     except ValueError as exc:
-        raise StoreCorrupt(f"{seal_mark(folder)} is damaged; {REBUILD}") from exc
+        raise StoreCorrupt(f"{seal_file(folder)} is damaged; {REBUILD}") from exc
     if body["edge"] != version(_EDGE):
         unseal(folder)
         return False
@@ -75,13 +75,13 @@ def check_seal(folder: Path) -> bool:
     found = dict(_digests(folder))
     for name in sorted({*sealed, *found}):
         if sealed.get(name) != found.get(name):
-            how = "is missing" if name not in found else "is not what was written"
+            how = "is missing" if name not in found else "has changed"
             raise StoreCorrupt(f"{folder / name} {how}; {REBUILD}")
     return True
 
 
 def _digests(folder: Path) -> Iterator[tuple[str, str]]:
-    """The files below the folder, hidden ones left out, each with its length and its digest."""
+    """Name and digest of each file below the folder, without hidden files."""
     for path in sorted(folder.rglob("[!.]*")):
         if path.is_file():
             with path.open("rb") as file:
@@ -100,7 +100,7 @@ def _digest(file: BinaryIO) -> str:
 
 
 def _blocks(file: BinaryIO, size: int) -> Iterator[int]:
-    """Where blocks begin that are not all hole, in order."""
+    """Offsets of blocks with data, in order."""
     at = 0
     while at < size:
         try:

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
 import httpx
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from registry.errors import StoreCorrupt, StoreError, UsageError
-from registry.store.base import CollectionSpec
+from registry.store.base import CollectionSpec, Filter, Payload, Point
+from registry.store.collection import EngineCollection, check_name, plain_vector, texts
 from registry.store.server_calls import Address, call
-from registry.store.server_collection import ServerCollection
-from registry.store.shaping import check_name
 from registry.system.certificates import is_loopback, tls_context
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _OVERSAMPLING = 2.0
-"""Quantised neighbours fetched for each one wanted, before their true vectors are compared."""
+"""Quantised neighbours to fetch for each requested one, before full vectors are compared."""
 _QUANTILE = 0.99
-"""Vector values beyond it are cut off before they become 8-bit; Qdrant's guide recommends it."""
+"""Vector values beyond this quantile are clipped when they become 8-bit; 0.99 is the value that
+Qdrant's quantization guide recommends."""
 
 
 class ServerStore:
     """Collections named `prefix` + name on a server; threads and processes may share it.
 
     `shard_number`, `replication_factor`, `on_disk` (vectors and payloads are read from the disk
-    and not kept in memory) and `quantization` ("scalar": 8-bit copies answer inexact queries, in a
-    quarter of the memory) hold for collections that this creates. `ca_file` holds the certificates
-    (PEM) of the authorities to trust instead of the usual ones. Times in seconds. `client`
-    replaces `url` and `api_key` and stays the caller's to close. Raises `UsageError` for a URL that
-    is none, `StoreUnreachable`, `StoreDenied` and `StoreFull` from any request.
+    instead of memory) and `quantization` ("scalar": 8-bit copies for inexact queries, in a quarter
+    of the memory) apply to collections that this creates. `ca_file` has the certificates (PEM) of
+    the authorities to trust instead of the usual ones. `client` replaces `url` and `api_key`; the
+    caller closes it. Raises `UsageError` for an invalid URL, and `StoreUnreachable`, `StoreDenied`
+    or `StoreFull` from any request.
     """
 
     keeps_deleted = False
@@ -65,9 +65,10 @@ class ServerStore:
         self._own: QdrantClient | None = None
         self._in_memory = False
         self.exposed = ""
-        """Where credentials go unencrypted to another machine; empty: nowhere."""
+        """The address to which credentials are sent unencrypted; empty if there is none."""
         if client is not None:
-            # qdrant-client's own engine has no graph and no indexes, and warns when asked for them.
+            # qdrant-client's own engine has neither graph nor indexes, and warns about requests
+            # for them.
             self._in_memory = client.init_options.get("location") == ":memory:"
             self._where = "Qdrant in memory" if self._in_memory else "Qdrant"
             self._client = client
@@ -78,12 +79,12 @@ class ServerStore:
         self.exposed = address.url if remote_http and (api_key or address.login) else ""
         self._client = self._own = QdrantClient(
             url=address.url,
-            # As api_key= it would warn of plain http, which describe() says instead.
+            # With api_key= the client warns about plain http, which describe() reports instead.
             headers={"api-key": api_key} if api_key else None,
             auth=httpx.BasicAuth(*address.login) if address.login else None,
             verify=_verified(address, ca_file),
             timeout=timeout_s,  # type: ignore[arg-type]  # rounded up to a whole number
-            check_compatibility=False,  # it prints; the requests here are the same since 1.16
+            check_compatibility=False,  # prints; the requests here are the same since 1.16
         )
 
     def describe(self) -> str:
@@ -117,8 +118,8 @@ class ServerStore:
                     wait=True,
                 )
         exact, approximate = (None, None) if self._in_memory else self._search_params()
-        # What a majority of replicas wrote, a majority of them has to be asked for: else a
-        # face could miss those of the video before it. Counts know no such thing.
+        # Writes are confirmed by a majority of replicas, so reads must ask a majority too: else a
+        # face could miss those of the video before it. Counts have no such option.
         replicated = _majority(info.config.params.replication_factor) is not None
         return ServerCollection(
             spec,
@@ -136,7 +137,7 @@ class ServerStore:
         self._call(self._client.delete_collection, remote)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._closed = True
         if self._own is not None:
             self._own.close()
@@ -173,7 +174,7 @@ class ServerStore:
                 ),
             )
         except UnexpectedResponse as exc:
-            # Another process was quicker, or an earlier try of ours whose answer was lost.
+            # Another process created it, or an earlier attempt whose answer was lost.
             if exc.status_code != 409:
                 raise
 
@@ -194,7 +195,7 @@ class ServerStore:
             )
 
     def _search_params(self) -> tuple[models.SearchParams, models.SearchParams]:
-        """For comparing with every true vector, and for asking the graph."""
+        """Parameters of exact queries, and of queries that use the graph."""
         exact = models.SearchParams(
             exact=True, quantization=models.QuantizationSearchParams(ignore=True)
         )
@@ -204,8 +205,135 @@ class ServerStore:
         return exact, models.SearchParams(exact=False, quantization=rescored)
 
 
+class Calls(Protocol):
+    """Calls a method of the client, with retries; failures are raised as `StoreError`."""
+
+    def __call__(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What the method returns."""
+
+
+class ServerCollection(EngineCollection):
+    """One collection; `remote` is its name on the server. Created by `ServerStore.open`.
+
+    Every write returns when the server has applied it.
+    """
+
+    BATCH_POINTS = 256
+    BATCH_BYTES = 8 * 2**20
+    """A quarter of a server's limit for a request (32 MiB by default)."""
+    VALUE_BYTES = 22
+    """One float32 in JSON, at most: -1.2345678901234567e-08 and a comma less two."""
+    BATCH_QUERIES = 64
+    """64 exact queries against 1,000,000 faces of 512-d are 33 billion products: seconds, which the
+    time-out allows."""
+
+    def __init__(
+        self,
+        spec: CollectionSpec,
+        remote: str,
+        client: QdrantClient,
+        calls: Calls,
+        *,
+        exact: models.SearchParams | None,
+        approximate: models.SearchParams | None,
+        consistency: models.ReadConsistencyType | None = None,
+    ) -> None:
+        super().__init__(spec)
+        self._remote = remote
+        self._client = client
+        self._call = calls
+        self._exact = exact
+        self._approximate = approximate
+        self._consistency = consistency
+
+    def flush(self) -> None:
+        """Does nothing: each write returned when the server had applied and logged it.
+
+        Qdrant has no request that syncs its log to the disk; it does so every few seconds.
+        """
+
+    def optimize(self) -> None:
+        """Does nothing: a server builds its graph index by itself."""
+
+    def _write(self, points: Sequence[Point], size: int) -> None:
+        entries = [
+            models.PointStruct(id=p.id, vector=plain_vector(p.vector), payload=dict(p.payload))
+            for p in points
+        ]
+        self._call(self._client.upsert, self._remote, entries, wait=True)
+
+    def _nearest(
+        self, vectors: Sequence[list[float]], limit: int, where: Filter | None, *, exact: bool
+    ) -> list[list[models.ScoredPoint]]:
+        condition, params = _server_filter(where), self._exact if exact else self._approximate
+        requests = [
+            models.QueryRequest(
+                query=vector, filter=condition, params=params, limit=limit, with_payload=True
+            )
+            for vector in vectors
+        ]
+        answers = self._call(
+            self._client.query_batch_points,
+            self._remote,
+            requests,
+            consistency=self._consistency,
+        )
+        return [answer.points for answer in answers]
+
+    def _retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> list[models.Record]:
+        return self._call(
+            self._client.retrieve,
+            self._remote,
+            ids,
+            with_payload=True,
+            with_vectors=with_vectors,
+            consistency=self._consistency,
+        )
+
+    def _page(
+        self, where: Filter | None, offset: Any, limit: int, *, with_vectors: bool
+    ) -> tuple[list[models.Record], Any]:
+        return self._call(
+            self._client.scroll,
+            self._remote,
+            _server_filter(where),
+            limit=limit,
+            offset=offset,
+            with_payload=True,
+            with_vectors=with_vectors,
+            consistency=self._consistency,
+        )
+
+    def _set(self, payload: Payload, size: int, where: Filter) -> None:
+        fields, condition = dict(payload), _server_filter(where)
+        self._call(self._client.set_payload, self._remote, fields, condition, wait=True)
+
+    def _delete(self, where: Filter) -> None:
+        chosen = models.FilterSelector(filter=_server_filter(where))
+        self._call(self._client.delete, self._remote, chosen, wait=True)
+
+    def _count(self, where: Filter | None) -> int:
+        condition = _server_filter(where)
+        return self._call(self._client.count, self._remote, condition, exact=True).count
+
+
+def _server_filter(where: Filter | None) -> models.Filter:
+    """The filter in the server's form."""
+    where = where or Filter()
+    must: list[models.Condition] = [_condition(f, values) for f, values in where.must.items()]
+    must_not: list[models.Condition] = [
+        _condition(field, values) for field, values in where.must_not.items() if values
+    ]
+    return models.Filter(must=must or None, must_not=must_not or None)
+
+
+def _condition(field: str, values: Sequence[str]) -> models.FieldCondition:
+    """The condition that a field has one of the values."""
+    return models.FieldCondition(key=field, match=models.MatchAny(any=texts(values)))
+
+
 def _majority(replicas: int | None) -> int | None:
-    """How many replicas are more than half of them; None where there is but one."""
+    """The smallest majority of the replicas; None for a single one."""
     return replicas // 2 + 1 if replicas is not None and replicas > 1 else None
 
 
@@ -213,5 +341,8 @@ def _verified(address: Address, ca_file: Path | None) -> ssl.SSLContext | bool:
     if address.url.startswith("https:"):
         return tls_context(ca_file)
     if ca_file is not None:
-        raise UsageError(f"{ca_file} is for TLS, and {address.url} is to be reached without")
+        raise UsageError(
+            f"{ca_file} (QDRANT_CA_FILE) is for TLS, and {address.url} does not use it; write "
+            "https:// in QDRANT_URL, or remove QDRANT_CA_FILE"
+        )
     return False

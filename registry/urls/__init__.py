@@ -1,4 +1,4 @@
-"""URLs: what a video is called, what is asked of its server, and what may be shown of it."""
+"""URLs: parsing them, the names of videos, and what may be shown of them."""
 
 from registry.redaction import CONTROL, Url, printable, redacted
 from registry.urls.naming import VideoName, canonical, name_video, names

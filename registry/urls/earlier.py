@@ -21,6 +21,8 @@ def first_page_name(site: str, path: str, query: str) -> str:
 
     Arguments as of `registry.urls.sites.page_name`.
     """
+    if not site:
+        return ""
     values = parse_qs(query)
     match site:
         case "youtube.com" | "youtube-nocookie.com" | "youtu.be":

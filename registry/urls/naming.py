@@ -1,4 +1,4 @@
-"""The name of a video: one URL for all the spellings of its link."""
+"""The name of a video: one canonical URL for all forms of its link."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from registry.urls.sites import is_video_file, page_name, site_of
 
 @dataclass(frozen=True, slots=True)
 class VideoName:
-    """What a link is known by."""
+    """The name of the video of a link."""
 
     url: Url
-    """The canonical URL, from which the video's id follows; its own canonical form."""
+    """The canonical URL, from which the video's id is computed. Its own name is itself."""
     dropped: tuple[str, ...] = ()
-    """Names of the query parameters that are no part of it, in order: they sign the link, track who
-    clicked it, or say where to start. Their values are not kept."""
+    """Names of the query parameters that were left out, in order. Their values are not kept."""
     earlier: tuple[Url, ...] = ()
-    """The names that earlier versions gave, where they gave another."""
+    """The names that earlier versions gave, if they differ."""
 
 
 def name_video(url: str) -> VideoName:
-    """The name of the video that a link is of; spellings of one link have one name.
+    """The name of the video of a link.
 
-    Scheme and host in lower case, the host in ASCII (IDNA) and without a final dot; no default
-    port, credentials, fragment or dot segments; percent-encoding as in RFC 3986 (6.2.2); no
-    parameter that only signs or tracks (`registry.urls.parameters`), the others in their order; one
-    name for a page of a well-known video site (`registry.urls.sites`). The name is for knowing a
-    video again: fetch what was given, which has its signature.
+    Scheme and host are in lower case, the host in ASCII (IDNA) and without a final dot. There is no
+    default port, no credentials, fragment or dot segments. Percent-encoding is normalised (RFC
+    3986, 6.2.2). Parameters that only sign or track are left out (`registry.urls.parameters`), the
+    others stay in their order. A page of a well-known video site has one form
+    (`registry.urls.sites`). The name identifies a video; the whole link, with its signature, is
+    what is downloaded.
 
     Takes http, https, file (of an absolute path on this machine) and s3 URLs. Raises `UsageError`
     for anything else.
@@ -60,12 +60,12 @@ def name_video(url: str) -> VideoName:
 
 
 def canonical(url: str) -> Url:
-    """The name alone. Raises `UsageError`."""
+    """The canonical URL of a link. Raises `UsageError`."""
     return name_video(url).url
 
 
 def names(url: str) -> tuple[Url, ...]:
-    """All names that the video may be on record under: today's, then those of earlier versions.
+    """The names under which the video may be on record: the current one, then earlier ones.
 
     Raises `UsageError`.
     """

@@ -1,9 +1,10 @@
-"""Query parameters that do not say which video is meant: those that sign a link or track a click.
+"""Query parameters that do not select a video: those that sign a link or track a click.
 
-A link that is signed anew each week names the same video each week. Names are compared without
-regard to case. What is not listed here is kept, and a name that could select content is listed
-only together with what must stand beside it: `sig` counts with `se` or `sv`, `expires` alone does
-not.
+A link that is signed again each week is the same video each week. A parameter that is not listed
+here is kept. A name that may select content elsewhere is dropped only together with others of the
+same signature: `sig` with `se` or `sv`, `expires` with a signature, never alone. Two different
+videos under one name would be a silent error, one video under two names is recognised by its
+content. Names are compared without regard to case.
 """
 
 from __future__ import annotations
@@ -31,31 +32,32 @@ CLICKS = frozenset(
         "msclkid",
         # https://learn.microsoft.com/linkedin/marketing/conversions/enabling-first-party-cookies
         "li_fat_id",
-        # X, Mailchimp and Instagram publish no description of these. ClearURLs
-        # (https://github.com/ClearURLs/Rules) and AdGuard's URL tracking filter list them.
+        # X, Mailchimp and Instagram: not described by their vendors; listed by ClearURLs
+        # (https://github.com/ClearURLs/Rules) or AdGuard (github.com/AdguardTeam/AdguardFilters).
         *("twclid", "mc_cid", "mc_eid", "igshid", "igsh"),
     }
 )
-"""Who clicked, on what advertisement, or who shared a link: on any site."""
+"""Identifiers of clicks and of shared links, on any site."""
 
 CAMPAIGN_PREFIX = "utm_"
 """Google Analytics: https://support.google.com/analytics/answer/10917952."""
 
 SHARED = {
-    # The sites' share buttons add them and publish no description. ClearURLs and AdGuard's URL
-    # tracking filter (https://github.com/AdguardTeam/AdguardFilters) list them.
+    # Not described by the sites: seen on links that their share buttons make, and listed by filter
+    # lists for trackers (ClearURLs, AdGuard).
     "facebook.com": frozenset({"mibextid", "rdid", "share_url", "sfnsn", "_rdr"}),
     "fb.watch": frozenset({"mibextid", "sfnsn"}),
     "tiktok.com": frozenset({"_r", "_t", "is_from_webapp", "sender_device", "web_id"}),
     "youtu.be": frozenset({"si"}),
     "youtube.com": frozenset({"si"}),
 }
-"""Who shared a link, by site (see `registry.urls.sites.SITES`)."""
+"""Parameters of share buttons, by site (see `registry.urls.sites.SITES`)."""
 
 AKAMAI = frozenset({"hdnts", "hdnea", "hdntl", "__hdnea__", "__token__"})
-"""A whole token in one parameter, `exp=…~acl=…~hmac=…`: `__token__` is the default of Akamai's own
-https://github.com/akamai/EdgeAuth-Token-Python, `__hdnea__` of Kaltura's nginx module, `hdnts` of
-https://rubydoc.info/gems/akamai-edge_auth; the name is the customer's to choose."""
+"""Akamai's token in one parameter, `exp=…~acl=…~hmac=…`. Customers choose the name; these are the
+defaults of https://github.com/akamai/EdgeAuth-Token-Python (`__token__`), of
+https://github.com/kaltura/nginx-secure-token-module (`__hdnea__`), and of
+https://rubydoc.info/gems/akamai-edge_auth (`hdnts`), and common variants."""
 
 RESPONSE_HEADERS = frozenset(
     f"response-{name}"
@@ -64,19 +66,20 @@ RESPONSE_HEADERS = frozenset(
         *("content-type", "expires"),
     )
 )
-"""Headers that the answer to a signed request is to have; its bytes are the same.
+"""Headers to set in the answer to a signed request, whose body they do not change.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """How one service signs links: with `drops`, which count where all of `needs` are present."""
+    """How one service signs links."""
 
     needs: tuple[frozenset[str], ...]
-    """Of each set, one must be there."""
+    """A link is signed in this way if it has one parameter of each set."""
     drops: frozenset[str] = frozenset()
+    """Parameters to drop from such a link."""
     prefix: str = ""
-    """All names that start so are dropped too."""
+    """Further parameters to drop, by the beginning of their name."""
 
 
 def _any(*names: str) -> frozenset[str]:
@@ -84,9 +87,9 @@ def _any(*names: str) -> frozenset[str]:
 
 
 SIGNINGS = (
-    # Amazon S3, signature version 4, and whatever speaks it.
+    # Amazon S3, signature version 4, and compatible servers.
     # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
-    # x-id is the operation's name, which the SDK for JavaScript adds (`x-id=GetObject`).
+    # x-id is the name of the operation, added by the SDK for JavaScript (`x-id=GetObject`).
     Signing((_any("x-amz-signature"),), RESPONSE_HEADERS | {"x-id"}, prefix="x-amz-"),
     # Amazon S3, signature version 2.
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/RESTAuthentication.html
@@ -114,7 +117,7 @@ SIGNINGS = (
         _any("keyname", "signature", "expires", "urlprefix"),
     ),
     # Azure Storage: service, account and user delegation SAS. `snapshot` and `versionid` select
-    # content and stay. https://learn.microsoft.com/rest/api/storageservices/create-service-sas,
+    # content and are kept. https://learn.microsoft.com/rest/api/storageservices/create-service-sas,
     # .../create-account-sas, .../create-user-delegation-sas
     Signing(
         (_any("sig"), _any("se", "sv")),
@@ -125,22 +128,25 @@ SIGNINGS = (
         ),
     ),
 )
-"""Services that sign links, with the vendor's description of each."""
+"""Services that sign links, each with the vendor's description."""
 
 EXPIRIES = frozenset({"expires", "expire", "expiry", "exp"})
 SIGNATURES = frozenset({"signature", "sig", "hmac"})
 TOKENS = frozenset({"token", "md5"})
-"""Any two of these three kinds sign a link: Bunny's and KeyCDN's `token` and `expires`
-(https://docs.bunny.net/docs/cdn-token-authentication), nginx's `md5` and `expires`
-(https://nginx.org/en/docs/http/ngx_http_secure_link_module.html), and many a site's own.
+"""A link with parameters of two of these three kinds is signed: `token` and `expires` of Bunny
+(https://docs.bunny.net/docs/cdn-token-authentication), `md5` and `expires` of nginx
+(https://nginx.org/en/docs/http/ngx_http_secure_link_module.html), and those of many sites.
 
-A token may itself be what names the video (`/download?token=…`). So it is dropped only where
-something else does: the path ends in the name of a video file, or another parameter stays.
+A token may also be what selects the video (`/download?token=…`). So it is dropped only if something
+else can: the path ends in the name of a video file, or another parameter is kept.
 """
 
 
+_ALWAYS = CLICKS | AKAMAI
+
+
 def without_signatures(query: str, site: str, *, names_file: bool) -> tuple[str, tuple[str, ...]]:
-    """The query without what only signs or tracks, and the names of the parameters dropped.
+    """The query without parameters that sign or track, and the names of those dropped.
 
     Args:
         query: normalised (`registry.urls.parsing.normalised_query`), without the question mark.
@@ -166,10 +172,11 @@ def _name(piece: str) -> str:
 
 def _dropped(names: Collection[str], site: str, *, names_file: bool) -> set[str]:
     present = set(names)
-    dropped = present & (CLICKS | AKAMAI | SHARED.get(site, frozenset()))
+    dropped = present & _ALWAYS
+    dropped |= present & SHARED.get(site, frozenset())
     dropped |= {name for name in present if name.startswith(CAMPAIGN_PREFIX)}
     for signing in SIGNINGS:
-        if all(present & one_of for one_of in signing.needs):
+        if not any(present.isdisjoint(one_of) for one_of in signing.needs):
             dropped |= present & signing.drops
             if signing.prefix:
                 dropped |= {name for name in present if name.startswith(signing.prefix)}

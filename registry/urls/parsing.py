@@ -1,15 +1,15 @@
-"""URLs taken apart and normalised. Nothing is resolved, opened or sent.
+"""Parsing and normalising URLs, without any access to network or files.
 
-What is sent and what names a video are two forms. The name has its percent-encoding normalised, so
-that two spellings are one video; what is sent keeps the spelling, since a server that signs its
-URLs may have signed exactly those letters.
+There are two forms. What is sent keeps its spelling, since a server may have signed exactly those
+characters. The name of a video has its percent-encoding normalised, so that spellings of one URL
+are one video.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import idna
@@ -26,10 +26,6 @@ _QUERY_SAFE = f"{_PATH_SAFE}?"
 _SENT_SAFE = f"{_QUERY_SAFE}%[]"
 """What is sent as it was written: browsers send brackets and single percent signs as they are."""
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
-_PLAIN = re.compile(r"[A-Za-z0-9._~/=&-]*")
-"""Path or query without anything that is encoded or has to be."""
-_PLAIN_URL = re.compile(r"https?://((?:[a-z0-9_-]{1,63}\.)+[a-z]{2,63})(/[A-Za-z0-9._~/=&-]*)")
-"""A URL that is in its canonical form already, as most of a table's are."""
 _ESCAPE = re.compile(r"(%[0-9A-Fa-f]{2})")
 _HOST = re.compile(r"(?!.{254})[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _LAST_PORT = 65_535
@@ -37,7 +33,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _LAST_KEY = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class HttpUrl:
     """An http or https URL, taken apart."""
 
@@ -51,7 +47,7 @@ class HttpUrl:
     empty."""
     query: str
     """As written, with characters that may not be sent encoded; without the question mark."""
-    credentials: str = field(default="", repr=False)
+    credentials: str = ""
     """`user:password`, decoded; empty if there are none."""
 
     @property
@@ -71,8 +67,12 @@ class HttpUrl:
         return self.scheme, self.host, self.port
 
     def __str__(self) -> str:
-        """The URL without its credentials."""
+        """The URL without its credentials, but with its query: what is sent, not what is shown."""
         return f"{self.scheme}://{self.authority}{self.target}"
+
+    def __repr__(self) -> str:
+        """The redacted URL."""
+        return f"HttpUrl({redacted(str(self))!r})"
 
 
 def parse(url: str) -> HttpUrl:
@@ -83,7 +83,7 @@ def parse(url: str) -> HttpUrl:
         raise _unusable(text, "it does not start with http:// or https://")
     userinfo, _, location = parts.netloc.rpartition("@")
     if "\\" in parts.netloc:
-        # Browsers end the host at a backslash and other readers do not: two readings, two hosts.
+        # Browsers end the host at a backslash, others do not, and so they get different hosts.
         raise _unusable(text, "there is a backslash before its path")
     host, port = _host_and_port(text, location)
     try:
@@ -91,8 +91,8 @@ def parse(url: str) -> HttpUrl:
             scheme=parts.scheme,
             host=host,
             port=port or _PORTS[parts.scheme],
-            path=_encoded(_without_dots(parts.path)),
-            query=_encoded(parts.query),
+            path=quote(_without_dots(parts.path), safe=_SENT_SAFE),
+            query=quote(parts.query, safe=_SENT_SAFE),
             credentials=unquote(userinfo),
         )
     except UnicodeEncodeError as exc:
@@ -112,7 +112,7 @@ def bucket_and_key(url: str) -> tuple[str, str]:
 
 
 def normalised_file(url: str) -> str:
-    """A file URL in its one spelling. Raises `UsageError` if it is not of this machine."""
+    """A file URL, normalised. Raises `UsageError`, also if it names another machine."""
     parts = _split(url)
     path = unquote(parts.path, errors="surrogateescape")
     if CONTROL.search(path):
@@ -121,7 +121,7 @@ def normalised_file(url: str) -> str:
         raise _unusable(url, f"it names another machine, {printable(parts.netloc)}")
     if not path.startswith("/"):
         raise _unusable(url, "its path is not absolute; write file:///folder/file.mp4")
-    # A path may hold ? and #; file URLs have no query, so urlsplit is trusted only up to them.
+    # A path may contain ? and #, and file URLs have no query, so urlsplit would cut the path.
     if parts.query or parts.fragment:
         raise _unusable(url, "a file URL has no query; write %3F for ? and %23 for #")
     try:
@@ -131,12 +131,12 @@ def normalised_file(url: str) -> str:
 
 
 def normalised_path(path: str) -> str:
-    """A path with its percent-encoding in one spelling (RFC 3986, 6.2.2)."""
+    """A path with normalised percent-encoding (RFC 3986, 6.2.2)."""
     return _normalised(path, _PATH_SAFE)
 
 
 def normalised_query(query: str) -> str:
-    """A query with its percent-encoding in one spelling (RFC 3986, 6.2.2)."""
+    """A query with normalised percent-encoding (RFC 3986, 6.2.2)."""
     return _normalised(query, _QUERY_SAFE)
 
 
@@ -194,8 +194,8 @@ def _hostname(url: str, name: str) -> str:
 
 def _without_dots(path: str) -> str:
     """RFC 3986, 5.2.4; `%2e` is a dot as well."""
-    if "/." not in path and "/%" not in path:
-        return path or "/"
+    if path and "/." not in path and "%2e" not in path.lower():
+        return path
     segments = path.split("/")[1:]
     plain = [re.sub("%2e", ".", segment, flags=re.IGNORECASE) for segment in segments]
     kept: list[str] = []
@@ -209,14 +209,10 @@ def _without_dots(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-def _encoded(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else quote(text, safe=_SENT_SAFE)
-
-
 def _normalised(text: str, safe: str) -> str:
-    """Escapes of unreserved characters undone, all others in upper case."""
-    if _PLAIN.fullmatch(text):
-        return text
+    """Decode escapes of unreserved characters, and write all others in upper case."""
+    if "%" not in text:
+        return quote(text, safe=safe)
     pieces = _ESCAPE.split(text)
     for place, piece in enumerate(pieces):
         if place % 2:

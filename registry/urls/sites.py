@@ -1,7 +1,7 @@
-"""Pages of well-known video sites: each video under one name, however its URL is spelt.
+"""Pages of well-known video sites: one name for all forms of a video's URL.
 
-The forms of each site are those that yt-dlp takes for one video (`_VALID_URL` of the extractor
-named with each rule, 2026.10.26): what it fetches from either of two URLs is the same.
+The forms are those from which yt-dlp 2026.10.26 reads the same id (`_VALID_URL` of the extractor
+named with each rule).
 """
 
 from __future__ import annotations
@@ -9,21 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-SITES = (
-    "dailymotion.com",
-    "facebook.com",
-    "fb.watch",
-    "instagram.com",
-    "tiktok.com",
-    "twitch.tv",
-    "twitter.com",
-    "vimeo.com",
-    "x.com",
-    "youtu.be",
-    "youtube-nocookie.com",
-    "youtube.com",
+SITES = frozenset(
+    {
+        *("dailymotion.com", "facebook.com", "fb.watch", "instagram.com", "tiktok.com"),
+        *("twitch.tv", "twitter.com", "vimeo.com", "x.com", "youtu.be", "youtube-nocookie.com"),
+        "youtube.com",
+    }
 )
-"""Known for pages with videos, whether yt-dlp is installed or not."""
+"""Sites whose pages are treated as pages with videos, with or without yt-dlp."""
 
 _VIDEO_FILE = re.compile(
     r"\.(3g2|3gp|asf|avi|flv|gif|m2ts|m4v|mkv|mov|mp4|mpe?g|mts|ogg|ogv|ts|webm|webp|wmv)$", re.I
@@ -50,14 +43,14 @@ def site_of(host: str, path: str) -> str:
     """The site of `SITES` that a URL is a page of; "" for any other, and for a file."""
     if is_video_file(path):
         return ""
-    return next((site for site in SITES if host == site or host.endswith(f".{site}")), "")
+    site = ".".join(host.split(".")[-2:])
+    return site if site in SITES else ""
 
 
 def page_name(site: str, path: str, query: str) -> tuple[str, tuple[str, ...]] | None:
     """The one URL of the video on a page, and the names of the parameters that it leaves out.
 
-    None where it is not known that the URL is of one video (a channel, a list, a short link): it
-    then stands as it is.
+    None if the URL is not known to be of one video (a channel, a list, a short link).
 
     Args:
         site: what `site_of` gives.
@@ -69,7 +62,7 @@ def page_name(site: str, path: str, query: str) -> tuple[str, tuple[str, ...]] |
     selecting, rule = _RULES[site]
     pairs = [piece.partition("=") for piece in query.split("&")]
     values = {value for name, _, value in pairs if name == selecting}
-    if len(values) > 1:  # the site alone knows which of them counts
+    if len(values) > 1:  # it is not known which of them the site uses
         return None
     video = rule(path, values.pop() if values else "")
     if not video:
@@ -93,8 +86,8 @@ def _youtu_be(path: str, _: str) -> str:
 def _tiktok(path: str, _: str) -> str:
     """TikTokIE: @user/video/ID, @/video/ID, embed/ID; m.tiktok.com/v/ID.html leads there.
 
-    The user is left out: the id alone names the video, and users change their names. `@_` is what
-    yt-dlp writes where it does not know the user.
+    The user is left out, since the id is unique and users change their names. yt-dlp writes `@_`
+    for an unknown user.
     """
     if found := _TIKTOK.fullmatch(path):
         return f"https://www.tiktok.com/@_/{found[1]}/{found[2]}"
@@ -118,7 +111,7 @@ def _facebook(path: str, v: str) -> str:
 def _vimeo(path: str, h: str) -> str:
     """VimeoIE: vimeo.com/ID, vimeo.com/ID/HASH, player.vimeo.com/video/ID?h=HASH.
 
-    Without its hash, an unlisted video is not shown.
+    The hash is needed for unlisted videos.
     """
     found = _VIMEO.fullmatch(path)
     if not found:
@@ -147,5 +140,5 @@ _RULES: dict[str, tuple[str, Callable[[str, str], str]]] = {
     "youtube-nocookie.com": ("v", _youtube),
     "youtube.com": ("v", _youtube),
 }
-"""By site: the parameter that says which video is meant ("": none does), and what makes its name of
-the path and that parameter's value."""
+"""By site: the parameter that selects the video ("" for none), and the function that makes the name
+from the path and the value of that parameter."""

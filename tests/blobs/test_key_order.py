@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from registry.blobs.base import BlobInfo
-from registry.blobs.key_order import in_key_order
+from registry.blobs.minio_store import in_key_order
 from tests.blobs.test_contract import KEYS
 
 

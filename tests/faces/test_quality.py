@@ -15,8 +15,8 @@ from scipy.stats import spearmanr
 
 from registry.domain import Box, Detection, Image, Quality
 from registry.faces.quality import FOUNDING_SCORE, TEMPLATE, assess, founds
-from registry.models.align import align
 from registry.models.base import FaceModel
+from registry.models.recognition import align
 
 SIZE = 400
 """px. Side of the invented frames."""

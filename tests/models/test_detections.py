@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from registry.domain import Box, Detection
-from registry.models.detections import in_order
+from registry.models.detections import sorted_detections
 
 WIDTH, HEIGHT = 100, 60
 NUMBERS = st.one_of(
@@ -22,7 +22,7 @@ def detections(
     boxes: object, landmarks: NDArray[np.float32] = POINTS, score: float = 0.9
 ) -> list[Detection]:
     rows = np.array(boxes, np.float32).reshape(-1, 4)
-    return in_order(
+    return sorted_detections(
         rows,
         np.broadcast_to(landmarks, (len(rows), 5, 2)),
         np.full(len(rows), score, np.float32),

@@ -44,7 +44,7 @@ def test_this_installation_is_asked_by_default() -> None:
 
 
 def test_an_absent_gpu_says_what_to_install() -> None:
-    with pytest.raises(DeviceError, match=r"cuda is not there: .* offers cpu\. .*extra `gpu`"):
+    with pytest.raises(DeviceError, match=r"cuda is not available: .* offers cpu\. .*extra `gpu`"):
         device.resolve("cuda", available=[CPU])
 
 
@@ -75,7 +75,7 @@ def fallen_back() -> onnxruntime.InferenceSession:
 def test_a_silent_fall_back_is_an_error_if_the_device_was_named(
     fallen_back: onnxruntime.InferenceSession,
 ) -> None:
-    with pytest.raises(DeviceError, match=r"cuda was asked for, but .* fell back to cpu"):
+    with pytest.raises(DeviceError, match=r"cuda was requested, but .* fell back to cpu"):
         device.in_use("cuda", [fallen_back])
 
 
@@ -91,7 +91,7 @@ def test_loading_on_an_absent_device_fails(
     name = next(n for p, n in absent.items() if p not in onnxruntime.get_available_providers())
     if source == "pack":
         source = str(request.getfixturevalue("pack_folder"))
-    with pytest.raises(DeviceError, match=f"Device {name} is not there"):
+    with pytest.raises(DeviceError, match=f"Device {name} is not available"):
         catalogue.load(source, device=name, cache=tmp_path)
 
 

@@ -69,8 +69,8 @@ def test_detector_and_recogniser_are_kept_and_nothing_else(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("download", "complaint"),
     [
-        (deliver_another, "not the pack that the catalogue knows"),
-        (deliver_half, "not the pack that the catalogue knows"),
+        (deliver_another, "not those of the catalogue"),
+        (deliver_half, "not those of the catalogue"),
         (unreachable, r"the server cannot be reached\): fetch the releases of tiny"),
         (not_found, "Failed downloading url"),
     ],

@@ -19,9 +19,8 @@ import pytest
 
 from registry.errors import RegistryLocked, StoreCorrupt, StoreError, StoreFull
 from registry.store.base import CollectionSpec, Filter, Point
-from registry.store.edge import EdgeStore
-from registry.store.edge_collection import EdgeCollection
-from registry.store.edge_seal import check_seal, seal_mark
+from registry.store.edge import EdgeCollection, EdgeStore
+from registry.store.edge_seal import check_seal, seal_file
 from registry.system import checked_json as checked
 from tests.support.points import FACES, VIDEOS, face, numbers, random_units, uid, video
 
@@ -78,7 +77,7 @@ def _written(path: Path, points: int = 3) -> Path:
 def _unsealed(path: Path) -> Path:
     """The folder of a shard as a kill leaves it: Edge has to find damage by itself."""
     folder = _written(path)
-    seal_mark(folder).unlink()
+    seal_file(folder).unlink()
     return folder
 
 
@@ -268,7 +267,7 @@ def test_a_file_that_changed_since_it_was_closed_is_named_and_not_loaded(
 def test_a_seal_that_is_damaged_is_named_and_goes_with_the_shard(
     path: Path, store: EdgeStore
 ) -> None:
-    seal_mark(_written(path)).write_text("{")
+    seal_file(_written(path)).write_text("{")
     with pytest.raises(StoreCorrupt, match=r"faces\.seal is damaged; .* reindex"):
         store.open(FACES)
     store.drop("faces")
@@ -317,7 +316,7 @@ sys.stdin.read()
     with child(code, path) as process:
         process.kill()
         process.wait()
-    assert not seal_mark(folder).exists()
+    assert not seal_file(folder).exists()
     assert store.open(FACES).count() == 4
     store.close()
     assert check_seal(folder)
@@ -326,7 +325,7 @@ sys.stdin.read()
 def test_what_another_version_of_edge_sealed_is_loaded_and_sealed_anew(
     path: Path, store: EdgeStore
 ) -> None:
-    mark = seal_mark(_written(path))
+    mark = seal_file(_written(path))
     mark.write_bytes(checked.encode({"edge": "0.0.1", "files": {}}))
     assert store.open(FACES).count() == 3
     store.close()

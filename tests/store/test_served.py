@@ -18,21 +18,21 @@ POST /collections/*/points ids[]
 POST /collections/*/points with_payload
 POST /collections/*/points with_vector
 POST /collections/*/points/count exact
-POST /collections/*/points/count filter must[] should[] key
-POST /collections/*/points/count filter must[] should[] match any[]
+POST /collections/*/points/count filter must[] key
+POST /collections/*/points/count filter must[] match any[]
 POST /collections/*/points/count filter must_not[] key
 POST /collections/*/points/count filter must_not[] match any[]
-POST /collections/*/points/delete filter must[] should[] key
-POST /collections/*/points/delete filter must[] should[] match any[]
+POST /collections/*/points/delete filter must[] key
+POST /collections/*/points/delete filter must[] match any[]
 POST /collections/*/points/delete filter must_not[] key
 POST /collections/*/points/delete filter must_not[] match any[]
-POST /collections/*/points/payload filter must[] should[] key
-POST /collections/*/points/payload filter must[] should[] match any[]
+POST /collections/*/points/payload filter must[] key
+POST /collections/*/points/payload filter must[] match any[]
 POST /collections/*/points/payload filter must_not[] key
 POST /collections/*/points/payload filter must_not[] match any[]
 POST /collections/*/points/payload payload
-POST /collections/*/points/query/batch searches[] filter must[] should[] key
-POST /collections/*/points/query/batch searches[] filter must[] should[] match any[]
+POST /collections/*/points/query/batch searches[] filter must[] key
+POST /collections/*/points/query/batch searches[] filter must[] match any[]
 POST /collections/*/points/query/batch searches[] filter must_not[] key
 POST /collections/*/points/query/batch searches[] filter must_not[] match any[]
 POST /collections/*/points/query/batch searches[] limit
@@ -42,8 +42,8 @@ POST /collections/*/points/query/batch searches[] params quantization oversampli
 POST /collections/*/points/query/batch searches[] params quantization rescore
 POST /collections/*/points/query/batch searches[] query nearest[]
 POST /collections/*/points/query/batch searches[] with_payload
-POST /collections/*/points/scroll filter must[] should[] key
-POST /collections/*/points/scroll filter must[] should[] match any[]
+POST /collections/*/points/scroll filter must[] key
+POST /collections/*/points/scroll filter must[] match any[]
 POST /collections/*/points/scroll filter must_not[] key
 POST /collections/*/points/scroll filter must_not[] match any[]
 POST /collections/*/points/scroll limit

@@ -420,7 +420,7 @@ def test_vectors_stay_within_a_request_too() -> None:
 
 def test_changes_name_their_filter_and_wait() -> None:
     where = Filter(must={"video_id": ["a"]})
-    condition = {"must": [{"should": [{"key": "video_id", "match": {"any": ["a"]}}]}]}
+    condition = {"must": [{"key": "video_id", "match": {"any": ["a"]}}]}
     with serving(empty_server) as server, store_at(server.url) as store:
         faces = store.open(FACES)
         faces.set_payload({"metrics": {"x": 1}}, where)

@@ -144,4 +144,5 @@ def test_what_is_sent_keeps_the_spelling() -> None:
     assert parsed.origin == ("https", "cdn.example", 8443)
     assert parsed.credentials == "u@x:p:w"
     assert "p:w" not in repr(parsed)
+    assert repr(parsed) == "HttpUrl('https://cdn.example:8443/%7ea%2fb?acl=***&t=%41')"
     assert "p:w" not in str(parsed)

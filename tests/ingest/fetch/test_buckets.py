@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ingest.fetch.downloads import Downloader, FetchLimits
-from registry.blobs.minio_videos import Buckets
+from registry.blobs.minio_presigned import Buckets
 from registry.cli import cli
 from registry.errors import FetchError, UsageError
 from registry.urls import canonical

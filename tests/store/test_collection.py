@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.store.base import Filter, Hit
-from registry.store.shaping import batches, by_kind, can_match, cosine, settle_ties
+from registry.store.collection import batches, can_match, cosine, settle_ties, texts
 from tests.support.points import uid
 
 SCORES = st.lists(st.sampled_from([-1.0, 0.25, 0.5, 1.0]), max_size=60)
@@ -55,11 +56,11 @@ def test_ties_are_settled_however_the_engine_breaks_them(
     assert len(asked) <= 3
 
 
-@given(st.lists(st.one_of(st.text(), st.integers())))
-def test_values_are_told_apart_by_kind(values: list[str | int]) -> None:
-    texts, numbers = by_kind(values)
-    assert texts == [value for value in values if isinstance(value, str)]
-    assert numbers == [value for value in values if isinstance(value, int)]
+@pytest.mark.parametrize("value", [7, True, None, 1.5, b"a"])
+def test_a_filter_compares_with_text_only(value: Any) -> None:
+    assert texts(["a", "b"]) == ["a", "b"]
+    with pytest.raises(TypeError, match="with text"):
+        texts(["a", value])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,192 @@
+"""One shard of Qdrant Edge: creating and loading it, filters, and translation of its errors."""
+
+from __future__ import annotations
+
+import errno
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import qdrant_edge as qe
+
+from registry.errors import RegistryLocked, StoreCorrupt, StoreError, StoreFull
+from registry.store.base import CollectionSpec, Filter
+from registry.store.collection import texts
+
+REBUILD = "run `face-registry reindex` to rebuild it from the objects"
+_NO_VECTOR = "none"
+"""Edge requires a vector configuration; a sparse one that no point uses takes no space."""
+_SERVICE_ERRORS = ("Service runtime error", "Service internal error")
+"""Prefixes of messages for errors that are not the request's fault, such as an unreadable file."""
+_PROBE = """
+import resource, sys, qdrant_edge
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), hard))
+qdrant_edge.EdgeShard.load(sys.argv[1]).close()
+"""
+PROBE_S = 60.0
+"""Seconds that a test load in another process may take, and one more for each 20 MiB. Measured:
+50,000 faces of 512-d load in 0.1 s."""
+_PROBED_A_SECOND = 20 * 2**20
+LOAD_BYTES = 64 * 2**20
+"""Free space that loading needs: two segments of the log. Measured with 26,000 points: loading with
+4 MiB free ended the process, with 16 MiB it did not."""
+_GROWTH = 2**30
+"""Bytes by which a file may grow during loading. The largest file that Edge 0.9.0 was seen to
+allocate while loading has 32 MiB."""
+
+
+def create(spec: CollectionSpec, folder: Path) -> None:
+    """Write an empty shard into the folder, flushed and closed."""
+    shard = qe.EdgeShard.create(str(folder), _config(spec))
+    add_indexes(shard, spec.keywords)
+    shard.flush()
+    shard.close()
+
+
+def load(spec: CollectionSpec, folder: Path, *, probe_s: float = PROBE_S) -> qe.EdgeShard:
+    """The shard in the folder.
+
+    Some damage makes Edge abort or hang the process during loading, without an exception (a flipped
+    byte in an id map does). So a marker file exists while a shard is loaded, and if one was left
+    behind, another process loads the shard first, for at most `probe_s` seconds and one more for
+    each 20 MiB. Other damage (the length of a payload index) makes Edge fill the disk: meanwhile no
+    file may grow by more than `_GROWTH`.
+
+    Raises:
+        RegistryLocked: another process has the shard open.
+        StoreCorrupt: it does not load, or its vectors have another dimension.
+    """
+    if not (folder / "edge_config.json").is_file() or not any(folder.glob("segments/*")):
+        # Edge would create an empty shard in it.
+        raise StoreCorrupt(f"{folder} does not load (parts of it are missing); {REBUILD}")
+    marker = loading_marker(folder)
+    if marker.exists() and _crashes_on_load(folder, probe_s):
+        raise StoreCorrupt(f"{folder} ends or hangs the process that loads it; {REBUILD}")
+    marker.touch(mode=0o600)
+    try:
+        with _file_size_limit(_largest_file(folder) + _GROWTH):
+            return qe.EdgeShard.load(str(folder), _config(spec))
+    except BaseException as exc:
+        if not _is_engine_error(exc) or _is_full(exc):
+            raise
+        if "WouldBlock" in str(exc):  # in full: "Can't init WAL: Kind(WouldBlock)"
+            raise locked_error(folder) from exc
+        raise StoreCorrupt(f"{folder} does not load ({_brief(exc)}); {REBUILD}") from exc
+    finally:
+        marker.unlink(missing_ok=True)
+
+
+def loading_marker(folder: Path) -> Path:
+    """The file that exists while a shard is loaded."""
+    return folder.with_name(f".{folder.name}.loading")
+
+
+def missing_indexes(shard: qe.EdgeShard, fields: Sequence[str]) -> list[str]:
+    """The payload fields that are not indexed yet."""
+    return sorted(set(fields) - set(shard.info().payload_schema))
+
+
+def add_indexes(shard: qe.EdgeShard, fields: Sequence[str]) -> None:
+    """Index these payload fields as keywords."""
+    for field in fields:
+        shard.update(qe.UpdateOperation.create_field_index(field, qe.PayloadSchemaType.Keyword))
+
+
+def edge_filter(where: Filter | None) -> qe.Filter:
+    """The filter in Edge's form."""
+    where = where or Filter()
+    return qe.Filter(
+        must=[_condition(field, values) for field, values in where.must.items()],
+        must_not=[_condition(field, values) for field, values in where.must_not.items() if values],
+    )
+
+
+def locked_error(path: Path) -> RegistryLocked:
+    """The error for a folder that another process uses."""
+    return RegistryLocked(f"{path} is in use by another process; wait for it to end, or stop it")
+
+
+@contextmanager
+def translated_errors(folder: Path) -> Iterator[None]:
+    """Turn errors of Edge and of the file system into those of `registry.errors`."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _full_error(folder) from exc
+        raise StoreError(f"{folder} cannot be used: {exc.strerror or exc}") from exc
+    except BaseException as exc:
+        if not _is_engine_error(exc):
+            raise
+        if _is_full(exc):
+            raise _full_error(folder) from exc
+        if type(exc) is not Exception or str(exc).startswith(_SERVICE_ERRORS):
+            raise StoreCorrupt(f"Edge failed on {folder} ({_brief(exc)}); {REBUILD}") from exc
+        raise StoreError(f"Edge refused a request to {folder}: {_brief(exc)}") from exc
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """Bytes that the folder's files occupy; most of them are sparse."""
+    return 512 * sum(path.stat().st_blocks for path in folder.rglob("*") if path.is_file())
+
+
+def _config(spec: CollectionSpec) -> qe.EdgeConfig:
+    if spec.dimension is None:
+        return qe.EdgeConfig(sparse_vectors={_NO_VECTOR: qe.EdgeSparseVectorParams()})
+    return qe.EdgeConfig(
+        vectors=qe.EdgeVectorParams(size=spec.dimension, distance=qe.Distance.Cosine)
+    )
+
+
+@contextmanager
+def _file_size_limit(most: int) -> Iterator[None]:
+    """Limit the size of files that this process writes: EFBIG, since Python ignores SIGXFSZ."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if soft != resource.RLIM_INFINITY:
+        most = min(most, soft)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def _largest_file(folder: Path) -> int:
+    return max((path.stat().st_size for path in folder.rglob("*") if path.is_file()), default=0)
+
+
+def _crashes_on_load(folder: Path, probe_s: float) -> bool:
+    """Whether loading the shard kills or hangs a process started for this; exceptions do not."""
+    command = [sys.executable, "-c", _PROBE, str(folder), str(_largest_file(folder) + _GROWTH)]
+    timeout_s = probe_s + bytes_on_disk(folder) / _PROBED_A_SECOND
+    try:
+        probe = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired:
+        return True
+    return probe.returncode < 0
+
+
+def _condition(field: str, values: Sequence[str]) -> qe.FieldCondition:
+    """The condition that a field has one of the values."""
+    return qe.FieldCondition(key=field, match=qe.MatchAny(texts(values)))
+
+
+def _full_error(folder: Path) -> StoreFull:
+    return StoreFull(f"no space left for {folder}; make room on its disk and try again")
+
+
+def _is_full(exc: BaseException) -> bool:
+    return "no space left" in str(exc).lower()
+
+
+def _is_engine_error(exc: BaseException) -> bool:
+    """Edge raises plain `Exception`, or, on a panic, a BaseException that cannot be imported."""
+    return type(exc) is Exception or type(exc).__name__ == "PanicException"
+
+
+def _brief(exc: BaseException) -> str:
+    return " ".join(str(exc).split())[:200]
