@@ -19,7 +19,7 @@ from ingest.sources import Table, read_csv, read_frame
 from ingest.summary import Summary
 from ingest.workers import Extractor, InlineExtractor, PoolExtractor
 from registry.core import contract as contracts
-from registry.core.parts import open_buckets
+from registry.core.backends import open_buckets
 from registry.core.registry import Registry
 from registry.core.runs import check_purpose, new_run, recorded
 from registry.models.entries import CATALOGUE

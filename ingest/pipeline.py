@@ -150,7 +150,7 @@ class _Plan:
         """A video that was to be read again has been."""
         if video_id in self.again:
             with self.registry.writing():
-                self.registry.rereads.lift(video_id)
+                self.registry.rereads.unmark(video_id)
 
     def merged(self, row: VideoRow, known: Mapping[str, float]) -> dict[str, float]:
         """The metrics of the row, and those on record that the table has no column for."""

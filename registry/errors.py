@@ -21,9 +21,10 @@
         ├── StoreCorrupt          what came back is not what was written
         └── ObjectMissing         no object under this key
 
-A message is one sentence or two that name the thing (row, URL, file, setting), what was found,
-and what to do. Modules of the outside world turn foreign exceptions into these
-(``raise ... from exc``), so that nothing else reaches a command.
+A message says what was found, naming the thing (row, URL, file, setting), and then what to do, in
+sentences: "Decision decisions/0000000002.json is missing. Restore it from a backup." Modules of the
+outside world turn foreign exceptions into these (``raise ... from exc``), so that nothing else
+reaches a command.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from registry.changing.reembedding import reembed
 from registry.core import keys
 from registry.core.decisions import Decision, fold
 from registry.core.registry import Registry
-from registry.core.staging import Beside
+from registry.core.staging import Staging
 from registry.core.switching import Switch
 from registry.domain import Contract, EarlierModel, ModelInfo, Vectors, Video
 from registry.errors import UsageError
@@ -128,12 +128,12 @@ def prepare(
         if info.digest == old.model.digest:
             raise UsageError(f"this registry is built with {old.model.name} already")
         new = replace(old, model=info, model_source=source)
-        beside = Beside(registry.blobs)
+        beside = Staging(registry.blobs)
         beside.begin(new)
         bringing = _Bringing(registry, beside, model, progress)
         videos = tuple(bringing.up())
         beside.prune(registry.records)
-    decisions = registry.decisions.read()
+    decisions = registry.decisions.entries()
     given = carried(videos, decisions, new.threshold)
     videos = tuple(_named(video, given) for video in videos)
     return Change(
@@ -144,7 +144,7 @@ def prepare(
         embedded=bringing.embedded,
         by_landmarks=bringing.by_landmarks,
         unusable=bringing.unusable,
-        blocks=tuple(block.block_id for block in registry.blocks.read()),
+        blocks=tuple(block.block_id for block in registry.blocks.all()),
         calibrated=registry.blobs.exists(keys.CALIBRATION),
         decided=_decided(bringing.before, decisions),
         duplicates=(
@@ -176,7 +176,7 @@ def switch(
     now = datetime.now(UTC).isoformat(timespec="seconds")
     earlier = (*change.old.earlier_models, EarlierModel(old.name, old.digest, now))
     with registry.writing():
-        records = Beside(registry.blobs).records
+        records = Staging(registry.blobs).records
         for video in change.videos:
             records.put(video)
         registry.change_model(
@@ -193,7 +193,7 @@ def switch(
 def discard(registry: Registry) -> int:
     """Remove what was made beside. Returns how many objects that were."""
     with registry.writing():
-        return Beside(registry.blobs).discard()
+        return Staging(registry.blobs).discard()
 
 
 def full_source(registry: Registry, given: str | None) -> str:
@@ -202,7 +202,7 @@ def full_source(registry: Registry, given: str | None) -> str:
     Raises `UsageError` if there is neither.
     """
     if given is None:
-        begun = Beside(registry.blobs).contract
+        begun = Staging(registry.blobs).contract
         if begun is None:
             raise UsageError("no change of the model was begun here: say to which with --model")
         return begun.model_source
@@ -217,7 +217,7 @@ class _Bringing:
     """Bringing the state beside up to the records, and the counts of it."""
 
     def __init__(
-        self, registry: Registry, beside: Beside, model: FaceModel, progress: Progress
+        self, registry: Registry, beside: Staging, model: FaceModel, progress: Progress
     ) -> None:
         self._registry, self._beside, self._records = registry, beside, beside.records
         self._model, self._progress = model, progress

@@ -9,7 +9,7 @@ import click
 
 from registry.changing.change import Change, discard, full_source, prepare, switch
 from registry.changing.comparing import Comparison, Moved, Shift, Standing
-from registry.core.parts import load_model
+from registry.core.backends import load_model
 from registry.core.registry import Registry
 from registry.domain import Video
 from registry.terminal import Terminal, clean, duplicates_note, number, short

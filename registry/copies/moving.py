@@ -17,10 +17,11 @@ from registry.copies import copying
 from registry.copies.copying import Copied
 from registry.copies.saving import check_index
 from registry.core import contract as contracts
+from registry.core.backends import open_blobs, open_store
 from registry.core.guarded import GuardedStore
+from registry.core.home import HomeLock, prepare_home
 from registry.core.intents import INCOMING, Intents
 from registry.core.lease import Lease
-from registry.core.parts import HomeLock, open_blobs, open_store, prepare_home
 from registry.core.registry import Registry
 from registry.core.runs import recorded
 from registry.domain import Contract
@@ -70,7 +71,7 @@ def move(
     """`migrate`, with the target's parts passed in; they stay the caller's to close."""
     contract = source.contract
     source.hold()
-    source.settle_objects()
+    source.finish_erasure()
     same = blobs.describe() == source.blobs.describe()
     if same and store.describe() == source.store.describe():
         raise StoreError(f"the registry is there already: {blobs.describe()}")
@@ -109,10 +110,10 @@ def _copy(
 
 def _check_objects(blobs: BlobStore, contract: Contract) -> None:
     """Raise `StoreError` unless there is nothing, or a part of this very copy."""
-    incoming = Intents(blobs).body(INCOMING)
+    incoming = Intents(blobs).content(INCOMING)
     if incoming == contract.registry_id.encode():
         return
-    if incoming is None and contracts.body(blobs) is None:
+    if incoming is None and contracts.load_fields(blobs) is None:
         return
     raise StoreError(
         f"{blobs.describe()} holds a registry already, or part of one: choose another place, or "

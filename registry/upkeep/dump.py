@@ -50,13 +50,13 @@ def dump(registry: Registry) -> dict[str, Any]:
         ],
         "calibration": _calibration(registry),
         "decisions": [
-            _without(asdict(decision), "at", "by") for decision in registry.decisions.read()
+            _without(asdict(decision), "at", "by") for decision in registry.decisions.entries()
         ],
     }
 
 
 def _calibration(registry: Registry) -> dict[str, Any] | None:
-    found = operating.read(registry.blobs)
+    found = operating.load_calibration(registry.blobs)
     return None if found is None else dict(_without(found.as_dict(), "at", "by"))
 
 

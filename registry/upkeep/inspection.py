@@ -20,7 +20,7 @@ from registry.core import keys, retention
 from registry.core.intents import Intents
 from registry.core.registry import Registry
 from registry.core.runs import DAMAGED, runs
-from registry.core.staging import Beside
+from registry.core.staging import Staging
 from registry.errors import RegistryError, StoreCorrupt, StoreError
 from registry.store.base import CollectionSpec, Filter, Point
 from registry.system import checked_json as checked
@@ -79,7 +79,7 @@ class Inspection:
 
     def change(self) -> Finding:
         """A change of the model that was begun and neither made nor dropped."""
-        begun = Beside(self.registry.blobs).describe()
+        begun = Staging(self.registry.blobs).describe()
         if not begun:
             return Finding("change", "ok", "no change of the model is under way")
         there = f"a change to {begun['model']} was begun, {begun['videos']} videos of it are there"
@@ -132,8 +132,8 @@ class Inspection:
     def decisions(self) -> Finding:
         """Decisions, blocks, receipts and runs can be read. What people decided is nowhere else."""
         registry = self.registry
-        decided = len(registry.decisions.read())
-        blocks = len(registry.blocks.read())
+        decided = len(registry.decisions.entries())
+        blocks = len(registry.blocks.all())
         receipts = [info.key for info in registry.blobs.list(keys.RECEIPTS)]
         bad = [key for key in receipts if not self._reads(key)]
         bad += [keys.run(run.run) for run in runs(registry) if run.outcome == DAMAGED]

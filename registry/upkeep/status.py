@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from registry.core import retention
-from registry.core.operating_point import in_force
+from registry.core.operating_point import current_thresholds
 from registry.core.registry import Registry
-from registry.core.staging import Beside
+from registry.core.staging import Staging
 from registry.domain import Status
 
 
@@ -22,8 +22,8 @@ def status(registry: Registry) -> dict[str, Any]:
         return {**places, "empty": True}
     contract, index = registry.contract, registry.index
     identities = list(index.identities(provisional=False))
-    begun = Beside(registry.blobs).describe()
-    lines = in_force(registry)
+    begun = Staging(registry.blobs).describe()
+    lines = current_thresholds(registry)
     return {
         **places,
         "empty": False,
