@@ -24,7 +24,7 @@ from ingest.tables.remote import is_link
 from ingest.tables.table import Table, TableOptions
 from ingest.workers import Extractor, InlineExtractor, PoolExtractor
 from registry.core import contract as contracts
-from registry.core.parts import open_buckets
+from registry.core.backends import open_buckets
 from registry.core.registry import Registry
 from registry.core.runs import check_purpose, new_run, recorded
 from registry.settings import (

@@ -155,7 +155,7 @@ class _Planner:
         """The video was read again."""
         if video_id in self.marked:
             with self.registry.writing():
-                self.registry.rereads.lift(video_id)
+                self.registry.rereads.unmark(video_id)
 
     def merged_metrics(self, row: VideoRow, known: Mapping[str, float]) -> dict[str, float]:
         """The metrics of the row, and the recorded ones that the table has no column for."""

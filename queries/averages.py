@@ -116,7 +116,7 @@ def _now(registry: Registry) -> tuple[_Values, list[Identity]]:
 
 def _earlier(registry: Registry, as_of: int) -> tuple[_Values, list[Identity]]:
     """From the records, with the decisions up to this one: the index knows how things stand now."""
-    log = registry.decisions.read()
+    log = registry.decisions.entries()
     if not 0 <= as_of <= len(log):
         raise UnknownError(
             f"there is no decision {as_of}; `face-registry identities list --decisions` shows "

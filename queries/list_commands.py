@@ -43,7 +43,7 @@ def identities_list(terminal: Terminal, decisions: bool, provisional: bool, as_j
     with terminal.open() as registry:
         _ = registry.contract
         if decisions:
-            print_decisions(terminal, decision_documents(registry.decisions.read()), as_json)
+            print_decisions(terminal, decision_documents(registry.decisions.entries()), as_json)
             return
         index = registry.index
         found = identity_documents(index.identities(provisional=provisional))

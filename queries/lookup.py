@@ -13,7 +13,7 @@ from queries.answers import Answer, CloseSecond, Evidence, Match, Probe
 from queries.averages import average_of
 from queries.photos import read_photo
 from registry.calibration.pairs import known_apart
-from registry.core.operating_point import in_force
+from registry.core.operating_point import current_thresholds
 from registry.core.registry import Registry
 from registry.domain import Box, Detection, Image, Vectors
 from registry.errors import ImageError, UsageError
@@ -50,7 +50,7 @@ def lookup(
     """
     if top < 1:
         raise UsageError(f"--top {top}: give 1 or more")
-    lines = in_force(registry)
+    lines = current_thresholds(registry)
     threshold = lines.lookup if threshold is None else threshold
     image = read_photo(Path(photo)) if isinstance(photo, str | Path) else photo
     detections, embeddings = _faces(registry, photo, image)

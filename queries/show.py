@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from registry.core.decisions import Decision, Kind, undone
+from registry.core.decisions import Decision, Kind, undone_by
 from registry.core.registry import Registry
 from registry.domain import Identity
 from registry.people.joining import likely_duplicates
@@ -53,7 +53,7 @@ def report_head(registry: Registry, as_of: int | None) -> dict[str, Any]:
 
 def decision_documents(log: Sequence[Decision]) -> list[dict[str, Any]]:
     """All decisions, first to last: who, when, what, and which undo took it back, if any."""
-    gone = undone(log)
+    gone = undone_by(log)
     return [
         {
             "decision": decision.number,

@@ -22,7 +22,7 @@ from registry.calibration.thresholds import (
     rejections,
 )
 from registry.core import operating_point as operating
-from registry.core.operating_point import Calibration, Line
+from registry.core.operating_point import CalibratedThreshold, Calibration
 from registry.core.registry import Registry
 from registry.errors import UsageError
 from registry.faces.rates import Curve, Floats
@@ -141,7 +141,7 @@ def supported(found: Found) -> bool:
 
 def adopt(registry: Registry, found: Found) -> None:
     """Put what was found in force."""
-    operating.write(registry, found.calibration)
+    operating.save_calibration(registry, found.calibration)
 
 
 def _suspects(gathered: Gathered, shipped: ModelCurve) -> set[tuple[int, int]]:
@@ -204,8 +204,8 @@ def _impostors(
     )
 
 
-def _line(found: Operating) -> Line:
-    return Line(
+def _line(found: Operating) -> CalibratedThreshold:
+    return CalibratedThreshold(
         threshold=found.threshold,
         low=found.low,
         high=found.high,

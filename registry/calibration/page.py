@@ -12,7 +12,7 @@ from registry.calibration.chart import draw
 from registry.calibration.drawing import svg
 from registry.calibration.measuring import SHOWN, Found, Suspect
 from registry.calibration.text import basis, rejected, sentences
-from registry.core.operating_point import Line
+from registry.core.operating_point import CalibratedThreshold
 from registry.core.registry import Registry
 from registry.terminal import clean, rate, short
 
@@ -68,7 +68,7 @@ def _table(found: Found) -> str:
     return "".join([*lines, "</table>"])
 
 
-def _cells(name: str, line: Line, shipped: float) -> tuple[str, ...]:
+def _cells(name: str, line: CalibratedThreshold, shipped: float) -> tuple[str, ...]:
     return (
         name,
         f"{line.threshold:.3f} ({line.basis})",

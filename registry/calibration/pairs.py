@@ -21,7 +21,7 @@ import numpy as np
 
 from registry.calibration.dependence import Pairs
 from registry.calibration.speakers import Speaker, Thinned, hard, speaker_of
-from registry.core.decisions import Kind, standing
+from registry.core.decisions import Kind, in_effect
 from registry.core.registry import Registry
 from registry.domain import Box, Face, Video
 from registry.faces.quality import founds
@@ -236,7 +236,7 @@ def _decided(registry: Registry) -> tuple[set[Pair], set[Pair]]:
     """Identities that a person merged, and told apart: as decisions name them, and stand."""
     merged: set[Pair] = set()
     told: set[Pair] = set()
-    for decision in standing(registry.decisions.read()):
+    for decision in in_effect(registry.decisions.entries()):
         named = [one for one in (decision.identity_id, *decision.others) if one]
         if decision.kind is Kind.MERGE:
             merged |= {pair(*two) for two in combinations(named, 2)}

@@ -31,7 +31,7 @@ from itertools import count
 import numpy as np
 
 from registry import ids
-from registry.core.decisions import Decision, Kind, fold, standing
+from registry.core.decisions import Decision, Kind, fold, in_effect
 from registry.domain import Face, Vectors, Video
 from registry.faces.matching import Neighbour, assign
 
@@ -42,7 +42,7 @@ _BLOCK = 2**24
 def spoken_of(decisions: Sequence[Decision]) -> set[str]:
     """Every identity that a standing decision names."""
     named: set[str] = set()
-    for decision in standing(decisions):
+    for decision in in_effect(decisions):
         named |= {decision.identity_id, *decision.others}
         named |= {identity for group in decision.groups for identity in group}
         if decision.kind is Kind.SPLIT:

@@ -22,7 +22,7 @@ from registry.changing.reembedding import reembed
 from registry.core import keys
 from registry.core.decisions import Decision, fold
 from registry.core.registry import Registry
-from registry.core.staging import Beside
+from registry.core.staging import Staging
 from registry.core.switching import Switch
 from registry.domain import Contract, EarlierModel, ModelInfo, Vectors, Video
 from registry.errors import UsageError
@@ -126,12 +126,12 @@ def prepare(
         if info.digest == old.model.digest:
             raise UsageError(f"this registry is built with {old.model.name} already")
         new = replace(old, model=info, model_source=source)
-        beside = Beside(registry.blobs)
+        beside = Staging(registry.blobs)
         beside.begin(new)
         bringing = _Bringing(registry, beside, model, progress)
         videos = tuple(bringing.up())
         beside.prune(registry.records)
-    decisions = registry.decisions.read()
+    decisions = registry.decisions.entries()
     given = carried(videos, decisions, new.threshold)
     videos = tuple(_named(video, given) for video in videos)
     return Change(
@@ -142,7 +142,7 @@ def prepare(
         embedded=bringing.embedded,
         by_landmarks=bringing.by_landmarks,
         unusable=bringing.unusable,
-        blocks=tuple(block.block_id for block in registry.blocks.read()),
+        blocks=tuple(block.block_id for block in registry.blocks.all()),
         calibrated=registry.blobs.exists(keys.CALIBRATION),
         decided=_decided(bringing.before, decisions),
         duplicates=(
@@ -186,7 +186,7 @@ def switch(
 def discard(registry: Registry) -> int:
     """Remove what was made beside. Returns how many objects that were."""
     with registry.writing():
-        return Beside(registry.blobs).discard()
+        return Staging(registry.blobs).discard()
 
 
 def target_source(registry: Registry, given: str | None) -> str:
@@ -196,9 +196,9 @@ def target_source(registry: Registry, given: str | None) -> str:
     """
     if given is not None:
         return full_source(given)
-    begun = Beside(registry.blobs).contract
+    begun = Staging(registry.blobs).contract
     if begun is None:
-        raise UsageError("no change of the model was begun here: say to which with --model")
+        raise UsageError("No change of the model was begun here. Name the model with --model.")
     return begun.model_source
 
 
@@ -209,7 +209,7 @@ class _Bringing:
     """Bringing the state beside up to the records, and the counts of it."""
 
     def __init__(
-        self, registry: Registry, beside: Beside, model: FaceModel, progress: Progress
+        self, registry: Registry, beside: Staging, model: FaceModel, progress: Progress
     ) -> None:
         self._registry, self._beside, self._records = registry, beside, beside.records
         self._model, self._progress = model, progress

@@ -9,7 +9,7 @@ import click
 
 from registry.changing.change import Change, discard, prepare, switch, target_source
 from registry.changing.comparing import Comparison, Moved, Shift, Standing
-from registry.core.parts import load_model, model_choice
+from registry.core.backends import load_model, model_choice
 from registry.core.registry import Registry
 from registry.domain import Video
 from registry.terminal import Terminal, clean, count, duplicates_note, number, short

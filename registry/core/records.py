@@ -1,7 +1,7 @@
-"""Video records: one Parquet object per video, whole, and the only truth about it.
+"""Video records: one Parquet object for each video. Everything else is computed from them.
 
-A row is a face; what concerns the video as a whole lies in the file's metadata under
-`face_registry`, as JSON. Any Parquet reader opens a record; only this module writes one.
+A row is a face. The fields of the video itself are in the file's metadata under `face_registry`, as
+JSON. Any Parquet reader opens a record; only this module writes one.
 """
 
 from __future__ import annotations
@@ -33,58 +33,59 @@ class RecordStore:
     """The records of one registry, in its blob store."""
 
     def __init__(self, blobs: BlobStore, dimension: int, *, under: str = "") -> None:
-        """`dimension` is D of the embeddings; keys of records begin with `under`."""
+        """`dimension` is D of the embeddings. The keys of records begin with `under`."""
         self._blobs = blobs
         self._dimension = dimension
         self._under = under
 
     def put(self, video: Video) -> None:
-        """Write a record whole; when this returns, the video is in the registry."""
-        self._blobs.put(self._under + keys.record(video.video_id), self.encoded(video))
+        """Write a record in one step. When this returns, the video is in the registry."""
+        self._blobs.put(self._under + keys.record(video.video_id), self.encode(video))
 
-    def encoded(self, video: Video) -> bytes:
+    def encode(self, video: Video) -> bytes:
         """The bytes that `put` writes."""
-        return encode(video, self._dimension)
+        return encode_record(video, self._dimension)
 
     def get(self, video_id: str) -> Video | None:
-        """The record, or None if there is none. Raises `StoreCorrupt` for a damaged one."""
+        """The record of a video; None if there is none. Raises `StoreCorrupt` if it is damaged."""
+        key = self._under + keys.record(video_id)
         try:
-            data = self._blobs.get(self._under + keys.record(video_id))
+            data = self._blobs.get(key)
         except ObjectMissing:
             return None
-        video = decode(data, self._under + keys.record(video_id))
+        video = decode_record(data, key)
         if video.video_id != video_id:
-            raise StoreCorrupt(
-                f"record {self._under + keys.record(video_id)} is that of video {video.video_id}; "
-                "restore it from a backup, or remove the video and ingest it again"
-            )
+            raise StoreCorrupt(f"Record {key} is that of video {video.video_id}. {_RESTORE}")
         return video
 
     def has(self, video_id: str) -> bool:
-        """Whether there is a record, damaged or not."""
+        """Whether there is a record of this video, damaged or not."""
         return self._blobs.exists(keys.record(video_id))
 
     def ids(self) -> Iterator[str]:
-        """Ids of all videos on record, in order. Files of other names are none of ours."""
+        """Ids of all videos on record, in order. Objects with other names are left out."""
         prefix = self._under + keys.RECORDS
         for info in self._blobs.list(prefix):
             if match := _NAME.fullmatch(info.key.removeprefix(prefix)):
                 yield match[1]
 
     def all(self) -> Iterator[Video]:
-        """All records, in order of id, one at a time."""
+        """All records, in order of id, read one at a time."""
         for video_id in self.ids():
             video = self.get(video_id)
             if video is not None:
                 yield video
 
     def delete(self, video_id: str) -> None:
-        """Remove a record."""
+        """Remove the record of a video."""
         self._blobs.delete(self._under + keys.record(video_id))
 
 
-def encode(video: Video, dimension: int) -> bytes:
-    """The record's bytes: Parquet with page checksums and a digest over all of it."""
+_RESTORE = "Restore it from a backup, or remove the video and ingest it again."
+
+
+def encode_record(video: Video, dimension: int) -> bytes:
+    """The bytes of a record: Parquet with page checksums and a digest of all of it."""
     head = _head(video)
     embeddings = _matrix(video.faces, dimension)
     head["digest"] = _digest(head, map(_row, video.faces), embeddings)
@@ -101,10 +102,10 @@ def encode(video: Video, dimension: int) -> bytes:
     return bytes(sink.getvalue())
 
 
-def decode(data: bytes, name: str) -> Video:
-    """The record in these bytes. Raises `StoreCorrupt`, naming `name`, if any of them changed."""
+def decode_record(data: bytes, name: str) -> Video:
+    """The record in these bytes. Raises `StoreCorrupt`, naming `name`, if any byte has changed."""
     try:
-        # Without threads and read-ahead, which are for large files, a record takes a quarter.
+        # Threads and read-ahead, made for large files, take four times as long for a record.
         file = pq.ParquetFile(
             pa.BufferReader(data), page_checksum_verification=True, pre_buffer=False
         )
@@ -119,10 +120,7 @@ def decode(data: bytes, name: str) -> Video:
             raise ValueError("its digest does not match its content")
         return _video(head, rows, embeddings)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise StoreCorrupt(
-            f"record {name} is damaged ({exc}); restore it from a backup, "
-            "or remove the video and ingest it again"
-        ) from exc
+        raise StoreCorrupt(f"Record {name} is damaged ({exc}). {_RESTORE}") from exc
 
 
 _COLUMNS: dict[str, pa.DataType] = {
@@ -209,7 +207,7 @@ def _matrix(faces: Sequence[Face], dimension: int) -> Vectors:
 
 def _digest(head: dict[str, Any], rows: Iterable[dict[str, Any]], embeddings: Vectors) -> str:
     digest = hashlib.sha256(_canonical(head))
-    # The JSON of a list of all rows, one by one: two hours of video have 50,000 and more.
+    # The JSON of a list of all rows, one at a time: two hours of video have more than 50,000.
     digest.update(b"[")
     for number, row in enumerate(rows):
         digest.update((b"," if number else b"") + _canonical(row))
@@ -226,21 +224,21 @@ LOST = "its record was damaged and given up; ingesting its URL reads it again"
 
 
 class Rereads:
-    """The marks of one registry. Only its one writer may change them."""
+    """The marks of videos to be read again, in the blob store of one registry."""
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
 
     def marked(self) -> list[str]:
-        """Ids of the videos to be read again, in order."""
+        """Ids of the marked videos, in order."""
         return [keys.name_in(info.key) for info in self._blobs.list(keys.REREADS)]
 
     def mark(self, video_id: str) -> None:
-        """Have a video read again; marking it twice is fine."""
+        """Mark a video, so that the next ingest of its URL reads it again."""
         self._blobs.put(keys.reread(video_id), b"")
 
-    def lift(self, video_id: str) -> None:
-        """It was read, or is gone; nothing happens if there is no mark."""
+    def unmark(self, video_id: str) -> None:
+        """Remove the mark of a video; does nothing if there is none."""
         self._blobs.delete(keys.reread(video_id))
 
 

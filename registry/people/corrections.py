@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from registry.core.decisions import Decision, Kind, standing, undone
+from registry.core.decisions import Decision, Kind, in_effect, undone_by
 from registry.core.registry import Registry
 from registry.domain import Identity
 from registry.errors import UnknownError, UsageError
@@ -113,8 +113,8 @@ def undo(registry: Registry, number: int | None = None) -> tuple[Decision, Decis
         UnknownError: there is no decision of this number.
         UsageError: no decision counts, or this one does not any more, or it holds up another.
     """
-    log = registry.decisions.read()
-    counting, gone = standing(log), undone(log)
+    log = registry.decisions.entries()
+    counting, gone = in_effect(log), undone_by(log)
     if number is None:
         if not counting:
             raise UsageError("there is nothing to undo: no decision counts")

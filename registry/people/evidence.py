@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.core.decisions import Kind, standing
+from registry.core.decisions import Kind, in_effect
 from registry.core.registry import Registry
 from registry.domain import Identity, Quality, Vectors
 from registry.faces.quality import founds
@@ -226,7 +226,7 @@ def _separated(registry: Registry) -> frozenset[Pair]:
     """
     view = registry.view
     pairs = [tuple(two) for two in view.apart]
-    for decision in standing(registry.decisions.read()):
+    for decision in in_effect(registry.decisions.entries()):
         if decision.kind is Kind.SPLIT:
             left = [one for one in (decision.identity_id, *decision.others) if one]
             pairs += [(view.root(one), view.root(decision.new_identity)) for one in left]

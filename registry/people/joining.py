@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.core.decisions import Decision, Kind
-from registry.core.operating_point import in_force
+from registry.core.operating_point import current_thresholds
 from registry.core.registry import Registry
 from registry.domain import Identity
 from registry.people import consolidation
@@ -151,7 +151,7 @@ def _linked(
     registry: Registry, evidence: Evidence, threshold: float | None
 ) -> consolidation.Outcome:
     return linked(
-        evidence, threshold=in_force(registry).linkage if threshold is None else threshold
+        evidence, threshold=current_thresholds(registry).linkage if threshold is None else threshold
     )
 
 

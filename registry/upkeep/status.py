@@ -10,9 +10,9 @@ import numpy as np
 
 from registry.core import keys, retention
 from registry.core import operating_point as operating
-from registry.core.operating_point import in_force
+from registry.core.operating_point import current_thresholds
 from registry.core.registry import Registry
-from registry.core.staging import Beside
+from registry.core.staging import Staging
 from registry.domain import Face, Status, Video
 from registry.store.base import Payload
 
@@ -28,8 +28,8 @@ def status(registry: Registry) -> dict[str, Any]:
         return {**places, "empty": True}
     contract, index = registry.contract, registry.index
     identities = list(index.identities(provisional=False))
-    begun = Beside(registry.blobs).describe()
-    lines = in_force(registry)
+    begun = Staging(registry.blobs).describe()
+    lines = current_thresholds(registry)
     return {
         **places,
         "empty": False,
@@ -92,13 +92,13 @@ def dump(registry: Registry) -> dict[str, Any]:
         ],
         "calibration": _calibration(registry),
         "decisions": [
-            _without(asdict(decision), "at", "by") for decision in registry.decisions.read()
+            _without(asdict(decision), "at", "by") for decision in registry.decisions.entries()
         ],
     }
 
 
 def _calibration(registry: Registry) -> dict[str, Any] | None:
-    calibration = operating.read(registry.blobs)
+    calibration = operating.load_calibration(registry.blobs)
     return None if calibration is None else _without(calibration.as_dict(), "at", "by")
 
 

@@ -21,7 +21,7 @@ from registry.core import keys
 from registry.core import operating_point as operating
 from registry.core.intents import SWITCH
 from registry.core.lease import Lease
-from registry.core.operating_point import Calibration, Line
+from registry.core.operating_point import CalibratedThreshold, Calibration
 from registry.core.registry import Registry
 from registry.domain import Contract, Quality, Vectors, Video
 from registry.errors import (
@@ -144,10 +144,10 @@ def test_a_switch_does_what_the_preview_says_and_keeps_what_people_said(
     registry.name(cleo, "Cleo")
     merge(registry, [ann, bea])
     separate(registry, ann, cleo)
-    log = registry.decisions.read()
+    log = registry.decisions.entries()
     change = _change(registry)
     switch(registry, change)
-    assert registry.decisions.read() == log
+    assert registry.decisions.entries() == log
     assert registry.contract.model == Pixels.info
     assert [one.name for one in registry.contract.earlier_models] == ["test-model"]
     assert registry.index.count_identities() == change.comparison.after == 2
@@ -206,7 +206,7 @@ def test_what_was_begun_is_told_of_dropped_and_no_part_of_a_backup(
         assert not list(there.blobs.list("next/"))
     third = Pixels()
     third.info = replace(Pixels.info, name="third", digest="f" * 64)
-    with pytest.raises(UsageError, match="a change to pixels was begun here"):
+    with pytest.raises(UsageError, match="A change to pixels has begun here"):
         prepare(registry, third, "third")
     assert discard(registry) == 4
     assert "change_begun" not in status(registry)
@@ -231,9 +231,11 @@ def test_blocks_and_damaged_crops_stand_in_the_way_until_they_are_given_up(
     block = registry.forget(_who(registry, A, 0), block=True)["block"]["id"]
     crop = C[0].faces[0].crop
     registry.blobs.unguarded.put(crop, b"torn")
-    line = Line(0.5, 0.4, 0.6, 1e-4, 1e-4, 1e-6, 1e-3, "moved", 0.4, 40, 20, 20, 18.0)
+    line = CalibratedThreshold(
+        0.5, 0.4, 0.6, 1e-4, 1e-4, 1e-6, 1e-3, "moved", 0.4, 40, 20, 20, 18.0
+    )
     info = registry.contract.model
-    operating.write(
+    operating.save_calibration(
         registry, Calibration(info.name, info.digest, line, line, ((0.2, 0.5), (0.5, 1e-4)))
     )
     change = _change(registry)
@@ -241,9 +243,9 @@ def test_blocks_and_damaged_crops_stand_in_the_way_until_they_are_given_up(
     for blocks, faces in ((False, False), (True, False), (False, True)):
         with pytest.raises(UsageError, match="not switched"):
             switch(registry, change, drop_blocks=blocks, drop_faces=faces)
-    assert registry.blocks.read()
+    assert registry.blocks.all()
     switch(registry, change, drop_blocks=True, drop_faces=True)
-    assert not registry.blocks.read()
+    assert not registry.blocks.all()
     assert not registry.blobs.exists(crop)
     assert not registry.blobs.exists("calibration.json")
     receipts = [json.loads(registry.blobs.get(i.key)) for i in registry.blobs.list("receipts/")]

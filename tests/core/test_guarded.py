@@ -212,7 +212,7 @@ def _mark(late: Late) -> None:
 
 def _lift(late: Late) -> None:
     with late.registry.writing():
-        late.registry.rereads.lift(A[0].video_id)
+        late.registry.rereads.unmark(A[0].video_id)
 
 
 def _store_a_crop(late: Late) -> None:
@@ -226,15 +226,19 @@ def _move(late: Late) -> None:
     migrate_to(late.registry, settings, FolderStore(late.other / "objects"), store)
 
 
-def _line(at: float) -> operating.Line:
-    return operating.Line(at, at, at, 1e-4, 1e-4, 1e-6, 1e-3, "moved", 0.4, 40, 20, 20, 18.0)
+def _line(at: float) -> operating.CalibratedThreshold:
+    return operating.CalibratedThreshold(
+        at, at, at, 1e-4, 1e-4, 1e-6, 1e-3, "moved", 0.4, 40, 20, 20, 18.0
+    )
 
 
 def _calibrate(late: Late) -> None:
     info = late.registry.contract.model
     curve = ((0.2, 0.5), (0.5, 1e-4))
     line = _line(0.5)
-    operating.write(late.registry, operating.Calibration(info.name, info.digest, line, line, curve))
+    operating.save_calibration(
+        late.registry, operating.Calibration(info.name, info.digest, line, line, curve)
+    )
 
 
 def _ingest(late: Late) -> None:
@@ -271,7 +275,7 @@ OPERATIONS: dict[str, Callable[[Late], object]] = {
     "set the retention": lambda late: retention.set_days(late.registry, 30),
     "end the retention": lambda late: retention.set_days(late.registry, None),
     "write a calibration": _calibrate,
-    "remove a calibration": lambda late: operating.remove(late.registry),
+    "remove a calibration": lambda late: operating.remove_calibration(late.registry),
     # people
     "merge": lambda late: merge(late.registry, [late.ann, late.bea]),
     "separate": lambda late: separate(late.registry, late.ann, late.bea),

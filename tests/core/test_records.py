@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.blobs.folder import FolderStore
-from registry.core.records import RecordStore, decode, encode
+from registry.core.records import RecordStore, decode_record, encode_record
 from registry.domain import Video
 from registry.errors import StoreCorrupt
 from tests.support.factories import DIMENSION, person, video
@@ -28,7 +28,7 @@ def records(tmp_path: Path) -> Iterator[RecordStore]:
 
 def _equal(a: Video, b: Video) -> bool:
     """Dataclass equality does not do for arrays; the bytes say it all."""
-    return encode(a, DIMENSION) == encode(b, DIMENSION)
+    return encode_record(a, DIMENSION) == encode_record(b, DIMENSION)
 
 
 def test_what_is_put_comes_back(records: RecordStore) -> None:
@@ -84,12 +84,14 @@ def test_files_that_are_named_otherwise_are_none_of_ours(
 
 
 def test_pandas_opens_a_record() -> None:
-    table = pd.read_parquet(io.BytesIO(encode(video("a", [person(0), person(1)]), DIMENSION)))
+    table = pd.read_parquet(
+        io.BytesIO(encode_record(video("a", [person(0), person(1)]), DIMENSION))
+    )
     assert list(table["frame"]) == [0, 10]
     assert len(table["embedding"][0]) == DIMENSION
 
 
-_BYTES = encode(video("a", [person(0), person(1)]), DIMENSION)
+_BYTES = encode_record(video("a", [person(0), person(1)]), DIMENSION)
 
 
 @settings(max_examples=200, deadline=None)
@@ -99,14 +101,14 @@ def test_a_flipped_byte_is_damage_or_changes_nothing(place: int, flip: int) -> N
     broken = bytearray(_BYTES)
     broken[place] ^= flip
     try:
-        back = decode(bytes(broken), "test")
+        back = decode_record(bytes(broken), "test")
     except StoreCorrupt as exc:
-        assert "record test is damaged" in str(exc)
+        assert "Record test is damaged" in str(exc)
     else:
-        assert encode(back, DIMENSION) == _BYTES
+        assert encode_record(back, DIMENSION) == _BYTES
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, len(_BYTES) // 2, len(_BYTES) - 1])
 def test_a_torn_record_is_damage(keep: int) -> None:
     with pytest.raises(StoreCorrupt, match="damaged"):
-        decode(_BYTES[:keep], "test")
+        decode_record(_BYTES[:keep], "test")

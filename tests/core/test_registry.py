@@ -22,6 +22,7 @@ from registry.errors import (
     StoreError,
     UnknownError,
 )
+from registry.faces.matching import assign_video
 from registry.settings import load_settings
 from registry.store.edge import EdgeStore
 from registry.urls import Url
@@ -165,7 +166,9 @@ def test_what_a_crash_left_between_record_and_index_is_settled_at_the_next_openi
         for face in late.faces:
             registry.blobs.put(face.crop, picture(face.crop))
         registry.blobs.put(f"intents/{late.video_id}", b"")
-        registry.records.put(registry._assigned(late))
+        registry.records.put(
+            assign_video(late, None, registry.index.nearest, registry.view.origin_of, 0.85)
+        )
     registry.close()
     with _open(tmp_path / "home") as again:
         assert again.index.count_videos() == 2

@@ -56,7 +56,7 @@ def _fail(blobs: BlobStore) -> None:
 
 def test_a_step_that_was_cut_off_runs_again_and_those_before_it_do_not(tmp_path: Path) -> None:
     blobs = FolderStore(tmp_path)
-    contracts.write(blobs, contract())
+    contracts.save(blobs, contract())
     with pytest.raises(OSError, match="cut off"):
         upgrade(blobs, [Step(1, _add), Step(2, _fail)])
     assert _schema(blobs) == 2
@@ -68,13 +68,13 @@ def test_a_newer_registry_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     with _registry(tmp_path, Step(1, _add)) as newer:
         newer.establish(contract())
         upgrade(newer.blobs.unguarded, [Step(1, _add)])
-    with pytest.raises(ContractError, match="upgrade face-registry"):
+    with pytest.raises(ContractError, match="Upgrade face-registry"):
         _registry(tmp_path)
 
 
 def test_one_that_no_step_starts_at_is_refused(tmp_path: Path) -> None:
     blobs = FolderStore(tmp_path)
-    contracts.write(blobs, contract())
+    contracts.save(blobs, contract())
     with pytest.raises(ContractError, match="earlier version first"):
         upgrade(blobs, [Step(2, _use)])
 

@@ -160,7 +160,7 @@ def dump(registry: Registry) -> dict[str, Any]:
             info.key: _digest(registry.blobs.get(info.key)) for info in registry.blobs.list("crops")
         },
         "decisions": [
-            {**asdict(decision), "at": "", "by": ""} for decision in registry.decisions.read()
+            {**asdict(decision), "at": "", "by": ""} for decision in registry.decisions.entries()
         ],
         "objects": [info.key for info in registry.blobs.list() if not info.key.startswith("runs/")],
     }

@@ -168,7 +168,7 @@ def test_a_damaged_record_is_given_up_by_name_and_can_be_read_again(registry: Re
     assert registry.index.count_faces() == 1
     put(registry, A)
     with registry.writing():
-        registry.rereads.lift(A.video_id)
+        registry.rereads.unmark(A.video_id)
     assert dump(registry) == sound
 
 
@@ -206,7 +206,7 @@ def test_a_damaged_decision_is_not_repaired_and_nothing_is_dropped(registry: Reg
     registry.adopt(registry.blobs.unguarded)  # as a new process would open it
     found = _look(registry, fix=True)
     assert found["decisions"].verdict == "failed"
-    assert "restore it from a backup" in found["decisions"].detail
+    assert "Restore it from a backup" in found["decisions"].detail
     assert registry.store.has("faces")
     assert len(list(registry.blobs.list("crops/"))) == 3
 

@@ -1,4 +1,4 @@
-"""From what a person types to the identity or video that is meant."""
+"""Selecting an identity or a video by what a person types: an id, its beginning, a name, a URL."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from registry import ids
 from registry.blobs.base import BlobStore
-from registry.core.decisions import View, tidy
+from registry.core.decisions import View, normalize_name
 from registry.core.index import VIDEOS, VIDEOS_SPEC, Index
 from registry.domain import Identity
 from registry.errors import StoreCorrupt, UnknownError
@@ -16,36 +16,39 @@ from registry.store.base import Payload, Store
 from registry.urls import Url, names, redacted
 
 _SHORTEST = 4
-"""Letters that the beginning of an id must have to stand for it."""
+"""Characters of the shortest beginning of an id that selects it."""
 
 
 def find_identity(index: Index, view: View, key: str) -> Identity:
     """The identity of this id, unique beginning of an id, or name.
 
     Raises:
-        UnknownError: there is none, or more than one. Of an id that joined another it says which
-            one; it is not followed by itself, since whoever names it may not know that they joined.
+        UnknownError: there is none, or more than one. If the identity was merged into another, the
+            message names that one. It is not selected, since the user may not know of the merge.
     """
-    found = index.get_identities([key]) if _is_uuid(key) else {}
-    if found:
-        return found[key]
+    by_id = index.get_identities([key]) if _is_uuid(key) else {}
+    if by_id:
+        return by_id[key]
     candidates: list[Identity] = []
-    if tidy(key):  # else it is the name of all that have none
-        candidates = index.named(key) or index.named(tidy(key))
+    name = normalize_name(key)
+    if name:  # an empty name would select all identities without a name
+        candidates = index.named(key) or index.named(name)
     candidates = candidates or [i for i in index.identities() if _begins(i.identity_id, key)]
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
         some = ", ".join(i.identity_id for i in candidates[:5])
-        raise UnknownError(f"{key!r} could be any of {len(candidates)} identities: {some}")
-    joined = sorted({view.root(i) for i in view.parents if _begins(i, key)})
-    if joined:
         raise UnknownError(
-            f"identity {key!r} was joined to {' or '.join(joined[:5])} (`face-registry identities "
-            "list --decisions` says when): name that one, or undo the decision"
+            f"{key!r} could be any of {len(candidates)} identities: {some}. Use an id."
+        )
+    roots = sorted({view.root(i) for i in view.parents if _begins(i, key)})
+    if roots:
+        raise UnknownError(
+            f"Identity {key!r} was merged into {' or '.join(roots[:5])}. Use that id, or undo the "
+            "decision, which `face-registry identities list --decisions` shows."
         )
     raise UnknownError(
-        f"there is no identity {key!r}; `face-registry identities list` shows those there are"
+        f"There is no identity {key!r}. `face-registry identities list` shows all identities."
     )
 
 
@@ -59,9 +62,11 @@ def find_video(index: Index, key: str) -> Payload:
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
-        raise UnknownError(f"{key!r} is the beginning of {len(candidates)} videos' ids")
+        raise UnknownError(
+            f"{key!r} is the beginning of the ids of {len(candidates)} videos. Use a longer one."
+        )
     raise UnknownError(
-        f"there is no video {redacted(key)!r}; `face-registry videos list` shows those there are"
+        f"There is no video {redacted(key)!r}. `face-registry videos list` shows all videos."
     )
 
 
@@ -78,19 +83,19 @@ def _is_uuid(key: str) -> bool:
     return len(key) == 36 and key.count("-") == 4
 
 
-def find_crop(blobs: BlobStore, key: str, digest: str) -> bytes:
-    """The JPEG bytes of a crop. Raises `StoreCorrupt` if they are not what was stored."""
+def read_crop(blobs: BlobStore, key: str, digest: str) -> bytes:
+    """The JPEG bytes of a crop. Raises `StoreCorrupt` unless they have this SHA-256."""
     picture = blobs.get(key)
     if hashlib.sha256(picture).hexdigest() != digest:
         raise StoreCorrupt(
-            f"crop {key} is damaged: its bytes are not those that were stored; "
-            "restore it from a backup, or remove its video and ingest it again"
+            f"Crop {key} is damaged: its bytes are not those that were stored. "
+            "Restore it from a backup, or remove its video and ingest it again."
         )
     return picture
 
 
 def remembered_videos(store: Store, video_ids: Sequence[str]) -> dict[str, Payload]:
-    """What an index, even one of which other parts are lost, says of videos, by id."""
+    """The payloads of videos in the index, by id, even if other parts of the index are lost."""
     if not store.has(VIDEOS):
         return {}
     try:
