@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from ingest.tables.questions import plain
 from ingest.tables.specs import Kind, MetricSpec
-from ingest.tables.table import Attribute, Value, VideoRow, Weighted
+from ingest.tables.table import Attribute, Value, VideoRow
+from registry.domain import Weighted
 from registry.urls import printable
 
 MOST_VALUES = 100

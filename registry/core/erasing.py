@@ -19,7 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 from registry.core import decisions as log
-from registry.core import keys
+from registry.core import keys, listed_videos
 from registry.core.blocks import Block, Blocks, salted, template_of
 from registry.core.decisions import Decision, DecisionLog, Kind, View
 from registry.core.guarded import GuardedStore
@@ -151,6 +151,8 @@ class Eraser:
                 self._clear_video(video_id, plan, view)
         with self._blobs.writing():
             Beside(self._blobs).prune(self._records, plan.videos)
+            if plan.removing and (rest := listed_videos.without(self._blobs, plan.removing)):
+                self._rewrite(keys.LISTED, rest)
             self._strike(ids)
 
     def _clear_video(self, video_id: str, plan: Plan, view: View) -> None:
