@@ -7,11 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import TypeVar
 
 from registry.domain import MetricValue, Video, Weighted
-
-T = TypeVar("T")
 
 
 def history_of(video: Video, metric: str) -> tuple[MetricValue, ...]:
@@ -75,17 +72,13 @@ def read_by(video: Video, run: str) -> Video:
 
 
 def renamed(video: Video, old: str, new: str) -> Video:
-    """The video with a metric under another name. `new` must not be a metric of the video."""
-    return replace(
-        video,
-        metrics=_moved(video.metrics, old, new),
-        weights=_moved(video.weights, old, new),
-        history=_moved(video.history, old, new),
-    )
+    """The video with a metric under another name.
 
-
-def _moved(values: Mapping[str, T], old: str, new: str) -> dict[str, T]:
-    return {new if name == old else name: value for name, value in values.items()}
+    If it has values under both names, all stay, in the order of their runs, and the last counts.
+    """
+    values = (*history_of(video, new), *history_of(video, old))
+    video = _with_history(_with_history(video, old, ()), new, ())
+    return _with_history(video, new, tuple(sorted(values, key=lambda value: value.run)))
 
 
 def _with_history(video: Video, name: str, values: tuple[MetricValue, ...]) -> Video:

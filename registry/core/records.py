@@ -38,7 +38,7 @@ from registry.errors import ObjectMissing, StoreCorrupt
 from registry.urls import Url
 
 SCHEMA = 2
-"""1: until 1.0. 2: records may have the fields of `_details`."""
+"""1: until 1.0. 2: records may have the fields of `details_as_json`."""
 _FIRST = 1
 """What a record without those fields says, so that its bytes are those of schema 1."""
 _META = b"face_registry"
@@ -160,7 +160,7 @@ _COLUMNS: dict[str, pa.DataType] = {
 
 
 def _head(video: Video) -> dict[str, Any]:
-    details = _details(video)
+    details = details_as_json(video)
     return {
         "schema": SCHEMA if details else _FIRST,
         "video_id": video.video_id,
@@ -174,7 +174,7 @@ def _head(video: Video) -> dict[str, Any]:
     }
 
 
-def _details(video: Video) -> dict[str, Any]:
+def details_as_json(video: Video) -> dict[str, Any]:
     """The fields that came with schema 2, as JSON values; those without content are left out."""
     details: dict[str, Any] = {
         "content": asdict(video.content) if video.content else None,

@@ -10,7 +10,7 @@ is up to date, and opening a registry settles any intent that a crash left behin
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import TracebackType
@@ -45,7 +45,7 @@ from registry.core.records import RecordStore, Rereads, lost
 from registry.core.recovery import Replacing, finish, settle, showing
 from registry.core.switching import Switch
 from registry.domain import Contract, Identity, Video
-from registry.errors import EmptyRegistry, RegistryLocked, StoreError, UnknownError, UsageError
+from registry.errors import EmptyRegistry, RegistryLocked, StoreError, UsageError
 from registry.models.base import FaceModel
 from registry.settings import Settings
 from registry.store.base import Payload, Store
@@ -288,24 +288,17 @@ class Registry:
             video = self._assigned(video, before)
             index = self.index
             replaced = Replacing.of(before, given, video, self.view)
-            with self._declared(video.video_id, replaced.encoded()):
+            with self.declared(video.video_id, replaced.encoded()):
                 self.records.put(video)
                 index.put(video, self.view)
                 finish(replaced, index, self.blobs, self.view)
             return video
 
-    def update_metrics(self, video_id: str, metrics: Mapping[str, float]) -> None:
-        """Record other metrics for a video on record, and bring its faces up to them."""
+    def set_primary_metric(self, name: str) -> None:
+        """Make a metric the one that reports average by name."""
         with self.writing():
-            video = self.records.get(video_id)
-            if video is None:
-                raise UnknownError(f"no video {video_id} is on record")
-            video = replace(video, metrics=dict(metrics))
-            index = self.index
-            with self._declared(video_id):
-                self.records.put(video)
-                index.put_metrics(video)
-                index.flush()
+            self._contract = replace(self.contract, primary_metric=name)
+            contracts.write(self.blobs, self._contract)
 
     def decide(self, decision: Decision) -> Decision:
         """Put a decision in the log and bring the index up to it. Returns it with its number.
@@ -324,7 +317,7 @@ class Registry:
             after = fold([*log, decision])
             if after.conflicts:
                 raise UsageError(f"{after.conflicts[0]}; undo one of them first")
-            with self._declared(REINDEX):
+            with self.declared(REINDEX):
                 self.decisions.append(decision)
                 self._view = after
                 touched = concerned(log, [*log, decision])
@@ -354,7 +347,7 @@ class Registry:
             contract, plan = self.contract, self.settle_objects()
             for _ in self.records.all():
                 pass  # a damaged one ends it here: the index may still know its URL
-            with self._declared(REINDEX):
+            with self.declared(REINDEX):
                 Index.drop(self.store)
                 index = Index(self.store, contract)
                 count = index.rebuild(self.records.all(), self.view)
@@ -372,7 +365,7 @@ class Registry:
         them there.
         """
         with self.writing():
-            with self._declared(SWITCH, switch.encoded()):
+            with self.declared(SWITCH, switch.encoded()):
                 switching.finish(self.blobs, self.store)
             self._read()
             self.reindex()
@@ -441,7 +434,7 @@ class Registry:
         return erasing.certify(self.blobs, self.records, index, plan)
 
     @contextmanager
-    def _declared(self, intent: str, body: bytes = b"") -> Iterator[None]:
+    def declared(self, intent: str, body: bytes = b"") -> Iterator[None]:
         """Hold an intent for as long as the block runs; it stays if the block does not end well."""
         try:
             self._intents.declare(intent, body)
@@ -493,7 +486,7 @@ class Registry:
 
     def _erase(self, plan: Plan) -> dict[str, Any]:
         index = self.index
-        with self._declared(ERASE, plan.encoded()):
+        with self.declared(ERASE, plan.encoded()):
             self.settle_objects()
             receipt = self._erase_index(plan, index)
         events.emit("erasure", kind=plan.kind, counts=receipt["removed"])

@@ -42,7 +42,6 @@ def _run(registry: Registry, folder: Path, name: str) -> dict[str, object]:
     return run(
         RunContext(registry, downloader, _Chosen(), ahead=1),
         Table((row,), (), (), 1),
-        metrics=["Performance"],
         retry_failed=False,
         consolidate=False,
         reporter=SilentReporter(),

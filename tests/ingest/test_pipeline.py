@@ -118,7 +118,6 @@ def test_a_defect_costs_the_video_that_shows_it(table: pd.DataFrame, tmp_path: P
         summary = run(
             parts,
             rows,
-            metrics=["Performance"],
             retry_failed=False,
             consolidate=False,
             reporter=SilentReporter(),
