@@ -16,6 +16,7 @@ from ingest.progress import Reporter
 from ingest.row_changes import RowChanges, attributes_of, cleared, row_changes
 from ingest.summary import Summary, Update
 from ingest.tables.placements import combine, how_to_combine
+from ingest.tables.questions import plain
 from ingest.tables.specs import MetricSpec
 from ingest.tables.table import VideoRow
 from registry import ids
@@ -25,7 +26,7 @@ from registry.core.registry import Registry
 from registry.core.video_changes import absorb, discard_crops, revise
 from registry.domain import Content, Source, Status, Video
 from registry.errors import UsageError
-from registry.urls import Url, name_video
+from registry.urls import Url, name_video, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ class Recorder:
         names = [*video.names, *([name] if name else [])]
         if gone and (other := self.registry.records.get(gone)):
             names += [other.url, *other.names]
+            video = self._with_record(video, other, row)
         names = [one for one in dict.fromkeys(names) if one != video.url]
         video = replace(video, names=tuple(names))
         if gone:
@@ -148,6 +150,21 @@ class Recorder:
             revise(self.registry, video)
             if name:
                 discard_crops(self.registry, ids.video_id(name))
+
+    def _with_record(self, video: Video, other: Video, row: VideoRow) -> Video:
+        """A video with what the record of another one, of the same content, has beside it."""
+        values = {}
+        for name, value in other.metrics.items():
+            if name not in video.metrics:
+                values[name] = value
+            elif name not in row.metrics and video.metrics[name] != value:
+                self.warn(
+                    f"{other.url} had {printable(name)} {plain(value)} on record and is the same "
+                    f"file as {video.url}, whose {plain(video.metrics[name])} counts. To combine "
+                    "the rows of a video, ingest their table again."
+                )
+        video = with_values(video, self.summary.run, values, other.weights)
+        return replace(video, attributes={**other.attributes, **video.attributes})
 
     def _combined(self, row: VideoRow, video_id: str) -> VideoRow:
         self.listed.add(video_id)
