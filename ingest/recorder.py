@@ -92,7 +92,7 @@ class Recorder:
         if not first:
             self.summary.duplicates += 1
         self._count(row, before, changes, new_name=new_name and first, again=not first)
-        return changes.describe(before.metrics)
+        return changes.describe(before.metrics) if first else "combined with its other rows"
 
     def ingest(
         self, row: VideoRow, known: KnownVideo | None, extraction: Extraction, facts: FileFacts

@@ -18,10 +18,10 @@ from ingest.tables.questions import QuestionError
 from registry import open_registry
 from registry.core.metric_history import history_of
 from registry.core.registry import Registry
-from registry.domain import Content, MetricValue, Video
+from registry.domain import Content, Image, MetricValue, Video
 from registry.upkeep.doctor import Inspection
 from tests.support.media import numbered, write_video
-from tests.support.web import Web, serve, web_server
+from tests.support.web import Exchange, Web, serve, web_server
 
 __all__ = ["web_server"]
 
@@ -150,6 +150,49 @@ def test_a_copy_in_another_folder_is_another_name_of_the_video(
     again = run((URL, "Performance"), *rows, workers=workers)
     assert (again.ingested, again.unchanged, again.duplicates) == (0, 2, 1)
     assert again.same_files == []
+    _sound(registry)
+
+
+def test_of_two_rows_with_one_content_the_first_counts_also_if_it_arrives_last(
+    registry: Registry, run: Run, web: Web, tmp_path: Path, astronaut: Image
+) -> None:
+    body = write_video(tmp_path / "face.mp4", [astronaut] * 12).read_bytes()
+
+    def late(exchange: Exchange) -> None:
+        exchange.pause(2)
+        serve(body)(exchange)
+
+    slow, fast = web.on("/slow.mp4", late), web.on("/fast.mp4", serve(body))
+    summary = run(
+        (URL, "Performance"), (slow, 1), (fast, 1), policy=AddressPolicy(allow_private=True)
+    )
+    assert (summary.ingested, summary.duplicates, summary.failures) == (1, 1, [])
+    [video] = registry.records.all()
+    assert (video.url.exposed(), [name.exposed() for name in video.names]) == (slow, [fast])
+    assert len(video.faces) == 2
+    _sound(registry)
+
+
+def test_two_rows_of_a_file_that_is_no_video_both_fail(run: Run, folder: Path) -> None:
+    for name in ("x.mp4", "y.mp4"):
+        (folder / name).write_bytes(b"\0\0\0\x18ftypmp42" + bytes(4000))
+    summary = run((URL, "Performance"), ("x.mp4", 1), ("y.mp4", 2))
+    assert [failure.row for failure in summary.failures] == [2, 3]
+    assert summary.failures[0].reason == summary.failures[1].reason
+    assert (summary.ingested, summary.duplicates) == (0, 0)
+
+
+def test_a_name_whose_file_was_replaced_is_a_video_of_its_own_again(
+    registry: Registry, run: Run, folder: Path, clips: Mapping[str, bytes]
+) -> None:
+    shutil.copy(folder / "a.mp4", folder / "copy.mp4")
+    rows = (URL, "Performance"), ("a.mp4", 1), ("copy.mp4", 1)
+    run(*rows)
+    (folder / "copy.mp4").write_bytes(clips["b"])
+    assert run(*rows).changed_files == 1
+    again = run(*rows, reread_changed=True)
+    assert (again.ingested, registry.index.count_videos()) == (1, 2)
+    assert _video(registry, folder, "a.mp4").names == ()
     _sound(registry)
 
 
