@@ -138,6 +138,7 @@ def ingest(
     earlier = remembered.read_settings(registry)
     settings = remembered.settle(told, earlier)
     table = _read(registry.settings, videos, remembered.options(told, settings), policy)
+    table = remembered.with_renames(table, settings.renames)
     notes = [
         *remembered.replaced(settings, earlier),
         *remembered.new_metrics(registry, earlier, table),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ingest.tables.numbers import DecimalSign
 from ingest.tables.table import Table, TableOptions
@@ -13,9 +13,11 @@ from registry.core import table_settings
 from registry.core.registry import Registry
 from registry.core.table_settings import TableSettings
 from registry.core.video_changes import metric_names
+from registry.errors import UsageError
 from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
 from registry.urls import printable, redacted
 
+T = TypeVar("T")
 _OPTIONS = {
     "url_column": "--url-column",
     "metrics": "--metric",
@@ -62,6 +64,47 @@ def settle(told: Told, remembered: TableSettings) -> TableSettings:
     return replace(remembered, **given, bare_units=units)
 
 
+def by_column(values: Mapping[str, str], renames: Mapping[str, str]) -> dict[str, str]:
+    """Values by metric, also under the columns that are recorded as a metric."""
+    columns = {column: values[name] for column, name in renames.items() if name in values}
+    return {**values, **columns}
+
+
+def with_renames(table: Table, renames: Mapping[str, str]) -> Table:
+    """The table with its numbers under the names that its metrics have in the registry.
+
+    Raises `UsageError` if two columns are one metric.
+    """
+    if not any(spec.name in renames for spec in table.metrics):
+        return table
+    names = {spec.name: renames.get(spec.name, spec.name) for spec in table.metrics}
+    for column, name in names.items():
+        if list(names.values()).count(name) > 1:
+            raise UsageError(
+                f"Two columns of the table are the metric '{printable(name)}', among them "
+                f"'{printable(column)}'; name one of them with --metric."
+            )
+
+    def named(values: Mapping[str, T]) -> dict[str, T]:
+        return {names.get(name, name): value for name, value in values.items()}
+
+    return replace(
+        table,
+        rows=tuple(
+            replace(
+                row,
+                metrics=named(row.metrics),
+                weights=named(row.weights),
+                unreadable=frozenset(names.get(name, name) for name in row.unreadable),
+            )
+            for row in table.rows
+        ),
+        metrics=tuple(replace(spec, name=names[spec.name]) for spec in table.metrics),
+        units=named(table.units),
+        detected=replace(table.detected, metric_columns=named(table.detected.metric_columns)),
+    )
+
+
 def options(told: Told, settings: TableSettings) -> TableOptions:
     """How to read the table. Raises `UsageError` for what cannot be meant."""
     decimals: dict[str, DecimalSign] = {".": ".", ",": ","}
@@ -69,8 +112,8 @@ def options(told: Told, settings: TableSettings) -> TableOptions:
         url_column=settings.url_column or DEFAULT_URL_COLUMN,
         metrics=settings.metrics or (DEFAULT_METRIC,) if told.metrics is None else told.metrics,
         decimal=decimals.get(settings.decimal, told.decimal or ""),
-        units=settings.bare_units,
-        known_units=settings.units,
+        units=by_column(settings.bare_units, settings.renames),
+        known_units=by_column(settings.units, settings.renames),
         encoding=settings.encoding,
         sheet=settings.sheet,
         url_template=settings.url_template,

@@ -68,7 +68,7 @@ def metrics_rename(terminal: Terminal, old: str, new: str) -> None:
     with terminal.open() as registry:
         videos = rename_metric(registry, old, new)
     terminal.say(f"'{clean(old)}' is now '{clean(new)}' in {count(videos, 'video')}.")
-    terminal.note("Later tables are read from the column of the new name; say it with --metric.")
+    terminal.note(f"The column '{clean(old)}' of later tables is recorded as '{clean(new)}' too.")
 
 
 @click.command("first")

@@ -30,6 +30,8 @@ class TableSettings:
     sheet: str = ""
     url_template: str = ""
     consolidate: bool = False
+    renames: Mapping[str, str] = field(default_factory=dict)
+    """The metric that the numbers of a column are recorded as, for metrics that were renamed."""
     units: Mapping[str, str] = field(default_factory=dict)
     """By metric, the unit of its values on record: `""` (plain), `%`, `‰`, `s`, a currency."""
 
@@ -61,15 +63,14 @@ def write(blobs: BlobStore, settings: TableSettings) -> None:
 def renamed(settings: TableSettings, old: str, new: str) -> TableSettings:
     """The settings after a metric got another name.
 
-    Its column in the tables is looked for under the new name, so a spec keeps its kind.
+    The columns that were read as the metric still are: the tables of an exporter do not change
+    because a metric is called otherwise here.
     """
-    specs = tuple(
-        new + spec.removeprefix(old) if spec == old or spec.startswith(f"{old}:") else spec
-        for spec in settings.metrics
-    )
+    columns = {column: new if name == old else name for column, name in settings.renames.items()}
+    renames = {column: name for column, name in {**columns, old: new}.items() if column != name}
     return replace(
         settings,
-        metrics=tuple(dict.fromkeys(specs)),
+        renames=renames,
         bare_units=_moved(settings.bare_units, old, new),
         units=_moved(settings.units, old, new),
     )

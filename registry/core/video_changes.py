@@ -6,8 +6,6 @@ index has the change.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from registry.core import keys, table_settings
 from registry.core.metric_history import history_of, renamed
 from registry.core.recovery import Replacing, finish
@@ -82,6 +80,12 @@ def rename_metric(registry: Registry, old: str, new: str) -> int:
         raise UsageError(f'"{printable(old)}" is its name already.')
     with registry.writing():
         contract, settings = registry.contract, table_settings.read(registry.blobs)
+        units = {settings.units[name] for name in (old, new) if name in settings.units}
+        if len(units) > 1:
+            raise UsageError(
+                f'"{printable(old)}" and "{printable(new)}" have different units and cannot be one '
+                "metric. Choose another name."
+            )
         named = [v.video_id for v in registry.records.all() if old in v.metrics or old in v.history]
         if not named and old != contract.primary_metric and old not in settings.units:
             raise UnknownError(
@@ -111,11 +115,6 @@ def make_first(registry: Registry, name: str) -> None:
         )
     with registry.writing():
         registry.set_primary_metric(name)
-        settings = table_settings.read(registry.blobs)
-        first = [spec for spec in settings.metrics if spec == name or spec.startswith(f"{name}:")]
-        if first:
-            specs = (*first, *(spec for spec in settings.metrics if spec not in first))
-            table_settings.write(registry.blobs, replace(settings, metrics=specs))
 
 
 def _check_runs(video: Video, old: str, new: str) -> None:

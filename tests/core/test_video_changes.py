@@ -112,7 +112,7 @@ def test_a_metric_is_renamed_everywhere_and_again_after_a_crash(registry: Regist
     assert [_record(registry, one).metrics for one in (A, B)] == [{"Plays": 1.0}, {"Plays": 3.0}]
     assert registry.contract.primary_metric == "Plays"
     settings = table_settings.read(registry.blobs)
-    assert (settings.metrics, settings.units) == (("Plays:sum", "ROAS"), {"Plays": ""})
+    assert (settings.renames, settings.units) == ({"Views": "Plays"}, {"Plays": ""})
     assert set(averages(registry)["average_performance"]) == {1.0, 2.0, 3.0}
     with pytest.raises(UnknownError, match="no metric"):
         rename_metric(registry, "Views", "Clicks")
@@ -136,6 +136,13 @@ def test_two_metrics_of_one_run_are_not_joined(registry: Registry) -> None:
         rename_metric(registry, "ROAS", "Views")
     with pytest.raises(UsageError, match="its name already"):
         rename_metric(registry, "Views", "Views")
+
+
+def test_metrics_of_different_units_are_not_joined(registry: Registry) -> None:
+    with registry.writing():
+        table_settings.write(registry.blobs, TableSettings(units={"Views": "", "CTR": "%"}))
+    with pytest.raises(UsageError, match="different units"):
+        rename_metric(registry, "CTR", "Views")
 
 
 def test_another_metric_becomes_the_first(registry: Registry) -> None:

@@ -18,7 +18,9 @@ from ingest.tables.questions import QuestionError
 from registry import open_registry
 from registry.core.metric_history import history_of
 from registry.core.registry import Registry
+from registry.core.video_changes import rename_metric
 from registry.domain import Content, Image, MetricValue, Video
+from registry.errors import UsageError
 from registry.upkeep.doctor import Inspection
 from tests.support.media import numbered, write_video
 from tests.support.web import Exchange, Web, serve, web_server
@@ -371,6 +373,21 @@ def test_a_metric_under_a_new_name_is_said(run: Run) -> None:
         and 'metrics rename "View count" "Views"' in said
         for said in summary.notes
     )
+
+
+def test_the_column_of_a_renamed_metric_is_recorded_under_its_name(
+    registry: Registry, run: Run, folder: Path
+) -> None:
+    run((URL, "Views"), ("a.mp4", 1), metrics=["Views"])
+    run((URL, "View count"), ("a.mp4", 2), metrics=["View count"])
+    with pytest.raises(QuestionError, match="of this registry has been plain"):
+        run((URL, "View count"), ("a.mp4", "2 %"))
+    rename_metric(registry, "View count", "Views")
+    summary = run((URL, "View count"), ("a.mp4", 3), name="week4.csv")
+    assert [str(one) for one in summary.updates.popitem()[1].changes.metrics] == ["Views 2 → 3"]
+    assert _video(registry, folder, "a.mp4").metrics == {"Views": 3}
+    with pytest.raises(UsageError, match="Two columns of the table are the metric 'Views'"):
+        run((URL, "View count", "Views"), ("a.mp4", 3, 3), metrics=["Views", "View count"])
 
 
 def test_columns_that_are_not_metrics_stay_as_attributes(
