@@ -45,7 +45,7 @@ def _row(payload: Payload) -> VideoRow:
     url = payload["url"]
     path = unquote(urlsplit(url).path, errors="surrogateescape")
     location = Url(path if url.startswith("file:") else url)
-    return VideoRow(0, Url(url), location, payload["metrics"])
+    return VideoRow(0, Url(url), location, {})
 
 
 def with_hint(failure: Failure) -> Failure:

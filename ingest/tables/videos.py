@@ -12,7 +12,8 @@ from ingest.tables.locations import Locator
 from ingest.tables.placements import MOST_VALUES, combine, how_to_combine
 from ingest.tables.sheet import Row
 from ingest.tables.specs import Kind, MetricSpec
-from ingest.tables.table import SkippedRow, UnreadableCell, Value, VideoRow, Weighted
+from ingest.tables.table import SkippedRow, UnreadableCell, Value, VideoRow
+from registry.domain import Weighted
 from registry.errors import RowError
 from registry.urls import Url, printable
 

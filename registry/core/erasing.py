@@ -20,7 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from registry.core import decisions as log
-from registry.core import keys
+from registry.core import keys, listed_videos
 from registry.core.blocks import Block, Blocks, salted_hash, template_of
 from registry.core.decisions import Decision, DecisionLog, Kind, View
 from registry.core.guarded import GuardedStore
@@ -154,6 +154,8 @@ class Eraser:
                 self._erase_from_video(video_id, plan, view)
         with self._blobs.writing():
             Staging(self._blobs).prune(self._records, plan.videos)
+            if plan.removing and (rest := listed_videos.without(self._blobs, plan.removing)):
+                self._rewrite(keys.LISTED, rest)
             self._redact_decisions(frozenset(plan.identities))
 
     def count_remaining(self, plan: ErasurePlan) -> dict[str, int]:

@@ -20,11 +20,27 @@ import pyarrow.parquet as pq
 
 from registry.blobs.base import BlobStore
 from registry.core import keys
-from registry.domain import Box, Face, Media, Quality, Status, Vectors, Video
+from registry.domain import (
+    Attribute,
+    Box,
+    Content,
+    Face,
+    Media,
+    MetricValue,
+    Quality,
+    Source,
+    Status,
+    Vectors,
+    Video,
+    Weighted,
+)
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.urls import Url
 
-SCHEMA = 1
+SCHEMA = 2
+"""1: until 1.0. 2: records may have the fields of `details_as_json`."""
+_FIRST = 1
+"""What a record without those fields says, so that its bytes are those of schema 1."""
 _META = b"face_registry"
 _NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.parquet")
 
@@ -142,8 +158,9 @@ _COLUMNS: dict[str, pa.DataType] = {
 
 
 def _head(video: Video) -> dict[str, Any]:
+    details = details_as_json(video)
     return {
-        "schema": SCHEMA,
+        "schema": SCHEMA if details else _FIRST,
         "video_id": video.video_id,
         "url": video.url.exposed(),
         "metrics": dict(sorted(video.metrics.items())),
@@ -151,7 +168,60 @@ def _head(video: Video) -> dict[str, Any]:
         "reason": video.reason,
         "run": video.run,
         "media": asdict(video.media),
+        **details,
     }
+
+
+def details_as_json(video: Video) -> dict[str, Any]:
+    """The fields that came with schema 2, as JSON values; those without content are left out."""
+    details: dict[str, Any] = {
+        "content": asdict(video.content) if video.content else None,
+        "names": [name.exposed() for name in video.names],
+        "dropped": list(video.dropped),
+        "source": asdict(video.source) if video.source else None,
+        "attributes": attributes_as_json(video.attributes),
+        "weights": weights_as_json(video.weights),
+        "history": {
+            name: [_as_json(value) for value in values]
+            for name, values in sorted(video.history.items())
+        },
+    }
+    return {name: value for name, value in details.items() if value}
+
+
+def attributes_as_json(attributes: Mapping[str, Attribute]) -> dict[str, Any]:
+    """Attributes as JSON values: several values of one column are a list."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in sorted(attributes.items())
+    }
+
+
+def attributes_from_json(body: Mapping[str, Any]) -> dict[str, Attribute]:
+    """The reverse of `attributes_as_json`."""
+    return {n: tuple(value) if isinstance(value, list) else value for n, value in body.items()}
+
+
+def weights_as_json(weights: Mapping[str, Weighted]) -> dict[str, list[float]]:
+    """By metric: numerator and weight."""
+    return {name: [one.numerator, one.weight] for name, one in sorted(weights.items())}
+
+
+def weights_from_json(body: Mapping[str, Any]) -> dict[str, Weighted]:
+    """The reverse of `weights_as_json`."""
+    return {name: Weighted(*pair) for name, pair in body.items()}
+
+
+def _as_json(value: MetricValue) -> list[Any]:
+    """[run, value], or [run, value, numerator, weight]."""
+    weighted = value.weighted
+    pair = [weighted.numerator, weighted.weight] if weighted else []
+    return [value.run, value.value, *pair]
+
+
+def _from_json(body: Sequence[Any]) -> MetricValue:
+    run, value, *pair = body
+    return MetricValue(run, value, Weighted(*pair) if pair else None)
 
 
 _CELLS: dict[str, Callable[[Face], Any]] = {
@@ -177,6 +247,16 @@ def _video(head: dict[str, Any], rows: Sequence[dict[str, Any]], embeddings: Vec
         run=head["run"],
         media=Media(**head["media"]),
         faces=tuple(_face(row, embeddings[i]) for i, row in enumerate(rows)),
+        content=Content(**head["content"]) if "content" in head else None,
+        names=tuple(Url(name) for name in head.get("names", ())),
+        dropped=tuple(head.get("dropped", ())),
+        source=Source(**head["source"]) if "source" in head else None,
+        attributes=attributes_from_json(head.get("attributes", {})),
+        weights=weights_from_json(head.get("weights", {})),
+        history={
+            name: tuple(_from_json(value) for value in values)
+            for name, values in head.get("history", {}).items()
+        },
     )
 
 

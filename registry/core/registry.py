@@ -11,7 +11,7 @@ finds.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Self
@@ -50,7 +50,7 @@ from registry.core.recovery import (
 from registry.core.selectors import find_identity, find_video, read_crop, remembered_videos
 from registry.core.switching import Switch
 from registry.domain import Contract, Identity, Video
-from registry.errors import EmptyRegistry, RegistryLocked, StoreError, UnknownError, UsageError
+from registry.errors import EmptyRegistry, RegistryLocked, StoreError, UsageError
 from registry.faces.matching import assign_video
 from registry.models.base import FaceModel
 from registry.settings import Settings
@@ -300,26 +300,17 @@ class Registry:
             video = assign_video(video, before, near, origin_of, self.contract.threshold)
             index = self.index
             replacement = Replacement.of_video(before, given, video, self.view)
-            with self._intent(video.video_id, replacement.encode()):
+            with self.intent(video.video_id, replacement.encode()):
                 self.records.put(video)
                 index.put(video, self.view)
                 remove_replaced(replacement, index, self.blobs, self.view)
             return video
 
-    def update_metrics(self, video_id: str, metrics: Mapping[str, float]) -> None:
-        """Replace the metrics of a video on record."""
+    def set_primary_metric(self, name: str) -> None:
+        """Make a metric the one that reports average by name."""
         with self.writing():
-            video = self.records.get(video_id)
-            if video is None:
-                raise UnknownError(
-                    f"There is no video {video_id}. `face-registry videos list` shows all videos."
-                )
-            video = replace(video, metrics=dict(metrics))
-            index = self.index
-            with self._intent(video_id):
-                self.records.put(video)
-                index.put_metrics(video)
-                index.flush()
+            self._contract = replace(self.contract, primary_metric=name)
+            contracts.save(self.blobs, self._contract)
 
     def decide(self, decision: Decision) -> Decision:
         """Append a decision to the log and update the index. Returns it with its number.
@@ -338,7 +329,7 @@ class Registry:
             after = fold([*log, decision])
             if after.conflicts:
                 raise UsageError(f"{after.conflicts[0]} Undo one of them first.")
-            with self._intent(REINDEX):
+            with self.intent(REINDEX):
                 self.decisions.append(decision)
                 self._view = after
                 affected = affected_identities(log, [*log, decision])
@@ -365,7 +356,7 @@ class Registry:
             contract, plan = self.contract, self.finish_erasure()
             for _ in self.records.all():
                 pass  # a damaged record ends it here, while the index may still know its URL
-            with self._intent(REINDEX):
+            with self.intent(REINDEX):
                 Index.drop(self.store)
                 index = Index(self.store, contract)
                 count = index.rebuild(self.records.all(), self.view)
@@ -382,7 +373,7 @@ class Registry:
         All of them must be staged (`registry.core.staging`); `registry.changing.change` does that.
         """
         with self.writing():
-            with self._intent(SWITCH, switch.encode()):
+            with self.intent(SWITCH, switch.encode()):
                 switching.complete(self.blobs, self.store)
             self._load()
             self.reindex()
@@ -440,7 +431,7 @@ class Registry:
 
     def _erase(self, plan: ErasurePlan) -> dict[str, Any]:
         index = self.index
-        with self._intent(ERASE, plan.encode()):
+        with self.intent(ERASE, plan.encode()):
             self.finish_erasure()
             receipt = self._erase_from_index(plan, index)
         events.emit("erasure", kind=plan.kind, counts=receipt["removed"])
@@ -454,7 +445,7 @@ class Registry:
         return erasing.certify(self.blobs, self.records, index, plan)
 
     @contextmanager
-    def _intent(self, name: str, content: bytes = b"") -> Iterator[None]:
+    def intent(self, name: str, content: bytes = b"") -> Iterator[None]:
         """Declare an intent while the block runs. It stays if the block raises."""
         try:
             self._intents.declare(name, content)

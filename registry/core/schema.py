@@ -15,6 +15,7 @@ from typing import Any
 from registry.blobs.base import BlobStore
 from registry.core import contract as contracts
 from registry.core import keys
+from registry.core.intents import REINDEX
 from registry.core.records import SCHEMA
 from registry.errors import ContractError
 from registry.system import checked_json as checked
@@ -30,8 +31,13 @@ class Step:
     """Changes the objects, but not the contract. May run again after a crash."""
 
 
-STEPS: tuple[Step, ...] = ()
-"""One for each version before `SCHEMA`: empty while that is 1."""
+def _rebuild_index(blobs: BlobStore) -> None:
+    """Schema 2: records stay as they are; the index gets fields that schema 1 did not have."""
+    blobs.put(keys.intent(REINDEX), b"")
+
+
+STEPS: tuple[Step, ...] = (Step(1, _rebuild_index),)
+"""One for each version before `SCHEMA`, in order."""
 
 
 def latest(steps: Sequence[Step]) -> int:

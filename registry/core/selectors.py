@@ -10,10 +10,11 @@ from registry import ids
 from registry.blobs.base import BlobStore
 from registry.core.decisions import View, normalize_name
 from registry.core.index import VIDEOS, VIDEOS_SPEC, Index
+from registry.core.known_videos import KnownVideo
 from registry.domain import Identity
 from registry.errors import StoreCorrupt, UnknownError
 from registry.store.base import Payload, Store
-from registry.urls import Url, names, redacted
+from registry.urls import Url, names, printable, redacted
 
 _SHORTEST = 4
 """Characters of the shortest beginning of an id that selects it."""
@@ -53,9 +54,13 @@ def find_identity(index: Index, view: View, key: str) -> Identity:
 
 
 def find_video(index: Index, key: str) -> Payload:
-    """The payload of the video of this URL, file, id or unique beginning of an id."""
+    """The payload of the video of this URL, file, id, unique beginning of an id, or attribute.
+
+    An attribute, such as the id of an ad, is compared as text and has to be unique.
+    """
     for video_id in [key] if _is_uuid(key) else map(ids.video_id, _names(key)):
-        found = index.video(video_id)
+        known = index.known(video_id)
+        found = index.video(known.video_id) if known else None
         if found is not None:
             return found
     candidates = [payload for payload in index.videos() if _begins(payload["video_id"], key)]
@@ -65,6 +70,12 @@ def find_video(index: Index, key: str) -> Payload:
         raise UnknownError(
             f"{key!r} is the beginning of the ids of {len(candidates)} videos. Use a longer one."
         )
+    marked = [known for known in index.known_videos() if key in _texts(known)]
+    found = index.video(marked[0].video_id) if len(marked) == 1 else None
+    if found is not None:
+        return found
+    if marked:
+        raise UnknownError(f"{printable(key)!r} is an attribute of {len(marked)} videos.")
     raise UnknownError(
         f"There is no video {redacted(key)!r}. `face-registry videos list` shows all videos."
     )
@@ -73,6 +84,15 @@ def find_video(index: Index, key: str) -> Payload:
 def _names(location: str) -> tuple[Url, ...]:
     """The names that records may give to a URL, or to a file by its path."""
     return names(location if "://" in location else Path(location).resolve().as_uri())
+
+
+def _texts(known: KnownVideo) -> set[str]:
+    """Its attributes as text."""
+    return {
+        str(value)
+        for attribute in known.attributes.values()
+        for value in (attribute if isinstance(attribute, tuple) else (attribute,))
+    }
 
 
 def _begins(identifier: str, key: str) -> bool:

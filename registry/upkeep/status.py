@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from registry.core import keys, retention
+from registry.core import keys, retention, table_settings
 from registry.core import operating_point as operating
 from registry.core.operating_point import current_thresholds
+from registry.core.records import details_as_json
 from registry.core.registry import Registry
 from registry.core.staging import Staging
 from registry.domain import Face, Status, Video
@@ -44,6 +45,7 @@ def status(registry: Registry) -> dict[str, Any]:
         },
         "every": contract.every,
         "primary_metric": contract.primary_metric,
+        "table": table_settings.read(registry.blobs).as_dict(),
         "retention_days": retention.days(registry.blobs),
         "videos": {str(s): index.count_videos(status=s) for s in Status},
         "faces": index.count_faces(),
@@ -74,6 +76,7 @@ def dump(registry: Registry) -> dict[str, Any]:
     return {
         "contract": contract,
         "retention_days": retention.days(registry.blobs),
+        "table": table_settings.read(registry.blobs).as_dict(),
         "rereads": registry.rereads.marked(),
         "videos": [_video(video) for video in registry.records.all()],
         "appearances": [
@@ -111,7 +114,17 @@ def _video(video: Video) -> dict[str, Any]:
         "reason": video.reason,
         "media": asdict(video.media),
         "faces": [_face(face) for face in video.faces],
+        **_details(video),
     }
+
+
+def _details(video: Video) -> dict[str, Any]:
+    """What is known of file and rows, without the ids of runs."""
+    details = details_as_json(video)
+    for values in details.get("history", {}).values():
+        for value in values:
+            value[0] = ""
+    return details
 
 
 def _face(face: Face) -> dict[str, Any]:

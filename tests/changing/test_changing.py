@@ -37,6 +37,7 @@ from registry.upkeep.status import dump, status
 from tests.faults.proxies import Fault, FaultyBlobs, FaultyStore, Trigger
 from tests.support.factories import contract, person
 from tests.support.portraits import Pixels, portrait, put, shown
+from tests.support.registries import set_metrics
 
 CONTRACT: Contract = replace(contract(), registry_id="00000000-0000-4000-8000-000000000001")
 
@@ -84,7 +85,7 @@ def _who(registry: Registry, of: tuple[Video, list[bytes]], face: int) -> str:
 def test_the_preview_says_who_is_joined_and_split_and_whose_average_moves(
     registry: Registry,
 ) -> None:
-    registry.update_metrics(A[0].video_id, {"Performance": 3.0})
+    set_metrics(registry, A[0].video_id, {"Performance": 3.0})
     ann, bea, other_bea = (_who(registry, *at) for at in ((A, 0), (A, 1), (B, 1)))
     cleo = _who(registry, C, 0)
     before = dump(registry)
@@ -186,7 +187,7 @@ def test_what_changed_in_between_is_brought_up_and_the_rest_is_not_done_again(
     registry.remove_videos([C[0].url.exposed()])
     put(registry, shown("d", (person(4), DEE)))
     put(registry, shown("a", (person(0), ANN), (person(1), CLEO)))  # read again, another picture
-    registry.update_metrics(B[0].video_id, {"Performance": 9.0})
+    set_metrics(registry, B[0].video_id, {"Performance": 9.0})
     change = _change(registry)
     assert (change.embedded, change.faces) == (2, 5)
     switch(registry, change)

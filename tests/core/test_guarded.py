@@ -24,6 +24,7 @@ from registry.core.lease import Lease
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.core.runs import recorded
+from registry.core.video_changes import absorb, discard_crops, make_first, rename_metric
 from registry.errors import RegistryLocked
 from registry.people.corrections import merge, separate, undo
 from registry.settings import load_settings
@@ -31,6 +32,7 @@ from registry.store.server import ServerStore
 from registry.upkeep.doctor import Inspection, examine_registry
 from tests.support.factories import contract, person, video
 from tests.support.portraits import Pixels, portrait, put, shown
+from tests.support.registries import set_metrics
 
 A = shown("a", (person(0), portrait(0)), (person(1), portrait(1)))
 B = shown("b", (person(0, 0.1), portrait(0)), (person(2), portrait(1)))
@@ -254,7 +256,11 @@ OPERATIONS: dict[str, Callable[[Late], object]] = {
     # core
     "commit": lambda late: late.registry.commit(video("c", [person(3)])),
     "commit a video without faces": lambda late: late.registry.commit(video("c", [])),
-    "update_metrics": lambda late: late.registry.update_metrics(A[0].video_id, {"Views": 2.0}),
+    "revise": lambda late: set_metrics(late.registry, A[0].video_id, {"Views": 2.0}),
+    "absorb": lambda late: absorb(late.registry, B[0].video_id, A[0]),
+    "discard_crops": lambda late: discard_crops(late.registry, "of no record"),
+    "rename_metric": lambda late: rename_metric(late.registry, "Performance", "Views"),
+    "make_first": lambda late: make_first(late.registry, "Performance"),
     "decide": lambda late: late.registry.decide(
         Decision(0, Kind.MERGE, late.ann, others=(late.bea,))
     ),

@@ -27,6 +27,7 @@ from registry.settings import load_settings
 from registry.store.edge import EdgeStore
 from registry.urls import Url
 from tests.support.factories import contract, person, picture, video
+from tests.support.registries import set_metrics
 
 
 def _open(home: Path) -> Registry:
@@ -116,7 +117,7 @@ def test_a_video_read_again_drops_the_crops_it_no_longer_has(registry: Registry)
 
 def test_metrics_reach_the_video_and_each_of_its_faces(registry: Registry) -> None:
     [put] = _put(registry, video("a", [person(0), person(1)], metrics={"Performance": 1.0}))
-    registry.update_metrics(put.video_id, {"Performance": 9.0, "Views": 3.0})
+    set_metrics(registry, put.video_id, {"Performance": 9.0, "Views": 3.0})
     assert registry.video(put.url.exposed())["metrics"] == {"Performance": 9.0, "Views": 3.0}
     assert all(p.payload["metrics"]["Performance"] == 9.0 for p in registry.index.faces())
     record = registry.records.get(put.video_id)
