@@ -8,6 +8,7 @@ from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
 from ingest.summary import Failure
+from ingest.tables.remote import download_address
 from ingest.tables.table import Table, VideoRow
 from registry.domain import Status
 from registry.errors import UsageError
@@ -44,7 +45,8 @@ def again(registry: Registry, videos: Sequence[str]) -> Table:
 def _row(payload: Payload) -> VideoRow:
     url = payload["url"]
     path = unquote(urlsplit(url).path, errors="surrogateescape")
-    return VideoRow(0, url, path if url.startswith("file:") else url, payload["metrics"])
+    location = path if url.startswith("file:") else download_address(url)
+    return VideoRow(0, url, location, payload["metrics"])
 
 
 def explained(failure: Failure) -> Failure:

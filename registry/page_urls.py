@@ -22,7 +22,7 @@ SITES = (
 )
 """Known for pages with videos, whether yt-dlp is installed or not."""
 
-_KNOWN = re.compile("|".join(map(re.escape, SITES)))
+_KNOWN = re.compile(rf"https?://(?:[^/?#]*\.)?(?:{'|'.join(map(re.escape, SITES))})(?:[:/?#]|$)")
 
 FILES = re.compile(
     r"\.(3g2|3gp|asf|avi|flv|gif|m2ts|m4v|mkv|mov|mp4|mpe?g|mts|ogg|ogv|ts|webm|webp|wmv)$", re.I
@@ -52,7 +52,7 @@ def page_name(url: str) -> str:
     What does not say which video is meant goes: who shared it, where to start, which list it was
     found in. The result names the same page.
     """
-    if not _KNOWN.search(url):
+    if not _KNOWN.match(url):
         return url
     rule = _RULES.get(site_of(url))
     parts = urlsplit(url)

@@ -16,6 +16,7 @@ from typing import Any
 from ingest.addresses import AddressPolicy
 from ingest.http import Line
 from ingest.memory import OVER_MEMORY
+from ingest.tables.remote import is_download
 from registry.confinement import bare_environment
 from registry.errors import FetchError
 from registry.page_urls import FILES, site_of
@@ -75,10 +76,11 @@ class Pages:
     def recognises(self, url: HttpUrl) -> bool:
         """Whether a URL is of a page, and not of a file.
 
-        What ends as files do is a file; else pages are those of well-known sites and, if yt-dlp is
-        installed, whatever one of its extractors takes, the generic one apart.
+        What ends as files do is a file, and so is the download that a share link was turned into.
+        Pages are those of well-known sites and, if yt-dlp is installed, whatever one of its
+        extractors takes, except the generic one.
         """
-        if FILES.search(url.path):
+        if FILES.search(url.path) or is_download(str(url)):
             return False
         if site_of(str(url)):
             return True

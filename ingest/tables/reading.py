@@ -166,7 +166,7 @@ def _body(source: str, sheet: Sheet, header: Header) -> Body:
         if row <= header.row:
             above += row < header.row
             continue
-        label = total_label(cells, header.url)
+        label = total_label(cells, header.url) or _repeated_header(cells, header)
         if label:
             body.skipped.append(SkippedRow(row, printable(label)))
         elif len(cells) == width:
@@ -209,10 +209,21 @@ def _too_long(row: int, cells: Sequence[object], header: Header) -> RowError:
     )
 
 
+def _repeated_header(cells: Sequence[object], header: Header) -> str:
+    """The name of the URL column, if the row is the header once more: of files put together."""
+    name = header.columns[header.url]
+    if len(cells) < len(header.columns) or cells[header.url] in (None, ""):
+        return ""
+    again = header_text(cells[header.url]) == name and (
+        tuple(map(header_text, cells[: len(header.columns)])) == header.columns
+    )
+    return name if again else ""
+
+
 def _skipped(source: str, rows: Sequence[SkippedRow]) -> str:
     labels = ", ".join(f"'{row.label}' (row {row.row})" for row in rows[:5])
     more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-    what = "rows of totals" if len(rows) > 1 else "row of totals"
+    what = "rows of totals or headers" if len(rows) > 1 else "row of totals or headers"
     return f"{source}: {len(rows)} {what} skipped: {labels}{more}."
 
 

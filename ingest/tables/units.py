@@ -36,7 +36,8 @@ _WRITTEN: Mapping[str, str] = {
     "руб": "RUB", "руб.": "RUB", "₴": "UAH", "₺": "TRY", "tl": "TRY", "₹": "INR", "₩": "KRW",
     "₪": "ILS", "₫": "VND", "฿": "THB", "₱": "PHP", "₦": "NGN", "fr": "CHF", "fr.": "CHF",
     "sfr": "CHF", "sfr.": "CHF", "rm": "MYR", "rp": "IDR", "rp.": "IDR", "s/": "PEN", "s/.": "PEN",
-    "jp¥": "JPY", "cn¥": "CNY", "uk£": "GBP", "br$": "BRL", "$us": "USD", "$au": "AUD", "$ca": "CAD",
+    "jp¥": "JPY", "cn¥": "CNY", "uk£": "GBP", "br$": "BRL", "$us": "USD", "$au": "AUD",
+    "$ca": "CAD",
     "円": "JPY", "元": "CNY", "원": "KRW", "kr": "kr", "kr.": "kr", "rs": "Rs", "rs.": "Rs",
     "$": "$", "¥": "¥",
 }  # fmt: skip

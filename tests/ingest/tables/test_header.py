@@ -33,7 +33,9 @@ def test_rows_of_totals_are_skipped_and_said(write: Write, label: str, url: str)
     assert metrics(table) == [{"Views": 5.0}, {"Views": 7.0}]
     assert table.total == 2
     assert [(row.row, row.label) for row in table.skipped] == [(4, label)]
-    assert any("1 row of totals skipped" in note and "row 4" in note for note in table.notes)
+    assert any(
+        "1 row of totals or headers skipped" in note and "row 4" in note for note in table.notes
+    )
 
 
 def test_a_total_in_the_url_column_is_skipped(write: Write) -> None:
@@ -53,6 +55,13 @@ def test_a_row_with_a_url_is_never_a_total(write: Write, row: str) -> None:
     table = read(write(f"Campaign,Video URL,Views\n{row}\n"), "Views")
     assert metrics(table) == [{"Views": 5.0}]
     assert table.skipped == ()
+
+
+def test_the_header_once_more_is_skipped(write: Write) -> None:
+    """As files have it that were put together."""
+    table = read(write(f"{HEADER}a.mp4,5\nVideo URL,Performance\nb.mp4,7\n"))
+    assert metrics(table) == [{"Performance": 5.0}, {"Performance": 7.0}]
+    assert [(row.row, row.label) for row in table.skipped] == [(3, "Video URL")]
 
 
 def test_a_row_without_a_url_that_is_no_total_fails(write: Write) -> None:
