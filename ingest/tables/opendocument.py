@@ -17,9 +17,8 @@ from functools import partial
 from xml.etree.ElementTree import Element, ParseError, iterparse
 
 from ingest.tables.numbers import Number
-from ingest.tables.sheet import Row, Sheet
+from ingest.tables.sheet import MOST_ROWS, Row, Sheet
 from ingest.tables.units import PERCENT, currency
-from ingest.tables.workbooks import MOST_ROWS
 from registry.errors import SourceError
 
 _NAMESPACE = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
@@ -39,7 +38,7 @@ def spreadsheet(source: str, data: bytes) -> Sequence[Sheet]:
     if not found:
         raise SourceError(f"{source} has no sheet.")
     return [
-        Sheet(read=partial(_first, rows), form="OpenDocument spreadsheet", name=name, typed=True)
+        Sheet(read=partial(_first, rows), form="OpenDocument spreadsheet", name=name)
         for name, rows in found
     ]
 

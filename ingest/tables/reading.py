@@ -72,7 +72,7 @@ def read_frame(frame: pd.DataFrame, options: TableOptions, base: Path) -> Table:
         for number, cells in enumerate(zip(*columns, strict=True), 2)
         if not all(_is_blank(cell) for cell in cells)
     )
-    sheet = Sheet(read=lambda most: rows[:most], form="DataFrame", typed=True)
+    sheet = Sheet(read=lambda most: rows[:most], form="DataFrame")
     return _read("The DataFrame", [sheet], options, options.base_folder or base)
 
 
@@ -94,7 +94,7 @@ def _load(source: str | Path, fetch: Fetch | None) -> _Loaded:
 def _read(
     source: str, candidates: Sequence[Sheet], options: TableOptions, base: Path | None
 ) -> Table:
-    with _uncollected():
+    with _collection_paused():
         sheet, header = _choose(source, candidates, options)
         body = _body(source, sheet, header)
         if len(candidates) > 1 and sheet.name:
@@ -103,7 +103,7 @@ def _read(
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def _collection_paused() -> Iterator[None]:
     """Without garbage collection, which would look through millions of cells again and again."""
     enabled = gc.isenabled()
     gc.disable()

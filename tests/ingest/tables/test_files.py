@@ -188,6 +188,6 @@ def test_a_row_that_a_quotation_mark_swallows_is_noticed(write: Write) -> None:
         read(path, "Views")
 
 
-def test_a_description_of_several_lines_is_none(write: Write) -> None:
+def test_a_description_of_several_lines_is_kept(write: Write) -> None:
     text = 'Video URL,Title,Views\na.mp4,"Hello, world\nit is, me",8\nb.mp4,"one\n\ntwo",9\n'
     assert metrics(read(write(text), "Views")) == [{"Views": 8.0}, {"Views": 9.0}]
