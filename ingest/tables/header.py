@@ -125,31 +125,32 @@ def missing(
     place = _likely_header(rows, url_column, metrics)
     columns = [header_text(cell) for cell in rows[place][1]]
     found = _Columns(columns)
-    links = _link_columns(columns, [cells for _, cells in rows[place + 1 :][:_SAMPLE]])
     named = [name for name in columns if name]
     shown = ", ".join(f'"{printable(name)}"' for name in named[:_SHOWN])
     more = ", …" if len(named) > _SHOWN else ""
-    said = []
-    if not found.has(url_column):
-        said.append(_lack(url_column, named))
-        if links:
-            listed = " or ".join(f'--url-column "{printable(name)}"' for name in links)
-            said.append(f"The cells of these columns look like URLs: {listed}.")
+    lacking = [] if found.has(url_column) else [url_column]
     for text in metrics:
         if parse_spec(header_text(text), found.has) is None:
             spec = likely_spec(header_text(text))
-            absent = [name for name in (spec.name, spec.weight) if name and not found.has(name)]
-            said += [_lack(name, named) for name in absent]
-            said.append("Metrics are named with --metric.")
-    lacks = " ".join(dict.fromkeys(said))
-    return SourceError(f"{source} has no {lacks} Its columns are {shown}{more}.")
+            lacking += [name for name in (spec.name, spec.weight) if name and not found.has(name)]
+    lacking = list(dict.fromkeys(lacking))
+    hints = [hint for name in lacking if (hint := _hint(name, named))]
+    if not found.has(url_column):
+        below = [cells for _, cells in rows[place + 1 :][:_SAMPLE]]
+        links = [f'--url-column "{printable(name)}"' for name in _link_columns(columns, below)]
+        if links:
+            hints.append(f"The cells of these columns look like URLs: {' or '.join(links)}.")
+    if lacking[-1:] != [url_column]:
+        hints.append("Metrics are named with --metric.")
+    absent = " and no ".join(f'column "{printable(name)}"' for name in lacking)
+    said = " ".join([f"{source} has no {absent}; its columns are {shown}{more}.", *hints])
+    return SourceError(said)
 
 
-def _lack(name: str, columns: Sequence[str]) -> str:
+def _hint(name: str, columns: Sequence[str]) -> str:
     folded = {column.casefold(): column for column in columns}
     close = difflib.get_close_matches(name.casefold(), folded, n=1)
-    hint = f' Did you mean "{printable(folded[close[0]])}"?' if close else ""
-    return f'column "{printable(name)}".{hint}'
+    return f'Did you mean "{printable(folded[close[0]])}"?' if close else ""
 
 
 def _likely_header(rows: Sequence[Row], url_column: str, metrics: Sequence[str]) -> int:
