@@ -13,6 +13,7 @@ import pandas as pd
 from ingest import remembered
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import Downloader, FetchLimits
+from ingest.fetch.share_links import is_link
 from ingest.frames import MediaLimits
 from ingest.pipeline import RunContext, default_workers, run
 from ingest.plan import plan as plan_table
@@ -23,7 +24,6 @@ from ingest.summary import Summary
 from ingest.tables.files import MAX_FILE
 from ingest.tables.numbers import DecimalSign
 from ingest.tables.reading import STANDARD_INPUT, read_frame, read_table
-from ingest.tables.remote import is_link
 from ingest.tables.table import Table, TableOptions
 from ingest.workers import Extractor, InlineExtractor, PoolExtractor
 from registry.core import contract as contracts

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
+from ingest.fetch.share_links import download_address
 from ingest.summary import Failure
 from ingest.tables.table import Table, VideoRow
 from registry.core.registry import Registry
@@ -44,7 +45,7 @@ def retry_table(registry: Registry, videos: Sequence[str]) -> Table:
 def _row(payload: Payload) -> VideoRow:
     url = payload["url"]
     path = unquote(urlsplit(url).path, errors="surrogateescape")
-    location = Url(path if url.startswith("file:") else url)
+    location = Url(path if url.startswith("file:") else download_address(url))
     return VideoRow(0, Url(url), location, {})
 
 

@@ -105,7 +105,7 @@ class UnreadableCell:
 
 @dataclass(frozen=True, slots=True)
 class SkippedRow:
-    """A row of totals."""
+    """A row of totals, or the header once more."""
 
     row: int
     label: str
