@@ -173,6 +173,9 @@ def switch(
     now = datetime.now(UTC).isoformat(timespec="seconds")
     earlier = (*change.old.earlier_models, EarlierModel(old.name, old.digest, now))
     with registry.writing():
+        records = Staging(registry.blobs).records
+        for video in change.videos:
+            records.put(video)
         registry.change_model(
             Switch(
                 contract=replace(change.new, earlier_models=earlier),
