@@ -1,6 +1,6 @@
 """Exports in the forms of the big platforms: `docs/TABLES.md` lists what is tried here.
 
-The files are written here, as the platforms' help pages and their own exports have them: title
+The files are written from memory in the form of these exports, not taken from accounts: title
 rows, columns, encodings, totals. They are not exports of anybody's account.
 """
 
