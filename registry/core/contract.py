@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -41,7 +42,14 @@ def write(blobs: BlobStore, contract: Contract, *, under: str = "") -> None:
 
 
 def new(
-    model: ModelInfo, model_source: str, *, threshold: float, every: int, primary_metric: str
+    model: ModelInfo,
+    model_source: str,
+    *,
+    threshold: float,
+    every: int,
+    primary_metric: str,
+    max_gap_s: float | None = None,
+    cuts: bool = False,
 ) -> Contract:
     """The contract of a registry that is about to take its first video."""
     return Contract(
@@ -52,6 +60,8 @@ def new(
         every=every,
         primary_metric=primary_metric,
         schema=SCHEMA,
+        max_gap_s=max_gap_s,
+        cuts=cuts,
     )
 
 
@@ -126,16 +136,59 @@ def check_rule(contract: Contract, *, threshold: float | None, every: int | None
             )
 
 
+def with_sampling(
+    contract: Contract, *, max_gap_s: float | None, cuts: bool | None
+) -> tuple[Contract, str]:
+    """The contract with another limit of gaps, or with or without cuts; and a note that says so.
+
+    Args:
+        contract: as it is.
+        max_gap_s: seconds; 0: no limit; None: as it is.
+        cuts: None: as it is.
+
+    Returns:
+        The note is "" if nothing changes.
+    """
+    changed = replace(
+        contract,
+        max_gap_s=contract.max_gap_s if max_gap_s is None else max_gap_s or None,
+        cuts=contract.cuts if cuts is None else cuts,
+    )
+    if changed == contract:
+        return contract, ""
+    note = (
+        f"sampling changed from {_sampling(contract)} to {_sampling(changed)}; it holds for videos "
+        "read from now on. Videos on record keep what was found in them"
+    )
+    return changed, note
+
+
+def _sampling(contract: Contract) -> str:
+    gap = "none" if contract.max_gap_s is None else f"{contract.max_gap_s:g} s"
+    return f"(longest gap: {gap}, cuts: {'on' if contract.cuts else 'off'})"
+
+
 def _short(model: ModelInfo) -> str:
     return f"{model.digest[:12]}, {model.dimension}-d"
 
 
+def _positive(value: object) -> float:
+    seconds = float(str(value))
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError(f"max_gap_s is {seconds:g}")
+    return seconds
+
+
 def from_dict(body: dict[str, Any]) -> Contract:
-    """The contract from plain JSON values. Raises `StoreCorrupt` if they are none."""
+    """The contract from plain JSON values. Raises `StoreCorrupt` if they are not one."""
     try:
         model = ModelInfo(**body["model"])
         earlier = tuple(EarlierModel(**one) for one in body.get("earlier_models", ()))
         known = {"schema": int(body["schema"]), "model": model, "earlier_models": earlier}
+        if "max_gap_s" in body:
+            known["max_gap_s"] = _positive(body["max_gap_s"])
+        if "cuts" in body:
+            known["cuts"] = bool(body["cuts"])
         return Contract(**{**body, **known})
     except (KeyError, TypeError, ValueError) as exc:
         raise StoreCorrupt(f"{keys.CONTRACT} is damaged ({exc}); restore it from a backup") from exc

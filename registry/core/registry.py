@@ -275,6 +275,12 @@ class Registry:
             contracts.write(self.blobs, contract)
             self._contract = contract
 
+    def change_sampling(self, contract: Contract) -> None:
+        """Take over the contract with another `max_gap_s` or `cuts`."""
+        with self.writing():
+            contracts.write(self.blobs, contract)
+            self._contract = contract
+
     def commit(self, video: Video) -> Video:
         """Give the faces of a video, whose crops must be stored, identities, and put it on record.
 

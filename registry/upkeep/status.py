@@ -43,6 +43,8 @@ def status(registry: Registry) -> dict[str, Any]:
             "source": lines.warning or lines.source,
         },
         "every": contract.every,
+        "max_gap_s": contract.max_gap_s,
+        "cuts": contract.cuts,
         "primary_metric": contract.primary_metric,
         "retention_days": retention.days(registry.blobs),
         "videos": {str(s): index.count_videos(status=s) for s in Status},
