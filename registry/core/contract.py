@@ -172,11 +172,10 @@ def _short(model: ModelInfo) -> str:
     return f"{model.digest[:12]}, {model.dimension}-d"
 
 
-def _positive(value: object) -> float:
-    seconds = float(str(value))
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise ValueError(f"max_gap_s is {seconds:g}")
-    return seconds
+def _seconds(value: object) -> float:
+    if not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ValueError("max_gap_s is not a number of seconds above 0")
+    return float(value)
 
 
 def from_dict(body: dict[str, Any]) -> Contract:
@@ -186,9 +185,9 @@ def from_dict(body: dict[str, Any]) -> Contract:
         earlier = tuple(EarlierModel(**one) for one in body.get("earlier_models", ()))
         known = {"schema": int(body["schema"]), "model": model, "earlier_models": earlier}
         if "max_gap_s" in body:
-            known["max_gap_s"] = _positive(body["max_gap_s"])
-        if "cuts" in body:
-            known["cuts"] = bool(body["cuts"])
+            known["max_gap_s"] = _seconds(body["max_gap_s"])
+        if not isinstance(body.get("cuts", False), bool):
+            raise ValueError("cuts is not true or false")
         return Contract(**{**body, **known})
     except (KeyError, TypeError, ValueError) as exc:
         raise StoreCorrupt(f"{keys.CONTRACT} is damaged ({exc}); restore it from a backup") from exc

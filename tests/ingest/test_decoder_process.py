@@ -56,7 +56,7 @@ def probe() -> Iterator[Callable[[str], ProbeClient]]:
 def read_all(
     open_video: OpenVideo, path: Path, limits: MediaLimits = LIMITS
 ) -> tuple[list[Frame], Media, str]:
-    with open_video(path, sampling=Sampling(every=3), limits=limits) as reader:
+    with open_video(path, sampling=Sampling(3, 0.5, cuts=True), limits=limits) as reader:
         frames = list(reader)
         return frames, reader.media, reader.reason
 
