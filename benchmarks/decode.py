@@ -47,6 +47,13 @@ def ours(path: Path, every: int) -> Iterator[Image]:
             yield frame.image
 
 
+def ours_with_cuts(path: Path, every: int) -> Iterator[Image]:
+    sampling = Sampling(every, max_gap_s=1.0, cuts=True)
+    with VideoReader(path, sampling=sampling) as reader:
+        for frame in reader:
+            yield frame.image
+
+
 def pyav(path: Path, every: int, threads: int = 1) -> Iterator[Image]:
     with av.open(str(path)) as file:
         stream = file.streams.video[0]
@@ -86,6 +93,7 @@ def opencv_grab(path: Path, every: int) -> Iterator[Image]:
 
 WAYS: dict[str, Read] = {
     "VideoReader": ours,
+    "VideoReader, gaps and cuts": ours_with_cuts,
     "PyAV, all frames": pyav,
     "PyAV, all frames, two threads": pyav_two_threads,
     "OpenCV read()": opencv_read,
