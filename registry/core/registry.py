@@ -286,6 +286,12 @@ class Registry:
             contracts.save(self.blobs, contract)
             self._contract = contract
 
+    def change_sampling(self, contract: Contract) -> None:
+        """Take over the contract with another `max_gap_s` or `cuts`."""
+        with self.writing():
+            contracts.save(self.blobs, contract)
+            self._contract = contract
+
     def commit(self, video: Video) -> Video:
         """Assign identities to the faces of a video, and record it. Its crops must be stored.
 

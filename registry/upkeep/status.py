@@ -44,6 +44,8 @@ def status(registry: Registry) -> dict[str, Any]:
             "source": lines.warning or lines.source,
         },
         "every": contract.every,
+        "max_gap_s": contract.max_gap_s,
+        "cuts": contract.cuts,
         "primary_metric": contract.primary_metric,
         "table": table_settings.read(registry.blobs).as_dict(),
         "retention_days": retention.days(registry.blobs),
