@@ -25,7 +25,7 @@ from ingest.sources import Table, VideoRow
 from ingest.summary import Summary
 from ingest.workers import Extractor
 from registry import ids, urls
-from registry.core.index import as_kept
+from registry.core.points import as_kept
 from registry.core.registry import Registry
 from registry.core.runs import new_run
 from registry.domain import Media, Status, Video
@@ -130,14 +130,14 @@ class _Plan:
     def todo(self, rows: Sequence[VideoRow]) -> Iterator[VideoRow]:
         for row in rows:
             known = self.registry.index.video(ids.video_id(row.url))
-            failed = known is not None and known["status"] == Status.FAILED
-            if known is None or (failed and self.retry_failed) or known["video_id"] in self.again:
+            failed = known is not None and known.status == Status.FAILED
+            if known is None or (failed and self.retry_failed) or known.video_id in self.again:
                 yield row
                 continue
-            text = self._settle(row, known["metrics"])
+            text = self._settle(row, known.metrics)
             if failed:
-                text = f"failed before: {known['reason']} (--retry-failed tries again)"
-                telling.failed(self.summary, row.row, row.url, text, known["video_id"])
+                text = f"failed before: {known.reason} (--retry-failed tries again)"
+                telling.failed(self.summary, row.row, row.url, text, known.video_id)
             elif text == "unchanged":
                 self.summary.unchanged += 1
                 telling.unchanged(self.summary, row)
@@ -155,7 +155,7 @@ class _Plan:
         """The metrics of the row, and those on record that the table has no column for."""
         return {n: value for n, value in known.items() if n not in self.metrics} | {**row.metrics}
 
-    def _settle(self, row: VideoRow, known: dict[str, float]) -> str:
+    def _settle(self, row: VideoRow, known: Mapping[str, float]) -> str:
         merged = self.merged(row, known)
         new, old = as_kept(merged), as_kept(known)
         if new == old:
@@ -231,11 +231,11 @@ def _commit(planned: _Plan, row: VideoRow, outcome: _Outcome) -> str:
     video_id, started = ids.video_id(row.url), time.monotonic()
     registry, summary = planned.registry, planned.summary
     known = registry.index.video(video_id)
-    metrics = planned.merged(row, known["metrics"] if known else {})
+    metrics = planned.merged(row, known.metrics if known else {})
     if isinstance(outcome, VideoError):
         # The row and the URL stand beside the reason wherever it is shown.
         reason = str(outcome).removeprefix(f"{urls.redacted(row.location)}: ")
-        if known and known["status"] != Status.FAILED:
+        if known and known.status != Status.FAILED:
             reason = f"{reason}; what is on record of it stays"
         else:
             failed = Video(
@@ -283,7 +283,7 @@ def _look_for_duplicates(registry: Registry, summary: Summary, consolidate: bool
         before = registry.index.count_identities()
         joining.consolidate(registry)
         summary.joined_identities = before - registry.index.count_identities()
-    summary.likely_duplicates = joining.likely_duplicates(registry)
+    summary.likely_duplicates = joining.count_duplicates(registry)
 
 
 def _count_identities(registry: Registry, summary: Summary) -> None:

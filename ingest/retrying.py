@@ -9,10 +9,10 @@ from urllib.parse import unquote, urlsplit
 
 from ingest.sources import Table, VideoRow
 from ingest.summary import Failure
+from registry.core.points import IndexedVideo
 from registry.core.registry import Registry
 from registry.domain import Status
 from registry.errors import UsageError
-from registry.store.base import Payload
 from registry.urls import redacted
 
 _DENIED = re.compile(r"answered 40[13]\b")
@@ -25,26 +25,26 @@ def again(registry: Registry, videos: Sequence[str]) -> Table:
     """
     marked = frozenset(registry.rereads.marked())
 
-    def due(video: Payload) -> bool:
-        return video["status"] != Status.DONE or video["video_id"] in marked
+    def due(video: IndexedVideo) -> bool:
+        return video.status != Status.DONE or video.video_id in marked
 
-    found = [registry.video(key) for key in videos]
-    for payload in found:
-        if not due(payload):
+    chosen = [registry.video(key) for key in videos]
+    for video in chosen:
+        if not due(video):
             raise UsageError(
-                f"{redacted(payload['url'])} was read whole; only videos that failed, are partial "
+                f"{redacted(video.url)} was read whole; only videos that failed, are partial "
                 "or were found damaged are read again"
             )
     if not videos:
-        found = [one for one in registry.index.videos() if due(one)]
-    rows = {payload["url"]: _row(payload) for payload in found}
+        chosen = [video for video in registry.index.videos() if due(video)]
+    rows = {video.url: _row(video) for video in chosen}
     return Table(tuple(rows.values()), (), (), len(rows))
 
 
-def _row(payload: Payload) -> VideoRow:
-    url = payload["url"]
+def _row(video: IndexedVideo) -> VideoRow:
+    url = video.url
     path = unquote(urlsplit(url).path, errors="surrogateescape")
-    return VideoRow(0, url, path if url.startswith("file:") else url, payload["metrics"])
+    return VideoRow(0, url, path if url.startswith("file:") else url, video.metrics)
 
 
 def explained(failure: Failure) -> Failure:

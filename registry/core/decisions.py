@@ -17,7 +17,7 @@ from __future__ import annotations
 import getpass
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from typing import Any
 
 from registry import ids
 from registry.blobs.base import BlobStore
-from registry.domain import Face
+from registry.domain import Face, Video
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.system import checked_json as checked
 
@@ -121,6 +121,13 @@ class View:
     def separated(self, first: str, second: str) -> int | None:
         """Number of the decision that keeps the two apart, or None."""
         return self.apart.get(frozenset((self.root(first), self.root(second))))
+
+
+def relabelled(video: Video, identity_of: Callable[[Face], str | None]) -> Video:
+    """The video with its faces under other identities; faces that are given None are left out."""
+    pairs = ((face, identity_of(face)) for face in video.faces)
+    faces = (replace(face, identity_id=who) for face, who in pairs if who is not None)
+    return replace(video, faces=tuple(faces))
 
 
 def tidy(name: str) -> str:

@@ -318,8 +318,8 @@ def erase_from_index(
     if keeps_deleted:
         rebuild(index, records, view)
         return
-    videos = {payload["video_id"] for payload in index.videos(plan.identities)}
-    bring_up(index, records, view, sorted(videos | set(plan.videos)))
+    videos = set(index.video_ids(plan.identities))
+    bring_up(index, records, view, sorted({*videos, *plan.videos}))
     index.regroup((), set(plan.identities), view)
     index.flush()
 
@@ -329,7 +329,7 @@ def certify(blobs: BlobStore, records: RecordStore, index: Index, plan: Plan) ->
     left = Eraser(blobs, records).left(plan)
     left["index_faces"] = sum(1 for i in plan.identities for _ in index.faces_of(i))
     left["index_identities"] = len(index.get_identities(plan.identities))
-    left["index_videos"] = sum(index.video(v) is not None for v in plan.removing)
+    left["index_videos"] = sum(index.has_video(v) for v in plan.removing)
     if any(left.values()):
         raise StoreError(
             f"the erasure left something behind ({left}); it is taken up again "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from operator import attrgetter
 from typing import Any
@@ -228,7 +228,6 @@ def _canonical(value: Any) -> bytes:
 
 
 _REREADS = "rereads/"
-LOST = "its record was damaged and given up; ingesting its URL reads it again"
 
 
 class Rereads:
@@ -248,16 +247,3 @@ class Rereads:
     def lift(self, video_id: str) -> None:
         """It was read, or is gone; nothing happens if there is no mark."""
         self._blobs.delete(_REREADS + video_id)
-
-
-def lost(payload: Mapping[str, Any]) -> Video:
-    """What is left of a video whose record is damaged: what the index says of it as a whole."""
-    return Video(
-        video_id=payload["video_id"],
-        url=payload["url"],
-        metrics=dict(payload["metrics"]),
-        status=Status.FAILED,
-        reason=LOST,
-        media=Media(),
-        run=payload["run"],
-    )

@@ -41,7 +41,8 @@ from registry.core.index import Index
 from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
 from registry.core.lease import Lease
 from registry.core.parts import HomeLock, load_model
-from registry.core.records import RecordStore, Rereads, lost
+from registry.core.points import IndexedVideo
+from registry.core.records import RecordStore, Rereads
 from registry.core.recovery import Replacing, finish, rebuild, settle, settle_if_free, showing
 from registry.core.switching import Switch
 from registry.domain import Contract, Identity, Video
@@ -49,7 +50,7 @@ from registry.errors import EmptyRegistry, StoreError, UnknownError, UsageError
 from registry.faces.matching import assign, kept
 from registry.models.base import FaceModel
 from registry.settings import Settings
-from registry.store.base import Payload, Store
+from registry.store.base import Store
 
 
 class Registry:
@@ -202,8 +203,8 @@ class Registry:
         """The identity of this id, unique beginning of an id, or name. Raises `UnknownError`."""
         return find_identity(self.index, self.view, key)
 
-    def video(self, key: str) -> Payload:
-        """The index's payload of the video of this URL, id or unique beginning of an id."""
+    def video(self, key: str) -> IndexedVideo:
+        """The video of this URL, id or unique beginning of an id. Raises `UnknownError`."""
         return find_video(self.index, key)
 
     def crop(self, key: str, digest: str) -> bytes:
@@ -375,7 +376,7 @@ class Registry:
     def remove_videos(self, keys: Sequence[str]) -> dict[str, Any]:
         """Remove videos, at least one, in one go: one receipt, and the index is rebuilt once."""
         self.hold()
-        going = sorted({str(self.video(key)["video_id"]) for key in keys})
+        going = sorted({self.video(key).video_id for key in keys})
         return self._erase(self._eraser().plan_videos(self.view, going))
 
     def give_up(self, video_ids: Sequence[str]) -> dict[str, str]:
@@ -390,11 +391,11 @@ class Registry:
             self._intents.declare(REINDEX)
         for video_id in video_ids:
             known = remembered.get(video_id)
-            found[video_id] = str(known["url"]) if known else ""
+            found[video_id] = known.url if known else ""
             self._intents.declare(video_id)
             if known:
                 self.rereads.mark(video_id)
-                self.records.put(lost(known))
+                self.records.put(known)
             else:
                 self.records.delete(video_id)
         self._forget()  # opening the index anew brings it up to the records

@@ -58,8 +58,8 @@ def set_days(registry: Registry, period: int | None) -> None:
 def older_than(registry: Registry, period: int, *, now: datetime | None = None) -> Iterator[Old]:
     """Videos that were last read more than so many days ago, in order of id."""
     before = (now or datetime.now(UTC)) - timedelta(days=period)
-    for payload in registry.index.videos():
-        read = began(str(payload["run"]))
+    for video in registry.index.videos():
+        read = began(video.run)
         if read is None or read < before:
             when = read.isoformat() if read else ""
-            yield Old(str(payload["video_id"]), str(payload["url"]), when, int(payload["faces"]))
+            yield Old(video.video_id, video.url, when, video.faces)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -19,12 +20,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from registry.core.decisions import View
-from registry.core.index import Index, VideoPoints, identity_point, points_of, video_appearances
+from registry.core.index import Index
+from registry.core.points import IndexedVideo, VideoPoints, identity_point, points_of, video_in
 from registry.core.records import RecordStore
-from registry.domain import Appearance, Status, Vectors
+from registry.domain import Status, Vectors
 from registry.errors import StoreCorrupt
 from registry.faces.appearances import identity
-from registry.store.base import Payload, Point
+from registry.store.base import Point
 
 W = TypeVar("W")
 F = TypeVar("F")
@@ -93,11 +95,11 @@ def compare(
         StoreCorrupt: a record is damaged, or the index is so damaged that it cannot be read.
     """
     counted: Counter[str] = Counter()
-    stored = ((str(payload.get("video_id")), payload) for payload in index.videos())
+    stored = ((str(point.payload.get("video_id")), point) for point in index.stored_videos())
     for video_id, wanted, found in in_step(((i, i) for i in records.ids()), stored):
         if found is not None:
-            counted[str(found.get("status"))] += 1
-        faces = list(index.faces_in(video_id))
+            counted[str(found.payload.get("status"))] += 1
+        faces = list(index.stored_faces(video_id, with_vectors=True))
         counted["faces"] += len(faces)
         if wanted is None:
             yield Difference(Kind.EXTRA, "video", video_id, video_id)
@@ -119,13 +121,13 @@ def compare(
 
 
 def video_differences(
-    wanted: VideoPoints, found: Payload | None, faces: Iterable[Point]
+    wanted: VideoPoints, found: Point | None, faces: Iterable[Point]
 ) -> Iterator[Difference]:
     """How the points of one video differ from what its record says. Pure."""
     video_id = wanted.video.id
     if found is None:
         yield Difference(Kind.MISSING, "video", video_id, video_id)
-    elif fields := different_fields(wanted.video.payload, found):
+    elif fields := different_fields(wanted.video.payload, found.payload):
         yield Difference(Kind.PAYLOAD, "video", video_id, video_id, fields)
     by_id = sorted(((point.id, point) for point in wanted.faces), key=lambda pair: pair[0])
     for face_id, want, have in in_step(by_id, ((point.id, point) for point in faces)):
@@ -189,7 +191,7 @@ def _not_found(index: Index, wanted: VideoPoints) -> Iterator[Difference]:
     if digests and index.count_crops_of(video_id, digests) != len(wanted.faces):
         yield Difference(Kind.FILTER, "video", video_id, video_id, ("crop_digest",))
     seen = [appearance.identity_id for appearance in wanted.appearances]
-    known = {str(payload.get("identity_id")) for payload in index.identity_payloads(seen)}
+    known = {str(point.payload.get("identity_id")) for point in index.stored_identities(seen)}
     for identity_id in seen:
         if identity_id not in known:
             yield Difference(Kind.MISSING, "identity", identity_id, video_id)
@@ -197,19 +199,19 @@ def _not_found(index: Index, wanted: VideoPoints) -> Iterator[Difference]:
 
 def _identities(index: Index, view: View) -> Iterator[Difference]:
     """Identities against the videos of the index, which were compared before."""
-    for payload in index.identity_payloads():
-        identity_id = str(payload.get("identity_id"))
+    for point in index.stored_identities():
+        identity_id = str(point.payload.get("identity_id"))
         shown = [
-            (str(video["video_id"]), appearance)
-            for video in index.videos([identity_id])
-            for appearance in _appearances(video)
+            (video.video_id, appearance)
+            for video in _readable(index.stored_videos([identity_id]))
+            for appearance in video.appearances
             if appearance.identity_id == identity_id
         ]
         wanted = identity(identity_id, view.name_of(identity_id), shown)
         if wanted is None:
             yield Difference(Kind.EXTRA, "identity", identity_id)
             continue
-        if fields := different_fields(identity_point(wanted).payload, payload):
+        if fields := different_fields(identity_point(wanted).payload, point.payload):
             yield Difference(Kind.PAYLOAD, "identity", identity_id, fields=fields)
         if index.count_faces_of(identity_id) != wanted.faces:
             yield Difference(Kind.FILTER, "identity", identity_id, fields=("identity_id",))
@@ -217,12 +219,11 @@ def _identities(index: Index, view: View) -> Iterator[Difference]:
             yield Difference(Kind.FILTER, "identity", identity_id, fields=("name",))
 
 
-def _appearances(payload: Payload) -> list[Appearance]:
-    """Those that can be read; one that cannot has been named with its video."""
-    try:
-        return video_appearances(payload)
-    except StoreCorrupt:
-        return []
+def _readable(points: Iterable[Point]) -> Iterator[IndexedVideo]:
+    """The videos that can be decoded; the others were reported before."""
+    for point in points:
+        with suppress(StoreCorrupt):
+            yield video_in(point.payload)
 
 
 def _collections(
@@ -233,10 +234,10 @@ def _collections(
 
         @lru_cache(_KNOWN)
         def walked(video_id: str) -> bool:
-            return records.has(video_id) or index.video(video_id) is not None
+            return records.has(video_id) or index.has_video(video_id)
 
         strays = 0
-        for point in index.faces():
+        for point in index.stored_faces():
             video_id = str(point.payload.get("video_id"))
             if not walked(video_id):
                 strays += 1

@@ -9,6 +9,7 @@ whether they are equal and holds no biometric template.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +19,6 @@ from registry.core import operating_point as operating
 from registry.core import retention
 from registry.core.registry import Registry
 from registry.domain import Face, Video
-from registry.store.base import Payload
 
 
 def dump(registry: Registry) -> dict[str, Any]:
@@ -35,14 +35,16 @@ def dump(registry: Registry) -> dict[str, Any]:
         "rereads": registry.rereads.marked(),
         "videos": [_video(video) for video in registry.records.all()],
         "appearances": [
-            {"video_id": payload["video_id"], **appearance}
-            for payload in index.videos()
-            for appearance in payload["appearances"]
+            {"video_id": video.video_id, **asdict(appearance)}
+            for video in index.videos()
+            for appearance in video.appearances
         ],
         "identities": [asdict(identity) for identity in index.identities()],
         "index": {
-            "videos": [_without(payload, "registry_id", "run") for payload in index.videos()],
-            "faces": [_without(point.payload, "run") for point in index.faces()],
+            "videos": [
+                _without(point.payload, "registry_id", "run") for point in index.stored_videos()
+            ],
+            "faces": [_without(point.payload, "run") for point in index.stored_faces()],
         },
         "crops": [
             {"key": info.key, "sha256": hashlib.sha256(registry.blobs.get(info.key)).hexdigest()}
@@ -94,5 +96,5 @@ def _face(face: Face) -> dict[str, Any]:
     }
 
 
-def _without(payload: Payload, *names: str) -> dict[str, Any]:
-    return {name: value for name, value in payload.items() if name not in names}
+def _without(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name not in names}

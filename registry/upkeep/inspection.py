@@ -171,8 +171,8 @@ class Inspection:
         for video_id in new:
             self.registry.check()
             self.registry.rereads.mark(video_id)
-        payloads = (self.registry.index.video(video_id) for video_id in sorted(found.missing))
-        named = some(urls.redacted(str(payload["url"])) for payload in payloads if payload)
+        videos = (self.registry.index.video(video_id) for video_id in sorted(found.missing))
+        named = some(urls.redacted(video.url) for video in videos if video)
         return Finding(
             "crops", "fixed" if new else "warning",
             f"{text}; they are marked to be read again: {named}", "ingest their URLs",

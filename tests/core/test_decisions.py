@@ -10,10 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.blobs.folder import FolderStore
-from registry.core.decisions import Decision, DecisionLog, Kind, View, fold, stamped, standing
+from registry.core.decisions import (
+    Decision,
+    DecisionLog,
+    Kind,
+    View,
+    fold,
+    relabelled,
+    stamped,
+    standing,
+)
 from registry.domain import Face
 from registry.errors import StoreCorrupt
-from tests.support.factories import face, person
+from tests.support.factories import face, person, video
 
 
 def _log(*entries: dict[str, Any]) -> list[Decision]:
@@ -40,6 +49,17 @@ def _face(frame: int, identity: str) -> Face:
     from dataclasses import replace
 
     return replace(face("video", frame, person(0)), identity_id=identity)
+
+
+def test_faces_of_a_video_get_other_identities_and_those_without_one_are_left_out() -> None:
+    made = video("a", [person(0), person(1), person(2)])
+    given_ids = {made.faces[0].face_id: "Ann", made.faces[2].face_id: "Bea"}
+    changed = relabelled(made, lambda face: given_ids.get(face.face_id))
+    assert [face.identity_id for face in changed.faces] == ["Ann", "Bea"]
+    assert [face.face_id for face in changed.faces] == list(given_ids)
+    assert changed.url == made.url
+    view = View(parents={"Bea": "Ann"})
+    assert {f.identity_id for f in relabelled(changed, view.identity_of).faces} == {"Ann"}
 
 
 def test_the_last_name_counts_and_an_empty_one_takes_it_back() -> None:

@@ -88,7 +88,7 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 
 def _ids_of(registry: Registry, identity: str) -> list[str]:
-    return [identity, *(str(face["face_id"]) for face in registry.index.faces_of(identity))]
+    return [identity, *(face.face_id for face in registry.index.faces_of(identity))]
 
 
 def files_with(home: Path, wanted: dict[str, bytes]) -> list[tuple[str, str]]:
@@ -202,17 +202,14 @@ def test_a_video_goes_with_its_crops_and_those_who_are_in_no_other(home: Path) -
     url = "https://example.com/b.mp4"
     with open_registry(home=home) as opened:
         gone = opened.video(url)
-        cleo = next(
-            a["identity_id"]
-            for a in gone["appearances"]
-            if opened.identity(a["identity_id"]).videos == 1
-        )
+        people = [appearance.identity_id for appearance in gone.appearances]
+        cleo = next(one for one in people if opened.identity(one).videos == 1)
         receipt = opened.remove_video(url)
         assert receipt["removed"]["videos"] == 1
         assert set(receipt["final_query"].values()) == {0}
         assert opened.index.count_videos() == 2
         assert opened.identity(NAME).videos == 1
-    wanted = traces({"Cleo": CLEO}, [gone["video_id"], cleo])
+    wanted = traces({"Cleo": CLEO}, [gone.video_id, cleo])
     wanted.pop("name")
     assert files_with(home, {**wanted, "url": url.encode()}) == []
 
@@ -252,7 +249,7 @@ def _state(registry: Registry) -> dict[str, Any]:
         "crops": [info.key for info in registry.blobs.list("crops/")],
         "under way": [i.key for p in ("intents/", "rewrites/") for i in registry.blobs.list(p)],
         "identities": identities,
-        "faces": [dict(point.payload) for point in registry.index.faces()],
+        "faces": [dict(point.payload) for point in registry.index.stored_faces()],
         "blocks": [b.template.tolist() for b in registry.blocks.read()],
     }
 

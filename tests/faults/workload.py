@@ -149,11 +149,11 @@ def dump(registry: Registry) -> dict[str, Any]:
     return {
         "contract": contract,
         "records": [_plain(record) for record in registry.records.all()],
-        "videos": [dict(payload) for payload in index.videos()],
+        "videos": [dict(point.payload) for point in index.stored_videos()],
         "identities": [asdict(identity) for identity in index.identities()],
         "faces": [
             {**point.payload, "vector": _digest(_bytes(point.vector))}
-            for point in index.faces(with_vectors=True)
+            for point in index.stored_faces(with_vectors=True)
         ],
         "crops": {
             info.key: _digest(registry.blobs.get(info.key)) for info in registry.blobs.list("crops")

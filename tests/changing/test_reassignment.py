@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry import ids
-from registry.changing.carrying import carried, spoken_of
+from registry.changing.reassignment import named_identities, reassign
 from registry.core.decisions import Decision, Kind, View, fold
 from registry.domain import Face, Vectors, Video
 from tests.support.factories import person, video
@@ -50,7 +50,7 @@ def test_the_rule_groups_anew_what_nobody_spoke_of() -> None:
     videos = _videos(
         [("a", person(0)), ("a", person(1)), ("a", person(1))], [("b", person(2)), ("c", person(2))]
     )
-    after = carried(videos, [], THRESHOLD)
+    after = reassign(videos, [], THRESHOLD)
     assert _groups(videos, after) == ["a", "b", "b", "c", "c"]
     given_ids = [after[f.face_id] for one in videos for f in one.faces]
     assert given_ids[1] == ANN
@@ -60,25 +60,25 @@ def test_the_rule_groups_anew_what_nobody_spoke_of() -> None:
 
 def test_a_named_identity_keeps_its_faces_and_gains_those_alike() -> None:
     videos = _videos([("b", person(1))], [("a", person(0)), ("a", person(1)), ("c", person(2))])
-    after = carried(videos, [Decision(1, Kind.NAME, ANN, name="Ann")], THRESHOLD)
+    after = reassign(videos, [Decision(1, Kind.NAME, ANN, name="Ann")], THRESHOLD)
     assert [after[f.face_id] for one in videos for f in one.faces] == [ANN, ANN, ANN, CLEO]
 
 
 def test_a_decision_that_was_undone_keeps_nothing_together() -> None:
     videos = _videos([("a", person(0)), ("a", person(1))])
     log = [Decision(1, Kind.NAME, ANN, name="Ann"), Decision(2, Kind.UNDO, undoes=1)]
-    assert _groups(videos, carried(videos, log, THRESHOLD)) == ["a", "b"]
+    assert _groups(videos, reassign(videos, log, THRESHOLD)) == ["a", "b"]
 
 
 def test_two_who_were_separated_stay_two_however_alike_they_become() -> None:
     videos = _videos([("a", person(0))], [("b", person(0)), ("c", person(0))])
-    after = carried(videos, [Decision(1, Kind.SEPARATE, ANN, (BEA,))], THRESHOLD)
+    after = reassign(videos, [Decision(1, Kind.SEPARATE, ANN, (BEA,))], THRESHOLD)
     assert _groups(videos, after)[:2] == ["a", "b"]
 
 
-def test_a_registry_without_faces_is_carried() -> None:
-    assert carried([], [], THRESHOLD) == {}
-    assert carried([video("empty", [])], [], THRESHOLD) == {}
+def test_a_registry_without_faces_has_nothing_to_assign() -> None:
+    assert reassign([], [], THRESHOLD) == {}
+    assert reassign([video("empty", [])], [], THRESHOLD) == {}
 
 
 _LETTERS = "abcde"
@@ -128,7 +128,7 @@ def _after(videos: Sequence[Video], given_ids: dict[str, str]) -> list[Face]:
 
 def _spoken(view: View, log: Sequence[Decision], one: Face) -> bool:
     """Whether a decision that stands names the identity of a face, or one that it was merged of."""
-    return view.identity_of(one) in {view.root(i) for i in spoken_of(log)}
+    return view.identity_of(one) in {view.root(i) for i in named_identities(log)}
 
 
 @settings(max_examples=80)
@@ -139,7 +139,7 @@ def test_what_people_said_holds_whatever_the_new_model_says(
     videos, log = registry
     view = fold(log)
     before = [f for one in videos for f in one.faces]
-    after = _after(videos, carried(videos, log, THRESHOLD))
+    after = _after(videos, reassign(videos, log, THRESHOLD))
     for old, new in zip(before, after, strict=True):
         if _spoken(view, log, old):
             assert view.origin_of(old) == view.origin_of(new), "so each entry can be undone"
@@ -163,8 +163,8 @@ def test_an_identity_that_nobody_spoke_of_is_reached_by_the_rule(
     and the same input gives the same answer, in whatever order the records come."""
     videos, log = registry
     view = fold(log)
-    given_ids = carried(videos, log, THRESHOLD)
-    assert given_ids == carried(videos[::-1], log, THRESHOLD)
+    given_ids = reassign(videos, log, THRESHOLD)
+    assert given_ids == reassign(videos[::-1], log, THRESHOLD)
     groups: dict[str, list[Face]] = defaultdict(list)
     for old, new in zip(
         (f for one in videos for f in one.faces), _after(videos, given_ids), strict=True
