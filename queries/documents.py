@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from registry.core.decisions import Decision, Kind, undone
+from registry.core.decisions import Decision, DecisionKind, undone
 from registry.core.points import IndexedVideo
 from registry.core.registry import Registry
 from registry.domain import Appearance, Identity, Media
@@ -58,7 +58,7 @@ def decision_documents(log: Sequence[Decision]) -> list[dict[str, Any]]:
             "groups": [list(group) for group in decision.groups],
             "name": decision.name,
             "undoes": decision.undoes or None,
-            "new_identity": decision.new_identity if decision.kind is Kind.SPLIT else None,
+            "new_identity": decision.new_identity if decision.kind is DecisionKind.SPLIT else None,
             "text": _sentence(decision),
         }
         for decision in log
@@ -68,20 +68,20 @@ def decision_documents(log: Sequence[Decision]) -> list[dict[str, Any]]:
 def _sentence(decision: Decision) -> str:
     who, others = decision.identity_id[:8], ", ".join(other[:8] for other in decision.others)
     match decision.kind:
-        case Kind.NAME:
+        case DecisionKind.NAME:
             return f"{who} is {decision.name!r}" if decision.name else f"{who} has no name"
-        case Kind.MERGE:
+        case DecisionKind.MERGE:
             return f"{others} joined {who}"
-        case Kind.SPLIT:
+        case DecisionKind.SPLIT:
             whose = who or "a person who was forgotten"
             return f"{len(decision.faces)} faces of {whose} are {decision.new_identity[:8]}"
-        case Kind.SEPARATE:
+        case DecisionKind.SEPARATE:
             return f"{who} and {others} are two people"
-        case Kind.CONSOLIDATE:
+        case DecisionKind.CONSOLIDATE:
             return f"{len(decision.merges)} identities joined {len(decision.groups)} others"
-        case Kind.UNDO:
+        case DecisionKind.UNDO:
             return f"decision {decision.undoes} does not count"
-        case Kind.VOID:
+        case DecisionKind.VOID:
             return "was about a person who was forgotten"
 
 

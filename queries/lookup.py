@@ -55,9 +55,7 @@ def lookup(
     detections, embeddings = _faces(registry, photo, image)
     if not detections:
         where = f" in {photo}" if isinstance(photo, str | Path) else ""
-        raise ImageError(
-            f"No face was detected{where}. Give a photo with a face of 20 px or more."
-        )
+        raise ImageError(f"No face was detected{where}. Give a photo with a face of 20 px or more.")
     videos = [identity.videos for identity in registry.index.identities()]
     gallery = _Gallery(registry, thresholds.curve, threshold, sum(videos))
     probes = [

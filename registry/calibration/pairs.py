@@ -26,7 +26,7 @@ from registry.calibration.track_samples import (
     sample_track,
     similarities_within,
 )
-from registry.core.decisions import Kind, standing
+from registry.core.decisions import DecisionKind, standing
 from registry.core.registry import Registry
 from registry.domain import Box, Face, Video
 from registry.faces.boxes import SAME_FACE, overlap
@@ -255,11 +255,11 @@ def _decided_pairs(registry: Registry) -> tuple[set[Pair], set[Pair]]:
     told_apart: set[Pair] = set()
     for decision in standing(registry.decisions.read()):
         named = [one for one in (decision.identity_id, *decision.others) if one]
-        if decision.kind is Kind.MERGE:
+        if decision.kind is DecisionKind.MERGE:
             merged |= {pair(*two) for two in combinations(named, 2)}
-        elif decision.kind is Kind.SEPARATE:
+        elif decision.kind is DecisionKind.SEPARATE:
             told_apart |= {pair(*two) for two in combinations(named, 2)}
-        elif decision.kind is Kind.SPLIT:
+        elif decision.kind is DecisionKind.SPLIT:
             told_apart |= {pair(one, decision.new_identity) for one in named}
     return merged, {two for two in told_apart - merged if two[0] != two[1]}
 

@@ -31,7 +31,7 @@ from itertools import count
 import numpy as np
 
 from registry import ids
-from registry.core.decisions import Decision, Kind, fold, standing
+from registry.core.decisions import Decision, DecisionKind, fold, standing
 from registry.domain import Face, Vectors, Video
 from registry.faces.matching import Neighbour, assign
 
@@ -45,7 +45,7 @@ def named_identities(decisions: Sequence[Decision]) -> set[str]:
     for decision in standing(decisions):
         named |= {decision.identity_id, *decision.others}
         named |= {identity for group in decision.groups for identity in group}
-        if decision.kind is Kind.SPLIT:
+        if decision.kind is DecisionKind.SPLIT:
             named.add(decision.new_identity)
     return named - {""}
 

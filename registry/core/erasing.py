@@ -22,7 +22,7 @@ from registry.blobs.base import BlobStore
 from registry.core import decisions as log
 from registry.core import records as recording
 from registry.core.blocks import Block, Blocks, salted, template_of
-from registry.core.decisions import REWRITES, Decision, DecisionLog, Kind, View
+from registry.core.decisions import REWRITES, Decision, DecisionKind, DecisionLog, View
 from registry.core.index import Index
 from registry.core.records import RecordStore, Rereads
 from registry.core.recovery import bring_up, rebuild
@@ -261,12 +261,12 @@ def struck(decision: Decision, identities: Set[str], faces_left: Set[str]) -> De
     """
     if not mentions(decision, identities, faces_left):
         return decision
-    if decision.kind is Kind.SPLIT:
+    if decision.kind is DecisionKind.SPLIT:
         return _split(decision, identities, faces_left)
-    if decision.kind is Kind.MERGE:
+    if decision.kind is DecisionKind.MERGE:
         stay, *join = _others((decision.identity_id, *decision.others), identities) or ("",)
         return replace(decision, identity_id=stay, others=tuple(join)) if join else _void(decision)
-    if decision.kind is Kind.CONSOLIDATE:
+    if decision.kind is DecisionKind.CONSOLIDATE:
         groups = tuple(_others(group, identities) for group in decision.groups)
         left = tuple(group for group in groups if len(group) > 1)
         return replace(decision, groups=left) if left else _void(decision)
@@ -277,7 +277,7 @@ def mentions(decision: Decision, identities: Set[str], faces_left: Set[str]) -> 
     """Whether the decision holds one of these ids, or a face that is not on record any more."""
     named = {decision.identity_id, decision.new, *decision.others}
     named |= {identity for group in decision.groups for identity in group}
-    if decision.kind is Kind.SPLIT:
+    if decision.kind is DecisionKind.SPLIT:
         named.add(decision.new_identity)
     return bool(named & identities) or not set(decision.faces) <= faces_left
 
@@ -297,7 +297,7 @@ def _others(members: tuple[str, ...], identities: Set[str]) -> tuple[str, ...]:
 
 
 def _void(decision: Decision) -> Decision:
-    return Decision(decision.number, Kind.VOID)
+    return Decision(decision.number, DecisionKind.VOID)
 
 
 NOT_COVERED = (

@@ -25,8 +25,8 @@ from registry.core import erasing, schema, switching
 from registry.core.blocks import Block, Blocks, blocked
 from registry.core.decisions import (
     Decision,
+    DecisionKind,
     DecisionLog,
-    Kind,
     View,
     concerned,
     fold,
@@ -316,7 +316,7 @@ class Registry:
         why = "it is nothing but space; '' takes a name back" if name and not tidied else ""
         if why := why or unfit(tidied):
             raise UsageError(f"{name!r} cannot be a name: {why}")
-        return self.decide(Decision(0, Kind.NAME, identity.identity_id, name=tidied))
+        return self.decide(Decision(0, DecisionKind.NAME, identity.identity_id, name=tidied))
 
     def reindex(self, progress: Callable[[Video], None] = lambda _: None) -> int:
         """Rebuild the index from the records. Returns how many videos there are."""

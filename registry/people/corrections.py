@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from registry.core.decisions import Decision, Kind, standing, undone
+from registry.core.decisions import Decision, DecisionKind, standing, undone
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
 from registry.domain import Identity
@@ -53,7 +53,7 @@ def merge(registry: Registry, keys: Sequence[str]) -> Decision:
                 f"`face-registry identities undo {number}` takes it back."
             )
     first, *others = (identity.identity_id for identity in identities)
-    return registry.decide(Decision(0, Kind.MERGE, first, tuple(others)))
+    return registry.decide(Decision(0, DecisionKind.MERGE, first, tuple(others)))
 
 
 def separate(registry: Registry, one: str, other: str) -> Decision:
@@ -71,7 +71,7 @@ def separate(registry: Registry, one: str, other: str) -> Decision:
             "people."
         )
     return registry.decide(
-        Decision(0, Kind.SEPARATE, first.identity_id, (second.identity_id,)),
+        Decision(0, DecisionKind.SEPARATE, first.identity_id, (second.identity_id,)),
     )
 
 
@@ -100,7 +100,7 @@ def split(registry: Registry, key: str, selection: FaceSelection) -> Decision:
     home = min(origins, key=lambda origin: (-origins[origin], origin))
     rest = {face.origin_id for face in faces} | {identity.identity_id}
     return registry.decide(
-        Decision(0, Kind.SPLIT, home, tuple(sorted(rest - {home})), tuple(sorted(selected)))
+        Decision(0, DecisionKind.SPLIT, home, tuple(sorted(rest - {home})), tuple(sorted(selected)))
     )
 
 
@@ -128,7 +128,7 @@ def undo(registry: Registry, number: int | None = None) -> tuple[Decision, Decis
             f"There is no decision {number}. "
             "`face-registry identities list --decisions` lists all decisions."
         )
-    if target.kind is Kind.VOID:
+    if target.kind is DecisionKind.VOID:
         raise UsageError(
             f"Decision {number} cannot be undone. It was about a person who has been forgotten."
         )
@@ -137,7 +137,7 @@ def undo(registry: Registry, number: int | None = None) -> tuple[Decision, Decis
             f"Decision {number} is undone already, by decision {gone[number]}. "
             f"`face-registry identities undo {gone[number]}` makes it count again."
         )
-    return target, registry.decide(Decision(0, Kind.UNDO, undoes=number))
+    return target, registry.decide(Decision(0, DecisionKind.UNDO, undoes=number))
 
 
 def _distinct_identities(registry: Registry, keys: Sequence[str]) -> list[Identity]:

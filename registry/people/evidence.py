@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.core.decisions import Kind, standing
+from registry.core.decisions import DecisionKind, standing
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
 from registry.domain import Box, Identity, Vectors
@@ -227,7 +227,7 @@ def _separated_pairs(registry: Registry) -> frozenset[Pair]:
     view = registry.view
     pairs = [tuple(two) for two in view.apart]
     for decision in standing(registry.decisions.read()):
-        if decision.kind is Kind.SPLIT:
+        if decision.kind is DecisionKind.SPLIT:
             left = [one for one in (decision.identity_id, *decision.others) if one]
             pairs += [(view.root(one), view.root(decision.new_identity)) for one in left]
     return frozenset(pair(*two) for two in pairs if len(set(two)) == 2)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from registry.core.decisions import Decision, Kind
+from registry.core.decisions import Decision, DecisionKind
 from registry.core.operating_point import in_force
 from registry.core.registry import Registry
 from registry.domain import Identity
@@ -95,7 +95,7 @@ def consolidate(registry: Registry, *, threshold: float | None = None) -> Decisi
         EmptyRegistry: nothing has been ingested.
     """
     groups = duplicate_groups(registry, threshold=threshold)
-    return registry.decide(Decision(0, Kind.CONSOLIDATE, groups=groups)) if groups else None
+    return registry.decide(Decision(0, DecisionKind.CONSOLIDATE, groups=groups)) if groups else None
 
 
 def count_duplicates(registry: Registry) -> int:
