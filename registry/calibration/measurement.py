@@ -108,11 +108,11 @@ def calibrate(registry: Registry, *, target: float = TARGET_FAR) -> Measurement:
     shipped = shipped_curve(model)
     pairs = gather_pairs(registry)
     suspects = _suspects(pairs, shipped)
-    beside = {people: s for people, s in pairs.beside.items() if people not in suspects}
+    side_by_side = {people: s for people, s in pairs.side_by_side.items() if people not in suspects}
     linkage, verification = linkage_threshold(model), model.verification_threshold
     curve = shipped.curve
-    faces = _measure(pairs, beside, curve, target, verification, of_tracks=False)
-    tracks = _measure(pairs, beside, curve, curve.far(linkage), linkage, of_tracks=True)
+    faces = _measure(pairs, side_by_side, curve, target, verification, of_tracks=False)
+    tracks = _measure(pairs, side_by_side, curve, curve.far(linkage), linkage, of_tracks=True)
     return Measurement(
         calibration=Calibration(
             model=model.name,
@@ -149,14 +149,14 @@ def adopt(registry: Registry, measurement: Measurement) -> None:
 
 def _suspects(pairs: KnownPairs, shipped: ModelCurve) -> set[tuple[int, int]]:
     """Pairs of people who are too similar to be two, unless a person said that they are."""
-    means = {people: float(s.tracks.values().mean()) for people, s in pairs.beside.items()}
+    means = {people: float(s.tracks.values().mean()) for people, s in pairs.side_by_side.items()}
     least = shipped.curve.similarity(TARGET_FAR)
     flags = too_similar(list(means.values()), shipped.curve, least)
     return {people for people, flag in zip(means, flags, strict=True) if flag} - pairs.confirmed
 
 
 def _listed(pairs: KnownPairs, suspects: Iterable[tuple[int, int]]) -> tuple[Suspect, ...]:
-    seen = [pairs.beside[people].best for people in suspects]
+    seen = [pairs.side_by_side[people].best for people in suspects]
     listed = [Suspect(one, one_identity=False) for one in seen if one is not None]
     listed += [Suspect(one, one_identity=True) for one in pairs.doubles]
     listed.sort(key=lambda s: (-s.seen.similarity, s.seen.video_url, s.seen.time_s))
@@ -165,15 +165,15 @@ def _listed(pairs: KnownPairs, suspects: Iterable[tuple[int, int]]) -> tuple[Sus
 
 def _measure(
     pairs: KnownPairs,
-    beside: dict[tuple[int, int], PairSample],
+    side_by_side: dict[tuple[int, int], PairSample],
     shipped: Curve,
     target: float,
     own: float,
     *,
     of_tracks: bool,
 ) -> MeasuredThreshold:
-    impostors = _impostors(pairs, beside, of_tracks=of_tracks)
-    with_suspects = _impostors(pairs, pairs.beside, of_tracks=of_tracks)
+    impostors = _impostors(pairs, side_by_side, of_tracks=of_tracks)
+    with_suspects = _impostors(pairs, pairs.side_by_side, of_tracks=of_tracks)
     return MeasuredThreshold(
         estimate_threshold(impostors, shipped, target, own),
         impostors,
@@ -182,7 +182,7 @@ def _measure(
 
 
 def _impostors(
-    pairs: KnownPairs, beside: dict[tuple[int, int], PairSample], *, of_tracks: bool
+    pairs: KnownPairs, side_by_side: dict[tuple[int, int], PairSample], *, of_tracks: bool
 ) -> Pairs:
     """The sample of pairs of different people, with weights.
 
@@ -191,10 +191,10 @@ def _impostors(
     stratum: Cochran 1977, Sampling Techniques). Otherwise separating look-alikes would make
     strangers seem more similar than they are.
     """
-    separated = pairs.separated if beside else {}
-    others = max(pairs.people * (pairs.people - 1) // 2 - len(separated), len(beside))
+    separated = pairs.separated if side_by_side else {}
+    others = max(pairs.people * (pairs.people - 1) // 2 - len(separated), len(side_by_side))
     parts: list[tuple[tuple[int, int], Floats, float]] = []
-    for stratum, weight in ((beside, others / max(len(beside), 1)), (separated, 1.0)):
+    for stratum, weight in ((side_by_side, others / max(len(side_by_side), 1)), (separated, 1.0)):
         for people, sample in sorted(stratum.items()):
             values = (sample.tracks if of_tracks else sample.faces).values()
             parts.append((people, values, weight))

@@ -69,12 +69,12 @@ class PairSample:
 class KnownPairs:
     """All known pairs of a registry."""
 
-    beside: dict[_People, PairSample]
+    side_by_side: dict[_People, PairSample]
     """Two people who were seen side by side in a frame."""
     separated: dict[_People, PairSample]
-    """Two people whom a person separated and who are not in `beside`."""
+    """Two people whom a person separated and who are not in `side_by_side`."""
     confirmed: frozenset[_People]
-    """Those of `beside` whom a person separated, too."""
+    """Those of `side_by_side` whom a person separated, too."""
     doubles: tuple[SideBySide, ...]
     """Faces side by side that have one identity, most similar first. They count nowhere."""
     within: Pairs
@@ -117,7 +117,7 @@ class _PairCollector:
         named = {one for two in (*self._merged, *self._told_apart) for one in two}
         self._tracks_of: dict[str, list[TrackSample]] = {one: [] for one in named}
         """Tracks of the identities that decisions name, as they were before merges."""
-        self._beside: dict[_People, PairSample] = {}
+        self._side_by_side: dict[_People, PairSample] = {}
         self._doubles: list[SideBySide] = []
         self._within: dict[int, Subsample] = defaultdict(Subsample)
         self._people: set[int] = set()
@@ -137,7 +137,7 @@ class _PairCollector:
         for number, faces in tracks.items():
             self._within[who[number]].add(similarities_within(faces))
             self._keep_named_tracks(faces)
-        for (one, other), seen in self._side_by_side(video, tracks).items():
+        for (one, other), seen in self._tracks_side_by_side(video, tracks).items():
             if who[one] == who[other] or len(set(seen.identities)) == 1:
                 self._doubles.append(seen)
             else:
@@ -164,7 +164,7 @@ class _PairCollector:
             if len(self._tracks_of[origin]) < _TRACKS:
                 self._tracks_of[origin].append(sample_track(part))
 
-    def _side_by_side(
+    def _tracks_side_by_side(
         self, video: Video, tracks: dict[int, list[Face]]
     ) -> dict[tuple[int, int], SideBySide]:
         """Tracks that are side by side in a frame, and the frame in which they are most similar."""
@@ -191,7 +191,7 @@ class _PairCollector:
     def _add_pair(
         self, people: _People, one: TrackSample, other: TrackSample, seen: SideBySide
     ) -> None:
-        sample = self._beside.setdefault(people, PairSample(Subsample(), Subsample()))
+        sample = self._side_by_side.setdefault(people, PairSample(Subsample(), Subsample()))
         sample.faces.add((one.faces @ other.faces.T).ravel().tolist())
         sample.tracks.add([float(one.mean @ other.mean)])
         if sample.best is None or seen.similarity > sample.best.similarity:
@@ -205,7 +205,7 @@ class _PairCollector:
         separated: dict[_People, PairSample] = {}
         for one, other in self._told_apart:
             people = _ordered(self._number(one), self._number(other))
-            if people[0] != people[1] and people not in self._beside:
+            if people[0] != people[1] and people not in self._side_by_side:
                 sample = separated.setdefault(people, PairSample(Subsample(), Subsample()))
                 self._compare(one, other, sample.faces, sample.tracks)
         faces: dict[int, Subsample] = defaultdict(Subsample)
@@ -214,9 +214,9 @@ class _PairCollector:
             person = self._number(one)
             self._compare(one, other, faces[person], tracks[person])
         return KnownPairs(
-            beside=self._beside,
+            side_by_side=self._side_by_side,
             separated={two: s for two, s in separated.items() if len(s.faces.values())},
-            confirmed=frozenset(separated_people & self._beside.keys()),
+            confirmed=frozenset(separated_people & self._side_by_side.keys()),
             doubles=tuple(sorted(self._doubles, key=lambda s: -s.similarity)),
             within=_genuine(self._within),
             across=_genuine(faces),

@@ -90,7 +90,7 @@ def reject_sentences(measurement: Measurement) -> list[str]:
             "faces of one track",
             measurement.rejected_within,
             lookup,
-            " It is the least of a lookup.",
+            " A lookup misses at least as many.",
         ),
         ("faces of identities that you merged", measurement.rejected_across, lookup, ""),
         ("tracks of identities that you merged", measurement.rejected_tracks, linkage, ""),

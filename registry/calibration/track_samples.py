@@ -36,11 +36,10 @@ class TrackSample:
 
 
 class Subsample:
-    """An evenly thinned sample of a stream of numbers, of limited length."""
+    """An evenly thinned sample of a stream of numbers: `KEPT` at most."""
 
-    def __init__(self, limit: int = KEPT) -> None:
-        """It keeps between half of `limit` and `limit` numbers once there are as many."""
-        self._limit, self._stride, self._seen = limit, 1, 0
+    def __init__(self) -> None:
+        self._stride, self._seen = 1, 0
         self._kept: list[float] = []
 
     def add(self, numbers: Iterable[float]) -> None:
@@ -48,7 +47,7 @@ class Subsample:
         for number in numbers:
             if self._seen % self._stride == 0:
                 self._kept.append(number)
-                if len(self._kept) > self._limit:
+                if len(self._kept) > KEPT:
                     self._kept = self._kept[::2]
                     self._stride *= 2
             self._seen += 1

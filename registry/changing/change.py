@@ -75,9 +75,9 @@ class ModelChange:
                 "--drop-blocks removes the blocks and writes a receipt."
             )
         if self.unusable:
+            first = next(iter(self.unusable.values())).rstrip(".")
             obstacles.append(
-                f"{len(self.unusable)} faces have no picture to embed. "
-                f"The first one: {next(iter(self.unusable.values()))} "
+                f"{len(self.unusable)} faces have no picture to embed (the first: {first}). "
                 "Restore the crops from a backup, or use --drop-faces to leave these faces out "
                 "for good."
             )
@@ -130,12 +130,12 @@ def prepare(
             f"This registry uses {old.model.name} already. Give another model with --model."
         )
     new = replace(old, model=info, model_source=source)
-    beside = Beside(registry.blobs)
-    beside.begin(new)
-    staging = _Staging(registry, beside, model, progress)
+    staged = Beside(registry.blobs)
+    staged.begin(new)
+    staging = _Staging(registry, staged, model, progress)
     videos = tuple(staging.videos())
     registry.check()
-    beside.prune(registry.records)
+    staged.prune(registry.records)
     decisions = registry.decisions.read()
     after = reassign(videos, decisions, new.threshold)
     videos = tuple(relabelled(video, lambda face: after[face.face_id]) for video in videos)
@@ -164,7 +164,6 @@ def switch(
     *,
     drop_blocks: bool = False,
     drop_faces: bool = False,
-    progress: Callable[[Video], None] = lambda _: None,
 ) -> None:
     """Make the change. A crash leaves the registry as it was, or the next opening completes it.
 
@@ -175,7 +174,6 @@ def switch(
         change: from `prepare`.
         drop_blocks: whether blocks may be removed.
         drop_faces: whether faces without a picture may be left out.
-        progress: called for each video that is written to the index.
 
     Raises:
         UsageError: the change would lose something that the options do not allow.
@@ -197,8 +195,7 @@ def switch(
             crops=tuple(change.unusable),
             blocks=change.blocks,
             receipt=str(uuid4()) if change.blocks else "",
-        ),
-        progress,
+        )
     )
 
 
@@ -229,9 +226,9 @@ class _Staging:
     """Stages the records of the new model, and counts what it did."""
 
     def __init__(
-        self, registry: Registry, beside: Beside, model: FaceModel, progress: Progress
+        self, registry: Registry, staged: Beside, model: FaceModel, progress: Progress
     ) -> None:
-        self._registry, self._beside, self._records = registry, beside, beside.records
+        self._registry, self._stage = registry, staged
         self._model, self._progress = model, progress
         self.faces = self.embedded = self.by_landmarks = 0
         self.unusable: dict[str, str] = {}
@@ -246,7 +243,7 @@ class _Staging:
     def _staged(self, number: int, video: Video) -> Video:
         bare = tuple(replace(face, embedding=_NONE) for face in video.faces)
         self.before.append(replace(video, faces=bare))
-        known = self._beside.embeddings(video)
+        known = self._stage.embeddings(video)
         missing = [face for face in video.faces if face.face_id not in known]
         wanted = {face.face_id for face in missing}
         done = reembed(video, wanted, self._model, self._registry.blobs)
@@ -259,7 +256,7 @@ class _Staging:
         video = replace(video, faces=faces)
         if done.embeddings:
             self._registry.check()
-            self._records.put(video)
+            self._stage.records.put(video)
             self._progress(number, video, len(done.embeddings))
         crops = {face.face_id: face.crop for face in missing}
         self.faces += len(faces) + len(done.unusable)

@@ -1,7 +1,7 @@
 """The thresholds that a registry uses, shipped with the model or calibrated.
 
-A calibration is one object beside the contract. It holds thresholds, rates and counts: no
-embedding, no id of anybody, no video, so there is nothing in it that an erasure would have to find.
+A calibration is one object. It holds thresholds, rates and counts, but no embedding, id or video,
+so an erasure has nothing to remove from it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """The thresholds and rates that a registry goes by now."""
+    """The thresholds and rates that a registry uses."""
 
     lookup: float
     """Least cosine of a match in a lookup."""
@@ -87,7 +87,7 @@ class InForce:
     """Where the rates come from, in words."""
     calibrated: bool
     warning: str = ""
-    """A sentence on a calibration that is there and does not count; empty: there is none."""
+    """A sentence on a calibration that is not used; empty: there is none."""
 
 
 def in_force(registry: Registry) -> InForce:

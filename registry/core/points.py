@@ -41,7 +41,7 @@ class IndexedFace:
 
     face_id: str
     identity_id: str
-    """The identity that it goes by, after all decisions."""
+    """Its identity after all decisions."""
     origin_id: str
     """Its identity before merges: what a nearest neighbour inherits from it."""
     video_id: str

@@ -335,9 +335,7 @@ class Registry:
         self._index = index
         return count
 
-    def change_model(
-        self, switch: Switch, progress: Callable[[Video], None] = lambda _: None
-    ) -> None:
+    def change_model(self, switch: Switch) -> None:
         """Take the records beside for the registry's own, and rebuild the index.
 
         They must be all there (see `registry.core.switching`); `registry.changing.change` puts
@@ -347,7 +345,7 @@ class Registry:
         with self._intents.declared(SWITCH, switch.encoded()):
             switching.finish(self.blobs, self.store)
         self.adopt(self.blobs)
-        self.reindex(progress)
+        self.reindex()
 
     def forget(self, key: str, *, block: bool = False) -> dict[str, Any]:
         """Remove a person for good: faces, crops, names, what decisions say, the index's bytes.

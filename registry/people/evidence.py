@@ -125,7 +125,7 @@ class ObservedFaces:
         """Add a face.
 
         Args:
-            identity: the one that it goes by.
+            identity: its identity after all decisions.
             track: where it was seen.
             frame: number of the frame in its video.
             box: in px of the frame.

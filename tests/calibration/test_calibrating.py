@@ -65,7 +65,7 @@ def test_faces_side_by_side_are_two_people_with_all_of_their_tracks(registry: Re
     one, other = person(0), person(1)
     put(registry, scene("a", [(one, 0, GOOD), (other, 200, GOOD)], [(person(0, 0.3), 0, GOOD)]))
     found = gather_pairs(registry)
-    [sampled] = found.beside.values()
+    [sampled] = found.side_by_side.values()
     assert len(sampled.faces.values()) == 2
     assert len(sampled.tracks.values()) == 1
     assert sampled.best is not None
@@ -77,7 +77,7 @@ def test_faces_side_by_side_are_two_people_with_all_of_their_tracks(registry: Re
 def test_boxes_that_overlap_are_no_pair_nor_is_a_poor_face(registry: Registry, left: float) -> None:
     frame = [(person(0), 0, GOOD), (person(1), left, GOOD), (person(2), 300, BLURRED)]
     put(registry, scene("a", frame))
-    assert gather_pairs(registry).beside == {}
+    assert gather_pairs(registry).side_by_side == {}
 
 
 def test_one_track_is_one_person_where_it_is_far_apart(registry: Registry) -> None:
@@ -167,7 +167,7 @@ def test_identities_that_are_one_person_count_once(registry: Registry) -> None:
     assert registry.index.count_identities() == 4
     found = gather_pairs(registry)
     assert found.people == 2
-    [sampled] = found.beside.values()
+    [sampled] = found.side_by_side.values()
     assert len(sampled.tracks.values()) == 2
 
 
