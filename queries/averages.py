@@ -64,9 +64,8 @@ def averages(
     """
     primary = registry.contract.primary_metric
     metrics, people = _current(registry) if as_of is None else _as_of(registry, as_of)
-    others = sorted(
-        {name for seen in metrics.values() for values in seen for name in values} - {primary}
-    )
+    names = set[str]().union(*(values for seen in metrics.values() for values in seen))
+    others = sorted(names - {primary})
     columns = _FIRST + [f"average_{name}" for name in others] + _LAST
     rows = [
         _row(person, metrics[person.identity_id], primary, others)

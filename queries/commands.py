@@ -151,7 +151,7 @@ def print_answer(terminal: Terminal, answer: LookupAnswer) -> None:
 def _print_second(terminal: Terminal, second: CloseSecond) -> None:
     name = f" {second.name}" if second.name else ""
     advice = (
-        f"They are two people: {second.apart} Look at both."
+        f"They are two people. {second.apart} Look at both."
         if second.apart
         else "They may be one person under two identities. "
         "`face-registry identities suggest` lists such pairs."
