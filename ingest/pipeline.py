@@ -25,7 +25,7 @@ from ingest.summary import Summary
 from ingest.tables.table import Table, VideoRow
 from ingest.workers import Extractor
 from registry import ids
-from registry.core.index import as_kept
+from registry.core.points import as_kept
 from registry.core.registry import Registry
 from registry.core.runs import new_run
 from registry.domain import Media, Status, Video
@@ -135,14 +135,14 @@ class _Planner:
     def rows_to_read(self, rows: Sequence[VideoRow]) -> Iterator[VideoRow]:
         for row in rows:
             known = self.registry.index.video(ids.video_id(row.url))
-            failed = known is not None and known["status"] == Status.FAILED
-            if known is None or (failed and self.retry_failed) or known["video_id"] in self.marked:
+            failed = known is not None and known.status == Status.FAILED
+            if known is None or (failed and self.retry_failed) or known.video_id in self.marked:
                 yield row
                 continue
-            text = self._update_metrics(row, known["metrics"])
+            text = self._update_metrics(row, known.metrics)
             if failed:
-                text = f"failed before: {known['reason']} (--retry-failed reads it again)"
-                run_events.failed(self.summary, row.row, row.url, text, known["video_id"])
+                text = f"failed before: {known.reason} (--retry-failed reads it again)"
+                run_events.failed(self.summary, row.row, row.url, text, known.video_id)
             elif text == "unchanged":
                 self.summary.unchanged += 1
                 run_events.unchanged(self.summary, row)
@@ -161,7 +161,7 @@ class _Planner:
         """The metrics of the row, and the recorded ones that the table has no column for."""
         return {n: value for n, value in known.items() if n not in self.metrics} | {**row.metrics}
 
-    def _update_metrics(self, row: VideoRow, known: dict[str, float]) -> str:
+    def _update_metrics(self, row: VideoRow, known: Mapping[str, float]) -> str:
         merged = self.merged_metrics(row, known)
         new, old = as_kept(merged), as_kept(known)
         if new == old:
@@ -239,11 +239,11 @@ def _commit(planner: _Planner, row: VideoRow, result: _Result) -> str:
     video_id, started = ids.video_id(row.url), time.monotonic()
     registry, summary = planner.registry, planner.summary
     known = registry.index.video(video_id)
-    metrics = planner.merged_metrics(row, known["metrics"] if known else {})
+    metrics = planner.merged_metrics(row, known.metrics if known else {})
     if isinstance(result, VideoError):
         # Wherever the reason is shown, so are row and URL.
         reason = str(result).removeprefix(f"{row.location}: ")
-        if known and known["status"] != Status.FAILED:
+        if known and known.status != Status.FAILED:
             reason = f"{reason.removesuffix('.')}. The record of the video stays as it is."
         else:
             failed = Video(
@@ -291,7 +291,7 @@ def _find_duplicates(registry: Registry, summary: Summary, consolidate: bool) ->
         before = registry.index.count_identities()
         joining.consolidate(registry)
         summary.joined_identities = before - registry.index.count_identities()
-    summary.likely_duplicates = joining.likely_duplicates(registry)
+    summary.likely_duplicates = joining.count_duplicates(registry)
 
 
 def _count_identities(registry: Registry, summary: Summary) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,13 +26,13 @@ from typing import Any
 from registry import ids
 from registry.blobs.base import BlobStore
 from registry.core import keys
-from registry.domain import Face
+from registry.domain import Face, Video
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.system import checked_json as checked
 from registry.system.process import user_name
 
 
-class Kind(StrEnum):
+class DecisionKind(StrEnum):
     """What a decision does."""
 
     NAME = "name"
@@ -50,7 +50,7 @@ class Decision:
 
     number: int
     """1-based place in the log."""
-    kind: Kind
+    kind: DecisionKind
     identity_id: str = ""
     """The identity that it is about; of a merge, the one that stays."""
     others: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class Decision:
     @property
     def merges(self) -> list[tuple[str, str]]:
         """(stays, joins) pairs of a merge or a consolidation."""
-        if self.kind is Kind.MERGE:
+        if self.kind is DecisionKind.MERGE:
             return [(self.identity_id, other) for other in self.others]
         return [(group[0], other) for group in self.groups for other in group[1:]]
 
@@ -124,6 +124,13 @@ class View:
         return self.apart.get(frozenset((self.root(first), self.root(second))))
 
 
+def relabelled(video: Video, identity_of: Callable[[Face], str | None]) -> Video:
+    """The video with its faces under other identities; faces that are given None are left out."""
+    pairs = ((face, identity_of(face)) for face in video.faces)
+    faces = (replace(face, identity_id=who) for face, who in pairs if who is not None)
+    return replace(video, faces=tuple(faces))
+
+
 def tidy(name: str) -> str:
     """A name as it is kept: composed (NFC), on one line, without spaces around it."""
     return " ".join(unicodedata.normalize("NFC", name).split())
@@ -138,7 +145,7 @@ def unfit(name: str) -> str:
 
 
 LONGEST_NAME = 200
-_SILENT = (Kind.UNDO, Kind.VOID)
+_SILENT = (DecisionKind.UNDO, DecisionKind.VOID)
 """What an undo does is in what it undoes; a void entry does nothing."""
 
 
@@ -146,7 +153,7 @@ def undone(decisions: Sequence[Decision]) -> dict[int, int]:
     """The decisions that do not count: the number of the undo by the number of what it undoes."""
     by: dict[int, int] = {}
     for decision in reversed(decisions):
-        if decision.kind is Kind.UNDO and decision.number not in by:
+        if decision.kind is DecisionKind.UNDO and decision.number not in by:
             by[decision.undoes] = decision.number
     return by
 
@@ -169,7 +176,7 @@ def fold(decisions: Iterable[Decision], *, as_of: int | None = None) -> View:
     counted = {decision.number for decision in counting}
     folding = _Folding()
     for decision in everything:
-        parted = decision.kind is Kind.SPLIT and decision.number not in counted
+        parted = decision.kind is DecisionKind.SPLIT and decision.number not in counted
         if parted and decision.identity_id:
             # Faces may have joined the split-off identity since; they go back with the others.
             folding.merge(decision.identity_id, decision.new_identity)
@@ -186,7 +193,7 @@ def concerned(before: Sequence[Decision], after: Sequence[Decision]) -> set[str]
         for d in changed
         for identity in (d.identity_id, *d.others, *(i for group in d.groups for i in group))
     }
-    named |= {d.new_identity for d in changed if d.kind is Kind.SPLIT}
+    named |= {d.new_identity for d in changed if d.kind is DecisionKind.SPLIT}
     views = fold(before), fold(after)
     return {view.root(identity) for view in views for identity in named if identity}
 
@@ -201,11 +208,11 @@ class _Folding:
         self.pairs: list[tuple[str, str, int]] = []
 
     def take(self, decision: Decision) -> None:
-        if decision.kind is Kind.NAME:
+        if decision.kind is DecisionKind.NAME:
             self.name(decision.identity_id, decision.name)
-        elif decision.kind is Kind.SPLIT:
+        elif decision.kind is DecisionKind.SPLIT:
             self.moved.update(dict.fromkeys(decision.faces, decision.new_identity))
-        elif decision.kind is Kind.SEPARATE:
+        elif decision.kind is DecisionKind.SEPARATE:
             self.pairs.append((decision.identity_id, decision.others[0], decision.number))
         for stays, joins in decision.merges:
             self.merge(stays, joins)
@@ -317,7 +324,7 @@ def _decision(body: dict[str, Any]) -> Decision:
     return Decision(
         **{
             **body,
-            "kind": Kind(body["kind"]),
+            "kind": DecisionKind(body["kind"]),
             "others": tuple(body["others"]),
             "faces": tuple(body["faces"]),
             "groups": tuple(tuple(group) for group in body["groups"]),

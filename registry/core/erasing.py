@@ -21,7 +21,7 @@ from uuid import uuid4
 from registry.core import decisions as log
 from registry.core import keys
 from registry.core.blocks import Block, Blocks, salted, template_of
-from registry.core.decisions import Decision, DecisionLog, Kind, View
+from registry.core.decisions import Decision, DecisionKind, DecisionLog, View
 from registry.core.guarded import GuardedStore
 from registry.core.index import Index
 from registry.core.intents import ERASE
@@ -257,12 +257,12 @@ def struck(decision: Decision, identities: Set[str], faces_left: Set[str]) -> De
     """
     if not mentions(decision, identities, faces_left):
         return decision
-    if decision.kind is Kind.SPLIT:
+    if decision.kind is DecisionKind.SPLIT:
         return _split(decision, identities, faces_left)
-    if decision.kind is Kind.MERGE:
+    if decision.kind is DecisionKind.MERGE:
         stay, *join = _others((decision.identity_id, *decision.others), identities) or ("",)
         return replace(decision, identity_id=stay, others=tuple(join)) if join else _void(decision)
-    if decision.kind is Kind.CONSOLIDATE:
+    if decision.kind is DecisionKind.CONSOLIDATE:
         groups = tuple(_others(group, identities) for group in decision.groups)
         left = tuple(group for group in groups if len(group) > 1)
         return replace(decision, groups=left) if left else _void(decision)
@@ -273,7 +273,7 @@ def mentions(decision: Decision, identities: Set[str], faces_left: Set[str]) -> 
     """Whether the decision holds one of these ids, or a face that is not on record any more."""
     named = {decision.identity_id, decision.new, *decision.others}
     named |= {identity for group in decision.groups for identity in group}
-    if decision.kind is Kind.SPLIT:
+    if decision.kind is DecisionKind.SPLIT:
         named.add(decision.new_identity)
     return bool(named & identities) or not set(decision.faces) <= faces_left
 
@@ -293,7 +293,7 @@ def _others(members: tuple[str, ...], identities: Set[str]) -> tuple[str, ...]:
 
 
 def _void(decision: Decision) -> Decision:
-    return Decision(decision.number, Kind.VOID)
+    return Decision(decision.number, DecisionKind.VOID)
 
 
 NOT_COVERED = (
@@ -314,8 +314,8 @@ def erase_from_index(
     if keeps_deleted:
         index.rebuild(records.all(), view)
         return
-    videos = {payload["video_id"] for payload in index.videos(plan.identities)}
-    bring_up(index, records, view, sorted(videos | set(plan.videos)))
+    videos = set(index.video_ids(plan.identities))
+    bring_up(index, records, view, sorted({*videos, *plan.videos}))
     index.regroup((), set(plan.identities), view)
     index.flush()
 
@@ -325,7 +325,7 @@ def certify(blobs: GuardedStore, records: RecordStore, index: Index, plan: Plan)
     left = Eraser(blobs, records).left(plan)
     left["index_faces"] = sum(1 for i in plan.identities for _ in index.faces_of(i))
     left["index_identities"] = len(index.get_identities(plan.identities))
-    left["index_videos"] = sum(index.video(v) is not None for v in plan.removing)
+    left["index_videos"] = sum(index.has_video(v) for v in plan.removing)
     if any(left.values()):
         raise StoreError(
             f"the erasure left something behind ({left}); it is taken up again "

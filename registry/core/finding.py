@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from registry import ids
 from registry.blobs.base import BlobStore
 from registry.core.decisions import View, tidy
 from registry.core.index import VIDEOS, VIDEOS_SPEC, Index
-from registry.domain import Identity
+from registry.core.points import IndexedVideo, failed_video_in
+from registry.domain import Identity, Video
 from registry.errors import StoreCorrupt, UnknownError
-from registry.store.base import Payload, Store
+from registry.store.base import Store
 from registry.urls import Url, names, redacted
 
 _SHORTEST = 4
@@ -49,15 +51,16 @@ def find_identity(index: Index, view: View, key: str) -> Identity:
     )
 
 
-def find_video(index: Index, key: str) -> Payload:
-    """The payload of the video of this URL, file, id or unique beginning of an id."""
+def find_video(index: Index, key: str) -> IndexedVideo:
+    """The video of this URL, file, id or unique beginning of an id. Raises `UnknownError`."""
     for video_id in [key] if _is_uuid(key) else map(ids.video_id, _names(key)):
-        found = index.video(video_id)
-        if found is not None:
-            return found
-    candidates = [payload for payload in index.videos() if _begins(payload["video_id"], key)]
-    if len(candidates) == 1:
-        return candidates[0]
+        video = index.video(video_id)
+        if video is not None:
+            return video
+    candidates = [video_id for video_id in index.video_ids() if _begins(video_id, key)]
+    video = index.video(candidates[0]) if len(candidates) == 1 else None
+    if video is not None:
+        return video
     if candidates:
         raise UnknownError(f"{key!r} is the beginning of {len(candidates)} videos' ids")
     raise UnknownError(
@@ -89,12 +92,16 @@ def find_crop(blobs: BlobStore, key: str, digest: str) -> bytes:
     return picture
 
 
-def remembered_videos(store: Store, video_ids: Sequence[str]) -> dict[str, Payload]:
-    """What an index, even one of which other parts are lost, says of videos, by id."""
+def remembered_videos(store: Store, video_ids: Sequence[str]) -> dict[str, Video]:
+    """Failed videos in the place of lost records, by id: what the index still says of them.
+
+    The index may itself be damaged: a video of which it says nothing readable is left out.
+    """
     if not store.has(VIDEOS):
         return {}
-    try:
-        found = store.open(VIDEOS_SPEC).get(video_ids)
-    except StoreCorrupt:
-        return {}
-    return {point.id: point.payload for point in found}
+    videos: dict[str, Video] = {}
+    with suppress(StoreCorrupt):
+        for point in store.open(VIDEOS_SPEC).get(video_ids):
+            with suppress(StoreCorrupt):
+                videos[point.id] = failed_video_in(point.payload)
+    return videos

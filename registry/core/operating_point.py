@@ -1,7 +1,7 @@
-"""Where a registry draws its lines: thresholds that are in force, shipped or calibrated.
+"""The thresholds that a registry uses, shipped with the model or calibrated.
 
-A calibration is one object beside the contract. It holds thresholds, rates and counts: no
-embedding, no id of anybody, no video, so there is nothing in it that an erasure would have to find.
+A calibration is one object. It holds thresholds, rates and counts, but no embedding, id or video,
+so an erasure has nothing to remove from it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from registry.models.curves import shipped_curve
 from registry.models.entries import linkage_threshold
 from registry.system import checked_json as checked
 
-_AGAIN = "run `face-registry calibrate` again, or `face-registry calibrate --reset` to do without"
+_AGAIN = (
+    "Run `face-registry calibrate` again, or `face-registry calibrate --reset` to use the model's "
+    "own thresholds."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One calibrated threshold, as it is kept."""
+class CalibratedThreshold:
+    """A calibrated threshold with its interval and its false-accept rate."""
 
     threshold: float
     low: float
@@ -55,9 +58,9 @@ class Calibration:
 
     model: str
     model_digest: str
-    lookup: Line
+    lookup: CalibratedThreshold
     """Single faces: who is in a photo."""
-    linkage: Line
+    linkage: CalibratedThreshold
     """Means of tracks: which identities are one person."""
     curve: tuple[tuple[float, float], ...]
     """Knots (similarity, false-accept rate) for single faces: `registry.faces.rates.Curve`."""
@@ -73,7 +76,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """The thresholds and rates that a registry goes by now."""
+    """The thresholds and rates that a registry uses."""
 
     lookup: float
     """Least cosine of a match in a lookup."""
@@ -84,7 +87,7 @@ class InForce:
     """Where the rates come from, in words."""
     calibrated: bool
     warning: str = ""
-    """A sentence on a calibration that is there and does not count; empty: there is none."""
+    """A sentence on a calibration that is not used; empty: there is none."""
 
 
 def in_force(registry: Registry) -> InForce:
@@ -119,8 +122,8 @@ def in_force(registry: Registry) -> InForce:
 
 def _stale(found: Calibration, model: ModelInfo) -> str:
     return (
-        f"the calibration is of another model ({found.model}, {found.model_digest[:12]}) than this "
-        f"registry's ({model.name}, {model.digest[:12]}) and does not count: {_AGAIN}"
+        f"The calibration was made with another model ({found.model}, {found.model_digest[:12]}) "
+        f"than this registry's ({model.name}, {model.digest[:12]}) and is not used. {_AGAIN}"
     )
 
 
@@ -131,7 +134,7 @@ def read(blobs: BlobStore) -> Calibration | None:
     except ObjectMissing:
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise StoreCorrupt(f"{keys.CALIBRATION} is damaged ({exc}); {_AGAIN}") from exc
+        raise StoreCorrupt(f"{keys.CALIBRATION} is damaged ({exc}). {_AGAIN}") from exc
     return found
 
 
@@ -156,8 +159,8 @@ def _decode(body: Mapping[str, Any]) -> Calibration:
     return Calibration(
         **{
             **body,
-            "lookup": Line(**body["lookup"]),
-            "linkage": Line(**body["linkage"]),
+            "lookup": CalibratedThreshold(**body["lookup"]),
+            "linkage": CalibratedThreshold(**body["linkage"]),
             "curve": knots,
         }
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from operator import attrgetter
 from typing import Any
@@ -222,9 +222,6 @@ def _canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()
 
 
-LOST = "its record was damaged and given up; ingesting its URL reads it again"
-
-
 class Rereads:
     """The marks of one registry. Only its one writer may change them."""
 
@@ -242,16 +239,3 @@ class Rereads:
     def lift(self, video_id: str) -> None:
         """It was read, or is gone; nothing happens if there is no mark."""
         self._blobs.delete(keys.reread(video_id))
-
-
-def lost(payload: Mapping[str, Any]) -> Video:
-    """What is left of a video whose record is damaged: what the index says of it as a whole."""
-    return Video(
-        video_id=payload["video_id"],
-        url=Url(payload["url"]),
-        metrics=dict(payload["metrics"]),
-        status=Status.FAILED,
-        reason=LOST,
-        media=Media(),
-        run=payload["run"],
-    )

@@ -96,7 +96,7 @@ def bring_up(index: Index, records: RecordStore, view: View, video_ids: Iterable
 
 def showing(index: Index, records: RecordStore, identity_ids: set[str]) -> Iterator[Video]:
     """The records of the videos that show one of these identities, one at a time."""
-    for video_id in [p["video_id"] for p in index.videos(sorted(identity_ids))]:
+    for video_id in list(index.video_ids(sorted(identity_ids))):
         video = records.get(video_id)
         if video is not None:
             yield video

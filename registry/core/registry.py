@@ -24,8 +24,8 @@ from registry.core.assignment import assigned, without_blocked
 from registry.core.blocks import Blocks
 from registry.core.decisions import (
     Decision,
+    DecisionKind,
     DecisionLog,
-    Kind,
     View,
     concerned,
     fold,
@@ -41,14 +41,15 @@ from registry.core.index import Index
 from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
 from registry.core.lease import Lease
 from registry.core.parts import HomeLock, load_model, model_choice
-from registry.core.records import RecordStore, Rereads, lost
+from registry.core.points import IndexedVideo
+from registry.core.records import RecordStore, Rereads
 from registry.core.recovery import Replacing, finish, settle, showing
 from registry.core.switching import Switch
 from registry.domain import Contract, Identity, Video
 from registry.errors import EmptyRegistry, RegistryLocked, StoreError, UnknownError, UsageError
 from registry.models.base import FaceModel
 from registry.settings import Settings
-from registry.store.base import Payload, Store
+from registry.store.base import Store
 from registry.urls import Url
 
 
@@ -233,8 +234,8 @@ class Registry:
         """The identity of this id, unique beginning of an id, or name. Raises `UnknownError`."""
         return find_identity(self.index, self.view, key)
 
-    def video(self, key: str) -> Payload:
-        """The index's payload of the video of this URL, id or unique beginning of an id."""
+    def video(self, key: str) -> IndexedVideo:
+        """The video of this URL, id or unique beginning of an id. Raises `UnknownError`."""
         return find_video(self.index, key)
 
     def crop(self, key: str, digest: str) -> bytes:
@@ -346,7 +347,7 @@ class Registry:
         why = "it is nothing but space; '' takes a name back" if name and not tidied else ""
         if why := why or unfit(tidied):
             raise UsageError(f"{name!r} cannot be a name: {why}")
-        return self.decide(Decision(0, Kind.NAME, identity.identity_id, name=tidied))
+        return self.decide(Decision(0, DecisionKind.NAME, identity.identity_id, name=tidied))
 
     def reindex(self) -> int:
         """Rebuild the index from the records. Returns how many videos there are."""
@@ -368,8 +369,7 @@ class Registry:
     def change_model(self, switch: Switch) -> None:
         """Take the records beside for the registry's own, and rebuild the index.
 
-        They must be all there (see `registry.core.switching`); `registry.changing.change` puts
-        them there.
+        They must all be there: `registry.changing.change` stages them.
         """
         with self.writing():
             with self._declared(SWITCH, switch.encoded()):
@@ -398,14 +398,12 @@ class Registry:
             self.blocks.lift(block_id)
 
     def remove_videos(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Remove videos for good, and the identities that are in no other.
+        """Remove videos for good, at least one, and the identities that are in no other.
 
-        Args:
-            keys: what `video` takes, at least one. All share a receipt, and the index is rebuilt
-                once.
+        `keys` are what `video` takes. All share a receipt, and the index is rebuilt once.
         """
         with self.writing():
-            going = sorted({str(self.video(key)["video_id"]) for key in keys})
+            going = sorted({self.video(key).video_id for key in keys})
             return self._erase(self._eraser().plan_videos(self.view, going))
 
     def give_up(self, video_ids: Sequence[str]) -> dict[str, Url]:
@@ -420,11 +418,11 @@ class Registry:
                 self._intents.declare(REINDEX)
             for video_id in video_ids:
                 known = remembered.get(video_id)
-                found[video_id] = Url(known["url"] if known else "")
+                found[video_id] = known.url if known else Url("")
                 self._intents.declare(video_id)
                 if known:
                     self.rereads.mark(video_id)
-                    self.records.put(lost(known))
+                    self.records.put(known)
                 else:
                     self.records.delete(video_id)
             self._forget()  # opening the index anew brings it up to the records

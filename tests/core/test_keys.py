@@ -53,8 +53,8 @@ def put(blobs, video):
     assert sorted(spelled(source)) == ["crops/", "lease.json"]
 
 
-def test_the_architecture_page_names_every_key() -> None:
-    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+def test_the_page_of_formats_names_every_key() -> None:
+    page = (ROOT / "docs" / "FORMATS.md").read_text()
     assert [key for key in SPELLED if f"`{key}" not in page] == []
 
 
