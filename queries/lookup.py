@@ -110,7 +110,7 @@ class _Gallery:
     threshold: float
     appearances: int
     """Sum over all identities of the videos that each is in: the number of independent comparisons
-    that a search counts as. Source: docs/BENCHMARKS.md, "A gallery"."""
+    that a search counts as. Source: docs/BENCHMARKS.md, "Galleries"."""
 
     def probe(self, detection: Detection, embedding: Vectors, top: int) -> Probe:
         """The face with its best matches, `top` at most."""

@@ -79,7 +79,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         registry.forget(who[3], block=True)
         with recorded(registry, "ingest", csv="videos.csv"):
             pass
-        registry.rereads.mark(second.video_id)
+        with registry.writing():
+            registry.rereads.mark(second.video_id)
     call(home, "retention", "--days", "9")
     return home
 
