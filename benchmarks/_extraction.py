@@ -14,7 +14,8 @@ from ingest.extract import extract
 from ingest.frames import MediaLimits
 from registry import ids
 from registry.blobs.folder import FolderStore
-from registry.core.records import decode, encode
+from registry.core.records import decode_record as decode
+from registry.core.records import encode_record as encode
 from registry.domain import Status, Video
 from registry.models.base import FaceModel
 

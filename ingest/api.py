@@ -10,28 +10,29 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
+from ingest import remembered
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import Downloader, FetchLimits
+from ingest.fetch.share_links import is_link
 from ingest.frames import MediaLimits
 from ingest.pipeline import RunContext, default_workers, run
+from ingest.plan import plan as plan_table
 from ingest.progress import Reporter, SilentReporter
+from ingest.remembered import Told
 from ingest.retry_table import retry_table, with_hint
 from ingest.summary import Summary
 from ingest.tables.files import MAX_FILE
 from ingest.tables.numbers import DecimalSign
 from ingest.tables.reading import STANDARD_INPUT, read_frame, read_table
-from ingest.tables.remote import is_link
 from ingest.tables.table import Table, TableOptions
 from ingest.workers import Extractor, InlineExtractor, PoolExtractor
 from registry.core import contract as contracts
-from registry.core.parts import open_buckets
+from registry.core.backends import open_buckets
 from registry.core.registry import Registry
 from registry.core.runs import check_purpose, new_run, recorded
 from registry.settings import (
     DEFAULT_EVERY,
-    DEFAULT_METRIC,
     DEFAULT_THRESHOLD,
-    DEFAULT_URL_COLUMN,
     Settings,
 )
 
@@ -49,20 +50,23 @@ def ingest(
     registry: Registry,
     videos: pd.DataFrame | str | Path,
     *,
-    url_column: str = DEFAULT_URL_COLUMN,
-    metrics: Sequence[str] = (DEFAULT_METRIC,),
+    url_column: str | None = None,
+    metrics: Sequence[str] | None = None,
     every: int | None = None,
     threshold: float | None = None,
     model: str | None = None,
     workers: int | None = None,
     retry_failed: bool = False,
-    consolidate: bool = False,
+    consolidate: bool | None = None,
     purpose: str | None = None,
-    decimal: DecimalSign = "",
+    decimal: DecimalSign | None = None,
     units: Mapping[str, str] | None = None,
-    encoding: str = "",
-    sheet: str = "",
-    url_template: str = "",
+    encoding: str | None = None,
+    sheet: str | None = None,
+    url_template: str | None = None,
+    blank_clears: bool = False,
+    reread_changed: bool = False,
+    plan: bool = False,
     base_folder: str | Path | None = None,
     allow_local_files: bool = False,
     policy: AddressPolicy | None = None,
@@ -73,13 +77,17 @@ def ingest(
 ) -> Summary:
     """Find and record the faces of every video of a table.
 
+    What is said of the table (`url_column`, `metrics`, `decimal`, `units`, `encoding`, `sheet`,
+    `url_template`, `consolidate`) is remembered, and holds for later tables where it is None.
+
     Args:
         registry: an open registry; a new one takes its model, threshold and sampling from here.
         videos: a DataFrame, the path of a table (CSV, TSV, Excel, OpenDocument, Parquet), the
             http(s) URL of one, or `-` for standard input. Relative paths in a DataFrame are read
             from the working directory.
-        url_column: the column of URLs.
-        metrics: the columns of performance numbers; the first is what reports average by name.
+        url_column: the column of URLs (`Video URL` at first).
+        metrics: the columns of performance numbers (`Performance` at first); the first one of a new
+            registry is what reports average by name.
             `NAME:sum` and `NAME:mean@WEIGHT` say how several rows of one video are combined.
         every: sampling interval in frames (10 in a new registry).
         threshold: least cosine at which a face joins the identity of its nearest neighbour (0.85 in
@@ -96,6 +104,9 @@ def ingest(
         encoding: of a text file; by default it is detected.
         sheet: of a workbook; by default the only one that has the columns.
         url_template: with one `{}`, where the cell of the URL column goes.
+        blank_clears: take a metric's value away where its cell is blank; else the value stays.
+        reread_changed: also process videos whose files were replaced since they were read.
+        plan: write nothing and fetch no video; the summary says what an ingest would do.
         base_folder: where relative paths start; by default the folder of the table.
         allow_local_files: let the table name files outside its own folder.
         policy: which network addresses downloads may connect to; by default public ones only.
@@ -112,21 +123,38 @@ def ingest(
         StoreError: a store failed. Committed videos stay, and the next run continues from there.
     """
     why = check_purpose(registry.settings.purpose or "" if purpose is None else purpose)
-    options = TableOptions(
+    told = Told(
         url_column=url_column,
         metrics=metrics,
         decimal=decimal,
-        units=units or {},
+        units=units,
         encoding=encoding,
         sheet=sheet,
         url_template=url_template,
+        consolidate=consolidate,
         base_folder=Path(base_folder) if base_folder else None,
         allow_local_files=allow_local_files,
     )
-    table = _read(registry.settings, videos, options, policy)
-    names = [spec.name for spec in table.metrics]
+    earlier = remembered.read_settings(registry)
+    settings = remembered.settle(told, earlier)
+    table = _read(registry.settings, videos, remembered.options(told, settings), policy)
+    table = remembered.with_renames(table, settings.renames)
+    notes = [
+        *remembered.replaced(settings, earlier),
+        *remembered.new_metrics(registry, earlier, table),
+    ]
+    if plan:
+        return plan_table(
+            registry,
+            table,
+            Summary("", notes=notes),
+            retry_failed=retry_failed,
+            blank_clears=blank_clears,
+            reread_changed=reread_changed,
+        )
     registry.hold()
-    _check_contract(registry, model, threshold, every, names)
+    _check_contract(registry, model, threshold, every, [spec.name for spec in table.metrics])
+    remembered.remember(registry, settings, table)
     csv = "" if isinstance(videos, pd.DataFrame) else _called(videos)
     reporter = _reporter(reporter, workers)
     with (
@@ -135,14 +163,16 @@ def ingest(
         ) as context,
         _recorded(registry, context.summary, "ingest", csv=csv, purpose=why),
     ):
+        context.summary.notes += notes
         return run(
             context,
             table,
-            metrics=names,
             retry_failed=retry_failed,
-            consolidate=consolidate,
+            consolidate=settings.consolidate,
             reporter=reporter,
             stop=stop or Event(),
+            blank_clears=blank_clears,
+            reread_changed=reread_changed,
         )
 
 
@@ -181,7 +211,6 @@ def retry(
         summary = run(
             context,
             table,
-            metrics=(),
             retry_failed=True,
             consolidate=False,
             reporter=reporter,

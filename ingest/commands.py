@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from threading import Event
 from typing import Literal
@@ -15,8 +15,8 @@ import click
 from ingest.api import ingest
 from ingest.fetch.addresses import AddressPolicy
 from ingest.frames import MediaLimits
+from ingest.printing import print_plan, print_summary
 from ingest.progress import BarReporter, LineReporter, Reporter, SilentReporter
-from ingest.summary import Failure, Summary
 from registry import events
 from registry.core.registry import Registry
 from registry.errors import RegistryError, UsageError
@@ -24,16 +24,12 @@ from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
 from registry.terminal import (
     Terminal,
     cosine,
-    duplicates_note,
     file_path,
     json_option,
     pass_terminal,
 )
 from registry.upkeep.monitoring import write_metrics
 from registry.urls import printable
-
-_SHOWN = 10
-
 
 workers_option = click.option(
     "--workers",
@@ -53,13 +49,16 @@ private_hosts_option = click.option(
 @click.command("ingest")
 @click.argument("table")
 @click.option(
-    "--metric", "metrics", multiple=True, default=[DEFAULT_METRIC], show_default=True,
-    help="Column of performance numbers; repeat for several. Reports average the first by name. "
-    "NAME:sum and NAME:mean@WEIGHT combine several rows of one video.",
+    "--metric", "metrics", multiple=True,
+    help="Column of performance numbers; repeat for several. Reports average the first of a new "
+    "registry by name. NAME:sum and NAME:mean@WEIGHT combine several rows of one video.  "
+    f"[default: as last time; {DEFAULT_METRIC}]",
 )  # fmt: skip
-@click.option("--url-column", default=DEFAULT_URL_COLUMN, show_default=True, help="Column of URLs.")
 @click.option(
-    "--url-template", default="", metavar="URL",
+    "--url-column", help=f"Column of URLs.  [default: as last time; {DEFAULT_URL_COLUMN}]"
+)
+@click.option(
+    "--url-template", metavar="URL",
     help="What the cells of the URL column go into, at {}: https://www.youtube.com/watch?v={}.",
 )  # fmt: skip
 @click.option(
@@ -70,9 +69,9 @@ private_hosts_option = click.option(
     "--unit", "units", multiple=True, metavar="METRIC=UNIT",
     help="What the numbers of a metric without a unit are: %, plain, s or a currency.",
 )  # fmt: skip
-@click.option("--encoding", default="", help="Encoding of a text file.  [default: detected]")
+@click.option("--encoding", help="Encoding of a text file.  [default: as last time; detected]")
 @click.option(
-    "--sheet", default="", help="Sheet of a workbook.  [default: the only one with the columns]"
+    "--sheet", help="Sheet of a workbook.  [default: as last time; the only one with the columns]"
 )
 @click.option(
     "--base-folder", type=file_path(),
@@ -93,7 +92,19 @@ private_hosts_option = click.option(
 @max_memory_option
 @click.option("--retry-failed", is_flag=True, help="Also read videos that failed before.")
 @click.option(
-    "--consolidate", is_flag=True, help="At the end, join identities that are one person."
+    "--consolidate/--no-consolidate", default=None,
+    help="At the end, join identities that are one person.  [default: as last time; no]",
+)  # fmt: skip
+@click.option(
+    "--blank-clears", is_flag=True,
+    help="A blank cell takes away the value that the metric has on record. By default it stays.",
+)  # fmt: skip
+@click.option(
+    "--reread-changed", is_flag=True,
+    help="Also read videos again whose files were replaced under the same name.",
+)  # fmt: skip
+@click.option(
+    "--plan", is_flag=True, help="Show what would be done with the table, and do nothing."
 )
 @click.option(
     "--purpose", metavar="TEXT",
@@ -112,12 +123,12 @@ def ingest_command(
     terminal: Terminal,
     table: str,
     metrics: tuple[str, ...],
-    url_column: str,
-    url_template: str,
+    url_column: str | None,
+    url_template: str | None,
     decimal: Literal[".", ","] | None,
     units: tuple[str, ...],
-    encoding: str,
-    sheet: str,
+    encoding: str | None,
+    sheet: str | None,
     base_folder: Path | None,
     every: int | None,
     threshold: float | None,
@@ -126,7 +137,10 @@ def ingest_command(
     workers: int | None,
     max_memory: int,
     retry_failed: bool,
-    consolidate: bool,
+    consolidate: bool | None,
+    blank_clears: bool,
+    reread_changed: bool,
+    plan: bool,
     purpose: str | None,
     metrics_file: Path | None,
     allow_local_files: bool,
@@ -139,11 +153,12 @@ def ingest_command(
     TABLE is a file (CSV, TSV, Excel, OpenDocument, Parquet), the address of one or of a Google
     sheet, or - for standard input. It has a column of video URLs (http, https, or files in its
     folder) and columns of performance numbers. Recorded videos are not read again; changed numbers
-    are updated.
+    are updated. What is said of the table (columns, metrics, decimal sign, encoding, sheet,
+    template, --consolidate) is remembered, so that next week's table needs no options.
     """
     with (
         terminal.open(device=device, wait=wait) as registry,
-        as_writer(registry),
+        nullcontext() if plan else as_writer(registry),
         _measured(registry, metrics_file),
         reporting(terminal) as reporter,
         stoppable(terminal) as stop,
@@ -152,9 +167,9 @@ def ingest_command(
             registry,
             table,
             url_column=url_column,
-            metrics=metrics,
+            metrics=metrics or None,
             url_template=url_template,
-            decimal=decimal or "",
+            decimal=decimal,
             units=_units(units),
             encoding=encoding,
             sheet=sheet,
@@ -165,6 +180,9 @@ def ingest_command(
             workers=workers,
             retry_failed=retry_failed,
             consolidate=consolidate,
+            blank_clears=blank_clears,
+            reread_changed=reread_changed,
+            plan=plan,
             purpose=purpose,
             allow_local_files=allow_local_files,
             policy=AddressPolicy(allow_private=allow_private_hosts),
@@ -174,6 +192,8 @@ def ingest_command(
         )
     if as_json:
         terminal.json(summary.as_dict())
+    elif summary.planned:
+        print_plan(terminal, summary, summary.planned)
     else:
         print_summary(terminal, summary)
     sys.exit(summary.exit_code)
@@ -187,61 +207,6 @@ def _units(options: Sequence[str]) -> dict[str, str]:
             raise UsageError(f'--unit "{printable(option)}": write --unit "METRIC=UNIT".')
         units[metric.strip()] = unit.strip()
     return units
-
-
-def print_summary(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
-    """Print what a run did and, with `hints`, what to do next."""
-    terminal.say(
-        f"{summary.rows} rows: {summary.ingested} videos ingested, {summary.updated} updated, "
-        f"{summary.unchanged} unchanged, {len(summary.failures)} failed"
-        + (f", {summary.duplicates} repeated" if summary.duplicates else "")
-    )
-    terminal.say(
-        f"{summary.frames:,} frames sampled, {summary.faces:,} faces, "
-        f"{summary.new_identities} new identities ({summary.total_identities} in all), "
-        f"{summary.seconds:.1f} s"
-    )
-    if summary.blocked:
-        terminal.note(f"{summary.blocked:,} faces of blocked people left out")
-    if summary.joined_identities:
-        terminal.say(f"{summary.joined_identities} identities joined others (`identities undo`)")
-    for note in summary.notes:
-        terminal.note(note)
-    for failure in summary.failures[:_SHOWN]:
-        terminal.note(f"failed: {_failure_line(failure)}")
-    if len(summary.failures) > _SHOWN:
-        terminal.note(f"… and {len(summary.failures) - _SHOWN} more; --json lists them all")
-    if hints:
-        _print_hints(terminal, summary)
-
-
-def _failure_line(failure: Failure) -> str:
-    """Row, URL and reason; the row only once if the reason begins with it."""
-    row = f"row {failure.row}" if failure.row else ""
-    reason = failure.reason
-    if row and reason.lower().startswith(row):
-        reason = reason[len(row) :].lstrip(":, ")
-    where = " ".join(word for word in (row, failure.url) if word)
-    return f"{where}: {reason}" if where else reason
-
-
-def _print_hints(terminal: Terminal, summary: Summary) -> None:
-    single, total = summary.single_video_identities, summary.total_identities
-    if summary.likely_duplicates:
-        terminal.note(duplicates_note(summary.likely_duplicates, total))
-    elif total >= 4 and single > total / 2:
-        terminal.note(f"{single} of {total} identities are in one video only")
-    if summary.stopped:
-        terminal.note("stopped; run the same command again to continue")
-        return
-    if summary.failures:
-        terminal.note(
-            "the next run skips videos that failed; with --retry-failed it reads them again"
-        )
-    if total:
-        terminal.note(
-            "next: `face-registry report --csv influencer_performance.csv --zip faces.zip`"
-        )
 
 
 @contextmanager

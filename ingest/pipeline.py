@@ -10,25 +10,27 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 
 from ingest import run_events
+from ingest.choice import Choice, Job
 from ingest.extract import Extraction
 from ingest.fetch.downloads import Downloader
 from ingest.progress import Reporter
+from ingest.recorder import FileFacts, Recorder
 from ingest.summary import Summary
-from ingest.tables.table import Table, VideoRow
+from ingest.tables.table import Table
 from ingest.workers import Extractor
 from registry import ids
-from registry.core.points import as_kept
+from registry.core import listed_videos
 from registry.core.registry import Registry
 from registry.core.runs import new_run
-from registry.domain import Media, Status, Video
+from registry.domain import Content, Status
 from registry.errors import MediaError, RegistryError, VideoError
 from registry.faces.appearances import appearances
 from registry.people import joining
@@ -65,24 +67,26 @@ def run(
     context: RunContext,
     table: Table,
     *,
-    metrics: Sequence[str],
     retry_failed: bool,
     consolidate: bool,
     reporter: Reporter,
     stop: Event,
     read_again: bool = False,
+    blank_clears: bool = False,
+    reread_changed: bool = False,
 ) -> Summary:
     """Record every row of a table.
 
     Args:
         context: what the run works with.
-        table: the rows.
-        metrics: the metric columns of the table; a video keeps its other metrics.
+        table: the rows; a video keeps the metrics that the table has no column for.
         retry_failed: whether to process videos that failed before.
         consolidate: whether to join identities that are one person at the end.
         reporter: receives the progress.
         stop: set it to end the run after the video that is being committed.
         read_again: process every video of the table, whatever is on record.
+        blank_clears: whether a blank cell takes away the value that a metric has on record.
+        reread_changed: whether to process videos again whose files were replaced.
 
     Returns:
         The counts. Errors of one row or video are in `failures`; any other error ends the run, and
@@ -101,17 +105,21 @@ def run(
         reporter.warn(warning)
     reporter.begin(len(table.rows))
     before = _established(registry)
-    marked = frozenset(registry.rereads.marked())
-    planner = _Planner(registry, summary, frozenset(metrics), retry_failed, reporter, marked)
-    rows = iter(table.rows) if read_again else planner.rows_to_read(table.rows)
-    for row, result in _read_ahead(context, rows, stop):
-        text = _commit(planner, row, result)
+    recorder = Recorder(registry, summary, table.metrics, reporter, blank_clears)
+    choice = Choice(
+        registry, recorder, retry_failed=retry_failed, reread_changed=reread_changed,
+        everything=read_again,
+    )  # fmt: skip
+    for job, read in _read_ahead(context, choice.jobs(table.rows), stop):
+        text = _commit(choice, job, read)
         summary.seconds = time.monotonic() - started
-        reporter.advance(summary, str(row.url), text)
+        reporter.advance(summary, str(job.row.url), text)
     summary.stopped = stop.is_set()
     summary.failures.sort(key=lambda failure: failure.row)
     summary.new_identities = len(_established(registry) - before)
     if not summary.stopped:
+        if not read_again:
+            _count_gone(registry, summary, recorder.listed)
         _find_duplicates(registry, summary, consolidate)
     _count_identities(registry, summary)
     if summary.ingested or summary.joined_identities:
@@ -120,72 +128,58 @@ def run(
     return summary
 
 
-@dataclass(slots=True)
-class _Planner:
-    """Finishes the rows whose videos are on record already, and passes the others on."""
-
-    registry: Registry
-    summary: Summary
-    metrics: frozenset[str]
-    retry_failed: bool
-    reporter: Reporter
-    marked: frozenset[str]
-    """Ids of recorded videos that are marked to be read again."""
-
-    def rows_to_read(self, rows: Sequence[VideoRow]) -> Iterator[VideoRow]:
-        for row in rows:
-            known = self.registry.index.video(ids.video_id(row.url))
-            failed = known is not None and known.status == Status.FAILED
-            if known is None or (failed and self.retry_failed) or known.video_id in self.marked:
-                yield row
-                continue
-            text = self._update_metrics(row, known.metrics)
-            if failed:
-                text = f"failed before: {known.reason} (--retry-failed reads it again)"
-                run_events.failed(self.summary, row.row, row.url, text, known.video_id)
-            elif text == "unchanged":
-                self.summary.unchanged += 1
-                run_events.unchanged(self.summary, row)
-            else:
-                self.summary.updated += 1
-                run_events.updated(self.summary, row)
-            self.reporter.advance(self.summary, str(row.url), text)
-
-    def unmark(self, video_id: str) -> None:
-        """The video was read again."""
-        if video_id in self.marked:
-            with self.registry.writing():
-                self.registry.rereads.lift(video_id)
-
-    def merged_metrics(self, row: VideoRow, known: Mapping[str, float]) -> dict[str, float]:
-        """The metrics of the row, and the recorded ones that the table has no column for."""
-        return {n: value for n, value in known.items() if n not in self.metrics} | {**row.metrics}
-
-    def _update_metrics(self, row: VideoRow, known: Mapping[str, float]) -> str:
-        merged = self.merged_metrics(row, known)
-        new, old = as_kept(merged), as_kept(known)
-        if new == old:
-            return "unchanged"
-        self.registry.update_metrics(ids.video_id(row.url), merged)
-        changed = sorted(n for n in new.keys() | old.keys() if new.get(n) != old.get(n))
-        return f"updated {', '.join(changed)}"
+@dataclass(frozen=True, slots=True)
+class _SameFile:
+    """The content is that of another video, on record or earlier in the table: not decoded."""
 
 
-_Result = Extraction | VideoError
+@dataclass(frozen=True, slots=True)
+class _Unchanged:
+    """The file is the one that was read before."""
+
+    problem: str = ""
+    """Why that could not be found out; the record stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What came of a job."""
+
+    result: Extraction | VideoError | _SameFile | _Unchanged
+    file: FileFacts | None = None
+    """None if it was not fetched."""
+
+
+class _Claims:
+    """Which job of a run reads a content: the first in the order of the table that has it."""
+
+    def __init__(self) -> None:
+        self._orders: dict[str, int] = {}
+        self._lock = Lock()
+
+    def claim(self, sha256: str, order: int) -> bool:
+        """Whether no earlier job has claimed this content; it is claimed then."""
+        with self._lock:
+            first = self._orders.setdefault(sha256, order)
+            if order < first:
+                self._orders[sha256] = order
+            return order <= first
+
+
 _POLL_S = 0.2
 """How often a run that waits for a video checks whether it should stop."""
 
 
 def _read_ahead(
-    context: RunContext, rows: Iterator[VideoRow], stop: Event
-) -> Iterator[tuple[VideoRow, _Result]]:
-    """Results in the order of the rows, with `ahead` videos in progress at once."""
-    pending: deque[tuple[VideoRow, Future[_Result]]] = deque()
-    complete = False
+    context: RunContext, jobs: Iterator[Job], stop: Event
+) -> Iterator[tuple[Job, _Read]]:
+    """Results in the order of the jobs, with `ahead` videos in progress at once."""
+    pending: deque[tuple[Job, Future[_Read]]] = deque()
+    claims, complete = _Claims(), False
     with ThreadPoolExecutor(context.ahead, thread_name_prefix="read") as threads:
         try:
-            for row in rows:
-                pending.append((row, threads.submit(_fetch_and_extract, context, row)))
+            for job in jobs:
+                pending.append((job, threads.submit(_fetch_and_extract, context, claims, job)))
                 while len(pending) >= context.ahead or (pending and pending[0][1].done()):
                     if not _wait_for(pending[0][1], stop):
                         return
@@ -204,7 +198,7 @@ def _read_ahead(
                 context.extractor.close()
 
 
-def _wait_for(future: Future[_Result], stop: Event) -> bool:
+def _wait_for(future: Future[_Read], stop: Event) -> bool:
     """Wait for a result; False if the run is stopped first."""
     while not stop.is_set():
         if wait([future], timeout=_POLL_S).done:
@@ -212,66 +206,90 @@ def _wait_for(future: Future[_Result], stop: Event) -> bool:
     return False
 
 
-def _fetch_and_extract(context: RunContext, row: VideoRow) -> _Result:
-    video, started = ids.video_id(row.url), time.monotonic()
+def _fetch_and_extract(context: RunContext, claims: _Claims, job: Job) -> _Read:
+    row, started = job.row, time.monotonic()
+    file: FileFacts | None = None
     try:
-        download = context.downloader.fetch(row.location.exposed(), video)
+        if job.unless_same and not _has_changed(context, job):
+            return _Read(_Unchanged())
+        download = context.downloader.fetch(row.location.exposed(), job.video_id)
         run_events.fetched(context.summary, row, time.monotonic() - started)
         try:
+            file = FileFacts(Content(download.sha256, download.size), download.source)
+            if job.known and job.unless_same and job.known.content == download.sha256:
+                return _Read(_Unchanged(), file)
+            other = context.registry.index.of_content(download.sha256)
+            is_other = other is not None and other.video_id != job.video_id
+            if is_other or not claims.claim(download.sha256, job.order):
+                return _Read(_SameFile(), file)
             with context.registry.writing():  # the extractor stores crops
-                return context.extractor.extract(download.path, video)
+                return _Read(context.extractor.extract(download.path, job.video_id), file)
         finally:
             download.discard()
     except VideoError as exc:
-        return exc
+        if job.unless_same and file is None:
+            return _Read(_Unchanged(str(exc)))
+        return _Read(exc, file)
     except RegistryError:
         raise
     except MemoryError:
-        return MediaError("there was not enough memory to process the video.")
+        return _Read(MediaError("there was not enough memory to process the video."), file)
     except Exception as exc:
         # A bug that one video triggers costs that video, not the run.
         error = f"{type(exc).__name__}: {exc}"
-        return MediaError(f"processing the video failed with an unexpected error ({error}).")
+        reason = f"processing the video failed with an unexpected error ({error})."
+        return _Read(MediaError(reason), file)
 
 
-def _commit(planner: _Planner, row: VideoRow, result: _Result) -> str:
+def _has_changed(context: RunContext, job: Job) -> bool:
+    """Whether the server says that a file was replaced; a local file was compared before."""
+    location = job.row.location.exposed()
+    if job.unless_same is None or "://" not in location:
+        return True
+    return context.downloader.changed_source(location, job.unless_same) is not None
+
+
+def _commit(choice: Choice, job: Job, read: _Read) -> str:
     """Record the result; returns it in words."""
-    video_id, started = ids.video_id(row.url), time.monotonic()
-    registry, summary = planner.registry, planner.summary
-    known = registry.index.video(video_id)
-    metrics = planner.merged_metrics(row, known.metrics if known else {})
+    row, started = job.row, time.monotonic()
+    recorder, registry = choice.recorder, choice.registry
+    summary, index = recorder.summary, registry.index
+    known = index.known(job.video_id)
+    result, file = read.result, read.file
+    other = index.of_content(file.content.sha256) if file else None
+    if isinstance(result, _Unchanged) and known:
+        if result.problem:
+            recorder.warn(f"row {row.row} {row.url} was not compared: {result.problem}")
+        if file:
+            choice.seen_again(known, file.source)
+        return recorder.update(row, known)
+    if other and (other.video_id != job.video_id or choice.was_read(other.video_id)):
+        text = recorder.update(row, other, gone=known.video_id if known else "")
+        if row.url == other.url:
+            return text
+        said = f"is the same file as {other.url}: recorded as another name of it"
+        summary.same_files.append(f"row {row.row} {row.url} {said}")
+        choice.unmark(job.video_id)
+        return f"{said}; {text}"
+    if isinstance(result, (_SameFile, _Unchanged)):
+        # The row that was to read this content failed.
+        result = MediaError(choice.failures.get(file.content.sha256 if file else "", _LOST))
     if isinstance(result, VideoError):
         # Wherever the reason is shown, so are row and URL.
         reason = str(result).removeprefix(f"{row.location}: ")
+        if file:
+            choice.failures.setdefault(file.content.sha256, reason)
         if known and known.status != Status.FAILED:
+            recorder.listed.add(known.video_id)
             reason = f"{reason.removesuffix('.')}. The record of the video stays as it is."
         else:
-            failed = Video(
-                video_id=video_id,
-                url=row.url,
-                metrics=metrics,
-                status=Status.FAILED,
-                reason=reason,
-                media=Media(),
-                run=summary.run,
-            )
-            registry.commit(failed)
-            planner.unmark(video_id)
-        run_events.failed(summary, row.row, row.url, reason, video_id)
+            recorder.fail(row, known, reason)
+            choice.unmark(job.video_id)
+        run_events.failed(summary, row.row, row.url, reason, job.video_id)
         return f"failed: {reason}"
-    video = registry.commit(
-        Video(
-            video_id=video_id,
-            url=row.url,
-            metrics=metrics,
-            status=Status.PARTIAL if result.reason else Status.DONE,
-            reason=result.reason,
-            media=result.media,
-            faces=result.faces,
-            run=summary.run,
-        )
-    )
-    planner.unmark(video_id)
+    assert file is not None
+    video = recorder.ingest(row, known, result, file)
+    choice.read(video.video_id)
     summary.ingested += 1
     summary.frames += video.media.frames_sampled
     summary.faces += len(video.faces)
@@ -279,11 +297,22 @@ def _commit(planner: _Planner, row: VideoRow, result: _Result) -> str:
     founded = {ids.identity_id(face.face_id) for face in video.faces}
     present = {a.identity_id for a in appearances(video.faces) if a.established}
     new = len(founded & present)
-    summary.total_identities = registry.index.count_identities()
+    summary.total_identities = index.count_identities()
     run_events.recorded(summary, row, video, len(present), new, time.monotonic() - started)
     people = "identity" if len(present) == 1 else "identities"
     text = f"{len(video.faces)} faces, {len(present)} {people} ({new} new)"
     return f"{text}; partial: {result.reason}" if result.reason else text
+
+
+_LOST = "another row has the same file, and it could not be read."
+
+
+def _count_gone(registry: Registry, summary: Summary, listed: set[str]) -> None:
+    """Count the videos of the last table that this one does not list, and remember this one's."""
+    with registry.writing():
+        left = listed_videos.read(registry.blobs) - listed
+        summary.gone = sum(registry.index.known(video_id) is not None for video_id in left)
+        listed_videos.write(registry.blobs, listed)
 
 
 def _find_duplicates(registry: Registry, summary: Summary, consolidate: bool) -> None:

@@ -10,7 +10,6 @@ from ingest.api import retry
 from ingest.commands import (
     as_writer,
     max_memory_option,
-    print_summary,
     private_hosts_option,
     reporting,
     stoppable,
@@ -18,6 +17,7 @@ from ingest.commands import (
 )
 from ingest.fetch.addresses import AddressPolicy
 from ingest.frames import MediaLimits
+from ingest.printing import print_summary
 from registry.errors import UsageError
 from registry.terminal import Terminal, json_option, pass_terminal
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
+from ingest.fetch.share_links import download_address
 from ingest.summary import Failure
 from ingest.tables.table import Table, VideoRow
 from registry.core.points import IndexedVideo
@@ -44,8 +45,8 @@ def retry_table(registry: Registry, videos: Sequence[str]) -> Table:
 def _row(video: IndexedVideo) -> VideoRow:
     url = video.url.exposed()
     path = unquote(urlsplit(url).path, errors="surrogateescape")
-    location = Url(path if url.startswith("file:") else url)
-    return VideoRow(0, video.url, location, video.metrics)
+    location = Url(path if url.startswith("file:") else download_address(url))
+    return VideoRow(0, video.url, location, {})
 
 
 def with_hint(failure: Failure) -> Failure:

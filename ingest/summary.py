@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ingest.row_changes import RowChanges
+from ingest.tables.table import Table
+from registry.urls import Url
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -14,6 +18,73 @@ class Failure:
     """As in a spreadsheet: the header is row 1. 0: the video is not from a table."""
     url: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What the rows of a video on record changed."""
+
+    row: int
+    url: Url
+    changes: RowChanges
+    changed: bool
+    """Whether it counts as updated."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedVideo:
+    """A row whose video would be read."""
+
+    row: int
+    url: Url
+
+
+@dataclass(slots=True)
+class Planned:
+    """What `ingest --plan` found beyond the counts of a run."""
+
+    table: Table
+    new: list[PlannedVideo] = field(default_factory=list)
+    """Videos that would be read for the first time."""
+    again: list[PlannedVideo] = field(default_factory=list)
+    """Videos on record that would be read again: failed, damaged or replaced ones."""
+    compared: int = 0
+    """Videos whose servers would be asked whether the file was replaced."""
+    gone: list[Url] = field(default_factory=list)
+    """Videos of the last table that this one does not list."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        table, detected = self.table, self.table.detected
+        return {
+            "form": detected.form,
+            "encoding": detected.encoding,
+            "separator": detected.separator,
+            "sheet": detected.sheet,
+            "header_row": detected.header_row,
+            "columns": list(detected.columns),
+            "url_column": detected.url_column,
+            "metrics": [
+                {
+                    "metric": spec.name,
+                    "as": str(spec),
+                    "column": detected.metric_columns.get(spec.name, ""),
+                    "unit": table.units.get(spec.name),
+                    "decimal": detected.decimals.get(spec.name, ""),
+                }
+                for spec in table.metrics
+            ],
+            "attributes": list(table.attributes),
+            "new": [{"row": one.row, "url": str(one.url)} for one in self.new],
+            "again": [{"row": one.row, "url": str(one.url)} for one in self.again],
+            "compared": self.compared,
+            "gone": [str(url) for url in self.gone],
+            "skipped": [{"row": one.row, "label": one.label} for one in table.skipped],
+            "unreadable": [
+                {"row": one.row, "column": one.column, "cell": one.cell, "why": one.why}
+                for one in table.unreadable
+            ],
+        }
 
 
 @dataclass(slots=True)
@@ -28,7 +99,15 @@ class Summary:
     """Videos on record whose metrics changed."""
     unchanged: int = 0
     duplicates: int = 0
-    """Rows that repeat the URL of an earlier one."""
+    """Rows of a video that another row names too: the same URL, or the same content."""
+    gone: int = 0
+    """Videos of the last table that this one does not list."""
+    updates: dict[str, Update] = field(default_factory=dict)
+    """By the id of each video on record that the table lists."""
+    same_files: list[str] = field(default_factory=list)
+    """URLs that became other names of videos, in words."""
+    changed_files: int = 0
+    """Videos whose files were replaced since they were read, and were not read again."""
     frames: int = 0
     """Sampled frames."""
     faces: int = 0
@@ -49,6 +128,8 @@ class Summary:
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """How the table was read: its encoding, rows that were skipped, what decided a sign."""
+    planned: Planned | None = None
+    """Of `--plan`, which does nothing."""
     seconds: float = 0.0
     stopped: bool = False
     """Whether Ctrl-C ended the run early."""
@@ -60,6 +141,34 @@ class Summary:
             return 130
         return 3 if self.failures else 0
 
+    def forget_update(self, video_id: str) -> None:
+        """Take a video out of the counts of updated and unchanged ones."""
+        known = self.updates.pop(video_id, None)
+        if known is not None:
+            self.updated -= known.changed
+            self.unchanged -= not known.changed
+
+    def blank_cells(self) -> dict[str, int]:
+        """By metric, how many videos keep a value because their cell is blank."""
+        counts: dict[str, int] = {}
+        for update in self.updates.values():
+            for name in update.changes.blank:
+                counts[name] = counts.get(name, 0) + 1
+        return counts
+
+    def _update_documents(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "row": update.row,
+                "url": str(update.url),
+                "metric": change.metric,
+                "from": change.before,
+                "to": change.after,
+            }
+            for update in sorted(self.updates.values(), key=lambda update: update.row)
+            for change in update.changes.metrics
+        ]
+
     def counts(self) -> dict[str, Any]:
         """The counts, without rows, videos or persons."""
         return {
@@ -70,6 +179,7 @@ class Summary:
                 "unchanged": self.unchanged,
                 "duplicates": self.duplicates,
                 "failed": len(self.failures),
+                "gone": self.gone,
             },
             "frames": self.frames,
             "faces": self.faces,
@@ -90,8 +200,13 @@ class Summary:
             "run": self.run,
             **self.counts(),
             "failures": [{"row": f.row, "url": f.url, "reason": f.reason} for f in self.failures],
+            "updates": self._update_documents(),
+            "blank_cells": self.blank_cells(),
+            "same_files": list(self.same_files),
+            "changed_files": self.changed_files,
             "warnings": list(self.warnings),
             "notes": list(self.notes),
             "seconds": round(self.seconds, 3),
             "stopped": self.stopped,
+            **({"plan": self.planned.as_dict()} if self.planned else {}),
         }

@@ -26,7 +26,7 @@ from ingest.memory import MemoryGuard
 from registry import events
 from registry.blobs.base import BlobStore
 from registry.core import contract as contracts
-from registry.core.parts import open_blobs
+from registry.core.backends import open_blobs
 from registry.domain import Contract
 from registry.errors import MediaError, RegistryError
 from registry.models import catalogue

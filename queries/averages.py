@@ -114,7 +114,7 @@ def _current(registry: Registry) -> tuple[_Metrics, list[Identity]]:
 
 def _as_of(registry: Registry, number: int) -> tuple[_Metrics, list[Identity]]:
     """From the records and the decisions up to this one: the index only holds the current state."""
-    log = registry.decisions.read()
+    log = registry.decisions.entries()
     if not 0 <= number <= len(log):
         raise UnknownError(
             f"There is no decision {number}. `face-registry identities list --decisions` lists all "

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from registry.core.decisions import Decision, DecisionKind, undone
+from registry.core.decisions import Decision, DecisionKind, undone_by
 from registry.core.points import IndexedVideo
 from registry.core.registry import Registry
 from registry.domain import Appearance, Identity, Media
@@ -43,15 +43,15 @@ def report_head(registry: Registry, as_of: int | None) -> dict[str, Any]:
 
 def decision_documents(log: Sequence[Decision]) -> list[dict[str, Any]]:
     """Decisions as documents, first to last, each with the undo that took it back, if any."""
-    undone_by = undone(log)
+    undone = undone_by(log)
     return [
         {
             "decision": decision.number,
             "kind": str(decision.kind),
             "at": decision.at,
             "by": decision.by,
-            "counts": decision.number not in undone_by,
-            "undone_by": undone_by.get(decision.number),
+            "counts": decision.number not in undone,
+            "undone_by": undone.get(decision.number),
             "identity": decision.identity_id,
             "others": list(decision.others),
             "faces": list(decision.faces),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 from rich.table import Table
 
+from queries.conditions import Condition, parse_condition
 from queries.documents import (
     decision_documents,
     identity_document,
@@ -14,6 +16,10 @@ from queries.documents import (
     listed,
     video_documents,
 )
+from queries.video_details import video_details
+from registry.core.records import attributes_as_json
+from registry.domain import Attribute
+from registry.errors import UsageError
 from registry.terminal import Terminal, clean, json_option, number, pass_terminal, short
 from registry.urls import Url
 
@@ -46,7 +52,7 @@ def identities_list(terminal: Terminal, decisions: bool, provisional: bool, as_j
     with terminal.open() as registry:
         _ = registry.contract
         if decisions:
-            print_decisions(terminal, decision_documents(registry.decisions.read()), as_json)
+            print_decisions(terminal, decision_documents(registry.decisions.entries()), as_json)
             return
         index = registry.index
         identities = identity_documents(index.identities(provisional=provisional))
@@ -121,19 +127,35 @@ def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
 
 
 @click.command("list")
+@click.option(
+    "--where", "conditions", multiple=True, metavar="CONDITION",
+    help="Only videos whose attributes fulfil this: Platform=TikTok, Length>30, Title~summer, "
+    "Format!=Reel. Repeat for several.",
+)  # fmt: skip
 @all_option
 @json_option
 @pass_terminal
-def videos_list(terminal: Terminal, provisional: bool, as_json: bool) -> None:
-    """List all videos, and who is in them."""
+def videos_list(
+    terminal: Terminal, conditions: tuple[str, ...], provisional: bool, as_json: bool
+) -> None:
+    """List all videos, and who is in them; of failed ones, why."""
+    wanted = [parse_condition(text) for text in conditions]
     with terminal.open() as registry:
         _ = registry.contract
+        attributes = {v.video_id: v.attributes for v in registry.index.known_videos()}
+        _check_columns(wanted, attributes.values())
         keep = listed(registry, provisional=provisional)
-        videos = video_documents(registry.index.videos(), keep)
+        videos = [
+            {**document, "attributes": attributes_as_json(attributes[document["video"]])}
+            for document in video_documents(registry.index.videos(), keep)
+            if all(one.holds(attributes[document["video"]]) for one in wanted)
+        ]
     if as_json:
         terminal.json({"videos": videos})
         return
     grid = Table("video", "status", "faces", "identities", "url", box=None, pad_edge=False)
+    if any(video["reason"] for video in videos):
+        grid.add_column("reason", overflow="fold")
     for video in videos:
         grid.add_row(
             short(video["video"]),
@@ -141,8 +163,23 @@ def videos_list(terminal: Terminal, provisional: bool, as_json: bool) -> None:
             str(video["faces"]),
             str(len(video["appearances"])),
             Url(video["url"]).redacted(None),
+            *([clean(video["reason"])] if len(grid.columns) > 5 else []),
         )
     terminal.table(grid)
+
+
+def _check_columns(
+    wanted: Sequence[Condition], attributes: Iterable[Mapping[str, Attribute]]
+) -> None:
+    """Raise `UsageError` for a condition on a column that no video has."""
+    columns = {column for one in attributes for column in one}
+    for condition in wanted:
+        if condition.column not in columns:
+            there = ", ".join(sorted(columns)) or "none"
+            raise UsageError(
+                f"No video has the attribute '{clean(condition.column)}'. Attributes: "
+                f"{clean(there)}."
+            )
 
 
 @click.command("show")
@@ -151,10 +188,15 @@ def videos_list(terminal: Terminal, provisional: bool, as_json: bool) -> None:
 @json_option
 @pass_terminal
 def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool) -> None:
-    """Show one video, given by URL, id or beginning of its id."""
+    """Show one video: names, metrics with their history, attributes, and who is in it.
+
+    VIDEO is one of its URLs, its id, the beginning of its id, or an attribute that only this video
+    has, such as the id of an ad.
+    """
     with terminal.open() as registry:
         keep = listed(registry, provisional=provisional)
-        [document] = video_documents([registry.video(video)], keep)
+        [found] = video_documents([registry.video(video)], keep)
+        document = {**found, **video_details(registry, found["video"])}
     if as_json:
         terminal.json(document)
         return
@@ -163,9 +205,25 @@ def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool
     terminal.say(
         f"{document['status']}{reason}; {document['frames']} frames, {document['faces']} faces"
     )
-    for name, value in document["metrics"].items():
-        terminal.say(f"  {name}: {number(value)}")
+    _say_details(terminal, document)
     for seen in document["appearances"]:
         times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s"
         span = f"{seen['screen_time_s']:.1f} s on screen"
         terminal.say(f"  {short(seen['identity_id'])}  {seen['faces']} faces, {times}, {span}")
+
+
+def _say_details(terminal: Terminal, document: dict[str, Any]) -> None:
+    """Names, metrics and attributes of a video."""
+    for name in document.get("names", ()):
+        terminal.say(f"also {clean(name)}")
+    if dropped := document.get("dropped_parameters"):
+        terminal.say(f"parameters left out of its URL: {clean(', '.join(dropped))}")
+    history = document.get("history", {})
+    for name in history or document["metrics"]:
+        values = history.get(name, ())
+        earlier = ", ".join(number(one["value"]) for one in values[:-1])
+        now = number(document["metrics"].get(name))
+        terminal.say(f"  {clean(name)}: {now}" + (f" (before: {earlier})" if earlier else ""))
+    for name, value in document.get("attributes", {}).items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        terminal.say(f"  {clean(name)}: {clean(shown)}")

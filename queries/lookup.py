@@ -14,7 +14,7 @@ from queries.averages import average_of
 from queries.photos import read_photo
 from registry.calibration.pairs import known_apart
 from registry.core.index import SimilarFace
-from registry.core.operating_point import in_force
+from registry.core.operating_point import current_thresholds
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
 from registry.domain import Box, Detection, Image, Vectors
@@ -49,7 +49,7 @@ def lookup(
     """
     if top < 1:
         raise UsageError(f"--top {top} is too small. Give 1 or more.")
-    thresholds = in_force(registry)
+    thresholds = current_thresholds(registry)
     threshold = thresholds.lookup if threshold is None else threshold
     image = read_photo(Path(photo)) if isinstance(photo, str | Path) else photo
     detections, embeddings = _faces(registry, photo, image)

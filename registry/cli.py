@@ -90,6 +90,11 @@ _VIDEOS: _Commands = {
     ),
     "show": ("queries.list_commands:videos_show", "Show a video and who is in it."),
 }
+_METRICS: _Commands = {
+    "first": ("queries.metric_commands:metrics_first", "Choose the metric of reports."),
+    "list": ("queries.metric_commands:metrics_list", "List the metrics."),
+    "rename": ("queries.metric_commands:metrics_rename", "Give a metric another name."),
+}
 _MODELS: _Commands = {
     "list": ("registry.commands:models_list", "List the face models and their licences."),
     "pull": ("registry.commands:models_pull", "Download an InsightFace pack."),
@@ -167,6 +172,11 @@ def identities() -> None:
 @cli.group(cls=_Group, lazy=_VIDEOS)
 def videos() -> None:
     """List, show, read again and remove videos."""
+
+
+@cli.group(cls=_Group, lazy=_METRICS)
+def metrics() -> None:
+    """List and rename metrics, and choose the one of reports."""
 
 
 @cli.group(cls=_Group, lazy=_MODELS)

@@ -142,13 +142,65 @@ class Appearance:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of the file that a video was read from."""
+
+    sha256: str
+    """Hexadecimal, in lower case."""
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the server or the file system said of a file when it was fetched.
+
+    A later ingest compares it, to notice that a file was replaced under the same name.
+    """
+
+    size: int = 0
+    """Bytes; 0: unknown."""
+    modified: str = ""
+    """Of a local file ISO 8601 (UTC, microseconds), of a download the header Last-Modified."""
+    etag: str = ""
+    """The header ETag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """A mean as numerator and weight, so that it can be averaged further."""
+
+    numerator: float
+    """Sum of value times weight."""
+    weight: float
+    """Sum of the weights, zero or more."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricValue:
+    """A value that a metric of a video had, and the run that brought it."""
+
+    run: str
+    value: float | None
+    """None: the run cleared it."""
+    weighted: Weighted | None = None
+    """Of a weighted mean: what it was computed from."""
+
+
+AttributeValue: TypeAlias = str | int | float
+"""A date or time is text in ISO 8601."""
+Attribute: TypeAlias = AttributeValue | tuple[AttributeValue, ...]
+"""Of a column that is not a metric: one value, or the different values of a video's rows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Video:
-    """One URL with its metrics and everything found in it: the registry's record, whole."""
+    """A video with its metrics and everything found in it: the registry's record, whole."""
 
     video_id: str
-    """UUIDv5 of the canonical URL."""
+    """UUIDv5 of the canonical URL that it was recorded under."""
     url: Url
-    """Canonical: what the id follows from."""
+    """Canonical: what the id is computed from."""
     metrics: Mapping[str, float]
     """Performance by metric name; a metric without a value is left out."""
     status: Status
@@ -159,6 +211,20 @@ class Video:
     """Why it failed or is partial; empty if done."""
     run: str = ""
     """Id of the run that read it."""
+    content: Content | None = None
+    """None if it was recorded by a version that did not compute it, or could not be read."""
+    names: tuple[Url, ...] = ()
+    """Other canonical URLs of the same content."""
+    dropped: tuple[str, ...] = ()
+    """Names of the query parameters that its URLs had and that are not part of its name."""
+    source: Source | None = None
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    """By column: the columns of its rows that are not metrics."""
+    weights: Mapping[str, Weighted] = field(default_factory=dict)
+    """By metric, for weighted means."""
+    history: Mapping[str, tuple[MetricValue, ...]] = field(default_factory=dict)
+    """By metric, oldest first; the last one is the current value. Without an entry, the current
+    value came with `run`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,7 @@ def test_the_user_of_the_image_can_make_a_home_in_its_volume(user: int) -> None:
         place.chmod(int(mode, 8))
         code = (
             "import os, sys; from pathlib import Path\n"
-            "from registry.core.parts import prepare_home\n"
+            "from registry.core.home import prepare_home\n"
             f"os.setgid({user}); os.setuid({user}); prepare_home(Path(sys.argv[1]))"
         )
         inside = place / Path(home).relative_to(volume)

@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 import trustme
 
-from registry.core.parts import open_store
+from registry.core.backends import open_store
 from registry.errors import StoreUnreachable, UsageError
 from registry.settings import load_settings
 from registry.store.server import ServerStore
@@ -143,5 +143,5 @@ def test_a_key_that_travels_in_the_open_is_warned_about(
     for url, warned in (("http://192.0.2.7:6333", True), ("http://127.0.0.1:6333", False)):
         monkeypatch.setenv("QDRANT_URL", url)
         result = call(tmp_path / "home", "status")  # nothing is stored, so no server is asked
-        assert (f"warning: the API key travels unencrypted to {url}" in result.stderr) is warned
+        assert (f"warning: The API key is sent unencrypted to {url}" in result.stderr) is warned
         assert KEY not in result.output

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import ssl
 import stat
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING
@@ -18,9 +21,10 @@ from typing import TYPE_CHECKING
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.connections import Deadline, HttpClient, Request, Response, TransientError
 from ingest.fetch.pages.resolver import PageResolver
-from ingest.fetch.partial_file import PartialFile, disk_error
+from ingest.fetch.partial_file import PartialFile, content_length, disk_error
 from ingest.fetch.retries import FetchLimits, retry
 from ingest.fetch.sniffing import HEAD_BYTES, check_is_video
+from registry.domain import Source
 from registry.errors import FetchError, RegistryError, StoreError, UsageError
 from registry.system.certificates import tls_context
 from registry.urls import bucket_and_key, parse, printable, redacted
@@ -46,6 +50,10 @@ class Download:
     """Bytes."""
     temporary: bool
     """Whether the file was made for this download and is deleted with it."""
+    sha256: str
+    """Of the bytes, hexadecimal."""
+    source: Source
+    """What the server or the file system said of the file."""
 
     def discard(self) -> None:
         """Delete the file if it is temporary; can be called twice."""
@@ -128,6 +136,36 @@ class Downloader:
             raise FetchError(f"{redacted(location)}: {printable(scheme)}:// is not supported.")
         return self._save(location, name, find_source)
 
+    def changed_source(self, location: str, known: Source) -> Source | None:
+        """What a server says now of a file that was fetched before; None if it is the same file.
+
+        One conditional GET, whose body is not read: signed links are not valid for HEAD. Without a
+        validator (ETag, Last-Modified), a file of the same size counts as the same. Pages of video
+        sites are not asked. Raises `FetchError`.
+        """
+        with self._deadline(location, self._limits.page_s) as deadline:
+            if location.lower().startswith("s3:"):
+                asked = self._object_source(location, deadline)
+            else:
+                url = parse(location)
+                if self._pages.recognises(url):
+                    return None
+                request = Request(url, {}, url.credentials)
+                asked = _Source(request, self._client, self._limits.redirects)
+            headers = {"If-None-Match": known.etag} if known.etag else {}
+            if known.modified and not known.etag:
+                headers["If-Modified-Since"] = known.modified
+            with closing(_follow_redirects(asked, headers, deadline)) as response:
+                if response.status == HTTPStatus.NOT_MODIFIED:
+                    return None
+                if response.status != HTTPStatus.OK:
+                    status = response.status_text
+                    raise FetchError(f"{response.label}: the server answered {status}.")
+                seen = _described(response)
+        pairs = (known.etag, seen.etag), (known.modified, seen.modified), (known.size, seen.size)
+        was, is_now = next((pair for pair in pairs if all(pair)), ("", ""))
+        return None if was == is_now else seen
+
     def close(self) -> None:
         """Stop the downloads in progress and delete temporary files; can be called twice."""
         self._closed.set()
@@ -143,20 +181,30 @@ class Downloader:
         self, location: str, name: str, find_source: Callable[[str, Deadline], _Source]
     ) -> Download:
         path, limits = self._temporary_file(name), self._limits
-        deadline = Deadline(redacted(location), limits.total_s)
+        try:
+            with (
+                self._deadline(location, limits.total_s) as deadline,
+                closing(PartialFile(path, limits.max_bytes, limits.reserve_bytes)) as part,
+            ):
+                source = find_source(location, deadline)
+                check = check_is_video if self._videos else _accept
+                retry(lambda: _attempt(source, part, deadline, check), part, limits, self._closed)
+                seen = Source(part.size, part.modified, part.etag)
+                return Download(path, part.size, True, part.sha256, seen)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    @contextmanager
+    def _deadline(self, location: str, seconds: float) -> Iterator[Deadline]:
+        """A time limit that `close` ends. Raises `RegistryError` once the downloader is closed."""
+        deadline = Deadline(redacted(location), seconds)
         with self._lock:
             self._deadlines.add(deadline)
         try:
             if self._closed.is_set():
                 raise _stopped()
-            source = find_source(location, deadline)
-            with closing(PartialFile(path, limits.max_bytes, limits.reserve_bytes)) as part:
-                check = check_is_video if self._videos else _accept
-                retry(lambda: _attempt(source, part, deadline, check), part, limits, self._closed)
-                return Download(path, part.size, temporary=True)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+            yield deadline
         finally:
             with self._lock:
                 self._deadlines.discard(deadline)
@@ -257,6 +305,14 @@ def _follow_redirects(source: _Source, extra: dict[str, str], deadline: Deadline
     raise FetchError(f"{deadline.label}: more than {source.max_redirects} redirects.")
 
 
+def _described(response: Response) -> Source:
+    return Source(
+        content_length(response) or 0,
+        response.headers.get("Last-Modified", ""),
+        response.headers.get("ETag", ""),
+    )
+
+
 def _retry_after_s(response: Response) -> float | None:
     """Seconds that the server asks to wait."""
     from urllib3 import Retry
@@ -290,7 +346,22 @@ def _local_file(path: Path) -> Download:
     if not head:
         raise FetchError(f"{label} is empty.")
     check_is_video(label, head)
-    return Download(path, status.st_size, temporary=False)
+    return Download(path, status.st_size, False, file_sha256(path), local_source(status))
+
+
+def local_source(status: os.stat_result) -> Source:
+    """What the file system says of a file."""
+    modified = datetime.fromtimestamp(status.st_mtime, UTC)
+    return Source(status.st_size, modified.isoformat(timespec="microseconds"))
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file on this machine. Raises `FetchError`."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as exc:
+        raise FetchError(f"{printable(str(path), 500)} cannot be read: {exc.strerror}.") from exc
 
 
 def _delete_left_behind(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import re
 import shutil
 from contextlib import suppress
@@ -48,6 +49,16 @@ class PartialFile:
         """The first `HEAD_BYTES` of them."""
         self.validator = ""
         """ETag or date that identifies these bytes to the server; "" if it cannot resume."""
+        self.modified = ""
+        """The header Last-Modified of the response that the bytes came with."""
+        self.etag = ""
+        """The header ETag, weak or strong."""
+        self._digest = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes written, hexadecimal."""
+        return self._digest.hexdigest()
 
     def close(self) -> None:
         """Close the file."""
@@ -80,8 +91,10 @@ class PartialFile:
             self._resume(response)
         else:
             self._restart()
-            self._total = _content_length(response)
+            self._total = content_length(response)
             self.validator = _validator(response)
+            self.modified = response.headers.get("Last-Modified", "")
+            self.etag = response.headers.get("ETag", "")
         if self._total is not None and self._total > self._max_bytes:
             raise self._too_large(response.label, self._total)
         self._check_space((self._total or self.size) - self.size)
@@ -94,6 +107,7 @@ class PartialFile:
             self._file.write(chunk)
         except OSError as exc:
             raise disk_error(exc, self._path.parent) from exc
+        self._digest.update(chunk)
         self.head += chunk[: HEAD_BYTES - len(self.head)]
         self.size += len(chunk)
         if self.size - self._checked_at >= _SPACE_CHECK_BYTES:
@@ -130,6 +144,7 @@ class PartialFile:
         self._file.seek(0)
         self._file.truncate()
         self.size, self.head, self.validator = 0, b"", ""
+        self._digest = hashlib.sha256()
         self._total, self._checked_at = None, 0
 
     def _too_large(self, label: str, size: int) -> FetchError:
@@ -157,7 +172,8 @@ def disk_error(exc: OSError, folder: Path) -> StoreError:
     return StoreError(f"{folder} cannot be written to: {exc.strerror}.")
 
 
-def _content_length(response: Response) -> int | None:
+def content_length(response: Response) -> int | None:
+    """The size of a body that is sent as it is; None if the server does not tell."""
     length = response.headers.get("Content-Length", "")
     if "Transfer-Encoding" in response.headers or not re.fullmatch("[0-9]{1,18}", length):
         return None

@@ -71,7 +71,7 @@ class DamageTracker:
 
         Args:
             pts: its time, None if it has none.
-            is_corrupt: the decoder says that it is damaged.
+            is_corrupt: the decoder marked it as damaged.
 
         Returns:
             Times of damaged frames before this one that were not reported yet, and whether this

@@ -73,7 +73,7 @@ def split_units(packet: bytes, length_size: int) -> list[bytes]:
         complete = bool(starts) and not packet[: starts[0]].strip(b"\0")
         for start, end in pairwise([*starts, len(packet)]):
             units.append(packet[start + 3 : end].rstrip(b"\0"))
-    if not complete or any(len(unit) < 2 for unit in units):
+    if not complete or min(map(len, units), default=0) < 2:
         raise Unproven("a packet that is not a series of NAL units")
     return units
 

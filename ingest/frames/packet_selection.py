@@ -34,13 +34,13 @@ from ingest.frames.picture_headers import (
 )
 
 _HEADER_READERS = {"h264": (H264HeaderReader, 4), "hevc": (HevcHeaderReader, 21)}
-"""By codec; and where its record has the size of lengths, less one, in the two lowest bits."""
+"""By codec; and the offset in its record of a byte with the size of lengths, less one."""
 _COLUMNS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class PacketSelection:
-    """What to do with each packet of a stream. Arrays are in decoding order, times in its ticks."""
+    """What to do with each packet of a stream. Arrays are in decoding order, times in ticks."""
 
     pts: NDArray[np.int64]
     """Presentation time of each packet."""
@@ -69,13 +69,14 @@ def select_packets(source: VideoSource, every: int, limits: MediaLimits) -> Pack
         return None
     reader, length_at = _HEADER_READERS[codec.name]
     headers, pictures, extradata = reader(), PictureIndex(), codec.extradata or b""
-    # An MP4 or Matroska file has its parameter sets, and the size of lengths, in a record of its
-    # own (ISO/IEC 14496-15 5.3.3.1, 8.3.3.1). This filter puts them in front of the first picture.
+    # MP4 and Matroska keep the parameter sets, and the size of lengths, in a separate record
+    # (ISO/IEC 14496-15 5.3.3.1, 8.3.3.1). The filter puts the sets in front of the first picture.
     has_record = extradata[:1] == b"\1" and len(extradata) > length_at
     try:
         to_annex_b = BitStreamFilterContext(f"{codec.name}_mp4toannexb", source.stream)
         for packet in PacketReader(source):
-            if packet.is_corrupt or packet.has_sidedata("new_extradata"):
+            side_data = {data.data_type for data in packet.iter_sidedata()}
+            if packet.is_corrupt or "new_extradata" in side_data:
                 raise Unproven("a packet that is damaged, or changes the decoder's parameters")
             length_size = 1 + (extradata[length_at] & 3) if has_record and pictures else 0
             pts, duration, shown = packet.pts, packet.duration or 0, not packet.is_discard
@@ -102,10 +103,10 @@ class PictureIndex:
         return len(self._rows) // _COLUMNS
 
     def add(self, header: PictureHeader, pts: int | None, duration: int, *, shown: bool) -> None:
-        """The next picture.
+        """Add the next picture.
 
         Args:
-            header: what its packet says.
+            header: of its packet.
             pts: its presentation time in ticks.
             duration: in ticks; 0 if the container does not state it.
             shown: False if it is decoded only, because an edit list removes it.

@@ -5,7 +5,6 @@ Section numbers are those of ITU-T H.264 (08/2021) and ITU-T H.265 (09/2023).
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import ClassVar, NamedTuple
 
 from ingest.frames.nal_units import Bits, Unproven, message_types, split_units
@@ -19,7 +18,7 @@ _DISPLAY_ORIENTATION = 47
 
 
 class PictureHeader(NamedTuple):
-    """What a packet says about its picture."""
+    """What the headers in a packet state about its picture."""
 
     unit_type: int
     restarts: bool
@@ -65,14 +64,17 @@ class HeaderReader:
             Unproven: the packet is not covered.
         """
         slices: list[bytes] = []
-        parameters = defaultdict[int, list[bytes]](list)
+        headers: set[PictureHeader] = set()
+        parameters: dict[int, list[bytes]] = {}
         affects_others = False
         for unit in split_units(packet, length_size):
-            unit_type = self._unit_header(unit).unit_type
+            header = self._unit_header(unit)
+            unit_type = header.unit_type
             if unit_type in self._slices:
                 slices.append(unit)
+                headers.add(header)
             elif unit_type in self._parameters and not slices:
-                parameters[unit_type].append(unit)
+                parameters.setdefault(unit_type, []).append(unit)
             elif unit_type in self._messages:
                 affects_others |= _DISPLAY_ORIENTATION in message_types(unit[self._header_size :])
             elif unit_type not in self._ignored:
@@ -83,7 +85,6 @@ class HeaderReader:
         begins = [unit[at : at + 1] >= b"\x80" for unit in slices]
         if begins != [True] + [False] * (len(slices) - 1):
             raise Unproven("a packet that is not one picture")
-        headers = {self._unit_header(unit) for unit in slices}
         if len(headers) > 1:
             raise Unproven("slices of one picture that disagree")
         for unit_type, units in parameters.items():
@@ -97,10 +98,10 @@ class HeaderReader:
             raise Unproven("a picture before its parameters")
         header = headers.pop()
         order = self._read_order(header, Bits(slices[0][self._header_size : _SLICE_BYTES]))
-        return header._replace(order=order, affects_others=affects_others)
+        return PictureHeader(*header[:4], order, affects_others)
 
     def _unit_header(self, unit: bytes) -> PictureHeader:
-        """What the header of a NAL unit says."""
+        """The fields that the header of a NAL unit has."""
         raise NotImplementedError
 
     def _read_parameters(self, unit_type: int, bits: Bits) -> None:

@@ -18,7 +18,7 @@ from registry.urls import printable
 
 MAX_FILE = 256 * 1024 * 1024
 """Bytes; two million rows of ordinary length. Guards against a video given as the table."""
-_MAX_UNPACKED = 2 * 1024**3
+_MAX_UNPACKED = 1024**3
 """Bytes of a workbook's parts together."""
 _SIGNATURES = (
     (

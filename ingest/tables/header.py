@@ -11,9 +11,11 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ingest.tables.cells import header_text, looks_like_url
-from ingest.tables.numbers import NoValue, read_number, visible
+from ingest.tables.columns import is_missing
+from ingest.tables.numbers import NoValue, Number, read_number, visible
 from ingest.tables.sheet import Row
 from ingest.tables.specs import MetricSpec, likely_spec, parse_spec
 from registry.errors import SourceError, UsageError
@@ -27,8 +29,10 @@ _TOTALS = (
     "total geral|totaal|totalt|gesamt|gesamtsumme|gesamtergebnis|insgesamt|summe|zwischensumme|"
     "somme|suma|razem|celkem|yhteensä|toplam|итого|всего|合計|総計|总计|合计|합계|الإجمالي"
 )
-_TOTAL = re.compile(rf"(?:{_TOTALS})(?:\s*[:(\-–—].*)?", re.IGNORECASE)
-"""`Total`, `Total: Account`, `Total - 5 rows`; not `Total war`."""
+_TOTAL = re.compile(rf"(?:{_TOTALS})(?:\s*[:(\-–—].*|\s+of\s+[0-9].*)?", re.IGNORECASE)
+"""`Total`, `Total: Account`, `Total - 5 rows`, `Total of 5 results`; not `Total war`."""
+_LONGEST_LABEL, _LONGEST_BLANK = 80, 16
+"""Characters of a total's label, and of a word for no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,10 @@ class _Columns:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         self._exact = _places(names)
-        self._loose = _places([_loose(name) for name in names])
+        self._loose = _places([loose(name) for name in names])
 
     def has(self, name: str) -> bool:
-        return header_text(name) in self._exact or _loose(name) in self._loose
+        return header_text(name) in self._exact or loose(name) in self._loose
 
     def place(self, source: str, name: str) -> int:
         exact = self._exact.get(header_text(name), [])
@@ -89,7 +93,7 @@ class _Columns:
                 f'{source} has {len(exact)} columns named "{printable(name)}"; '
                 "rename all but the one that is meant."
             )
-        places = exact or self._loose[_loose(name)]
+        places = exact or self._loose[loose(name)]
         if len(places) > 1:
             found = " and ".join(f'"{printable(self._names[place])}"' for place in places)
             raise UsageError(
@@ -107,7 +111,8 @@ def _places(names: Sequence[str]) -> Mapping[str, list[int]]:
     return found
 
 
-def _loose(name: str) -> str:
+def loose(name: str) -> str:
+    """A name without what does not count where no column is called just so."""
     return "".join(header_text(name).split()).casefold()
 
 
@@ -120,31 +125,32 @@ def missing(
     place = _likely_header(rows, url_column, metrics)
     columns = [header_text(cell) for cell in rows[place][1]]
     found = _Columns(columns)
-    links = _link_columns(columns, [cells for _, cells in rows[place + 1 :][:_SAMPLE]])
     named = [name for name in columns if name]
     shown = ", ".join(f'"{printable(name)}"' for name in named[:_SHOWN])
     more = ", …" if len(named) > _SHOWN else ""
-    said = []
-    if not found.has(url_column):
-        said.append(_lack(url_column, named))
-        if links:
-            listed = " or ".join(f'--url-column "{printable(name)}"' for name in links)
-            said.append(f"The cells of these columns look like URLs: {listed}.")
+    lacking = [] if found.has(url_column) else [url_column]
     for text in metrics:
         if parse_spec(header_text(text), found.has) is None:
             spec = likely_spec(header_text(text))
-            absent = [name for name in (spec.name, spec.weight) if name and not found.has(name)]
-            said += [_lack(name, named) for name in absent]
-            said.append("Metrics are named with --metric.")
-    lacks = " ".join(dict.fromkeys(said))
-    return SourceError(f"{source} has no {lacks} Its columns are {shown}{more}.")
+            lacking += [name for name in (spec.name, spec.weight) if name and not found.has(name)]
+    lacking = list(dict.fromkeys(lacking))
+    hints = [hint for name in lacking if (hint := _hint(name, named))]
+    if not found.has(url_column):
+        below = [cells for _, cells in rows[place + 1 :][:_SAMPLE]]
+        links = [f'--url-column "{printable(name)}"' for name in _link_columns(columns, below)]
+        if links:
+            hints.append(f"The cells of these columns look like URLs: {' or '.join(links)}.")
+    if lacking[-1:] != [url_column]:
+        hints.append("Metrics are named with --metric.")
+    absent = " and no ".join(f'column "{printable(name)}"' for name in lacking)
+    said = " ".join([f"{source} has no {absent}; its columns are {shown}{more}.", *hints])
+    return SourceError(said)
 
 
-def _lack(name: str, columns: Sequence[str]) -> str:
+def _hint(name: str, columns: Sequence[str]) -> str:
     folded = {column.casefold(): column for column in columns}
     close = difflib.get_close_matches(name.casefold(), folded, n=1)
-    hint = f' Did you mean "{printable(folded[close[0]])}"?' if close else ""
-    return f'column "{printable(name)}".{hint}'
+    return f'Did you mean "{printable(folded[close[0]])}"?' if close else ""
 
 
 def _likely_header(rows: Sequence[Row], url_column: str, metrics: Sequence[str]) -> int:
@@ -178,28 +184,41 @@ def _link_columns(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> l
 def total_label(cells: Sequence[object], url: int) -> str:
     """The label of a row of totals, or "" if it is an ordinary row.
 
-    Its first filled cell says `Total` or the like, and its URL cell is blank or that same cell.
+    Its URL cell is blank, and the first cell that is neither blank nor a number says `Total` or the
+    like; or its URL cell says so itself.
     """
-    for place, cell in enumerate(cells):
-        if not isinstance(cell, str):
-            if cell is None:
-                continue
-            return ""
-        label = visible(cell)
-        if not label.strip("-—–"):
-            continue
-        if not _TOTAL.fullmatch(label):
-            return ""
-        return label if place == url or url >= len(cells) or _is_blank(cells[url]) else ""
-    return ""
+    link = cells[url] if url < len(cells) else None
+    if isinstance(link, str) and len(link) > _LONGEST_LABEL:
+        return ""
+    if not is_blank(link):
+        return _total(link)
+    return next((_total(cell) for cell in cells if not _is_number(cell)), "")
 
 
-def _is_blank(cell: object) -> bool:
-    if cell is None:
-        return True
+def _total(cell: object) -> str:
+    label = visible(cell) if isinstance(cell, str) else ""
+    return label if _TOTAL.fullmatch(label) else ""
+
+
+def is_blank(cell: object) -> bool:
+    """Whether a cell holds nothing, or what exports write for it."""
     if not isinstance(cell, str):
+        return is_missing(cell)
+    label = visible(cell)
+    if len(label) > _LONGEST_BLANK:
         return False
     try:
-        return read_number(cell) is NoValue.EMPTY
+        return read_number(label) is NoValue.EMPTY
     except ValueError:
         return False
+
+
+def _is_number(cell: object) -> bool:
+    """Whether a cell is a number or holds nothing."""
+    if not isinstance(cell, str):
+        return is_missing(cell) or isinstance(cell, (int, float, Decimal, Number))
+    try:
+        read_number(cell)
+    except ValueError:
+        return False
+    return True

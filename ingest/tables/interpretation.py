@@ -10,7 +10,7 @@ from pathlib import Path
 from ingest.tables.cells import attribute_column
 from ingest.tables.columns import Decision, Scanned, decide, scan
 from ingest.tables.conversion import NumberColumn, UnitPlan, finish, settle_unit
-from ingest.tables.header import Header
+from ingest.tables.header import Header, loose
 from ingest.tables.locations import Locator
 from ingest.tables.questions import Question, QuestionError
 from ingest.tables.sheet import Sheet
@@ -111,7 +111,8 @@ def _numbers(
     def others() -> Iterator[Scanned]:
         return (scanned(place) for place in range(len(header.columns)) if place != header.url)
 
-    told = {name: parse_unit(unit) for name, unit in options.units.items()}
+    told = {loose(name): parse_unit(unit) for name, unit in options.units.items()}
+    known = {loose(name): unit for name, unit in options.known_units.items()}
     found: dict[str, NumberColumn] = {}
     questions: list[Question] = []
     for name, place in header.places.items():
@@ -121,7 +122,7 @@ def _numbers(
             questions.append(decision)
             continue
         plan = settle_unit(
-            column, numbers, decision.sign, options.known_units.get(name), told.get(name)
+            column, numbers, decision.sign, known.get(loose(name)), told.get(loose(name))
         )
         if isinstance(plan, Question):
             questions.append(plan)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from ingest.tables.remote import download_address
+from ingest.fetch.share_links import download_address
 from registry.errors import RowError, UsageError
 from registry.urls import CONTROL, Url, canonical, printable, redacted
 

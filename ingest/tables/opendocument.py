@@ -14,13 +14,11 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from itertools import islice
 from xml.etree.ElementTree import Element, ParseError, iterparse
 
 from ingest.tables.numbers import Number
-from ingest.tables.sheet import Row, Sheet
+from ingest.tables.sheet import MOST_ROWS, Row, Sheet
 from ingest.tables.units import PERCENT, currency
-from ingest.tables.workbooks import MOST_ROWS
 from registry.errors import SourceError
 
 _NAMESPACE = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
@@ -29,29 +27,24 @@ _LINK = "{http://www.w3.org/1999/xlink}href"
 _CELLS = frozenset({f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"})
 _MOST_COLUMNS = 16_384
 """Of a sheet, in LibreOffice and in Excel."""
-_MOST_CELLS = 50_000_000
-"""That hold anything, of a sheet: repeated rows could make any number of them."""
+_MOST_CELLS = 20_000_000
+"""That hold anything, of a document: repeated rows could make any number of them."""
 _TIME = re.compile(r"(-?)PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:[.,]\d+)?)S)?")
 
 
 def spreadsheet(source: str, data: bytes) -> Sequence[Sheet]:
     """The sheets of a document. Raises `SourceError` if it cannot be read."""
-    names = [table.get(f"{_TABLE}name", "") for table in _tables(source, data)]
-    if not names:
+    found = _tables(source, data)
+    if not found:
         raise SourceError(f"{source} has no sheet.")
     return [
-        Sheet(
-            read=partial(_first_rows, source, data, place),
-            form="OpenDocument spreadsheet",
-            name=name,
-            typed=True,
-        )
-        for place, name in enumerate(names)
+        Sheet(read=partial(_first, rows), form="OpenDocument spreadsheet", name=name)
+        for name, rows in found
     ]
 
 
-def _first_rows(source: str, data: bytes, place: int, most: int | None) -> Sequence[Row]:
-    return list(islice(_rows(source, data, place), most))
+def _first(rows: Sequence[Row], most: int | None) -> Sequence[Row]:
+    return rows[:most]
 
 
 def _events(source: str, data: bytes) -> Iterator[tuple[str, Element]]:
@@ -66,27 +59,17 @@ def _events(source: str, data: bytes) -> Iterator[tuple[str, Element]]:
         ) from exc
 
 
-def _tables(source: str, data: bytes) -> Iterator[Element]:
-    for event, element in _events(source, data):
-        if event == "start" and element.tag == f"{_TABLE}table":
-            yield element
-        elif event == "end" and element.tag == f"{_TABLE}table-row":
-            element.clear()
-
-
-def _rows(source: str, data: bytes, wanted: int) -> Iterator[Row]:
-    """The filled rows of one sheet; rows that are written once and repeated, as often."""
-    place, number, held = -1, 0, 0
+def _tables(source: str, data: bytes) -> list[tuple[str, list[Row]]]:
+    """Every sheet with its filled rows; what is written once and repeated, as often."""
+    found: list[tuple[str, list[Row]]] = []
+    number, held = 0, 0
     for event, element in _events(source, data):
         if event == "start":
-            place += element.tag == f"{_TABLE}table"
+            if element.tag == f"{_TABLE}table":
+                found.append((element.get(f"{_TABLE}name", ""), []))
+                number = 0
             continue
-        if element.tag == f"{_TABLE}table" and place == wanted:
-            return
-        if element.tag != f"{_TABLE}table-row":
-            continue
-        if place != wanted:
-            element.clear()
+        if element.tag != f"{_TABLE}table-row" or not found:
             continue
         repeated = _count(source, element, "rows")
         cells = list(_cells(source, element))
@@ -97,8 +80,9 @@ def _rows(source: str, data: bytes, wanted: int) -> Iterator[Row]:
             held += repeated * len(cells)
             if held > _MOST_CELLS or number + repeated > MOST_ROWS:
                 raise SourceError(f"{source} has more cells than a sheet can hold.")
-            yield from ((number + nth, cells) for nth in range(1, repeated + 1))
+            found[-1][1].extend((number + nth, cells) for nth in range(1, repeated + 1))
         number += repeated
+    return found
 
 
 def _count(source: str, element: Element, of: str) -> int:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from ingest.tables.questions import plain
 from ingest.tables.specs import Kind, MetricSpec
-from ingest.tables.table import Attribute, Value, VideoRow, Weighted
+from ingest.tables.table import Attribute, Value, VideoRow
+from registry.domain import Weighted
 from registry.urls import printable
 
 MOST_VALUES = 100
@@ -97,7 +98,7 @@ def _conflicts(rows: Sequence[VideoRow], name: str) -> list[str]:
     kept = _shown(counts, name)
     return [
         f"Rows {min(counts.row, row.row)} and {max(counts.row, row.row)} are one video, "
-        f"{row.url}, and differ in {printable(name)}: "
+        f"{rows[0].url}, and differ in {printable(name)}: "
         f"{kept if counts.row < row.row else _shown(row, name)} and "
         f"{_shown(row, name) if counts.row < row.row else kept}. Row {counts.row} counts."
         for row in rows

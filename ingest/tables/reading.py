@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from ingest.fetch.share_links import Fetch, is_link, table_address
 from ingest.tables import files
 from ingest.tables.cells import header_text, looks_like_url
 from ingest.tables.columns import is_missing
 from ingest.tables.header import Header, closeness, find_header, missing, total_label
 from ingest.tables.interpretation import interpret
-from ingest.tables.remote import Fetch, is_link, table_address
 from ingest.tables.separated import swallowed
 from ingest.tables.sheet import HEAD, Row, Sheet
 from ingest.tables.table import SkippedRow, Table, TableOptions
@@ -72,7 +72,7 @@ def read_frame(frame: pd.DataFrame, options: TableOptions, base: Path) -> Table:
         for number, cells in enumerate(zip(*columns, strict=True), 2)
         if not all(_is_blank(cell) for cell in cells)
     )
-    sheet = Sheet(read=lambda most: rows[:most], form="DataFrame", typed=True)
+    sheet = Sheet(read=lambda most: rows[:most], form="DataFrame")
     return _read("The DataFrame", [sheet], options, options.base_folder or base)
 
 
@@ -94,7 +94,7 @@ def _load(source: str | Path, fetch: Fetch | None) -> _Loaded:
 def _read(
     source: str, candidates: Sequence[Sheet], options: TableOptions, base: Path | None
 ) -> Table:
-    with _uncollected():
+    with _collection_paused():
         sheet, header = _choose(source, candidates, options)
         body = _body(source, sheet, header)
         if len(candidates) > 1 and sheet.name:
@@ -103,7 +103,7 @@ def _read(
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def _collection_paused() -> Iterator[None]:
     """Without garbage collection, which would look through millions of cells again and again."""
     enabled = gc.isenabled()
     gc.disable()
@@ -166,7 +166,7 @@ def _body(source: str, sheet: Sheet, header: Header) -> Body:
         if row <= header.row:
             above += row < header.row
             continue
-        label = total_label(cells, header.url)
+        label = total_label(cells, header.url) or _repeated_header(cells, header)
         if label:
             body.skipped.append(SkippedRow(row, printable(label)))
         elif len(cells) == width:
@@ -209,10 +209,21 @@ def _too_long(row: int, cells: Sequence[object], header: Header) -> RowError:
     )
 
 
+def _repeated_header(cells: Sequence[object], header: Header) -> str:
+    """The name of the URL column, if the row is the header once more: of files put together."""
+    name = header.columns[header.url]
+    if len(cells) < len(header.columns) or cells[header.url] in (None, ""):
+        return ""
+    again = header_text(cells[header.url]) == name and (
+        tuple(map(header_text, cells[: len(header.columns)])) == header.columns
+    )
+    return name if again else ""
+
+
 def _skipped(source: str, rows: Sequence[SkippedRow]) -> str:
     labels = ", ".join(f"'{row.label}' (row {row.row})" for row in rows[:5])
     more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-    what = "rows of totals" if len(rows) > 1 else "row of totals"
+    what = "rows of totals or headers" if len(rows) > 1 else "row of totals or headers"
     return f"{source}: {len(rows)} {what} skipped: {labels}{more}."
 
 

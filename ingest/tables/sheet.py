@@ -9,6 +9,8 @@ Row = tuple[int, Sequence[object]]
 """Row number as a spreadsheet counts, and cells: text, or what a typed cell holds
 (`numbers.Number` for one with a unit, `datetime`, `bool`, None, …)."""
 
+MOST_ROWS = 1_048_576
+"""Of a sheet, in Excel and in LibreOffice; a row number above it is a forgery."""
 HEAD = 100
 """Rows, blank ones apart, among which the header is looked for."""
 
@@ -27,5 +29,3 @@ class Sheet:
     separator: str = ""
     note: str = ""
     """How it was read, where that may surprise."""
-    typed: bool = False
-    """Whether cells have the types that the file gives them, instead of being text."""

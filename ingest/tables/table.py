@@ -11,6 +11,7 @@ from typing import Any
 from ingest.tables.numbers import DecimalSign
 from ingest.tables.specs import MetricSpec
 from ingest.tables.units import parse_unit
+from registry.domain import Weighted
 from registry.errors import RowError, UsageError
 from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
 from registry.urls import Url, printable
@@ -62,16 +63,6 @@ class TableOptions:
                 )
 
 
-@dataclass(frozen=True, slots=True)
-class Weighted:
-    """A mean as numerator and weight, so that it can be averaged further."""
-
-    numerator: float
-    """Sum of value times weight."""
-    weight: float
-    """Sum of the weights, zero or more."""
-
-
 _NOTHING: Mapping[str, Any] = {}
 """One for all rows: a table may have very many."""
 
@@ -114,7 +105,7 @@ class UnreadableCell:
 
 @dataclass(frozen=True, slots=True)
 class SkippedRow:
-    """A row of totals."""
+    """A row of totals, or the header once more."""
 
     row: int
     label: str

@@ -68,14 +68,14 @@ _SCALES: Mapping[str, Decimal] = {
         6: "mn mio mln mill million millions milj mi млн",
         7: "crore cr",
         8: "億 亿 억",
-        9: "bi md mrd mld mia milliard млрд",
+        9: "md mrd mld mia milliard млрд",
     }.items()
     for word in words.split()
 }
 """What a word after the number multiplies it by, case and a final dot ignored (Unicode CLDR's short
 forms). Not here, because they mean different numbers in different languages: `mil` (a thousand in
 Spanish, a million in Polish), `billion`, `Bn` and `B` (10^9 in English, 10^12 in French, 10^3 in
-Turkish), `tn`, and `m` (also minutes).
+Turkish), `bi`, `tn`, and `m` (also minutes).
 """
 _LETTERS: Mapping[str, Decimal] = {"k": Decimal(1000), "K": Decimal(1000), "M": Decimal(10**6)}
 

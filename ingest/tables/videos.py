@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from ingest.tables.cells import url_text
 from ingest.tables.conversion import NumberColumn
-from ingest.tables.header import Header
+from ingest.tables.header import Header, is_blank
 from ingest.tables.locations import Locator
 from ingest.tables.placements import MOST_VALUES, combine, how_to_combine
 from ingest.tables.sheet import Row
 from ingest.tables.specs import Kind, MetricSpec
-from ingest.tables.table import SkippedRow, UnreadableCell, Value, VideoRow, Weighted
+from ingest.tables.table import SkippedRow, UnreadableCell, Value, VideoRow
+from registry.domain import Weighted
 from registry.errors import RowError
 from registry.urls import Url, printable
 
@@ -64,7 +65,7 @@ class RowReader:
         for place, ((row, cells), values, marks) in enumerate(
             zip(body.rows, metrics, attributes, strict=True)
         ):
-            text = url_text(cells[url])
+            text = "" if is_blank(cells[url]) else url_text(cells[url])
             found = known.get(text)
             if found is None:
                 try:

@@ -20,12 +20,10 @@ from itertools import islice
 from typing import Any
 
 from ingest.tables.numbers import Number
-from ingest.tables.sheet import Row, Sheet
+from ingest.tables.sheet import MOST_ROWS, Row, Sheet
 from ingest.tables.units import PERCENT, currency
 from registry.errors import SourceError
 
-MOST_ROWS = 1_048_576
-"""Of a sheet, in Excel and in LibreOffice; a row number above it is a forgery."""
 _SECTION = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]|[^;]')
 _MORE_THAN_VALUES = re.compile(rb"<(?:\w+:)?(?:f|hyperlink)[ />]")
 
@@ -42,7 +40,6 @@ def excel(source: str, data: bytes) -> Sequence[Sheet]:
             read=functools.partial(_rows, source, data, name, extras),
             form="Excel workbook",
             name=name,
-            typed=True,
         )
         for name in names
     ]
@@ -206,4 +203,4 @@ def parquet(source: str, data: bytes) -> Sheet:
             raise SourceError(f"{source} cannot be read as Parquet: {exc}.") from exc
         return rows[:most]
 
-    return Sheet(read=read, form="Parquet", typed=True)
+    return Sheet(read=read, form="Parquet")

@@ -70,7 +70,7 @@ def calibrate_command(
 
 def _reset(terminal: Terminal, registry: Registry, *, dry_run: bool, as_json: bool) -> None:
     there = keys.CALIBRATION in {info.key for info in registry.blobs.list(keys.CALIBRATION)}
-    removed = there and not dry_run and operating.remove(registry)
+    removed = there and not dry_run and operating.remove_calibration(registry)
     if as_json:
         terminal.json({"calibrated": there, "removed": removed})
     elif not there:

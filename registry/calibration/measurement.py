@@ -144,7 +144,7 @@ def supported(measurement: Measurement) -> bool:
 
 def adopt(registry: Registry, measurement: Measurement) -> None:
     """Write the calibration, so that the registry uses its thresholds from now on."""
-    operating.write(registry, measurement.calibration)
+    operating.save_calibration(registry, measurement.calibration)
 
 
 def _suspects(pairs: KnownPairs, shipped: ModelCurve) -> set[tuple[int, int]]:

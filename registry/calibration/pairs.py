@@ -26,7 +26,7 @@ from registry.calibration.track_samples import (
     sample_track,
     similarities_within,
 )
-from registry.core.decisions import DecisionKind, standing
+from registry.core.decisions import DecisionKind, in_effect
 from registry.core.registry import Registry
 from registry.domain import Box, Face, Video
 from registry.faces.boxes import SAME_FACE, overlap
@@ -254,7 +254,7 @@ def _decided_pairs(registry: Registry) -> tuple[set[Pair], set[Pair]]:
     """Pairs of identities that a person merged, and told apart, by the ids in the decisions."""
     merged: set[Pair] = set()
     told_apart: set[Pair] = set()
-    for decision in standing(registry.decisions.read()):
+    for decision in in_effect(registry.decisions.entries()):
         named = [one for one in (decision.identity_id, *decision.others) if one]
         if decision.kind is DecisionKind.MERGE:
             merged |= {pair(*two) for two in combinations(named, 2)}

@@ -22,7 +22,7 @@ from registry.core import keys
 from registry.core.decisions import Decision, fold, relabelled
 from registry.core.points import indexed_faces
 from registry.core.registry import Registry
-from registry.core.staging import Beside
+from registry.core.staging import Staging
 from registry.core.switching import Switch
 from registry.domain import Contract, EarlierModel, ModelInfo, Video
 from registry.errors import UsageError
@@ -129,12 +129,12 @@ def prepare(
                 f"This registry uses {old.model.name} already. Give another model with --model."
             )
         new = replace(old, model=info, model_source=source)
-        staged = Beside(registry.blobs)
+        staged = Staging(registry.blobs)
         staged.begin(new)
-        staging = _Staging(registry, staged, model, progress)
+        staging = _Stager(registry, staged, model, progress)
         videos = tuple(staging.videos())
         staged.prune(registry.records)
-    decisions = registry.decisions.read()
+    decisions = registry.decisions.entries()
     after = reassign(videos, decisions, new.threshold)
     videos = tuple(relabelled(video, lambda face: after[face.face_id]) for video in videos)
     return ModelChange(
@@ -145,7 +145,7 @@ def prepare(
         embedded=staging.embedded,
         by_landmarks=staging.by_landmarks,
         unusable=staging.unusable,
-        blocks=tuple(block.block_id for block in registry.blocks.read()),
+        blocks=tuple(block.block_id for block in registry.blocks.all()),
         calibrated=registry.blobs.exists(keys.CALIBRATION),
         decided=_count_decided(staging.before, decisions),
         duplicates=(
@@ -182,7 +182,7 @@ def switch(
     now = datetime.now(UTC).isoformat(timespec="seconds")
     earlier = (*change.old.earlier_models, EarlierModel(old.name, old.digest, now))
     with registry.writing():
-        records = Beside(registry.blobs).records
+        records = Staging(registry.blobs).records
         for video in change.videos:
             records.put(video)
         registry.change_model(
@@ -198,7 +198,7 @@ def switch(
 def discard(registry: Registry) -> int:
     """Remove the staged records. Returns the number of objects removed."""
     with registry.writing():
-        return Beside(registry.blobs).discard()
+        return Staging(registry.blobs).discard()
 
 
 def target_source(registry: Registry, given: str | None) -> str:
@@ -208,7 +208,7 @@ def target_source(registry: Registry, given: str | None) -> str:
     """
     if given is not None:
         return full_source(given)
-    begun = Beside(registry.blobs).contract
+    begun = Staging(registry.blobs).contract
     if begun is None:
         raise UsageError("No change of the model was begun here. Give the model with --model.")
     return begun.model_source
@@ -217,11 +217,11 @@ def target_source(registry: Registry, given: str | None) -> str:
 _NONE = np.zeros(0, np.float32)
 
 
-class _Staging:
+class _Stager:
     """Stages the records of the new model, and counts what it did."""
 
     def __init__(
-        self, registry: Registry, staged: Beside, model: FaceModel, progress: Progress
+        self, registry: Registry, staged: Staging, model: FaceModel, progress: Progress
     ) -> None:
         self._registry, self._stage = registry, staged
         self._model, self._progress = model, progress

@@ -9,7 +9,7 @@ import click
 
 from registry.changing.change import ModelChange, discard, prepare, switch, target_source
 from registry.changing.preview import AverageChange, IdentitySummary, Preview, Regrouping
-from registry.core.parts import load_model, model_choice
+from registry.core.backends import load_model, model_choice
 from registry.core.registry import Registry
 from registry.domain import Video
 from registry.terminal import Terminal, clean, count, duplicates_note, number, short

@@ -31,7 +31,7 @@ from itertools import count
 import numpy as np
 
 from registry import ids
-from registry.core.decisions import Decision, DecisionKind, fold, standing
+from registry.core.decisions import Decision, DecisionKind, fold, in_effect
 from registry.domain import Face, Vectors, Video
 from registry.faces.matching import Neighbour, assign
 
@@ -42,7 +42,7 @@ _BLOCK = 2**24
 def named_identities(decisions: Sequence[Decision]) -> set[str]:
     """All identities in decisions that count."""
     named: set[str] = set()
-    for decision in standing(decisions):
+    for decision in in_effect(decisions):
         named |= {decision.identity_id, *decision.others}
         named |= {identity for group in decision.groups for identity in group}
         if decision.kind is DecisionKind.SPLIT:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from registry.blobs.base import BlobStore
-from registry.core.finding import find_crop
+from registry.core.selectors import read_crop
 from registry.domain import Chips, Detection, Face, Image, Media, Vectors, Video
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.faces.boxes import MAX_SIDE, SAME_FACE, CropArea, crop_area, overlap
@@ -126,7 +126,7 @@ def _embed(waiting: list[tuple[str, Chips]], model: FaceModel, done: Reembedded)
 
 
 def _picture(blobs: BlobStore, face: Face) -> Image:
-    data = find_crop(blobs, face.crop, face.crop_digest)
+    data = read_crop(blobs, face.crop, face.crop_digest)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise StoreCorrupt(f"Crop {face.crop} is not a picture that OpenCV reads.")

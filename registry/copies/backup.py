@@ -42,10 +42,10 @@ def backup(registry: Registry, path: Path) -> dict[str, Any]:
     """
     contract = registry.contract
     registry.hold()
-    registry.settle_objects()
+    registry.finish_erasure()
     for _ in registry.records.all():
         pass  # a backup with a damaged record could not be restored
-    registry.decisions.read()
+    registry.decisions.entries()
     listed = list(list_objects(registry.blobs))
     head = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

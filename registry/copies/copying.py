@@ -89,7 +89,7 @@ def finish(target: BlobStore) -> None:
     """Everything is there: what remains is to build the index."""
     intents = Intents(target)
     intents.declare(REINDEX)
-    intents.settle(INCOMING)
+    intents.remove(INCOMING)
 
 
 def _digest(blobs: BlobStore, key: str) -> bytes:

@@ -16,10 +16,11 @@ from registry.blobs.base import BlobStore
 from registry.copies.backup import check_index_owner
 from registry.copies.copying import CopyResult, copy_objects, finish, list_objects
 from registry.core import contract as contracts
+from registry.core.backends import open_blobs, open_store
 from registry.core.guarded import GuardedStore
+from registry.core.home import HomeLock, prepare_home
 from registry.core.intents import INCOMING, Intents
 from registry.core.lease import Lease
-from registry.core.parts import HomeLock, open_blobs, open_store, prepare_home
 from registry.core.registry import Registry
 from registry.core.runs import recorded
 from registry.domain import Contract
@@ -65,7 +66,7 @@ def migrate_to(
     """Do what `migrate` does with open stores of the target, which the caller closes."""
     contract = source.contract
     source.hold()
-    source.settle_objects()
+    source.finish_erasure()
     same = blobs.describe() == source.blobs.describe()
     if same and store.describe() == source.store.describe():
         raise StoreError(
@@ -100,10 +101,10 @@ def _copy(source: Registry, target: GuardedStore, contract: Contract) -> CopyRes
 
 def _check_target(blobs: BlobStore, contract: Contract) -> None:
     """Raise `StoreError` unless the target is empty or contains a part of this same copy."""
-    incoming = Intents(blobs).body(INCOMING)
+    incoming = Intents(blobs).content(INCOMING)
     if incoming == contract.registry_id.encode():
         return
-    if incoming is None and contracts.body(blobs) is None:
+    if incoming is None and contracts.load_fields(blobs) is None:
         return
     raise StoreError(
         f"There is a registry, or a part of one, in {blobs.describe()} already. Choose another "

@@ -1,4 +1,4 @@
-"""The contract: what one registry was built with, written once and checked at each use."""
+"""The contract: what a registry was built with, written once and checked at each use."""
 
 from __future__ import annotations
 
@@ -16,34 +16,35 @@ from registry.settings import DEFAULT_MODEL
 from registry.system import checked_json as checked
 
 
-def read(blobs: BlobStore, *, under: str = "") -> Contract | None:
-    """The contract, or None if nothing has been ingested yet; its key begins with `under`."""
-    found = body(blobs, under=under)
-    return None if found is None else from_dict(found)
+def load(blobs: BlobStore, *, under: str = "") -> Contract | None:
+    """The contract, or None if nothing has been ingested yet. Its key begins with `under`.
+
+    Raises `StoreCorrupt` if it is damaged.
+    """
+    fields = load_fields(blobs, under=under)
+    return None if fields is None else from_dict(fields)
 
 
-def body(blobs: BlobStore, *, under: str = "") -> dict[str, Any] | None:
-    """The contract as it is stored, of whatever schema; None if there is none."""
+def load_fields(blobs: BlobStore, *, under: str = "") -> dict[str, Any] | None:
+    """The fields of the contract, of any schema. Otherwise as `load`."""
+    key = under + keys.CONTRACT
     try:
-        found = checked.decode(blobs.get(under + keys.CONTRACT))
+        return checked.decode(blobs.get(key))
     except ObjectMissing:
         return None
     except ValueError as exc:
-        raise StoreCorrupt(
-            f"{under + keys.CONTRACT} is damaged ({exc}); restore it from a backup"
-        ) from exc
-    return found
+        raise damaged(key, exc) from exc
 
 
-def write(blobs: BlobStore, contract: Contract, *, under: str = "") -> None:
-    """Write the contract of a new registry, or of one that has changed its model."""
+def save(blobs: BlobStore, contract: Contract, *, under: str = "") -> None:
+    """Write the contract of a new registry, or of one that switches to another model."""
     blobs.put(under + keys.CONTRACT, checked.encode(contract.as_dict()))
 
 
 def new(
     model: ModelInfo, model_source: str, *, threshold: float, every: int, primary_metric: str
 ) -> Contract:
-    """The contract of a registry that is about to take its first video."""
+    """Make the contract of a new registry."""
     return Contract(
         registry_id=str(uuid4()),
         model=model,
@@ -101,28 +102,29 @@ def choose_model(
 
 
 def check_model(contract: Contract, model: ModelInfo) -> None:
-    """Raise `ContractError` unless this is the model that the registry was built with."""
+    """Raise `ContractError` unless the registry was built with this model."""
     built = contract.model
     if (built.digest, built.dimension) == (model.digest, model.dimension):
         return
     raise ContractError(
-        f"this registry was built with model {built.name} ({_short(built)}), and "
-        f"{model.name} ({_short(model)}) is another: their embeddings cannot be compared. "
-        f"Use --model {contract.model_source}, or another --home for {model.name}, or change this "
-        "registry with `face-registry migrate --model`"
+        f"This registry was built with model {built.name} ({_short(built)}), not with "
+        f"{model.name} ({_short(model)}), and their embeddings cannot be compared. "
+        f"Use --model {contract.model_source}, or another --home for {model.name}, or change the "
+        "model of this registry with `face-registry migrate --model`."
     )
 
 
 def check_rule(contract: Contract, *, threshold: float | None, every: int | None) -> None:
-    """Raise `ContractError` if another threshold or sampling is asked for."""
-    for option, asked, built in (
+    """Raise `ContractError` if a threshold or sampling is given that the registry does not have."""
+    for option, given, built in (
         ("--threshold", threshold, contract.threshold),
         ("--every", every, contract.every),
     ):
-        if asked is not None and asked != built:
+        if given is not None and given != built:
             raise ContractError(
-                f"this registry was built with {option} {built:g}, and {asked:g} was asked for: "
-                f"one registry keeps one rule. Leave {option} out, or use another --home"
+                f"This registry was built with {option} {built:g}, and {option} {given:g} was "
+                f"given. A registry uses one value for all videos. Leave {option} out, or use "
+                "another --home."
             )
 
 
@@ -130,12 +132,17 @@ def _short(model: ModelInfo) -> str:
     return f"{model.digest[:12]}, {model.dimension}-d"
 
 
-def from_dict(body: dict[str, Any]) -> Contract:
-    """The contract from plain JSON values. Raises `StoreCorrupt` if they are none."""
+def from_dict(fields: dict[str, Any]) -> Contract:
+    """The contract with these fields. Raises `StoreCorrupt` if they are not those of a contract."""
     try:
-        model = ModelInfo(**body["model"])
-        earlier = tuple(EarlierModel(**one) for one in body.get("earlier_models", ()))
-        known = {"schema": int(body["schema"]), "model": model, "earlier_models": earlier}
-        return Contract(**{**body, **known})
+        model = ModelInfo(**fields["model"])
+        earlier = tuple(EarlierModel(**one) for one in fields.get("earlier_models", ()))
+        typed = {"schema": int(fields["schema"]), "model": model, "earlier_models": earlier}
+        return Contract(**{**fields, **typed})
     except (KeyError, TypeError, ValueError) as exc:
-        raise StoreCorrupt(f"{keys.CONTRACT} is damaged ({exc}); restore it from a backup") from exc
+        raise damaged(keys.CONTRACT, exc) from exc
+
+
+def damaged(key: str, exc: Exception) -> StoreCorrupt:
+    """The error for a contract under this key that cannot be read."""
+    return StoreCorrupt(f"{key} is damaged ({exc}). Restore it from a backup.")

@@ -1,15 +1,15 @@
-"""What people decided about identities: decisions, and the view that they fold to. Pure.
+"""What people decided about identities: the log of decisions, and the view that it folds to.
 
-A record says what the rule assigned; decisions say what people made of it. No decision changes a
-record, so each can be undone, and any earlier state can be seen again.
+A record holds what the rule assigned; decisions hold what people changed. No decision changes a
+record, so each can be undone, and any earlier state can be shown again.
 
-    name          an identity is called so
-    merge         others are the same person as this identity, and go by its id
+    name          an identity has this name
+    merge         other identities are the same person as this one, and get its id
     split         these faces of an identity are another person
-    separate      two identities are two people: never suggested or merged again
-    consolidate   groups of identities are one person each, as `identities consolidate` found
+    separate      two identities are two people: they are never suggested or merged again
+    consolidate   groups of identities are one person each, as `identities consolidate` computed
     undo          an earlier decision no longer counts; undoing an undo makes it count again
-    void          what stood here concerned a person who was forgotten: only the number is left
+    void          the entry concerned a person who was erased: only its number is left
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from registry import ids
 from registry.blobs.base import BlobStore
 from registry.core import keys
 from registry.domain import Face, Video
-from registry.errors import ObjectMissing, StoreCorrupt
+from registry.errors import ObjectMissing, StoreCorrupt, UsageError
 from registry.system import checked_json as checked
 from registry.system.process import user_name
 
@@ -49,35 +49,36 @@ class Decision:
     """One entry of the log."""
 
     number: int
-    """1-based place in the log."""
+    """Place in the log, from 1."""
     kind: DecisionKind
     identity_id: str = ""
-    """The identity that it is about; of a merge, the one that stays."""
+    """The identity that is decided about; in a merge, the one whose id is kept."""
     others: tuple[str, ...] = ()
-    """Of a merge, the identities that join it; of a separation, the other one; of a split, those
-    that it had been merged with, whom the faces that leave do not belong to either."""
+    """In a merge, the identities that join it. In a separation, the other identity. In a split, the
+    identities that it had been merged with, to which the split faces do not belong either."""
     faces: tuple[str, ...] = ()
-    """Of a split, the ids of the faces that leave."""
+    """In a split, the ids of the faces that leave."""
     groups: tuple[tuple[str, ...], ...] = ()
-    """Of a consolidation: identities that are one person each; the first of a group stays."""
+    """In a consolidation, identities that are one person each; the id of the first is kept."""
     name: str = ""
+    """In a naming, the name; empty removes the name."""
     undoes: int = 0
-    """Number of the decision that no longer counts."""
+    """In an undo, the number of the decision that no longer counts."""
     by: str = ""
     """The user who decided."""
     at: str = ""
-    """When: ISO 8601, UTC."""
+    """ISO 8601, UTC."""
     new: str = ""
-    """Of a split of which faces were forgotten since, the id that it gave; see `new_identity`."""
+    """In a split some of whose faces were erased, the id that it gave; see `new_identity`."""
 
     @property
     def new_identity(self) -> str:
-        """Of a split, the id of the identity that the faces make up."""
+        """In a split, the id of the identity that the faces get."""
         return self.new or ids.identity_id(f"split {self.number} {' '.join(sorted(self.faces))}")
 
     @property
     def merges(self) -> list[tuple[str, str]]:
-        """(stays, joins) pairs of a merge or a consolidation."""
+        """Pairs (identity that is kept, identity that joins it) of a merge or consolidation."""
         if self.kind is DecisionKind.MERGE:
             return [(self.identity_id, other) for other in self.others]
         return [(group[0], other) for group in self.groups for other in group[1:]]
@@ -85,7 +86,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Decisions folded: how identities stand."""
+    """The state of all identities after a number of decisions."""
 
     names: Mapping[str, str] = field(default_factory=dict)
     """Name by identity."""
@@ -99,28 +100,29 @@ class View:
     """Sentences on decisions that contradict each other."""
 
     def root(self, identity_id: str) -> str:
-        """The identity that this one goes by, after all merges."""
+        """The id that this identity has after all merges."""
         while identity_id in self.parents:
             identity_id = self.parents[identity_id]
         return identity_id
 
     def origin_of(self, face: Face) -> str:
-        """The identity of a face before merges: what a nearest neighbour inherits from it.
+        """The identity of a face before merges, which its nearest neighbours inherit.
 
-        Merges come after inheritance, so that undoing one parts the heirs too.
+        Merges are applied after inheritance, so that undoing one also separates the faces that
+        inherited from it.
         """
         return self.moved.get(face.face_id, face.identity_id)
 
     def identity_of(self, face: Face) -> str:
-        """The identity that a face goes by."""
+        """The identity of a face."""
         return self.root(self.origin_of(face))
 
     def name_of(self, identity_id: str) -> str:
-        """The name that people gave; empty if none."""
+        """The name of an identity; empty if it has none."""
         return self.names.get(identity_id, "")
 
     def separated(self, first: str, second: str) -> int | None:
-        """Number of the decision that keeps the two apart, or None."""
+        """Number of the decision that separated the two; None if they are not separated."""
         return self.apart.get(frozenset((self.root(first), self.root(second))))
 
 
@@ -131,26 +133,40 @@ def relabelled(video: Video, identity_of: Callable[[Face], str | None]) -> Video
     return replace(video, faces=tuple(faces))
 
 
-def tidy(name: str) -> str:
-    """A name as it is kept: composed (NFC), on one line, without spaces around it."""
+def normalize_name(name: str) -> str:
+    """A name as it is stored: composed (NFC), on one line, without spaces around it."""
     return " ".join(unicodedata.normalize("NFC", name).split())
 
 
-def unfit(name: str) -> str:
-    """What makes a tidy name no name, for a sentence; empty: nothing does."""
-    odd = [c for c in name if unicodedata.category(c) in ("Cc", "Cs")]
-    if odd:
-        return f"it holds {odd[0]!r}, which is no letter"
-    return f"it has {len(name)} letters, over {LONGEST_NAME}" if len(name) > LONGEST_NAME else ""
+def checked_name(name: str) -> str:
+    """The normalized name. Raises `UsageError` if it cannot be stored."""
+    given, name = name, normalize_name(name)
+    if given and not name:
+        raise UsageError(
+            f"{given!r} cannot be a name, since it only contains spaces. '' removes a name."
+        )
+    unprintable = [c for c in name if unicodedata.category(c) in ("Cc", "Cs")]
+    if unprintable:
+        raise UsageError(
+            f"{name!r} cannot be a name: it contains {unprintable[0]!r}, which cannot be printed. "
+            "Leave that out."
+        )
+    if len(name) > LONGEST_NAME:
+        raise UsageError(
+            f"{name!r} cannot be a name: it has {len(name)} characters, and {LONGEST_NAME} are "
+            "allowed. Choose a shorter one."
+        )
+    return name
 
 
 LONGEST_NAME = 200
+"""Characters; a chosen limit, far above the length of a name."""
 _SILENT = (DecisionKind.UNDO, DecisionKind.VOID)
-"""What an undo does is in what it undoes; a void entry does nothing."""
+"""Kinds without an effect of their own: an undo takes away another's, a void entry has none."""
 
 
-def undone(decisions: Sequence[Decision]) -> dict[int, int]:
-    """The decisions that do not count: the number of the undo by the number of what it undoes."""
+def undone_by(decisions: Sequence[Decision]) -> dict[int, int]:
+    """The decisions that are undone: number of the decision to number of the undo."""
     by: dict[int, int] = {}
     for decision in reversed(decisions):
         if decision.kind is DecisionKind.UNDO and decision.number not in by:
@@ -158,36 +174,36 @@ def undone(decisions: Sequence[Decision]) -> dict[int, int]:
     return by
 
 
-def standing(decisions: Sequence[Decision]) -> list[Decision]:
-    """The decisions that count, in order: those that no standing undo names, and not the void."""
-    gone = undone(decisions)
+def in_effect(decisions: Sequence[Decision]) -> list[Decision]:
+    """The decisions that count, in order: without those that are undone, undos and void entries."""
+    gone = undone_by(decisions)
     return [d for d in decisions if d.number not in gone and d.kind not in _SILENT]
 
 
 def fold(decisions: Iterable[Decision], *, as_of: int | None = None) -> View:
-    """The state after these decisions, taken in their order.
+    """The state after these decisions.
 
     Args:
-        decisions: the whole log.
-        as_of: number of the last decision that counts; 0: none does.
+        decisions: the whole log, in order.
+        as_of: number of the last decision to take into account; 0 for none, None for all.
     """
     everything = list(decisions)
-    counting = standing([d for d in everything if as_of is None or d.number <= as_of])
+    counting = in_effect([d for d in everything if as_of is None or d.number <= as_of])
     counted = {decision.number for decision in counting}
     folding = _Folding()
     for decision in everything:
-        parted = decision.kind is DecisionKind.SPLIT and decision.number not in counted
-        if parted and decision.identity_id:
-            # Faces may have joined the split-off identity since; they go back with the others.
+        undone = decision.kind is DecisionKind.SPLIT and decision.number not in counted
+        if undone and decision.identity_id:
+            # Faces may have joined the new identity since; they go back with the split faces.
             folding.merge(decision.identity_id, decision.new_identity)
     for decision in counting:
         folding.take(decision)
     return folding.view()
 
 
-def concerned(before: Sequence[Decision], after: Sequence[Decision]) -> set[str]:
-    """The identities that may differ between two states of the log, as both states call them."""
-    changed = set(standing(before)) ^ set(standing(after))
+def affected_identities(before: Sequence[Decision], after: Sequence[Decision]) -> set[str]:
+    """Ids, in both states, of the identities that may differ between two states of the log."""
+    changed = set(in_effect(before)) ^ set(in_effect(after))
     named = {
         identity
         for d in changed
@@ -199,7 +215,7 @@ def concerned(before: Sequence[Decision], after: Sequence[Decision]) -> set[str]
 
 
 class _Folding:
-    """The state while decisions are taken one after the other."""
+    """The state while decisions are applied one after the other."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
@@ -220,7 +236,7 @@ class _Folding:
     def name(self, identity: str, name: str) -> None:
         self.names[identity] = name
         if not name:
-            # Taken back: the name of one that joined does not show in its place.
+            # Removed: the name of an identity that joined must not take its place.
             root = self._root(identity)
             gone = [other for other in self.names if self._root(other) == root]
             self.names.update(dict.fromkeys(gone, ""))
@@ -237,13 +253,13 @@ class _Folding:
             pair = frozenset((self._root(first), self._root(second)))
             if len(pair) == 1:
                 conflicts.append(
-                    f"decision {number} keeps {first} and {second} apart, and merges make them one"
+                    f"Decision {number} separates {first} and {second}, and merges join them."
                 )
             apart.setdefault(pair, number)
         return View(self._names(), self.parents, self.moved, apart, tuple(conflicts))
 
     def _names(self) -> dict[str, str]:
-        """Names by root: an unnamed identity takes the name of one that joined it."""
+        """Names by root: an identity without a name gets the name of one that joined it."""
         names: dict[str, str] = {}
         for identity, name in self.names.items():
             root = self._root(identity)
@@ -261,52 +277,52 @@ _KEY = re.compile(keys.DECISIONS + r"(\d{10})\.json")
 
 
 class DecisionLog:
-    """The decisions of one registry. Only its one writer may append."""
+    """The log of decisions of one registry, in its blob store."""
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
 
-    def read(self) -> list[Decision]:
+    def entries(self) -> list[Decision]:
         """All decisions, in order. Raises `StoreCorrupt` for one that is damaged or missing.
 
-        Numbers have no gaps. That the newest one is missing cannot be seen.
+        A missing decision is noticed by the gap in the numbers, except if it is the last one.
         """
-        found = (_KEY.fullmatch(info.key) for info in self._blobs.list(keys.DECISIONS))
-        last = max((int(match[1]) for match in found if match), default=0)
+        matches = (_KEY.fullmatch(info.key) for info in self._blobs.list(keys.DECISIONS))
+        last = max((int(match[1]) for match in matches if match), default=0)
         return [self._load(number) for number in range(1, last + 1)]
 
     def append(self, decision: Decision) -> None:
         """Write a decision that `stamped` made."""
-        self._blobs.put(keys.decision(decision.number), encode(decision))
+        self._blobs.put(keys.decision(decision.number), encode_decision(decision))
 
     def _load(self, number: int) -> Decision:
         key = keys.decision(number)
-        # An erasure takes one away before it puts it back with less in it, and may do so meanwhile.
+        # An erasure in another process deletes an entry before it writes it again.
         for place in (key, keys.rewrite(key), key):
             with suppress(ObjectMissing):
-                return self._loaded(place, number)
-        raise StoreCorrupt(f"decision {key} is missing; restore it from a backup")
+                return self._load_from(place, number)
+        raise StoreCorrupt(f"Decision {key} is missing. Restore it from a backup.")
 
-    def _loaded(self, key: str, number: int) -> Decision:
+    def _load_from(self, key: str, number: int) -> Decision:
         data = self._blobs.get(key)
         try:
-            decision = _decision(checked.decode(data))
+            decision = _decode_decision(checked.decode(data))
             if decision.number != number:
                 raise ValueError(f"it is number {decision.number}")
             return decision
         except (ValueError, TypeError, KeyError) as exc:
             raise StoreCorrupt(
-                f"decision {key} is damaged ({exc}); restore it from a backup"
+                f"Decision {key} is damaged ({exc}). Restore it from a backup."
             ) from exc
 
 
-def encode(decision: Decision) -> bytes:
+def encode_decision(decision: Decision) -> bytes:
     """The bytes of a decision."""
     return checked.encode(asdict(decision))
 
 
 def stamped(decision: Decision, after: list[Decision]) -> Decision:
-    """The decision as the next one after these, with who and when."""
+    """The decision with the number that follows these, the user and the time."""
     return replace(
         decision,
         number=after[-1].number + 1 if after else 1,
@@ -316,17 +332,17 @@ def stamped(decision: Decision, after: list[Decision]) -> Decision:
 
 
 def repeats(decision: Decision, last: Decision) -> bool:
-    """Whether a decision says just what the last one says."""
+    """Whether a decision is the same as the last one, apart from number, user and time."""
     return replace(decision, number=last.number, by=last.by, at=last.at) == last
 
 
-def _decision(body: dict[str, Any]) -> Decision:
+def _decode_decision(fields: dict[str, Any]) -> Decision:
     return Decision(
         **{
-            **body,
-            "kind": DecisionKind(body["kind"]),
-            "others": tuple(body["others"]),
-            "faces": tuple(body["faces"]),
-            "groups": tuple(tuple(group) for group in body["groups"]),
+            **fields,
+            "kind": DecisionKind(fields["kind"]),
+            "others": tuple(fields["others"]),
+            "faces": tuple(fields["faces"]),
+            "groups": tuple(tuple(group) for group in fields["groups"]),
         }
     )

@@ -1,11 +1,12 @@
-"""Removing a person, or a video, from the objects: nothing is left, and a crash loses nothing.
+"""Erasing a person or videos from the objects, completely and so that a crash loses nothing.
 
-What is to go is planned first and written down as an intent: ids, and no name, picture or vector.
-Every step after that can be done twice. Crops go before the record that names them, decisions after
-all records, so that a run that takes the plan up again still sees whom it is about.
+What is to be erased is planned first and written down as an intent, as ids only: no name, picture
+or vector. Every later step can be done twice. Crops are deleted before the record that names them,
+and decisions are changed after all records, so that a run that continues the plan still finds whom
+it concerns.
 
-An object is replaced by way of a copy under `rewrites/`: the old one is deleted for good (a bucket
-may keep versions of what is merely overwritten), then the new one takes its place.
+An object is replaced with a copy under `rewrites/` in between: the old object is deleted for good
+(a bucket may keep versions of an object that is only overwritten), then the new one is written.
 """
 
 from __future__ import annotations
@@ -19,61 +20,61 @@ from typing import Any
 from uuid import uuid4
 
 from registry.core import decisions as log
-from registry.core import keys
-from registry.core.blocks import Block, Blocks, salted, template_of
+from registry.core import keys, listed_videos
+from registry.core.blocks import Block, Blocks, salted_hash, template_of
 from registry.core.decisions import Decision, DecisionKind, DecisionLog, View
 from registry.core.guarded import GuardedStore
 from registry.core.index import Index
 from registry.core.intents import ERASE
 from registry.core.records import RecordStore, Rereads
-from registry.core.recovery import bring_up
-from registry.core.staging import Beside
+from registry.core.recovery import update_index
+from registry.core.staging import Staging
 from registry.domain import Face, Video
 from registry.errors import StoreCorrupt, StoreError, UnknownError
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to go. It is the body of the intent `erase`."""
+class ErasurePlan:
+    """What is to be erased: the content of the intent `erase`."""
 
     kind: str
     """`person` or `video`."""
     identities: tuple[str, ...]
-    """Every id that goes by the person; of a video, by those who are in no other video."""
+    """All ids of the person; of videos, the ids of the people who are in no other video."""
     videos: tuple[str, ...]
-    """The videos whose records change."""
+    """Ids of the videos whose records change."""
     removing: tuple[str, ...] = ()
-    """The videos to remove."""
+    """Ids of the videos to remove."""
     salt: str = field(default_factory=lambda: secrets.token_hex(16))
     subject: str | tuple[str, ...] = ""
-    """Salted hash of the id that was asked for; of each, where there were several."""
+    """Salted hash of the id that was given; of each id, if several videos were given."""
     block: str = ""
-    """Id of the block to make; empty: none."""
+    """Id of the block to make; empty if none is to be made."""
     removed: Mapping[str, int] = field(default_factory=dict)
-    """The counts, for the receipt."""
+    """Counts for the receipt."""
 
-    def encoded(self) -> bytes:
-        """As bytes."""
+    def encode(self) -> bytes:
+        """The bytes of the intent."""
         return json.dumps(asdict(self)).encode()
 
 
-def decode(data: bytes) -> Plan:
-    """The plan in these bytes. Raises `StoreCorrupt`."""
+def decode_plan(content: bytes) -> ErasurePlan:
+    """The plan in the bytes of an intent. Raises `StoreCorrupt`."""
     try:
-        body = json.loads(data)
-        lists = {name: tuple(body[name]) for name in ("identities", "videos", "removing")}
-        subject = body["subject"]
+        fields = json.loads(content)
+        lists = {name: tuple(fields[name]) for name in ("identities", "videos", "removing")}
+        subject = fields["subject"]
         who = subject if isinstance(subject, str) else tuple(subject)
-        return Plan(**{**body, **lists, "subject": who})
+        return ErasurePlan(**{**fields, **lists, "subject": who})
     except (ValueError, TypeError, KeyError) as exc:
         raise StoreCorrupt(
-            f"the intent of an erasure is damaged ({exc}); delete the object {keys.intent(ERASE)} "
-            "and ask for the erasure again"
+            f"The intent of an erasure is damaged ({exc}). Delete the object {keys.intent(ERASE)} "
+            "and run the erasure again."
         ) from exc
 
 
 class Eraser:
-    """Plans and carries out what concerns the objects of one registry."""
+    """Plans erasures and carries them out on the objects of one registry."""
 
     def __init__(self, blobs: GuardedStore, records: RecordStore) -> None:
         self._blobs = blobs
@@ -81,35 +82,38 @@ class Eraser:
         self._rereads = Rereads(blobs)
         self._log = DecisionLog(blobs)
 
-    def plan_person(self, view: View, identity: str, *, block: bool) -> Plan:
-        """What is to go for this identity. Raises `UnknownError` if no face goes by it."""
-        ids = _cluster(view, {identity})
-        videos, faces, whole = [], 0, 0
+    def plan_person(self, view: View, identity: str, *, block: bool) -> ErasurePlan:
+        """Plan the erasure of an identity. Raises `UnknownError` if it has no face on record."""
+        ids = _with_merged(view, {identity})
+        videos, faces, changed = [], 0, 0
         for video in self._records.all():
             gone = sum(view.origin_of(face) in ids for face in video.faces)
             if gone or any(face.identity_id in ids for face in video.faces):
                 videos.append(video.video_id)
             faces += gone
-            whole += bool(gone)
+            changed += bool(gone)
         if not faces:
-            raise UnknownError(f"no face on record goes by {identity}")
-        counts = {"faces": faces, "crops": faces, "videos_changed": whole}
+            raise UnknownError(
+                f"No face on record belongs to identity {identity}. `face-registry identities "
+                "list` shows the identities there are."
+            )
+        counts = {"faces": faces, "crops": faces, "videos_changed": changed}
         return self._plan("person", identity, ids, videos, counts, block=block)
 
-    def plan_videos(self, view: View, video_ids: Sequence[str]) -> Plan:
-        """What is to go for these videos, and the ids of those who are in no other."""
+    def plan_videos(self, view: View, video_ids: Sequence[str]) -> ErasurePlan:
+        """Plan the removal of videos and of the identities that are in no other video."""
         going = set(video_ids)
         here: set[str] = set()
         elsewhere: set[str] = set()
         faces = 0
         for video in self._records.all():
-            seen = {view.identity_of(face) for face in video.faces}
+            identities = {view.identity_of(face) for face in video.faces}
             if video.video_id in going:
-                here |= seen
+                here |= identities
                 faces += len(video.faces)
             else:
-                elsewhere |= seen
-        ids = _cluster(view, here - elsewhere)
+                elsewhere |= identities
+        ids = _with_merged(view, here - elsewhere)
         changed = [
             video.video_id
             for video in self._records.all()
@@ -129,62 +133,68 @@ class Eraser:
         counts: dict[str, int],
         *,
         block: bool,
-    ) -> Plan:
-        plan = Plan(kind, tuple(sorted(ids)), tuple(videos))
+    ) -> ErasurePlan:
+        plan = ErasurePlan(kind, tuple(sorted(ids)), tuple(videos))
         return replace(
             plan,
-            subject=salted(plan.salt, subject)
+            subject=salted_hash(plan.salt, subject)
             if isinstance(subject, str)
-            else tuple(salted(plan.salt, each) for each in subject),
+            else tuple(salted_hash(plan.salt, each) for each in subject),
             block=str(uuid4()) if block else "",
             removed={**counts, "identities": len(ids)},
         )
 
-    def clear(self, plan: Plan, view: View) -> None:
-        """Take it all out of the objects; doing so again changes nothing."""
-        ids = frozenset(plan.identities)
+    def erase(self, plan: ErasurePlan, view: View) -> None:
+        """Carry out a plan on the objects. Doing so again changes nothing."""
         self._finish_rewrites()
         if plan.block and not Blocks(self._blobs).has(plan.block):
             self._make_block(plan, view)
         for video_id in plan.videos:
             with self._blobs.writing():
-                self._clear_video(video_id, plan, view)
+                self._erase_from_video(video_id, plan, view)
         with self._blobs.writing():
-            Beside(self._blobs).prune(self._records, plan.videos)
-            self._strike(ids)
+            Staging(self._blobs).prune(self._records, plan.videos)
+            if plan.removing and (rest := listed_videos.without(self._blobs, plan.removing)):
+                self._rewrite(keys.LISTED, rest)
+            self._redact_decisions(frozenset(plan.identities))
 
-    def _clear_video(self, video_id: str, plan: Plan, view: View) -> None:
-        video, ids = self._records.get(video_id), frozenset(plan.identities)
-        if video_id in plan.removing or video is None:
-            self._drop_crops(video_id, keep=())
-            self._rereads.lift(video_id)
-            self._records.delete(video_id)
-            return
-        kept = [_baked(f, view, ids) for f in video.faces if view.origin_of(f) not in ids]
-        self._drop_crops(video_id, keep=kept)
-        if tuple(kept) != video.faces:
-            changed = replace(video, faces=tuple(kept))
-            self._rewrite(keys.record(video_id), self._records.encoded(changed))
-
-    def left(self, plan: Plan) -> dict[str, int]:
-        """What the objects still hold of it: zeros."""
+    def count_remaining(self, plan: ErasurePlan) -> dict[str, int]:
+        """What the objects still hold of what was to be erased: zeros, if all of it is gone."""
         ids = frozenset(plan.identities)
         records, faces, crops = 0, 0, 0
         for video_id in plan.videos:
             video = self._records.get(video_id)
             records += video_id in plan.removing and video is not None
-            held = video.faces if video else ()
-            faces += sum(face.identity_id in ids for face in held)
-            crops += len(self._crops(video_id) - {face.crop for face in held})
-        left, decisions = self._faces_left(), self._log.read()
-        mentioned = sum(mentions(decision, ids, left) for decision in decisions)
-        beside = Beside(self._blobs).strays(self._records)
+            on_record = video.faces if video else ()
+            faces += sum(face.identity_id in ids for face in on_record)
+            crops += len(self._crops(video_id) - {face.crop for face in on_record})
+        left = self._decided_faces_left()
         return {
-            "records": records, "faces": faces, "crops": crops, "decisions": mentioned,
-            "records_beside": beside,
-        }  # fmt: skip
+            "records": records,
+            "faces": faces,
+            "crops": crops,
+            "decisions": sum(refers_to(entry, ids, left) for entry in self._log.entries()),
+            "records_beside": Staging(self._blobs).count_stale(self._records),
+        }
 
-    def _make_block(self, plan: Plan, view: View) -> None:
+    def _erase_from_video(self, video_id: str, plan: ErasurePlan, view: View) -> None:
+        video, ids = self._records.get(video_id), frozenset(plan.identities)
+        if video_id in plan.removing or video is None:
+            self._delete_crops(video_id, keep=())
+            self._rereads.unmark(video_id)
+            self._records.delete(video_id)
+            return
+        kept = [
+            _with_own_identity(face, view, ids)
+            for face in video.faces
+            if view.origin_of(face) not in ids
+        ]
+        self._delete_crops(video_id, keep=kept)
+        if tuple(kept) != video.faces:
+            changed = replace(video, faces=tuple(kept))
+            self._rewrite(keys.record(video_id), self._records.encode(changed))
+
+    def _make_block(self, plan: ErasurePlan, view: View) -> None:
         faces = [
             face
             for video_id in plan.videos
@@ -202,66 +212,69 @@ class Eraser:
     def _crops(self, video_id: str) -> set[str]:
         return {info.key for info in self._blobs.list(keys.crops_of(video_id))}
 
-    def _drop_crops(self, video_id: str, keep: Sequence[Face]) -> None:
-        """Also those that no record names: what an ingest that was cut off left there."""
+    def _delete_crops(self, video_id: str, keep: Sequence[Face]) -> None:
+        """Delete the other crops of a video, also those of an interrupted ingest."""
         for key in sorted(self._crops(video_id) - {face.crop for face in keep}):
             self._blobs.delete(key)
 
-    def _strike(self, ids: frozenset[str]) -> None:
-        left = self._faces_left()
-        for decision in self._log.read():
-            without = struck(decision, ids, left)
-            if without != decision:
-                self._rewrite(keys.decision(decision.number), log.encode(without))
+    def _redact_decisions(self, ids: frozenset[str]) -> None:
+        left = self._decided_faces_left()
+        for entry in self._log.entries():
+            redacted = redact(entry, ids, left)
+            if redacted != entry:
+                self._rewrite(keys.decision(entry.number), log.encode_decision(redacted))
 
-    def _faces_left(self) -> set[str]:
-        """Those of the faces that decisions name which are on record."""
-        named = {face for decision in self._log.read() for face in decision.faces}
+    def _decided_faces_left(self) -> set[str]:
+        """Ids of the faces that decisions name and that are on record."""
+        named = {face for entry in self._log.entries() for face in entry.faces}
         if not named:
             return set()
         return {f.face_id for video in self._records.all() for f in video.faces} & named
 
     def _rewrite(self, key: str, data: bytes) -> None:
         self._blobs.put(keys.rewrite(key), data)
-        self._place(key, data)
+        self._replace(key, data)
 
-    def _place(self, key: str, data: bytes) -> None:
+    def _replace(self, key: str, data: bytes) -> None:
         self._blobs.delete(key)
         self._blobs.put(key, data)
         self._blobs.delete(keys.rewrite(key))
 
     def _finish_rewrites(self) -> None:
         for info in list(self._blobs.list(keys.REWRITES)):
-            self._place(info.key.removeprefix(keys.REWRITES), self._blobs.get(info.key))
+            self._replace(info.key.removeprefix(keys.REWRITES), self._blobs.get(info.key))
 
 
-def _cluster(view: View, roots: set[str]) -> set[str]:
-    """Every id that goes by one of these."""
-    return roots | {joined for joined in view.parents if view.root(joined) in roots}
+def _with_merged(view: View, roots: set[str]) -> set[str]:
+    """These identities and all that were merged into them."""
+    return roots | {merged for merged in view.parents if view.root(merged) in roots}
 
 
-def _baked(face: Face, view: View, ids: frozenset[str]) -> Face:
-    """The face; if its record names the person whom a split took it from, by its own id."""
+def _with_own_identity(face: Face, view: View, ids: frozenset[str]) -> Face:
+    """The face; if its record names an erased person from whom it was split, with its own id."""
     if face.identity_id not in ids:
         return face
     return replace(face, identity_id=view.origin_of(face))
 
 
-def struck(decision: Decision, identities: Set[str], faces_left: Set[str]) -> Decision:
-    """The decision without these identities and without faces that are not on record any more.
+def redact(decision: Decision, identities: Set[str], faces_left: Set[str]) -> Decision:
+    """The decision without these identities and without faces that are no longer on record.
 
     Args:
-        decision: one entry of the log.
-        identities: every id that the person went by.
-        faces_left: those of the faces that decisions name which are still on record.
+        decision: an entry of the log.
+        identities: all ids of the erased person.
+        faces_left: ids of the faces that decisions name and that are still on record.
     """
-    if not mentions(decision, identities, faces_left):
+    if not refers_to(decision, identities, faces_left):
         return decision
     if decision.kind is DecisionKind.SPLIT:
-        return _split(decision, identities, faces_left)
+        return _redact_split(decision, identities, faces_left)
     if decision.kind is DecisionKind.MERGE:
-        stay, *join = _others((decision.identity_id, *decision.others), identities) or ("",)
-        return replace(decision, identity_id=stay, others=tuple(join)) if join else _void(decision)
+        members = _others((decision.identity_id, *decision.others), identities) or ("",)
+        stays, *joining = members
+        if not joining:
+            return _void(decision)
+        return replace(decision, identity_id=stays, others=tuple(joining))
     if decision.kind is DecisionKind.CONSOLIDATE:
         groups = tuple(_others(group, identities) for group in decision.groups)
         left = tuple(group for group in groups if len(group) > 1)
@@ -269,8 +282,8 @@ def struck(decision: Decision, identities: Set[str], faces_left: Set[str]) -> De
     return _void(decision)
 
 
-def mentions(decision: Decision, identities: Set[str], faces_left: Set[str]) -> bool:
-    """Whether the decision holds one of these ids, or a face that is not on record any more."""
+def refers_to(decision: Decision, identities: Set[str], faces_left: Set[str]) -> bool:
+    """Whether a decision names one of these ids, or a face that is no longer on record."""
     named = {decision.identity_id, decision.new, *decision.others}
     named |= {identity for group in decision.groups for identity in group}
     if decision.kind is DecisionKind.SPLIT:
@@ -278,7 +291,7 @@ def mentions(decision: Decision, identities: Set[str], faces_left: Set[str]) -> 
     return bool(named & identities) or not set(decision.faces) <= faces_left
 
 
-def _split(decision: Decision, identities: Set[str], faces_left: Set[str]) -> Decision:
+def _redact_split(decision: Decision, identities: Set[str], faces_left: Set[str]) -> Decision:
     given = decision.new_identity
     faces = tuple(face for face in decision.faces if face in faces_left)
     if given in identities or not faces:
@@ -301,35 +314,37 @@ NOT_COVERED = (
     "files written by report, export or dump before",
     "copies that a file system, a disk or an object store keeps outside the registry",
 )
-"""What no registry can reach; every receipt says so."""
+"""What the registry cannot erase; every receipt lists it."""
 
 
 def erase_from_index(
-    index: Index, records: RecordStore, view: View, plan: Plan, *, keeps_deleted: bool
+    index: Index, records: RecordStore, view: View, plan: ErasurePlan, *, keeps_deleted: bool
 ) -> None:
-    """Delete what the objects no longer hold, from the engine's files too.
+    """Delete what the objects no longer hold, also from the files of the engine.
 
-    With `keeps_deleted`, the engine does not free deleted bytes, and the index is written anew.
+    With `keeps_deleted`, the engine does not free deleted bytes, and the index is rebuilt.
     """
     if keeps_deleted:
         index.rebuild(records.all(), view)
         return
     videos = set(index.video_ids(plan.identities))
-    bring_up(index, records, view, sorted({*videos, *plan.videos}))
+    update_index(index, records, view, sorted({*videos, *plan.videos}))
     index.regroup((), set(plan.identities), view)
     index.flush()
 
 
-def certify(blobs: GuardedStore, records: RecordStore, index: Index, plan: Plan) -> dict[str, Any]:
-    """Look everywhere once more, and write the receipt. Raises `StoreError` if anything is left."""
-    left = Eraser(blobs, records).left(plan)
+def certify(
+    blobs: GuardedStore, records: RecordStore, index: Index, plan: ErasurePlan
+) -> dict[str, Any]:
+    """Check that nothing is left, and write the receipt. Raises `StoreError` if something is."""
+    left = Eraser(blobs, records).count_remaining(plan)
     left["index_faces"] = sum(1 for i in plan.identities for _ in index.faces_of(i))
     left["index_identities"] = len(index.get_identities(plan.identities))
     left["index_videos"] = sum(index.has_video(v) for v in plan.removing)
     if any(left.values()):
         raise StoreError(
-            f"the erasure left something behind ({left}); it is taken up again "
-            "when the registry is opened next"
+            f"The erasure is not complete: {left} remain. It continues when the registry is opened "
+            "next."
         )
     receipt = {
         "receipt": str(uuid4()),

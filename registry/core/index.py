@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from registry.core.decisions import View
+from registry.core.known_videos import ALIASES, CONTENT, KnownVideo, known_in
 from registry.core.points import (
     PROVISIONAL,
     IndexedFace,
@@ -33,7 +34,7 @@ from registry.store.base import CollectionSpec, Filter, Hit, Point, Store
 
 FACES, VIDEOS, IDENTITIES = "faces", "videos", "identities"
 _SEEN = "appearances[].identity_id"
-VIDEOS_SPEC = CollectionSpec(VIDEOS, None, ("video_id", _SEEN, "status"))
+VIDEOS_SPEC = CollectionSpec(VIDEOS, None, ("video_id", _SEEN, "status", ALIASES, CONTENT))
 EXACT_LIMIT = 200_000
 """Up to so many faces, a nearest neighbour is found by comparing with all of them, which makes
 assignment independent of how the engine built its graph; beyond, the graph answers."""
@@ -132,12 +133,12 @@ class Index:
         [(_, seen)] = self._written([video], view)
         self._refresh({a.identity_id for a in seen} | (before or set()), view)
 
-    def put_metrics(self, video: Video) -> None:
-        """Bring the metrics of a video, and of each of its faces, up to its record."""
+    def put_details(self, video: Video, view: View) -> None:
+        """Bring all but the faces of a video up to its record, and the metrics of its faces."""
         metrics = {"metrics": as_kept(video.metrics)}
-        where = Filter(must={"video_id": [video.video_id]})
-        self._faces.set_payload(metrics, where)
-        self._videos.set_payload(metrics, where)
+        self._faces.set_payload(metrics, Filter(must={"video_id": [video.video_id]}))
+        point, _ = video_point(video, view, self._contract)
+        self._videos.upsert([point])
 
     def remove(self, video_id: str, view: View) -> None:
         """Forget a video."""
@@ -215,6 +216,24 @@ class Index:
     def videos(self, identity_ids: Sequence[str] | None = None) -> Iterator[IndexedVideo]:
         """All videos, or those that show one of these identities, in order of id."""
         return (video_in(point.payload) for point in self.stored_videos(identity_ids))
+
+    def known(self, video_id: str) -> KnownVideo | None:
+        """The video of this id, or the first one that has it as another name."""
+        points = self._videos.get([video_id])
+        point = points[0] if points else self._first_video(ALIASES, video_id)
+        return known_in(point.payload) if point else None
+
+    def of_content(self, sha256: str) -> KnownVideo | None:
+        """The first video of this content."""
+        point = self._first_video(CONTENT, sha256)
+        return known_in(point.payload) if point else None
+
+    def known_videos(self) -> Iterator[KnownVideo]:
+        """All videos, in order of id."""
+        return (known_in(point.payload) for point in self._videos.scroll())
+
+    def _first_video(self, field: str, value: str) -> Point | None:
+        return next(self._videos.scroll(Filter(must={field: [value]})), None)
 
     def identities(self, *, provisional: bool = True) -> Iterator[Identity]:
         """All identities, or only the established ones, in order of id."""

@@ -1,7 +1,8 @@
-"""What is under way: written before a change reaches the records, removed when the index has it.
+"""Intents: changes under way, noted in the objects so that a crash can be finished.
 
-An intent that is still there when a registry is opened is what a crash left: the index may say of
-that video something other than its record does.
+A change writes its intent before it changes a record and removes it once the index is up to date.
+An intent that is there when a registry is opened was left by a crash: the index may disagree with
+the records about what the intent names.
 """
 
 from __future__ import annotations
@@ -11,36 +12,37 @@ from registry.core import keys
 from registry.errors import ObjectMissing
 
 REINDEX = "reindex"
-"""The intent of rebuilding the index as a whole."""
+"""The intent to rebuild the index as a whole."""
 ERASE = "erase"
-"""The intent of removing a person or a video; its body says which (`registry.core.erasing`)."""
+"""The intent to erase a person or videos. Its content is the plan (`registry.core.erasing`)."""
 INCOMING = "incoming"
-"""Objects are on their way here from an archive or another store; the body is the registry's id."""
+"""Objects are being copied here from an archive or another store. The content is the id of their
+registry."""
 SWITCH = "switch"
-"""The intent of changing to another model; its body says how (`registry.core.switching`)."""
+"""The intent to switch to another model. Its content says how (`registry.core.switching`)."""
 
 
 class Intents:
-    """The intents of one registry, in its blob store. Any that is not named is a video's id."""
+    """The intents of one registry. An intent of any other name is the id of a video."""
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
 
-    def declare(self, what: str, body: bytes = b"") -> None:
-        """Write an intent, for the next opening of the index to settle."""
-        self._blobs.put(keys.intent(what), body)
+    def declare(self, name: str, content: bytes = b"") -> None:
+        """Write an intent. If it is not removed, opening the registry finishes the change."""
+        self._blobs.put(keys.intent(name), content)
 
     def pending(self) -> list[str]:
-        """Intents that nothing has settled."""
+        """The names of all intents that are there, in order."""
         return [info.key.removeprefix(keys.INTENTS) for info in self._blobs.list(keys.INTENTS)]
 
-    def body(self, what: str) -> bytes | None:
-        """What was written with an intent that is pending; None if it is not."""
+    def content(self, name: str) -> bytes | None:
+        """The content of an intent; None if there is no such intent."""
         try:
-            return self._blobs.get(keys.intent(what))
+            return self._blobs.get(keys.intent(name))
         except ObjectMissing:
             return None
 
-    def settle(self, what: str) -> None:
-        """The index now has it."""
-        self._blobs.delete(keys.intent(what))
+    def remove(self, name: str) -> None:
+        """Remove an intent, because the change is complete."""
+        self._blobs.delete(keys.intent(name))

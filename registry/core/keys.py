@@ -19,6 +19,10 @@ RUNS = "runs/"
 """The history of runs, one JSON object each (`registry.core.runs`)."""
 REREADS = "rereads/"
 """An empty object for each video that the next ingest of its URL reads again."""
+TABLE = "table.json"
+"""How the registry's tables are read (`registry.core.table_settings`)."""
+LISTED = "listed.json"
+"""The ids of the videos of the last table (`registry.core.listed_videos`)."""
 RETENTION = "retention.json"
 """For how many days videos are kept (`registry.core.retention`)."""
 CALIBRATION = "calibration.json"
@@ -43,7 +47,7 @@ DOCTOR_PROBES = "doctor/"
 
 DURABLE = (
     *(CONTRACT, RECORDS, CROPS, DECISIONS, RUNS, REREADS, RETENTION, CALIBRATION),
-    *(BLOCKS, RECEIPTS),
+    *(BLOCKS, RECEIPTS, TABLE, LISTED),
 )
 """What makes up a registry: saved by a backup, copied by a migration."""
 TRANSIENT = (INTENTS, REWRITES, STAGING, LEASE, LEASE_PROBES, DOCTOR_PROBES)

@@ -1,13 +1,13 @@
-"""One writer at a time where everything is on servers: a lease, which is an object beside the rest.
+"""The lease: one writer at a time where objects and index are on servers.
 
-The object says who writes, until when, and a number that only grows (the fencing token). It is
-taken, renewed and given back with conditional writes, so of two that try at once one succeeds. A
-writer looks at it before each change; one whose lease was taken over changes nothing more. Readers
-need none.
+The lease is an object that says which process may write, until when, and a number that only grows
+(the fencing token). It is taken, renewed and released with conditional writes, so that of two
+processes that try at the same time only one succeeds. A writer checks it as `registry.core.guarded`
+describes, and changes nothing more once another process has taken it over. Readers need no lease.
 
-Clocks are compared across machines: one that is ahead by more than `TTL_S` can take over a lease
-that is in use. That stops the run of its holder, who finds out before the next write; nothing is
-lost by it.
+The expiry is compared with the clock of another machine. A machine whose clock is ahead by more
+than `TTL_S` can take over a lease that is in use. Its holder notices that at its next check and
+stops; nothing that was committed is lost.
 """
 
 from __future__ import annotations
@@ -29,42 +29,44 @@ from registry.errors import ObjectMissing, RegistryLocked, StoreCorrupt, StoreEr
 from registry.system.process import process_at_host
 
 TTL_S = 60.0
-"""A holder that died is waited for so long. Longer than a store that has trouble keeps a request
-(`registry.blobs.minio_client`) would be safer still, and a crash would then block longer."""
+"""Seconds that a lease is valid for without being renewed, and thus how long a writer that died
+blocks the next one. A chosen value: longer would tolerate longer outages of the store
+(`registry.blobs.minio_client` says how long a request may take), and block longer after a crash."""
 _RENEWALS = 4
-"""Renewals within one time to live: three may fail."""
+"""Renewals within one time to live, so that three may fail."""
 _POLL_S = 2.0
-_READINGS = 2
-"""A lease that cannot be understood may have changed on the way; twice, it is what lies there."""
+_READ_ATTEMPTS = 2
+"""A lease that cannot be decoded may have been damaged in transit, so it is read again once."""
 _UNCONDITIONAL_S = 3.0
-"""Without conditional writes, how long one waits to see whether another wrote after oneself."""
+"""Seconds to wait after writing a lease without conditional writes, to see whether another process
+overwrote it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
-    """What the object says."""
+class LeaseState:
+    """The content of the object."""
 
     token: int = 0
-    """Grows by one whenever another takes the lease."""
+    """Grows by one whenever another process takes the lease."""
     nonce: str = ""
-    """Of the one who holds it; empty: it was given back."""
+    """Random, made by the holder; empty if the lease was released."""
     owner: str = ""
+    """The holder, for people."""
     since: str = ""
     """ISO 8601, UTC."""
     expires: float = 0.0
     """Seconds since 1970."""
     machine: str = ""
-    """Where the process is known by its number: this boot of a machine, and PID namespace; empty
-    where that cannot be told."""
+    """Where `pid` is valid: the boot id and PID namespace of a machine; empty if not known."""
     pid: int = 0
 
 
-_UNREADABLE = Holding()
-"""Stands for a lease that is there and cannot be read."""
+_UNREADABLE = LeaseState()
+"""The state of a lease that is there and cannot be read."""
 
 
 class Lease:
-    """The right to change a registry. Threads may share it."""
+    """The right to write to a registry. Threads may share it."""
 
     def __init__(
         self,
@@ -75,40 +77,44 @@ class Lease:
         ttl_s: float = TTL_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """With `wait`, `acquire` waits until whoever holds it is done.
+        """Does not take the lease.
 
-        `say` is told whom it waits for, and if the store takes no notice of conditions. `clock`
-        gives seconds since 1970.
+        Args:
+            blobs: where the lease lies; without a guard.
+            wait: whether `acquire` waits for the holder by default.
+            say: told for whom `acquire` waits, and if the store ignores conditions.
+            ttl_s: seconds that the lease is valid for without being renewed.
+            clock: seconds since 1970.
         """
         self._blobs, self._ttl_s, self._clock = blobs, ttl_s, clock
         self._wait, self._say = wait, say
         self._lock = threading.RLock()
-        self._held: Holding | None = None
+        self._held: LeaseState | None = None
         self._tag: str | None = None
         self._good_until = 0.0
-        """By `time.monotonic`, which no one sets back."""
+        """By `time.monotonic`, which does not change with the clock of the machine."""
         self._lost = ""
         self._ended = threading.Event()
         self.conditional = True
-        """Whether the store honours conditions, as far as is known."""
+        """Whether the store honours conditional writes, as far as is known."""
 
     @property
     def held(self) -> bool:
-        """Whether this process took it and has not given it back."""
+        """Whether this process has taken the lease and not released it."""
         return self._held is not None
 
     @property
     def token(self) -> int:
-        """The token under which this process holds it; 0 if it does not."""
+        """The token under which this process holds the lease; 0 if it does not hold it."""
         return self._held.token if self._held else 0
 
-    def working(self) -> int | None:
-        """The token of whoever holds it now, in any process; None if nobody does."""
-        found, _ = self._read()
-        return found.token if found.nonce and found.expires > self._clock() else None
+    def current_token(self) -> int | None:
+        """The token of the process that holds the lease now; None if no process does."""
+        state, _ = self._load()
+        return state.token if state.nonce and state.expires > self._clock() else None
 
-    def acquire(self, *, wait: bool | None = None) -> Holding:
-        """Take the lease, and renew it from now on. Raises `RegistryLocked`, naming the holder."""
+    def acquire(self, *, wait: bool | None = None) -> LeaseState:
+        """Take the lease and renew it from now on. Raises `RegistryLocked`, naming the holder."""
         wait = self._wait if wait is None else wait
         with self._lock:
             if self._held:
@@ -116,13 +122,14 @@ class Lease:
             self.conditional = self._probe()
             if not self.conditional:
                 self._say(
-                    f"warning: {self._blobs.describe()} takes no notice of conditional writes, so "
-                    "two runs that start within seconds may both go on; start one at a time"
+                    f"warning: {self._blobs.describe()} ignores conditional writes, so two "
+                    "processes that start within seconds of each other may both write. Start one "
+                    "at a time."
                 )
             told = False
             while (holder := self._try()) is not None:
                 if not wait:
-                    raise RegistryLocked(f"{_in_use(holder)}; run again with --wait, or later")
+                    raise RegistryLocked(f"{_in_use(holder)} Run it again with --wait, or later.")
                 if not told:
                     self._say(f"waiting: {_in_use(holder)}")
                     told = True
@@ -133,49 +140,52 @@ class Lease:
             return self._held
 
     def check(self) -> None:
-        """Return if this process may write.
+        """Return if this process holds the lease.
 
-        Raises `RegistryLocked` once it may not any more, `StoreCorrupt` if that cannot be told.
+        Raises `RegistryLocked` if it does not, and `StoreCorrupt` if the lease cannot be read.
         """
         with self._lock:
             if self._held is None:
-                raise RegistryLocked("this process does not hold the registry's lease")
+                raise RegistryLocked(
+                    "This process does not hold the lease of the registry. Begin the change with "
+                    "`with registry.writing():`."
+                )
             if not self._lost:
-                found, _ = self._read()
-                if found is _UNREADABLE:
+                state, _ = self._load()
+                if state is _UNREADABLE:
                     raise StoreCorrupt(
-                        f"{keys.LEASE} of {self._blobs.describe()} cannot be read: it is damaged, "
-                        "there or on its way; what was committed stays, and running it again "
-                        "goes on"
+                        f"{keys.LEASE} of {self._blobs.describe()} cannot be read: it was damaged "
+                        "in the store or in transit. What was committed is kept. Run the same "
+                        "command again to continue."
                     )
-                if found.nonce != self._held.nonce:
-                    self._lost = f"was taken over by {found.owner or 'another'}"
+                if state.nonce != self._held.nonce:
+                    self._lost = f"was taken over by {state.owner or 'another process'}"
                 elif time.monotonic() >= self._good_until:
                     self._lost = "ran out before it could be renewed"
             if self._lost:
                 raise RegistryLocked(
-                    f"the lease of this process on the registry {self._lost}: it writes nothing "
-                    "more; what it committed stays, and running it again goes on from there"
+                    f"The lease of this process on the registry {self._lost}. This process writes "
+                    "nothing more; what it has committed is kept. Run the same command again to "
+                    "continue."
                 )
 
     def release(self) -> None:
-        """Give it back; releasing twice is fine, and so is one that was lost."""
+        """Release the lease. Releasing it twice, or after losing it, is fine."""
         self._ended.set()
         with self._lock:
             held, self._held = self._held, None
             if held is None or self._lost:
                 return
-            given_back = replace(held, nonce="", expires=0.0)
-            self._write(given_back, self._tag)
+            self._save(replace(held, nonce="", expires=0.0), self._tag)
 
-    def _try(self) -> Holding | None:
-        """Take it if it is free. Returns whoever holds it otherwise."""
-        found, tag = self._read()
-        if found.nonce and found.expires > self._clock() and not _ended(found):
-            return found
+    def _try(self) -> LeaseState | None:
+        """Take the lease if it is free. Otherwise returns its state."""
+        state, tag = self._load()
+        if state.nonce and state.expires > self._clock() and not _has_ended(state):
+            return state
         now = self._clock()
-        mine = Holding(
-            token=found.token + 1,
+        mine = LeaseState(
+            token=state.token + 1,
             nonce=secrets.token_hex(8),
             owner=process_at_host(),
             since=datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
@@ -184,13 +194,13 @@ class Lease:
             pid=os.getpid(),
         )
         started = time.monotonic()
-        written = self._write(mine, tag)
+        written = self._save(mine, tag)
         if written is not None and not self.conditional:
             time.sleep(min(_UNCONDITIONAL_S, self._ttl_s / _RENEWALS))
-            found, written = self._read()
-            written = written if found.nonce == mine.nonce else None
+            state, written = self._load()
+            written = written if state.nonce == mine.nonce else None
         if written is None:
-            return self._read()[0]
+            return self._load()[0]
         self._held, self._tag, self._lost = mine, written, ""
         self._good_until = started + self._ttl_s
         return None
@@ -203,39 +213,39 @@ class Lease:
                 started = time.monotonic()
                 renewed = replace(self._held, expires=self._clock() + self._ttl_s)
                 try:
-                    tag = self._write(renewed, self._tag)
-                    found = self._read()[0] if tag is None else renewed
+                    tag = self._save(renewed, self._tag)
+                    state = self._load()[0] if tag is None else renewed
                 except StoreError:
-                    continue  # there are more renewals before it runs out
+                    continue  # it is renewed again before it expires
                 if tag is None:
-                    self._lost = f"was taken over by {found.owner or 'another'}"
+                    self._lost = f"was taken over by {state.owner or 'another process'}"
                     return
                 self._held, self._tag = renewed, tag
                 self._good_until = started + self._ttl_s
 
-    def _read(self) -> tuple[Holding, str | None]:
+    def _load(self) -> tuple[LeaseState, str | None]:
         tag: str | None = None
-        for _ in range(_READINGS):
+        for _ in range(_READ_ATTEMPTS):
             try:
                 data, tag = self._blobs.get_tagged(keys.LEASE)
             except ObjectMissing:
-                return Holding(), None
+                return LeaseState(), None
             with suppress(ValueError, TypeError):
-                return Holding(**json.loads(data)), tag
-        return _UNREADABLE, tag  # nobody's; the next one writes it anew
+                return LeaseState(**json.loads(data)), tag
+        return _UNREADABLE, tag  # free: the next process that takes the lease overwrites it
 
-    def _write(self, holding: Holding, expected: str | None) -> str | None:
-        """The new tag, or None if another was quicker."""
-        data = json.dumps(asdict(holding), sort_keys=True).encode()
+    def _save(self, state: LeaseState, expected: str | None) -> str | None:
+        """The new tag, or None if another process was quicker."""
+        data = json.dumps(asdict(state), sort_keys=True).encode()
         tag = self._blobs.put_if(keys.LEASE, data, expected)
         if tag is None:
-            # A write whose answer was lost is repeated, and then meets itself.
-            found, tag = self._read()
-            return tag if found == holding else None
+            # A write whose answer was lost is repeated, and then finds its own state there.
+            there, tag = self._load()
+            return tag if there == state else None
         return tag
 
     def _probe(self) -> bool:
-        """Whether the store honours both conditions."""
+        """Whether the store honours both conditions of `put_if`."""
         key = f"{keys.LEASE_PROBES}{secrets.token_hex(8)}"
         try:
             tag = self._blobs.put_if(key, b"1", None)
@@ -252,25 +262,25 @@ def _machine() -> str:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
-        return ""  # no Linux: then a lease runs out by its time alone
+        return ""  # not Linux: then a lease only ends by its time
 
 
-def _ended(holder: Holding) -> bool:
-    """Whether its holder was a process of this machine that is no more, so nobody need wait."""
-    if not holder.machine or holder.machine != _machine():
+def _has_ended(state: LeaseState) -> bool:
+    """Whether the holder was a process of this machine that has ended, so the lease is free."""
+    if not state.machine or state.machine != _machine():
         return False
     try:
-        os.kill(holder.pid, 0)
+        os.kill(state.pid, 0)
     except ProcessLookupError:
         return True
     except OSError:
-        return False  # another user's
+        return False  # it belongs to another user
     return False
 
 
-def _in_use(holder: Holding) -> str:
-    until = datetime.fromtimestamp(holder.expires, UTC).isoformat(timespec="seconds")
+def _in_use(state: LeaseState) -> str:
+    until = datetime.fromtimestamp(state.expires, UTC).isoformat(timespec="seconds")
     return (
-        f"the registry is in use by {holder.owner or 'another'} since {holder.since} (its lease is "
-        f"renewed as it works, and now good until {until})"
+        f"The registry is in use by {state.owner or 'another process'} since {state.since} (its "
+        f"lease is renewed while it works, and is now valid until {until})."
     )

@@ -1,12 +1,13 @@
-"""Settings to an open registry."""
+"""Opening the registry that the settings describe."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from registry.core.backends import open_blobs, open_store
+from registry.core.home import HomeLock, prepare_home
 from registry.core.lease import Lease
-from registry.core.parts import HomeLock, open_blobs, open_store, prepare_home
 from registry.core.registry import Registry
 from registry.settings import Settings, load_settings
 

@@ -1,7 +1,7 @@
-"""The thresholds that a registry uses, shipped with the model or calibrated.
+"""The thresholds that a registry uses: those of its calibration, or those shipped with the model.
 
-A calibration is one object. It holds thresholds, rates and counts, but no embedding, id or video,
-so an erasure has nothing to remove from it.
+A calibration is one object. It holds thresholds, rates and counts, but no embedding and no id of a
+person or a video, so that an erasure need not change it.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from registry.models.entries import linkage_threshold
 from registry.system import checked_json as checked
 
 _AGAIN = (
-    "Run `face-registry calibrate` again, or `face-registry calibrate --reset` to use the model's "
-    "own thresholds."
+    "Run `face-registry calibrate` again, or `face-registry calibrate --reset` to use the "
+    "thresholds of the model."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class CalibratedThreshold:
-    """A calibrated threshold with its interval and its false-accept rate."""
+    """One threshold of a calibration, as it is stored."""
 
     threshold: float
     low: float
-    """95 % interval of the threshold that has the target rate."""
+    """Lower end of the 95 % interval of the threshold that has the target rate."""
     high: float
     target_far: float
     far: float
-    """False-accept rate at the threshold, estimated."""
+    """Estimated false-accept rate at the threshold."""
     far_low: float
-    """Its 95 % interval."""
+    """Lower end of its 95 % interval."""
     far_high: float
     basis: str
     """`registry.calibration.thresholds.Basis`."""
@@ -49,23 +49,23 @@ class CalibratedThreshold:
     pairs_of_people: int
     people: int
     independent: float
-    """Independent pairs of people that they are worth."""
+    """Number of independent pairs of people with the same information."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What `face-registry calibrate` found, for one model."""
+    """The result of `face-registry calibrate`, for one model."""
 
     model: str
     model_digest: str
     lookup: CalibratedThreshold
-    """Single faces: who is in a photo."""
+    """For single faces: who is in a photo."""
     linkage: CalibratedThreshold
-    """Means of tracks: which identities are one person."""
+    """For means of tracks: which identities are one person."""
     curve: tuple[tuple[float, float], ...]
     """Knots (similarity, false-accept rate) for single faces: `registry.faces.rates.Curve`."""
     at: str = ""
-    """When: ISO 8601, UTC."""
+    """ISO 8601, UTC."""
     by: str = ""
     """The user who calibrated."""
 
@@ -75,23 +75,23 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
-    """The thresholds and rates that a registry uses."""
+class Thresholds:
+    """The thresholds and rates that a registry uses now."""
 
     lookup: float
     """Least cosine of a match in a lookup."""
     linkage: float
-    """Least average cosine of a join."""
+    """Least average cosine of two identities that are joined."""
     curve: Curve
     source: str
-    """Where the rates come from, in words."""
+    """Where the rates come from, for people."""
     calibrated: bool
     warning: str = ""
-    """A sentence on a calibration that is not used; empty: there is none."""
+    """A sentence on a calibration that is there and is not used; empty if there is none."""
 
 
-def in_force(registry: Registry) -> InForce:
-    """The thresholds of a registry: calibrated, or the model's own. Options go before either.
+def current_thresholds(registry: Registry) -> Thresholds:
+    """The thresholds of a registry: those of its calibration, or those shipped with its model.
 
     Raises:
         EmptyRegistry: nothing has been ingested.
@@ -100,17 +100,17 @@ def in_force(registry: Registry) -> InForce:
     model = registry.contract.model
     shipped = shipped_curve(model)
     lookup, linkage = model.verification_threshold, linkage_threshold(model)
-    found = read(registry.blobs)
-    if found is not None and found.model_digest == model.digest:
-        return InForce(
-            found.lookup.threshold,
-            found.linkage.threshold,
-            Curve(found.curve),
-            f"calibrated on this registry, {found.at[:10]}",
+    calibration = load_calibration(registry.blobs)
+    if calibration is not None and calibration.model_digest == model.digest:
+        return Thresholds(
+            calibration.lookup.threshold,
+            calibration.linkage.threshold,
+            Curve(calibration.curve),
+            f"calibrated on this registry, {calibration.at[:10]}",
             calibrated=True,
         )
-    warning = "" if found is None else _stale(found, model)
-    return InForce(
+    warning = "" if calibration is None else _other_model(calibration, model)
+    return Thresholds(
         lookup,
         linkage,
         shipped.curve,
@@ -120,32 +120,32 @@ def in_force(registry: Registry) -> InForce:
     )
 
 
-def _stale(found: Calibration, model: ModelInfo) -> str:
+def _other_model(calibration: Calibration, model: ModelInfo) -> str:
     return (
-        f"The calibration was made with another model ({found.model}, {found.model_digest[:12]}) "
-        f"than this registry's ({model.name}, {model.digest[:12]}) and is not used. {_AGAIN}"
+        f"The calibration was made with another model ({calibration.model}, "
+        f"{calibration.model_digest[:12]}) than this registry uses ({model.name}, "
+        f"{model.digest[:12]}), so it does not apply. {_AGAIN}"
     )
 
 
-def read(blobs: BlobStore) -> Calibration | None:
-    """The calibration, or None. Raises `StoreCorrupt` for a damaged one."""
+def load_calibration(blobs: BlobStore) -> Calibration | None:
+    """The calibration; None if there is none. Raises `StoreCorrupt` if it is damaged."""
     try:
-        found = _decode(checked.decode(blobs.get(keys.CALIBRATION)))
+        return _decode(checked.decode(blobs.get(keys.CALIBRATION)))
     except ObjectMissing:
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
         raise StoreCorrupt(f"{keys.CALIBRATION} is damaged ({exc}). {_AGAIN}") from exc
-    return found
 
 
-def write(registry: Registry, calibration: Calibration) -> None:
-    """Put it in force, in one step."""
+def save_calibration(registry: Registry, calibration: Calibration) -> None:
+    """Write a calibration, which is used from then on."""
     with registry.writing():
         registry.blobs.put(keys.CALIBRATION, checked.encode(calibration.as_dict()))
 
 
-def remove(registry: Registry) -> bool:
-    """Go back to the model's own thresholds. Returns whether there was a calibration."""
+def remove_calibration(registry: Registry) -> bool:
+    """Return to the thresholds of the model. Returns whether there was a calibration."""
     with registry.writing():
         if not registry.blobs.exists(keys.CALIBRATION):
             return False
@@ -153,14 +153,14 @@ def remove(registry: Registry) -> bool:
         return True
 
 
-def _decode(body: Mapping[str, Any]) -> Calibration:
-    knots = tuple((float(s), float(r)) for s, r in body["curve"])
-    Curve(knots)  # raises ValueError for knots that are none
+def _decode(fields: Mapping[str, Any]) -> Calibration:
+    knots = tuple((float(s), float(r)) for s, r in fields["curve"])
+    Curve(knots)  # raises ValueError if they are not the knots of a curve
     return Calibration(
         **{
-            **body,
-            "lookup": CalibratedThreshold(**body["lookup"]),
-            "linkage": CalibratedThreshold(**body["linkage"]),
+            **fields,
+            "lookup": CalibratedThreshold(**fields["lookup"]),
+            "linkage": CalibratedThreshold(**fields["linkage"]),
             "curve": knots,
         }
     )

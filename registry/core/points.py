@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from registry.core.decisions import View, relabelled
+from registry.core.known_videos import details
 from registry.domain import (
     Appearance,
     Box,
@@ -150,6 +151,7 @@ def _video_point(video: Video, seen: Sequence[Appearance], contract: Contract) -
         "faces": len(video.faces),
         "media": asdict(video.media),
         "appearances": [asdict(appearance) for appearance in seen],
+        **details(video),
     }
     return Point(video.video_id, _kept(payload))
 

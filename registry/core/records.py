@@ -1,7 +1,7 @@
-"""Video records: one Parquet object per video, whole, and the only truth about it.
+"""Video records: one Parquet object for each video. Everything else is computed from them.
 
-A row is a face; what concerns the video as a whole lies in the file's metadata under
-`face_registry`, as JSON. Any Parquet reader opens a record; only this module writes one.
+A row is a face. The fields of the video itself are in the file's metadata under `face_registry`, as
+JSON. Any Parquet reader opens a record; only this module writes one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from operator import attrgetter
 from typing import Any
@@ -20,11 +20,27 @@ import pyarrow.parquet as pq
 
 from registry.blobs.base import BlobStore
 from registry.core import keys
-from registry.domain import Box, Face, Media, Quality, Status, Vectors, Video
+from registry.domain import (
+    Attribute,
+    Box,
+    Content,
+    Face,
+    Media,
+    MetricValue,
+    Quality,
+    Source,
+    Status,
+    Vectors,
+    Video,
+    Weighted,
+)
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.urls import Url
 
-SCHEMA = 1
+SCHEMA = 2
+"""1: until 1.0. 2: records may have the fields of `details_as_json`."""
+_FIRST = 1
+"""What a record without those fields says, so that its bytes are those of schema 1."""
 _META = b"face_registry"
 _NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.parquet")
 
@@ -33,58 +49,59 @@ class RecordStore:
     """The records of one registry, in its blob store."""
 
     def __init__(self, blobs: BlobStore, dimension: int, *, under: str = "") -> None:
-        """`dimension` is D of the embeddings; keys of records begin with `under`."""
+        """`dimension` is D of the embeddings. The keys of records begin with `under`."""
         self._blobs = blobs
         self._dimension = dimension
         self._under = under
 
     def put(self, video: Video) -> None:
-        """Write a record whole; when this returns, the video is in the registry."""
-        self._blobs.put(self._under + keys.record(video.video_id), self.encoded(video))
+        """Write a record in one step. When this returns, the video is in the registry."""
+        self._blobs.put(self._under + keys.record(video.video_id), self.encode(video))
 
-    def encoded(self, video: Video) -> bytes:
+    def encode(self, video: Video) -> bytes:
         """The bytes that `put` writes."""
-        return encode(video, self._dimension)
+        return encode_record(video, self._dimension)
 
     def get(self, video_id: str) -> Video | None:
-        """The record, or None if there is none. Raises `StoreCorrupt` for a damaged one."""
+        """The record of a video; None if there is none. Raises `StoreCorrupt` if it is damaged."""
+        key = self._under + keys.record(video_id)
         try:
-            data = self._blobs.get(self._under + keys.record(video_id))
+            data = self._blobs.get(key)
         except ObjectMissing:
             return None
-        video = decode(data, self._under + keys.record(video_id))
+        video = decode_record(data, key)
         if video.video_id != video_id:
-            raise StoreCorrupt(
-                f"record {self._under + keys.record(video_id)} is that of video {video.video_id}; "
-                "restore it from a backup, or remove the video and ingest it again"
-            )
+            raise StoreCorrupt(f"Record {key} is that of video {video.video_id}. {_RESTORE}")
         return video
 
     def has(self, video_id: str) -> bool:
-        """Whether there is a record, damaged or not."""
+        """Whether there is a record of this video, damaged or not."""
         return self._blobs.exists(keys.record(video_id))
 
     def ids(self) -> Iterator[str]:
-        """Ids of all videos on record, in order. Files of other names are none of ours."""
+        """Ids of all videos on record, in order. Objects with other names are left out."""
         prefix = self._under + keys.RECORDS
         for info in self._blobs.list(prefix):
             if match := _NAME.fullmatch(info.key.removeprefix(prefix)):
                 yield match[1]
 
     def all(self) -> Iterator[Video]:
-        """All records, in order of id, one at a time."""
+        """All records, in order of id, read one at a time."""
         for video_id in self.ids():
             video = self.get(video_id)
             if video is not None:
                 yield video
 
     def delete(self, video_id: str) -> None:
-        """Remove a record."""
+        """Remove the record of a video."""
         self._blobs.delete(self._under + keys.record(video_id))
 
 
-def encode(video: Video, dimension: int) -> bytes:
-    """The record's bytes: Parquet with page checksums and a digest over all of it."""
+_RESTORE = "Restore it from a backup, or remove the video and ingest it again."
+
+
+def encode_record(video: Video, dimension: int) -> bytes:
+    """The bytes of a record: Parquet with page checksums and a digest of all of it."""
     head = _head(video)
     embeddings = _matrix(video.faces, dimension)
     head["digest"] = _digest(head, map(_row, video.faces), embeddings)
@@ -101,10 +118,10 @@ def encode(video: Video, dimension: int) -> bytes:
     return bytes(sink.getvalue())
 
 
-def decode(data: bytes, name: str) -> Video:
-    """The record in these bytes. Raises `StoreCorrupt`, naming `name`, if any of them changed."""
+def decode_record(data: bytes, name: str) -> Video:
+    """The record in these bytes. Raises `StoreCorrupt`, naming `name`, if any byte has changed."""
     try:
-        # Without threads and read-ahead, which are for large files, a record takes a quarter.
+        # Threads and read-ahead, made for large files, take four times as long for a record.
         file = pq.ParquetFile(
             pa.BufferReader(data), page_checksum_verification=True, pre_buffer=False
         )
@@ -119,10 +136,7 @@ def decode(data: bytes, name: str) -> Video:
             raise ValueError("its digest does not match its content")
         return _video(head, rows, embeddings)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise StoreCorrupt(
-            f"record {name} is damaged ({exc}); restore it from a backup, "
-            "or remove the video and ingest it again"
-        ) from exc
+        raise StoreCorrupt(f"Record {name} is damaged ({exc}). {_RESTORE}") from exc
 
 
 _COLUMNS: dict[str, pa.DataType] = {
@@ -144,8 +158,9 @@ _COLUMNS: dict[str, pa.DataType] = {
 
 
 def _head(video: Video) -> dict[str, Any]:
+    details = details_as_json(video)
     return {
-        "schema": SCHEMA,
+        "schema": SCHEMA if details else _FIRST,
         "video_id": video.video_id,
         "url": video.url.exposed(),
         "metrics": dict(sorted(video.metrics.items())),
@@ -153,7 +168,60 @@ def _head(video: Video) -> dict[str, Any]:
         "reason": video.reason,
         "run": video.run,
         "media": asdict(video.media),
+        **details,
     }
+
+
+def details_as_json(video: Video) -> dict[str, Any]:
+    """The fields that came with schema 2, as JSON values; those without content are left out."""
+    details: dict[str, Any] = {
+        "content": asdict(video.content) if video.content else None,
+        "names": [name.exposed() for name in video.names],
+        "dropped": list(video.dropped),
+        "source": asdict(video.source) if video.source else None,
+        "attributes": attributes_as_json(video.attributes),
+        "weights": weights_as_json(video.weights),
+        "history": {
+            name: [_as_json(value) for value in values]
+            for name, values in sorted(video.history.items())
+        },
+    }
+    return {name: value for name, value in details.items() if value}
+
+
+def attributes_as_json(attributes: Mapping[str, Attribute]) -> dict[str, Any]:
+    """Attributes as JSON values: several values of one column are a list."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in sorted(attributes.items())
+    }
+
+
+def attributes_from_json(body: Mapping[str, Any]) -> dict[str, Attribute]:
+    """The reverse of `attributes_as_json`."""
+    return {n: tuple(value) if isinstance(value, list) else value for n, value in body.items()}
+
+
+def weights_as_json(weights: Mapping[str, Weighted]) -> dict[str, list[float]]:
+    """By metric: numerator and weight."""
+    return {name: [one.numerator, one.weight] for name, one in sorted(weights.items())}
+
+
+def weights_from_json(body: Mapping[str, Any]) -> dict[str, Weighted]:
+    """The reverse of `weights_as_json`."""
+    return {name: Weighted(*pair) for name, pair in body.items()}
+
+
+def _as_json(value: MetricValue) -> list[Any]:
+    """[run, value], or [run, value, numerator, weight]."""
+    weighted = value.weighted
+    pair = [weighted.numerator, weighted.weight] if weighted else []
+    return [value.run, value.value, *pair]
+
+
+def _from_json(body: Sequence[Any]) -> MetricValue:
+    run, value, *pair = body
+    return MetricValue(run, value, Weighted(*pair) if pair else None)
 
 
 _CELLS: dict[str, Callable[[Face], Any]] = {
@@ -179,6 +247,16 @@ def _video(head: dict[str, Any], rows: Sequence[dict[str, Any]], embeddings: Vec
         run=head["run"],
         media=Media(**head["media"]),
         faces=tuple(_face(row, embeddings[i]) for i, row in enumerate(rows)),
+        content=Content(**head["content"]) if "content" in head else None,
+        names=tuple(Url(name) for name in head.get("names", ())),
+        dropped=tuple(head.get("dropped", ())),
+        source=Source(**head["source"]) if "source" in head else None,
+        attributes=attributes_from_json(head.get("attributes", {})),
+        weights=weights_from_json(head.get("weights", {})),
+        history={
+            name: tuple(_from_json(value) for value in values)
+            for name, values in head.get("history", {}).items()
+        },
     )
 
 
@@ -209,7 +287,7 @@ def _matrix(faces: Sequence[Face], dimension: int) -> Vectors:
 
 def _digest(head: dict[str, Any], rows: Iterable[dict[str, Any]], embeddings: Vectors) -> str:
     digest = hashlib.sha256(_canonical(head))
-    # The JSON of a list of all rows, one by one: two hours of video have 50,000 and more.
+    # The JSON of a list of all rows, one at a time: two hours of video have more than 50,000.
     digest.update(b"[")
     for number, row in enumerate(rows):
         digest.update((b"," if number else b"") + _canonical(row))
@@ -223,19 +301,19 @@ def _canonical(value: Any) -> bytes:
 
 
 class Rereads:
-    """The marks of one registry. Only its one writer may change them."""
+    """The marks of videos to be read again, in the blob store of one registry."""
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
 
     def marked(self) -> list[str]:
-        """Ids of the videos to be read again, in order."""
+        """Ids of the marked videos, in order."""
         return [keys.name_in(info.key) for info in self._blobs.list(keys.REREADS)]
 
     def mark(self, video_id: str) -> None:
-        """Have a video read again; marking it twice is fine."""
+        """Mark a video, so that the next ingest of its URL reads it again."""
         self._blobs.put(keys.reread(video_id), b"")
 
-    def lift(self, video_id: str) -> None:
-        """It was read, or is gone; nothing happens if there is no mark."""
+    def unmark(self, video_id: str) -> None:
+        """Remove the mark of a video; does nothing if there is none."""
         self._blobs.delete(keys.reread(video_id))

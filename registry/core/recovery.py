@@ -1,91 +1,123 @@
-"""Bringing the index up to the records: after a crash, and from nothing."""
+"""Bringing the index up to the records, after a crash and after each change."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from registry.blobs.base import BlobStore
 from registry.core.decisions import View
 from registry.core.index import Index
 from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
-from registry.core.records import RecordStore
+from registry.core.records import RecordStore, Rereads
 from registry.domain import Video
 
 
 @dataclass(frozen=True, slots=True)
-class Replacing:
-    """What a record takes the place of: the body of the intent of a video.
+class Replacement:
+    """What a new record replaces: the content of the intent of a video.
 
-    Once index and record have the new video, neither can tell what else was to follow.
+    It is written down because neither the index nor the record can tell it once both have the new
+    video.
     """
 
     identities: tuple[str, ...] = ()
     """Identities that the video showed before."""
     crops: tuple[str, ...] = ()
-    """Keys of crops that it no longer names."""
+    """Keys of crops that no record names any more."""
 
     @classmethod
-    def of(cls, before: Video | None, given: Video, after: Video, view: View) -> Replacing:
-        """What changes when a record is written over another, or over none.
+    def of_video(cls, before: Video | None, given: Video, after: Video, view: View) -> Replacement:
+        """What changes when the record of a video is written.
 
-        `given` is the video with all faces whose crops are stored, `after` the one on record.
+        Args:
+            before: the video on record; None if there is none.
+            given: the video with all faces whose crops are stored.
+            after: the video as it will be recorded.
+            view: what people decided.
         """
-        shown = before.faces if before else ()
-        gone = {face.crop for face in (*shown, *given.faces)} - {face.crop for face in after.faces}
-        return cls(tuple(sorted({view.identity_of(face) for face in shown})), tuple(sorted(gone)))
+        faces = before.faces if before else ()
+        kept = {face.crop for face in after.faces}
+        gone = {face.crop for face in (*faces, *given.faces)} - kept
+        return cls(tuple(sorted({view.identity_of(face) for face in faces})), tuple(sorted(gone)))
 
-    def encoded(self) -> bytes:
-        """As the body of an intent."""
+    def encode(self) -> bytes:
+        """The bytes of the intent."""
         return json.dumps(asdict(self)).encode()
 
     @classmethod
-    def decoded(cls, body: bytes | None) -> Replacing | None:
-        """From the body of an intent; None if it cannot be read."""
+    def decode(cls, content: bytes | None) -> Replacement | None:
+        """From the bytes of the intent; None if they cannot be read."""
         try:
-            found = json.loads(body or b"{}")
-            return cls(tuple(found.get("identities", ())), tuple(found.get("crops", ())))
+            fields = json.loads(content or b"{}")
+            return cls(tuple(fields.get("identities", ())), tuple(fields.get("crops", ())))
         except (ValueError, AttributeError, TypeError):
             return None
 
 
-def finish(replaced: Replacing, index: Index, blobs: BlobStore, view: View) -> None:
-    """What follows once the index has the new video: identities and crops that it has no more."""
-    index.regroup((), set(replaced.identities), view)
+def remove_replaced(replacement: Replacement, index: Index, blobs: BlobStore, view: View) -> None:
+    """Remove identities and crops that are gone, once the index has the new video."""
+    index.regroup((), set(replacement.identities), view)
     index.flush()
-    for crop in replaced.crops:
+    for crop in replacement.crops:
         blobs.delete(crop)
 
 
-def settle(
+def finish_interrupted(
     intents: Intents, index: Index, records: RecordStore, view: View, blobs: BlobStore
 ) -> None:
-    """Finish what a crash left standing between record and index.
+    """Finish every change that was interrupted between the record and the index.
 
-    Not an erasure, a copy or a change of the model: those begin with the objects.
+    Erasures, copies and switches to another model are not among them: they begin with the objects.
     """
-    pending = [what for what in intents.pending() if what not in {ERASE, INCOMING, SWITCH}]
-    bodies = {what: Replacing.decoded(intents.body(what)) for what in pending if what != REINDEX}
-    if REINDEX in pending or None in bodies.values():
+    pending = [name for name in intents.pending() if name not in {ERASE, INCOMING, SWITCH}]
+    videos = [name for name in pending if name != REINDEX]
+    replacements = {name: Replacement.decode(intents.content(name)) for name in videos}
+    if REINDEX in pending or None in replacements.values():
         index.rebuild(records.all(), view)
     else:
-        bring_up(index, records, view, bodies)
-    for video_id, replaced in bodies.items():
-        if replaced is not None:
+        update_index(index, records, view, videos)
+    for video_id, replacement in replacements.items():
+        if replacement is not None:
             video = records.get(video_id)
             named = {face.crop for face in video.faces} if video else set()
-            # The crash may have come before the record: then the old one still names them.
-            unnamed = tuple(crop for crop in replaced.crops if crop not in named)
-            finish(Replacing(replaced.identities, unnamed), index, blobs, view)
+            # If the crash came before the record was written, the old record still names them.
+            unnamed = tuple(crop for crop in replacement.crops if crop not in named)
+            remove_replaced(Replacement(replacement.identities, unnamed), index, blobs, view)
     if pending:
         index.flush()
-    for what in pending:
-        intents.settle(what)
+    for name in pending:
+        intents.remove(name)
 
 
-def bring_up(index: Index, records: RecordStore, view: View, video_ids: Iterable[str]) -> None:
-    """Make the index say of these videos what their records do."""
+def replace_damaged(
+    intents: Intents,
+    records: RecordStore,
+    rereads: Rereads,
+    video_ids: Iterable[str],
+    indexed: Mapping[str, Video],
+) -> None:
+    """Replace damaged records with failed videos that are to be read again.
+
+    Args:
+        intents: gets an intent for each video, so that opening the index updates it.
+        records: where the damaged records are.
+        rereads: marks the videos.
+        video_ids: whose records are damaged.
+        indexed: failed videos to put in their places, by id. The record of any other is removed.
+    """
+    for video_id in video_ids:
+        intents.declare(video_id)
+        if video := indexed.get(video_id):
+            rereads.mark(video_id)
+            records.put(video)
+        else:
+            records.delete(video_id)
+
+
+def update_index(index: Index, records: RecordStore, view: View, video_ids: Iterable[str]) -> None:
+    """Bring the index up to the records of these videos."""
     for video_id in video_ids:
         video = records.get(video_id)
         if video is None:
@@ -94,8 +126,8 @@ def bring_up(index: Index, records: RecordStore, view: View, video_ids: Iterable
             index.put(video, view)
 
 
-def showing(index: Index, records: RecordStore, identity_ids: set[str]) -> Iterator[Video]:
-    """The records of the videos that show one of these identities, one at a time."""
+def records_showing(index: Index, records: RecordStore, identity_ids: set[str]) -> Iterator[Video]:
+    """Yield the records of the videos that show one of these identities."""
     for video_id in list(index.video_ids(sorted(identity_ids))):
         video = records.get(video_id)
         if video is not None:

@@ -1,52 +1,58 @@
-"""A registry: its parts, opened together, and every change that can be made to them.
+"""A registry: its objects and its index, opened together, and the changes that can be made to them.
 
-Opening writes nothing, except to finish a change that a crash cut off.
+Opening a registry writes nothing, except to finish a change that a crash interrupted.
 
-The order of the steps makes a change safe. Crops are stored before the record that names them.
-Writing the record is the commit. An intent stands from before the record is written until the index
-is up to date, and opening a registry settles any intent that a crash left behind.
+A change is safe because of the order of its steps. Crops are stored before the record that names
+them. Writing the record commits the change. An intent is there from before the record is written
+until the index is up to date, and opening the registry finishes the change of every intent that it
+finds.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Self
 
 from registry import events
 from registry.blobs.base import BlobStore
 from registry.core import contract as contracts
 from registry.core import erasing, schema, switching
-from registry.core.assignment import assigned, without_blocked
-from registry.core.blocks import Blocks
+from registry.core.backends import load_model, model_choice
+from registry.core.blocks import Blocks, without_blocked
 from registry.core.decisions import (
     Decision,
     DecisionKind,
     DecisionLog,
     View,
-    concerned,
+    affected_identities,
+    checked_name,
     fold,
     repeats,
     stamped,
-    tidy,
-    unfit,
 )
-from registry.core.erasing import Eraser, Plan
-from registry.core.finding import find_crop, find_identity, find_video, remembered_videos
+from registry.core.erasing import Eraser, ErasurePlan
 from registry.core.guarded import GuardedStore, WriteRight
+from registry.core.home import HomeLock
 from registry.core.index import Index
 from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
 from registry.core.lease import Lease
-from registry.core.parts import HomeLock, load_model, model_choice
 from registry.core.points import IndexedVideo
 from registry.core.records import RecordStore, Rereads
-from registry.core.recovery import Replacing, finish, settle, showing
+from registry.core.recovery import (
+    Replacement,
+    finish_interrupted,
+    records_showing,
+    remove_replaced,
+    replace_damaged,
+)
+from registry.core.selectors import find_identity, find_video, read_crop, remembered_videos
 from registry.core.switching import Switch
 from registry.domain import Contract, Identity, Video
-from registry.errors import EmptyRegistry, RegistryLocked, StoreError, UnknownError, UsageError
+from registry.errors import EmptyRegistry, RegistryLocked, StoreError, UsageError
+from registry.faces.matching import assign_video
 from registry.models.base import FaceModel
 from registry.settings import Settings
 from registry.store.base import Store
@@ -67,7 +73,11 @@ class Registry:
         steps: Sequence[schema.Step] = schema.STEPS,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`steps` lead from earlier schemas to the current one; `say` is told of warnings."""
+        """`steps` are the upgrades from earlier schemas to the current one.
+
+        `lock` is taken already; `lease` is taken by the first change. Without either, the caller
+        ensures that nobody else writes. `say` is told of warnings.
+        """
         self.settings = settings
         self.store = store
         self.lease = lease
@@ -76,7 +86,7 @@ class Registry:
         self.adopt(blobs)
 
     def adopt(self, blobs: BlobStore) -> None:
-        """Take these objects for the registry's, as they are now, and bring up their schema."""
+        """Use these objects from now on. They are upgraded if they have an earlier schema."""
         self.blobs = GuardedStore(blobs, *self.rights)
         self.decisions = DecisionLog(self.blobs)
         self.blocks = Blocks(self.blobs)
@@ -85,33 +95,33 @@ class Registry:
         self._view: View | None = None
         self._model: tuple[str, FaceModel] | None = None
         self._intents = Intents(self.blobs)
-        self._read()
+        self._load()
 
-    def _read(self) -> None:
-        self._forget()
-        self.incoming = self._intents.body(INCOMING)
-        """Id of the registry that was on its way here when a restore or a migration ended early."""
+    def _load(self) -> None:
+        self._reset()
+        self.incoming = self._intents.content(INCOMING)
+        """Id of the registry that a restore or a migration did not finish copying to here."""
         self._contract: Contract | None = None
         if self.incoming is None:
-            if switching.pending(self.blobs) or schema.is_due(self.blobs, self._steps):
+            if switching.is_pending(self.blobs) or schema.is_due(self.blobs, self._steps):
                 self._acquire()
                 with self.blobs.writing():
-                    switching.finish(self.blobs, self.store)
+                    switching.complete(self.blobs, self.store)
                     schema.upgrade(self.blobs, self._steps)
-            self._contract = contracts.read(self.blobs)
-        self._unread = False
+            self._contract = contracts.load(self.blobs)
+        self._outdated = False
 
     # --- what it is -----------------------------------------------------------------------------
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing has ever been ingested. Raises `StoreError` for half of a copy."""
-        if self._unread:
-            self._read()
+        """Whether nothing has been ingested. Raises `StoreError` for half of a copy."""
+        if self._outdated:
+            self._load()
         if self.incoming is not None:
             raise StoreError(
-                f"a restore or a migration into {self.blobs.describe()} did not finish: "
-                "run the same command again"
+                f"A restore or a migration into {self.blobs.describe()} did not finish. "
+                "Run the same command again."
             )
         return self._contract is None
 
@@ -120,8 +130,8 @@ class Registry:
         """What the registry was built with. Raises `EmptyRegistry` before the first ingest."""
         if self.is_empty or self._contract is None:
             raise EmptyRegistry(
-                "nothing has been ingested here yet: run `face-registry ingest CSV` first "
-                f"(objects: {self.blobs.describe()})"
+                f"Nothing has been ingested here yet (objects: {self.blobs.describe()}). Run "
+                "`face-registry ingest CSV` first."
             )
         return self._contract
 
@@ -132,26 +142,26 @@ class Registry:
 
     @property
     def view(self) -> View:
-        """What people decided, as it stands now."""
+        """What people decided, as of now."""
         if self._view is None:
-            self._view = fold(self.decisions.read())
+            self._view = fold(self.decisions.entries())
         return self._view
 
     @property
     def index(self) -> Index:
-        """The index, brought up to the records. Raises `StoreError` if it must be rebuilt first."""
+        """The index, up to date with the records. Raises `StoreError` if it must be rebuilt."""
         if self._index is None:
             contract = self.contract
             pending = self._intents.pending()
-            lost = not {REINDEX, ERASE} & set(pending) and not Index.present(self.store)
-            if lost and next(self.records.ids(), None) is not None:
+            is_lost = not {REINDEX, ERASE} & set(pending) and not Index.present(self.store)
+            if is_lost and next(self.records.ids(), None) is not None:
                 raise StoreError(
-                    f"the index ({self.store.describe()}) is empty and the objects "
-                    f"({self.blobs.describe()}) are not: run `face-registry reindex`"
+                    f"The index ({self.store.describe()}) is empty, and the objects "
+                    f"({self.blobs.describe()}) are not. Run `face-registry reindex`."
                 )
             index = Index(self.store, contract)
             index.check_owner()
-            self._settle_if_free(index, pending)
+            self._finish_interrupted_if_free(index, pending)
             self._index = index
         return self._index
 
@@ -188,7 +198,7 @@ class Registry:
             self._model = (source, model)
         return self._model[1]
 
-    # --- the one writer ------------------------------------------------------------------------
+    # --- the right to write ---------------------------------------------------------------------
 
     @property
     def rights(self) -> list[WriteRight]:
@@ -196,35 +206,38 @@ class Registry:
         return [right for right in (self._lock, self.lease) if right is not None]
 
     def hold(self) -> None:
-        """Become the one writer, until the registry is closed.
+        """Become the writer of this registry, until it is closed.
 
-        Every change does this by itself. Call it to keep others from writing before a change, or
-        while reading. Raises `RegistryLocked` if another process is the writer.
+        Every change does this by itself. Call it to keep other processes from writing while you
+        read. Raises `RegistryLocked` if another process is the writer.
         """
         if self.lease is not None and not self.lease.held:
             self._acquire()
-            self._read()  # another may have written since
+            self._load()  # another process may have written since
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Become the one writer and make one change (`registry.core.guarded`) in the block.
+        """Become the writer of this registry, and make a change in the block.
 
-        Objects can only be written inside such a block. Raises `RegistryLocked` if another process
-        is the writer, also from a write inside the block.
+        Objects can be written inside such a block only (`registry.core.guarded`). Raises
+        `RegistryLocked` if another process is the writer, also from a write inside the block.
         """
         self.hold()
         with self.blobs.writing():
             yield
 
-    def settle_objects(self) -> Plan | None:
-        """Finish, as far as objects go, an erasure that was cut off. Returns what is to go."""
-        if self._intents.body(ERASE) is None:
+    def finish_erasure(self) -> ErasurePlan | None:
+        """Finish an interrupted erasure as far as the objects are concerned.
+
+        Returns its plan; None if there is no such erasure. The index still has what was erased.
+        """
+        if self._intents.content(ERASE) is None:
             return None
         with self.writing():
-            body, self._view = self._intents.body(ERASE), None
-            plan = None if body is None else erasing.decode(body)
+            content, self._view = self._intents.content(ERASE), None
+            plan = None if content is None else erasing.decode_plan(content)
             if plan:
-                self._eraser().clear(plan, self.view)
+                self._eraser().erase(plan, self.view)
                 self._view = None
             return plan
 
@@ -239,15 +252,15 @@ class Registry:
         return find_video(self.index, key)
 
     def crop(self, key: str, digest: str) -> bytes:
-        """The JPEG bytes of a crop. Raises `StoreCorrupt` if they are not what was stored."""
-        return find_crop(self.blobs, key, digest)
+        """The JPEG bytes of a crop. Raises `StoreCorrupt` unless they have this SHA-256."""
+        return read_crop(self.blobs, key, digest)
 
     def close(self) -> None:
-        """Flush and let go of every part; closing twice is fine."""
+        """Flush and release everything; closing twice is fine."""
         try:
             self.store.close()
             if self.lease:
-                with suppress(StoreError):  # it runs out by itself
+                with suppress(StoreError):  # it expires by itself
                     self.lease.release()
             self.blobs.close()
         finally:
@@ -257,128 +270,117 @@ class Registry:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     # --- changes --------------------------------------------------------------------------------
 
     def establish(self, contract: Contract) -> None:
-        """Make this a registry of that contract. Only an empty one can be."""
+        """Give an empty registry its contract."""
         with self.writing():
             if not self.is_empty:
-                raise StoreError("this registry has its contract already")
+                raise StoreError(
+                    f"The registry in {self.blobs.describe()} is not empty, so its contract is "
+                    "fixed. Use another --home."
+                )
             Index(self.store, contract).check_owner()
-            contracts.write(self.blobs, contract)
+            contracts.save(self.blobs, contract)
             self._contract = contract
 
     def commit(self, video: Video) -> Video:
-        """Give the faces of a video, whose crops must be stored, identities, and put it on record.
+        """Assign identities to the faces of a video, and record it. Its crops must be stored.
 
-        Returns the video as recorded, without faces of people who are blocked. It replaces one on
-        record, and the crops that it does not name are removed.
+        Returns the video as recorded, without faces of people who are blocked. It replaces the
+        record of the same video, and crops that no record names any more are removed.
         """
         with self.writing():
             before = self.records.get(video.video_id)
             given, model = video, self.contract.model
-            video = without_blocked(video, self.blocks.read(), model.verification_threshold)
-            video = self._assigned(video, before)
+            video = without_blocked(video, self.blocks.all(), model.verification_threshold)
+            near, origin_of = self.index.nearest, self.view.origin_of
+            video = assign_video(video, before, near, origin_of, self.contract.threshold)
             index = self.index
-            replaced = Replacing.of(before, given, video, self.view)
-            with self._declared(video.video_id, replaced.encoded()):
+            replacement = Replacement.of_video(before, given, video, self.view)
+            with self.intent(video.video_id, replacement.encode()):
                 self.records.put(video)
                 index.put(video, self.view)
-                finish(replaced, index, self.blobs, self.view)
+                remove_replaced(replacement, index, self.blobs, self.view)
             return video
 
-    def update_metrics(self, video_id: str, metrics: Mapping[str, float]) -> None:
-        """Record other metrics for a video on record, and bring its faces up to them."""
+    def set_primary_metric(self, name: str) -> None:
+        """Make a metric the one that reports average by name."""
         with self.writing():
-            video = self.records.get(video_id)
-            if video is None:
-                raise UnknownError(f"no video {video_id} is on record")
-            video = replace(video, metrics=dict(metrics))
-            index = self.index
-            with self._declared(video_id):
-                self.records.put(video)
-                index.put_metrics(video)
-                index.flush()
+            self._contract = replace(self.contract, primary_metric=name)
+            contracts.save(self.blobs, self._contract)
 
     def decide(self, decision: Decision) -> Decision:
-        """Put a decision in the log and bring the index up to it. Returns it with its number.
+        """Append a decision to the log and update the index. Returns it with its number.
 
-        One that says what the last one says is that one: whoever was cut off and does it again
-        does not do it twice.
+        A decision that equals the last one is not appended again, so that a command can be repeated
+        after a crash.
 
         Raises:
-            UsageError: it contradicts decisions that stand.
+            UsageError: it contradicts decisions that are in effect.
         """
         with self.writing():
-            index, before, log = self.index, self.view, self.decisions.read()
+            index, before, log = self.index, self.view, self.decisions.entries()
             if log and repeats(decision, log[-1]):
                 return log[-1]
             decision = stamped(decision, log)
             after = fold([*log, decision])
             if after.conflicts:
-                raise UsageError(f"{after.conflicts[0]}; undo one of them first")
-            with self._declared(REINDEX):
+                raise UsageError(f"{after.conflicts[0]} Undo one of them first.")
+            with self.intent(REINDEX):
                 self.decisions.append(decision)
                 self._view = after
-                touched = concerned(log, [*log, decision])
+                affected = affected_identities(log, [*log, decision])
                 regrouped = (before.parents, before.moved) != (after.parents, after.moved)
-                videos = showing(index, self.records, touched) if regrouped else ()
-                index.regroup(videos, touched, after)
+                videos = records_showing(index, self.records, affected) if regrouped else ()
+                index.regroup(videos, affected, after)
                 index.flush()
         events.emit("decision", kind=str(decision.kind))
         return decision
 
     def name(self, key: str, name: str) -> Decision:
-        """Give an identity a name, kept as `tidy` makes it; an empty one takes it back.
+        """Give an identity a name, which is stored normalized. An empty name removes it.
 
         Raises:
             UnknownError: there is no such identity.
-            UsageError: the name is none.
+            UsageError: the name is not allowed.
         """
-        identity, tidied = self.identity(key), tidy(name)
-        why = "it is nothing but space; '' takes a name back" if name and not tidied else ""
-        if why := why or unfit(tidied):
-            raise UsageError(f"{name!r} cannot be a name: {why}")
-        return self.decide(Decision(0, DecisionKind.NAME, identity.identity_id, name=tidied))
+        who = self.identity(key).identity_id
+        return self.decide(Decision(0, DecisionKind.NAME, who, name=checked_name(name)))
 
     def reindex(self) -> int:
         """Rebuild the index from the records. Returns how many videos there are."""
         with self.writing():
-            contract, plan = self.contract, self.settle_objects()
+            contract, plan = self.contract, self.finish_erasure()
             for _ in self.records.all():
-                pass  # a damaged one ends it here: the index may still know its URL
-            with self._declared(REINDEX):
+                pass  # a damaged record ends it here, while the index may still know its URL
+            with self.intent(REINDEX):
                 Index.drop(self.store)
                 index = Index(self.store, contract)
                 count = index.rebuild(self.records.all(), self.view)
             if plan:
                 erasing.certify(self.blobs, self.records, index, plan)
-                self._intents.settle(ERASE)
-            self._settle(index)
+                self._intents.remove(ERASE)
+            self._finish_interrupted(index)
             self._index = index
             return count
 
     def change_model(self, switch: Switch) -> None:
-        """Take the records beside for the registry's own, and rebuild the index.
+        """Replace the records with the staged ones, and rebuild the index.
 
-        They must all be there: `registry.changing.change` stages them.
+        All of them must be staged (`registry.core.staging`); `registry.changing.change` does that.
         """
         with self.writing():
-            with self._declared(SWITCH, switch.encoded()):
-                switching.finish(self.blobs, self.store)
-            self._read()
+            with self.intent(SWITCH, switch.encode()):
+                switching.complete(self.blobs, self.store)
+            self._load()
             self.reindex()
 
     def forget(self, key: str, *, block: bool = False) -> dict[str, Any]:
-        """Remove a person for good: faces, crops, names, what decisions say, the index's bytes.
+        """Erase a person: faces, crops, names, mentions in decisions, and the bytes in the index.
 
         Args:
             key: what `identity` takes.
@@ -386,14 +388,14 @@ class Registry:
                 again.
 
         Returns:
-            The receipt, which is also kept under `receipts/`.
+            The receipt, which is also stored under `receipts/`.
         """
         with self.writing():
             who = self.identity(key).identity_id
             return self._erase(self._eraser().plan_person(self.view, who, block=block))
 
     def unblock(self, block_id: str) -> None:
-        """Lift a block, template and all. Raises `UnknownError` if there is none."""
+        """Remove a block and its template. Raises `UnknownError` if there is none of this id."""
         with self.writing():
             self.blocks.lift(block_id)
 
@@ -407,57 +409,60 @@ class Registry:
             return self._erase(self._eraser().plan_videos(self.view, going))
 
     def give_up(self, video_ids: Sequence[str]) -> dict[str, Url]:
-        """Put failed videos in the places of records that are damaged, to be read again.
+        """Replace damaged records with failed videos that are to be read again.
 
-        Their faces go from the index. A record of a video that the index does not know is removed;
-        ingesting its URL takes it for a new one. Returns the URLs by id, empty where not known.
+        Their faces are removed from the index. A record of a video that the index does not know is
+        removed; the next ingest of its URL treats it as a new video. Returns the URLs by id, empty
+        if not known.
         """
         with self.writing():
-            remembered, found = remembered_videos(self.store, video_ids), {}
             if not Index.present(self.store):
                 self._intents.declare(REINDEX)
-            for video_id in video_ids:
-                known = remembered.get(video_id)
-                found[video_id] = known.url if known else Url("")
-                self._intents.declare(video_id)
-                if known:
-                    self.rereads.mark(video_id)
-                    self.records.put(known)
-                else:
-                    self.records.delete(video_id)
-            self._forget()  # opening the index anew brings it up to the records
-            return found
+            indexed = remembered_videos(self.store, video_ids)
+            replace_damaged(self._intents, self.records, self.rereads, video_ids, indexed)
+            self._reset()  # opening the index again updates it from the records
+            return {i: indexed[i].url if i in indexed else Url("") for i in video_ids}
 
     # --- inside ---------------------------------------------------------------------------------
 
     def _eraser(self) -> Eraser:
         return Eraser(self.blobs, self.records)
 
-    def _erase_index(self, plan: Plan, index: Index) -> dict[str, Any]:
+    def _erase(self, plan: ErasurePlan) -> dict[str, Any]:
+        index = self.index
+        with self.intent(ERASE, plan.encode()):
+            self.finish_erasure()
+            receipt = self._erase_from_index(plan, index)
+        events.emit("erasure", kind=plan.kind, counts=receipt["removed"])
+        if self._lock:  # otherwise another process may be reading its downloads
+            shutil.rmtree(self.settings.downloads, ignore_errors=True)
+        return receipt
+
+    def _erase_from_index(self, plan: ErasurePlan, index: Index) -> dict[str, Any]:
         keeps = self.store.keeps_deleted
         erasing.erase_from_index(index, self.records, self.view, plan, keeps_deleted=keeps)
         return erasing.certify(self.blobs, self.records, index, plan)
 
     @contextmanager
-    def _declared(self, intent: str, body: bytes = b"") -> Iterator[None]:
-        """Hold an intent for as long as the block runs; it stays if the block does not end well."""
+    def intent(self, name: str, content: bytes = b"") -> Iterator[None]:
+        """Declare an intent while the block runs. It stays if the block raises."""
         try:
-            self._intents.declare(intent, body)
+            self._intents.declare(name, content)
             yield
-            self._intents.settle(intent)
+            self._intents.remove(name)
         except BaseException:
-            self._forget()
+            self._reset()
             raise
 
-    def _settle_if_free(self, index: Index, pending: list[str]) -> None:
-        """Finish what was cut off, unless another process is changing the registry: it does then.
+    def _finish_interrupted_if_free(self, index: Index, pending: list[str]) -> None:
+        """Finish interrupted changes, unless another process is the writer, which will do so.
 
         Raises `RegistryLocked` if that process is rebuilding the index, or erasing.
         """
         if not pending:
             return
         if self.lease is None or self.lease.held:
-            self._settle(index)
+            self._finish_interrupted(index)
             return
         try:
             self.lease.acquire(wait=False)
@@ -466,35 +471,22 @@ class Registry:
                 raise
             return
         try:
-            self._settle(index)
+            self._finish_interrupted(index)
         finally:
             self.lease.release()
 
-    def _settle(self, index: Index) -> None:
+    def _finish_interrupted(self, index: Index) -> None:
         with self.blobs.writing():
-            if plan := self.settle_objects():
-                self._erase_index(plan, index)
-                self._intents.settle(ERASE)
-            settle(self._intents, index, self.records, self.view, self.blobs)
+            if plan := self.finish_erasure():
+                self._erase_from_index(plan, index)
+                self._intents.remove(ERASE)
+            finish_interrupted(self._intents, index, self.records, self.view, self.blobs)
 
     def _acquire(self) -> None:
         if self.lease is not None:
             self.lease.acquire()
 
-    def _forget(self) -> None:
-        """After a change that was cut off, what was read before it is read again, and settled."""
+    def _reset(self) -> None:
+        """Drop what was read, so that it is read again and interrupted changes are finished."""
         self._index = self._view = self._model = None
-        self._unread = True
-
-    def _assigned(self, video: Video, before: Video | None = None) -> Video:
-        return assigned(video, before, self.index, self.view, self.contract.threshold)
-
-    def _erase(self, plan: Plan) -> dict[str, Any]:
-        index = self.index
-        with self._declared(ERASE, plan.encoded()):
-            self.settle_objects()
-            receipt = self._erase_index(plan, index)
-        events.emit("erasure", kind=plan.kind, counts=receipt["removed"])
-        if self._lock:  # else another process may be reading what it downloaded
-            shutil.rmtree(self.settings.downloads, ignore_errors=True)
-        return receipt
+        self._outdated = True

@@ -1,11 +1,12 @@
-"""The history of runs: who did what to the registry as a whole, when, for what, and how it ended.
+"""The history of runs: who changed the registry as a whole, when, why, and how it ended.
 
-A run is an ingest, a rebuilding of the index, a restore, a migration or a repair. Decisions and
-erasures are none: they have records of their own (`decisions/`, `receipts/`).
+A run is an ingest, a rebuild of the index, a restore, a migration or a repair. Decisions and
+erasures are not runs: they have objects of their own (`decisions/`, `receipts/`).
 
-One object a run, `runs/<run>.json`, written when it begins and again when it ends, so a run that
-was killed is there and did not end. It holds nothing of a person or a video, so that an erasure has
-nothing to look for: counts, no failures by name, no URL, no id, and of a path its last name only.
+Each run is one object, `runs/<run>.json`, written when the run begins and again when it ends, so
+that a run that was killed can be recognised. It holds nothing about a person or a video, so that an
+erasure need not change it: counts, but no failures by name, no URL, no id, and only the last part
+of a path.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ RUNNING, DONE, FAILED, INTERRUPTED = "running", "done", "failed", "interrupted"
 DID_NOT_END, DAMAGED = "did not end", "damaged"
 OUTCOMES = (RUNNING, DONE, FAILED, INTERRUPTED, DID_NOT_END, DAMAGED)
 LONGEST_PURPOSE = 500
-"""Letters: a sentence or three."""
-_TELLING = re.compile(r"\S*[/\\@]\S*|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\S*")
+"""Characters; a chosen limit, enough for three sentences."""
+_IDENTIFYING = re.compile(r"\S*[/\\@]\S*|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\S*")
 """Paths, URLs, keys, addresses, and ids of videos and people."""
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run, as it is kept."""
+    """One run, as it is stored."""
 
     run: str
     kind: str
@@ -52,12 +53,12 @@ class Run:
     by: str = ""
     """user@host."""
     version: str = ""
-    """Of face-registry."""
+    """Version of face-registry."""
     model: str = ""
     csv: str = ""
     """Name of the table's file, without its folder."""
     purpose: str = ""
-    """Why these people's faces are processed, in the words of whoever started it."""
+    """Why these people's faces are processed, as given by the user who started the run."""
     outcome: str = RUNNING
     reason: str = ""
     """Why it failed."""
@@ -65,12 +66,12 @@ class Run:
     failures: int = 0
     seconds: float = 0.0
     lease: int = 0
-    """Token of the lease it ran under, on servers; else 0."""
+    """Token of the lease that the run had, on servers; otherwise 0."""
 
 
 @dataclass(slots=True)
 class Recording:
-    """What a run under way says of itself by the time it ends."""
+    """What a run reports when it ends; the run itself fills it in."""
 
     counts: Mapping[str, Any] = field(default_factory=dict)
     failures: int = 0
@@ -78,13 +79,13 @@ class Recording:
 
 
 def new_run() -> str:
-    """An id for a run: when it began, to a 65,536th of a second, so that ids sort by time."""
+    """A new id for a run: the time in 1/65,536 s, so that ids sort by time."""
     now = datetime.now(UTC)
     return f"{now:{_STAMP}}-{now.microsecond * 2**16 // 10**6:04x}"
 
 
 def began(run: str) -> datetime | None:
-    """When the run of this id began; None if it is not such an id."""
+    """When the run of this id began; None if the id has no time in it."""
     try:
         return datetime.strptime(run.partition("-")[0], _STAMP).replace(tzinfo=UTC)
     except ValueError:
@@ -92,11 +93,16 @@ def began(run: str) -> datetime | None:
 
 
 def check_purpose(purpose: str) -> str:
-    """The purpose, trimmed. Raises `UsageError` if it is not a line of text of usual length."""
+    """The purpose, trimmed. Raises `UsageError` unless it is one line that is not too long."""
     text = purpose.strip()
-    if len(text) > LONGEST_PURPOSE or CONTROL.search(text):
+    if len(text) > LONGEST_PURPOSE:
         raise UsageError(
-            f"a purpose is one line of at most {LONGEST_PURPOSE} letters; this one has {len(text)}"
+            f"The purpose has {len(text)} characters, and {LONGEST_PURPOSE} are allowed. "
+            "Shorten it."
+        )
+    if CONTROL.search(text):
+        raise UsageError(
+            "The purpose contains a line break or another control character. Write it on one line."
         )
     return text
 
@@ -105,9 +111,9 @@ def check_purpose(purpose: str) -> str:
 def recorded(
     registry: Registry, kind: str, *, run: str = "", csv: str = "", purpose: str = ""
 ) -> Iterator[Recording]:
-    """Keep a run in the history for as long as the block runs, and how it ended.
+    """Record a run in the history: that the block begins, and how it ends.
 
-    Raises what the block raises; `StoreError` if the run cannot be written down.
+    Raises what the block raises, and `StoreError` if the run cannot be recorded.
     """
     with registry.writing():
         begun = Run(
@@ -127,22 +133,22 @@ def recorded(
     try:
         yield recording
     except BaseException as exc:
-        with suppress(RegistryError):  # what ended the run may keep it from being written down
+        with suppress(RegistryError):  # what ended the run may prevent this, too
             _end(registry, begun, recording, started, exc)
         raise
     _end(registry, begun, recording, started, None)
 
 
 def runs(registry: Registry) -> list[Run]:
-    """All runs, newest first; those that were killed as such, a damaged one by its id."""
-    working = registry.lease.working() if registry.lease else None
+    """All runs, newest first. Of a damaged one only the id and the start are known."""
+    working = registry.lease.current_token() if registry.lease else None
     newest_first = sorted((info.key for info in registry.blobs.list(keys.RUNS)), reverse=True)
-    return [_seen(_load(registry.blobs, key), working) for key in newest_first]
+    return [_with_outcome(_load(registry.blobs, key), working) for key in newest_first]
 
 
 def impersonal(message: str) -> str:
     """A message without paths, URLs, keys and ids."""
-    return _TELLING.sub("…", message)
+    return _IDENTIFYING.sub("…", message)
 
 
 def _end(
@@ -152,7 +158,7 @@ def _end(
     started: float,
     error: BaseException | None,
 ) -> None:
-    outcome, reason = _how(recording, error)
+    outcome, reason = _outcome(recording, error)
     ended = replace(
         begun,
         ended=_now(),
@@ -177,7 +183,7 @@ def _end(
         _put(registry.blobs, ended)
 
 
-def _how(recording: Recording, error: BaseException | None) -> tuple[str, str]:
+def _outcome(recording: Recording, error: BaseException | None) -> tuple[str, str]:
     if error is None:
         return (INTERRUPTED if recording.interrupted else DONE), ""
     if isinstance(error, RegistryError):
@@ -201,8 +207,8 @@ def _load(blobs: BlobStore, key: str) -> Run:
         return Run(name, "", started, outcome=DAMAGED, reason="its object is damaged")
 
 
-def _seen(run: Run, working: int | None) -> Run:
-    """The run; one that is not at work and has no end did not end."""
+def _with_outcome(run: Run, working: int | None) -> Run:
+    """The run; if it has no end and its lease is not the current one, as one that did not end."""
     if run.outcome == RUNNING and (working is None or run.lease != working):
         return replace(run, outcome=DID_NOT_END)
     return run

@@ -1,8 +1,8 @@
-"""From the schema that a registry was written with to the one that this version knows.
+"""Upgrading a registry from the schema that it was written with to the one of this version.
 
-A step takes the objects of version n to version n + 1. Steps run in order when a registry is
-opened, before anything else is read, and the contract gets the new number when a step has ended.
-A crash runs the step again, so a step must give the same result when part of its work is done.
+A step upgrades the objects from version n to version n + 1. Steps run in order when a registry is
+opened, before anything else is read. After each step the contract gets the new version. A step that
+was interrupted runs again, so it must give the same result when part of its work is done.
 """
 
 from __future__ import annotations
@@ -15,23 +15,29 @@ from typing import Any
 from registry.blobs.base import BlobStore
 from registry.core import contract as contracts
 from registry.core import keys
+from registry.core.intents import REINDEX
 from registry.core.records import SCHEMA
-from registry.errors import ContractError, StoreCorrupt
+from registry.errors import ContractError
 from registry.system import checked_json as checked
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What takes the objects of a registry from one version to the next."""
+    """An upgrade of the objects of a registry from one version to the next."""
 
     frm: int
-    """The version that it reads; it leaves `frm + 1`."""
+    """The version that it reads; it writes version `frm + 1`."""
     run: Callable[[BlobStore], None]
-    """Changes the objects, but not the contract; may be run again after a crash."""
+    """Changes the objects, but not the contract. May run again after a crash."""
 
 
-STEPS: tuple[Step, ...] = ()
-"""One for each version before `SCHEMA`: none, as long as that is 1."""
+def _rebuild_index(blobs: BlobStore) -> None:
+    """Schema 2: records stay as they are; the index gets fields that schema 1 did not have."""
+    blobs.put(keys.intent(REINDEX), b"")
+
+
+STEPS: tuple[Step, ...] = (Step(1, _rebuild_index),)
+"""One for each version before `SCHEMA`, in order."""
 
 
 def latest(steps: Sequence[Step]) -> int:
@@ -43,44 +49,45 @@ def latest(steps: Sequence[Step]) -> int:
 
 
 def is_due(blobs: BlobStore, steps: Sequence[Step] = STEPS) -> bool:
-    """Whether `upgrade` has something to do. Raises what it raises."""
-    body = contracts.body(blobs)
-    return body is not None and bool(_due(body, steps))
+    """Whether `upgrade` has something to do. Raises the same errors."""
+    fields = contracts.load_fields(blobs)
+    return fields is not None and bool(_due(fields, steps))
 
 
 def upgrade(blobs: BlobStore, steps: Sequence[Step] = STEPS) -> int:
-    """Bring the objects up to the latest version. Returns how many steps ran.
+    """Upgrade the objects to the latest version. Returns how many steps ran.
 
     Raises:
-        ContractError: a newer version wrote them, or no step starts at theirs.
+        ContractError: a newer version wrote the objects, or no step starts at their version.
         StoreCorrupt: the contract is damaged.
     """
-    body = contracts.body(blobs)
-    if body is None:
+    fields = contracts.load_fields(blobs)
+    if fields is None:
         return 0
-    due = _due(body, steps)
+    due = _due(fields, steps)
     for step in due:
         step.run(blobs)
-        body["schema"] = step.frm + 1
-        blobs.put(keys.CONTRACT, checked.encode(body))
+        fields["schema"] = step.frm + 1
+        blobs.put(keys.CONTRACT, checked.encode(fields))
     return len(due)
 
 
-def _due(body: dict[str, Any], steps: Sequence[Step]) -> list[Step]:
-    """The steps from the version of this contract to the latest one."""
+def _due(fields: dict[str, Any], steps: Sequence[Step]) -> list[Step]:
+    """The steps from the version of a contract with these fields to the latest one."""
     try:
-        found = int(body["schema"])
+        version = int(fields["schema"])
     except (KeyError, TypeError, ValueError) as exc:
-        raise StoreCorrupt(f"{keys.CONTRACT} is damaged ({exc}); restore it from a backup") from exc
+        raise contracts.damaged(keys.CONTRACT, exc) from exc
     goal = latest(steps)
-    if found > goal:
+    if version > goal:
         raise ContractError(
-            f"this registry has schema {found} and this version knows {goal}: upgrade face-registry"
+            f"The registry has schema {version}, and this version of face-registry knows schemas "
+            f"up to {goal}. Upgrade face-registry."
         )
-    due = [step for step in steps if step.frm >= found]
-    if len(due) != goal - found:
+    due = [step for step in steps if step.frm >= version]
+    if len(due) != goal - version:
         raise ContractError(
-            f"this registry has schema {found}, and this version reads schema "
-            f"{goal - len(due)} and later: open it with an earlier version first"
+            f"The registry has schema {version}, and this version of face-registry knows schemas "
+            f"from {goal - len(due)}. Open the registry with an earlier version first."
         )
     return due

@@ -1,9 +1,10 @@
-"""From one model to another, in one step that a crash cannot halve.
+"""Switching a registry to another model, so that a crash cannot leave half of each.
 
-When all records to be stand beside, whole, the intent `switch` is written, and from there it only
-goes on: whoever opens the registry next finishes it. Each step can be done twice. The records take
-their places, then the contract; what was bound to the old model goes (the index, whose dimension is
-another; templates of blocked people; a calibration), and last of all the state beside.
+The switch begins when all future records are staged (`registry.core.staging`) and the intent
+`switch` is written. From then on it can only be completed: the next writer that opens the registry
+does so. Every step can be done twice. The staged records replace the records, then the contract is
+written, then everything that belongs to the old model is removed: the index, whose dimension may
+differ, the templates of blocked people, a calibration, and last the staging.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from registry.core import contract as contracts
 from registry.core import keys
 from registry.core.blocks import Blocks
 from registry.core.index import Index
-from registry.core.intents import REINDEX, SWITCH
-from registry.core.staging import Beside
+from registry.core.intents import REINDEX, SWITCH, Intents
+from registry.core.staging import Staging
 from registry.domain import Contract
 from registry.errors import StoreCorrupt
 from registry.store.base import Store
@@ -27,59 +28,63 @@ from registry.system import checked_json as checked
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """How the registry changes: the body of the intent."""
+    """How the registry changes: the content of the intent."""
 
     contract: Contract
+    """The contract after the switch."""
     crops: tuple[str, ...] = ()
-    """Of faces that are left out, because they have no picture to embed."""
+    """Keys of the crops of faces that are dropped, because their crop cannot be embedded."""
     blocks: tuple[str, ...] = ()
-    """Ids of those that are dropped: the new model cannot read their templates."""
+    """Ids of the blocks that are dropped, because the new model cannot read their templates."""
     receipt: str = ""
-    """Id of the receipt that says so; empty where there is no block."""
+    """Id of the receipt for the blocks; empty if there are none."""
 
-    def encoded(self) -> bytes:
-        """As bytes, with a digest."""
+    def encode(self) -> bytes:
+        """The bytes of the intent, with a digest."""
         return checked.encode({**asdict(self), "contract": self.contract.as_dict()})
 
 
-def pending(blobs: BlobStore) -> bool:
-    """Whether a switch is to be finished."""
+def is_pending(blobs: BlobStore) -> bool:
+    """Whether there is a switch to complete."""
     return blobs.exists(keys.intent(SWITCH))
 
 
-def finish(blobs: BlobStore, store: Store) -> None:
-    """Do what the intent says, as far as it is not done; nothing if there is none.
+def complete(blobs: BlobStore, store: Store) -> None:
+    """Do what the intent says, as far as it is not done. Does nothing if there is no intent.
 
-    What remains is the intent to rebuild the index. Only the registry's one writer may call this.
+    Afterwards the index must be rebuilt; the intent for it is written here. Only for the writer of
+    the registry.
     """
-    if not pending(blobs):
+    intents = Intents(blobs)
+    content = intents.content(SWITCH)
+    if content is None:
         return
-    switch = _decoded(blobs.get(keys.intent(SWITCH)))
+    switch = _decode(content)
     for info in list(blobs.list(keys.staged(keys.RECORDS))):
         blobs.put(info.key.removeprefix(keys.STAGING), blobs.get(info.key))
-    contracts.write(blobs, switch.contract)
+    contracts.save(blobs, switch.contract)
     for crop in switch.crops:
         blobs.delete(crop)
     _drop_blocks(blobs, switch)
-    blobs.delete(keys.CALIBRATION)  # thresholds measured with one model say nothing of another
-    blobs.put(keys.intent(REINDEX), b"")
+    blobs.delete(keys.CALIBRATION)  # it was measured with the old model
+    intents.declare(REINDEX)
     Index.drop(store)
-    Beside(blobs).discard()
-    blobs.delete(keys.intent(SWITCH))
+    Staging(blobs).discard()
+    intents.remove(SWITCH)
 
 
 def _drop_blocks(blobs: BlobStore, switch: Switch) -> None:
-    """The receipt first: it says which blocks there were."""
+    """Remove the blocks. The receipt is written first, since it names them."""
     if not switch.blocks:
         return
-    changed = switch.contract.earlier_models[-1]
+    old = switch.contract.earlier_models[-1]
     receipt: dict[str, Any] = {
         "receipt": switch.receipt,
         "kind": "blocks",
-        "at": changed.until,
+        "at": old.until,
         "removed": {"blocks": len(switch.blocks)},
         "blocks": list(switch.blocks),
-        "because": f"the registry changed from {changed.name} to {switch.contract.model.name}, "
+        "because": f"the registry changed from {old.name} to {switch.contract.model.name}, "
         "which cannot recognise their templates",
     }
     blobs.put(keys.receipt(switch.receipt), json.dumps(receipt, indent=1).encode())
@@ -87,14 +92,15 @@ def _drop_blocks(blobs: BlobStore, switch: Switch) -> None:
         Blocks(blobs).remove(block)
 
 
-def _decoded(data: bytes) -> Switch:
+def _decode(content: bytes) -> Switch:
     try:
-        body = checked.decode(data)
-        lists = {name: tuple(body[name]) for name in ("crops", "blocks")}
-        return Switch(**{**body, **lists, "contract": contracts.from_dict(body["contract"])})
+        fields = checked.decode(content)
+        lists = {name: tuple(fields[name]) for name in ("crops", "blocks")}
+        contract = contracts.from_dict(fields["contract"])
+        return Switch(**{**fields, **lists, "contract": contract})
     except (ValueError, TypeError, KeyError) as exc:
         raise StoreCorrupt(
-            f"{keys.intent(SWITCH)} is damaged ({exc}): delete it to keep the model that "
-            f"{keys.CONTRACT} names, if no record has been replaced yet, or restore the "
-            "registry from a backup"
+            f"{keys.intent(SWITCH)} is damaged ({exc}). If no record has been replaced yet, delete "
+            f"it to keep the model that {keys.CONTRACT} names. Otherwise restore the registry from "
+            "a backup."
         ) from exc

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from ingest.commands import print_summary, reporting
+from ingest.commands import reporting
+from ingest.printing import print_summary
 from queries.commands import print_answer, print_averages
 from registry.demo.run import METRICS, PROBE, Places, expected, prepare, run
 from registry.terminal import Terminal, number, pass_terminal

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from registry import ids
-from registry.domain import Face, Vectors
+from registry.domain import Face, Vectors, Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,34 @@ def nearest_with_earlier(
             identity = earlier.identity_id if is_itself else inherited(earlier)
             nearest.append(Neighbour(earlier.face_id, identity, similarity))
     return nearest
+
+
+def assign_video(
+    video: Video,
+    before: Video | None,
+    nearest: Callable[[str, Vectors], Sequence[Neighbour | None]],
+    origin_of: Callable[[Face], str],
+    threshold: float,
+) -> Video:
+    """The video with identities for its faces, as `nearest_with_earlier` and `assign` give them.
+
+    Args:
+        video: its faces have no identity yet.
+        before: the record of the same video; None if there is none.
+        nearest: finds the nearest stored face of another video than the one of this id, for each
+            of (n, D) embeddings.
+        origin_of: the identity that a face on record gives a face that is not itself.
+        threshold: cosine similarity, inclusive.
+    """
+    if not video.faces:
+        return video
+    embeddings = np.stack([face.embedding for face in video.faces])
+    stored = list(nearest(video.video_id, embeddings))
+    if before is not None and before.faces:
+        stored = nearest_with_earlier(video.faces, before.faces, stored, origin_of)
+    identities = assign([face.face_id for face in video.faces], embeddings, stored, threshold)
+    pairs = zip(video.faces, identities, strict=True)
+    return replace(video, faces=tuple(replace(face, identity_id=i) for face, i in pairs))
 
 
 def assign(

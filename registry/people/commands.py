@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from registry.core.decisions import Decision
-from registry.core.operating_point import in_force
+from registry.core.operating_point import current_thresholds
 from registry.core.registry import Registry
 from registry.people import corrections, joining
 from registry.people.joining import Suggestion
@@ -162,5 +162,5 @@ def _print_undo(terminal: Terminal, decision: Decision) -> None:
 
 
 def _print_calibration_warning(terminal: Terminal, registry: Registry) -> None:
-    if warning := in_force(registry).warning:
+    if warning := current_thresholds(registry).warning:
         terminal.note(f"warning: {warning}")

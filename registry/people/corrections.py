@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from registry.core.decisions import Decision, DecisionKind, standing, undone
+from registry.core.decisions import Decision, DecisionKind, in_effect, undone_by
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
 from registry.domain import Identity
@@ -116,8 +116,8 @@ def undo(registry: Registry, number: int | None = None) -> tuple[Decision, Decis
         UnknownError: there is no decision of this number.
         UsageError: no decision counts, this one does not count any more, or another depends on it.
     """
-    log = registry.decisions.read()
-    counting, gone = standing(log), undone(log)
+    log = registry.decisions.entries()
+    counting, gone = in_effect(log), undone_by(log)
     if number is None:
         if not counting:
             raise UsageError("There is nothing to undo. No decision counts.")

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.core.decisions import DecisionKind, standing
+from registry.core.decisions import DecisionKind, in_effect
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
 from registry.domain import Box, Identity, Vectors
@@ -226,7 +226,7 @@ def _separated_pairs(registry: Registry) -> frozenset[Pair]:
     """
     view = registry.view
     pairs = [tuple(two) for two in view.apart]
-    for decision in standing(registry.decisions.read()):
+    for decision in in_effect(registry.decisions.entries()):
         if decision.kind is DecisionKind.SPLIT:
             left = [one for one in (decision.identity_id, *decision.others) if one]
             pairs += [(view.root(one), view.root(decision.new_identity)) for one in left]

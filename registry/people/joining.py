@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.core.decisions import Decision, DecisionKind
-from registry.core.operating_point import in_force
+from registry.core.operating_point import current_thresholds
 from registry.core.registry import Registry
 from registry.domain import Identity
 from registry.people import consolidation
@@ -156,7 +156,7 @@ def consolidate_repeatedly(evidence: Evidence, *, threshold: float) -> Consolida
 def _consolidated(
     registry: Registry, evidence: Evidence, threshold: float | None
 ) -> ConsolidationResult:
-    threshold = in_force(registry).linkage if threshold is None else threshold
+    threshold = current_thresholds(registry).linkage if threshold is None else threshold
     return consolidate_repeatedly(evidence, threshold=threshold)
 
 

@@ -21,7 +21,7 @@ from registry.core.intents import Intents
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.core.runs import DAMAGED, recorded, runs
-from registry.core.staging import Beside
+from registry.core.staging import Staging
 from registry.errors import RegistryError, RegistryLocked, StoreCorrupt, StoreError
 from registry.settings import Settings
 from registry.store.base import CollectionSpec, Filter, Point
@@ -176,7 +176,7 @@ class Inspection:
     def _check_decisions(self) -> Finding:
         """Read decisions, blocks, receipts and runs. Decisions are stored nowhere else."""
         registry = self.registry
-        decisions, blocks = len(registry.decisions.read()), len(registry.blocks.read())
+        decisions, blocks = len(registry.decisions.entries()), len(registry.blocks.all())
         receipts = [info.key for info in registry.blobs.list(keys.RECEIPTS)]
         damaged = [key for key in receipts if not self._is_receipt(key)]
         damaged += [keys.run(run.run) for run in runs(registry) if run.outcome == DAMAGED]
@@ -265,7 +265,7 @@ class Inspection:
 
     def _check_change(self) -> Finding:
         """Look for a change of the model that was begun and neither completed nor discarded."""
-        begun = Beside(self.registry.blobs).describe()
+        begun = Staging(self.registry.blobs).describe()
         if not begun:
             return Finding("change", "ok", "No change of the model is in progress.")
         return Finding(

@@ -16,8 +16,8 @@ from prometheus_client.registry import Collector
 
 from registry.core import contract as contracts
 from registry.core import keys, retention
+from registry.core.backends import open_blobs, open_store
 from registry.core.index import FACES
-from registry.core.parts import open_blobs, open_store
 from registry.core.registry import Registry
 from registry.core.runs import DONE, OUTCOMES, RUNNING, Run, runs
 from registry.domain import Status
@@ -186,7 +186,7 @@ def _is_readable(settings: Settings, read: Callable[[Settings], None]) -> bool:
 def _read_objects(settings: Settings) -> None:
     blobs = open_blobs(settings)
     try:
-        contracts.body(blobs)
+        contracts.load_fields(blobs)
     finally:
         blobs.close()
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from registry.core import keys, retention
+from registry.core import keys, retention, table_settings
 from registry.core import operating_point as operating
-from registry.core.operating_point import in_force
+from registry.core.operating_point import current_thresholds
+from registry.core.records import details_as_json
 from registry.core.registry import Registry
-from registry.core.staging import Beside
+from registry.core.staging import Staging
 from registry.domain import Face, Status, Video
 from registry.upkeep.index_comparison import comparable_payloads
 
@@ -29,8 +30,8 @@ def status(registry: Registry) -> dict[str, Any]:
         return {**places, "empty": True}
     contract, index = registry.contract, registry.index
     identities = list(index.identities(provisional=False))
-    begun = Beside(registry.blobs).describe()
-    lines = in_force(registry)
+    begun = Staging(registry.blobs).describe()
+    lines = current_thresholds(registry)
     return {
         **places,
         "empty": False,
@@ -45,6 +46,7 @@ def status(registry: Registry) -> dict[str, Any]:
         },
         "every": contract.every,
         "primary_metric": contract.primary_metric,
+        "table": table_settings.read(registry.blobs).as_dict(),
         "retention_days": retention.days(registry.blobs),
         "videos": {str(s): index.count_videos(status=s) for s in Status},
         "faces": index.count_faces(),
@@ -75,6 +77,7 @@ def dump(registry: Registry) -> dict[str, Any]:
     return {
         "contract": contract,
         "retention_days": retention.days(registry.blobs),
+        "table": table_settings.read(registry.blobs).as_dict(),
         "rereads": registry.rereads.marked(),
         "videos": [_video(video) for video in registry.records.all()],
         "appearances": [
@@ -90,13 +93,13 @@ def dump(registry: Registry) -> dict[str, Any]:
         ],
         "calibration": _calibration(registry),
         "decisions": [
-            _without(asdict(decision), "at", "by") for decision in registry.decisions.read()
+            _without(asdict(decision), "at", "by") for decision in registry.decisions.entries()
         ],
     }
 
 
 def _calibration(registry: Registry) -> dict[str, Any] | None:
-    calibration = operating.read(registry.blobs)
+    calibration = operating.load_calibration(registry.blobs)
     return None if calibration is None else _without(calibration.as_dict(), "at", "by")
 
 
@@ -109,7 +112,17 @@ def _video(video: Video) -> dict[str, Any]:
         "reason": video.reason,
         "media": asdict(video.media),
         "faces": [_face(face) for face in video.faces],
+        **_details(video),
     }
+
+
+def _details(video: Video) -> dict[str, Any]:
+    """What is known of file and rows, without the ids of runs."""
+    details = details_as_json(video)
+    for values in details.get("history", {}).values():
+        for value in values:
+            value[0] = ""
+    return details
 
 
 def _face(face: Face) -> dict[str, Any]:

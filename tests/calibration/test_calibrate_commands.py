@@ -93,7 +93,7 @@ def test_it_says_plainly_what_it_rests_on(home: Path) -> None:
 
 def test_one_who_is_alone_calibrates_nothing(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    assert "nothing has been ingested" in str(call(home, "calibrate").exception)
+    assert "Nothing has been ingested" in str(call(home, "calibrate").exception)
     new_registry(home, video("alone", [person(0)])).close()
     said = call(home, "calibrate")
     assert said.exit_code == 0

@@ -18,7 +18,7 @@ from registry.copies.backup import backup, restore
 from registry.core import keys
 from registry.core import operating_point as operating
 from registry.core.opening import open_registry
-from registry.core.operating_point import in_force
+from registry.core.operating_point import current_thresholds
 from registry.core.registry import Registry
 from registry.domain import Box, Face, Quality, Vectors, Video
 from registry.errors import StoreCorrupt, UsageError
@@ -184,7 +184,7 @@ def test_too_few_change_nothing(registry: Registry) -> None:
 def test_thresholds_are_in_force_from_then_on(registry: Registry) -> None:
     same = unit(0, 0, 0, 0, 0, 1), unit(0, 0, 0, 0, 0, 1, 0.9)
     put(registry, party(5, lean=1.0), beside("a", same[0]), beside("b", same[1]))
-    assert in_force(registry).linkage == 0.32
+    assert current_thresholds(registry).linkage == 0.32
     found = calibrate(registry)
     assert supported(found)
     # Strangers are 0.5 alike here, far more than to the model.
@@ -192,16 +192,16 @@ def test_thresholds_are_in_force_from_then_on(registry: Registry) -> None:
     assert found.calibration.linkage.threshold > 0.75
     assert joining.count_duplicates(registry) == 1
     adopt(registry, found)
-    lines = in_force(registry)
+    lines = current_thresholds(registry)
     assert (lines.lookup, lines.calibrated) == (found.faces.estimate.threshold, True)
     assert lines.curve.far(lines.lookup) == pytest.approx(found.faces.estimate.far)
     assert joining.count_duplicates(registry) == 0
     assert len(joining.duplicate_groups(registry, threshold=0.32)) == 1, (
         "an explicit one goes first"
     )
-    assert operating.remove(registry)
-    assert in_force(registry).linkage == 0.32
-    assert not operating.remove(registry)
+    assert operating.remove_calibration(registry)
+    assert current_thresholds(registry).linkage == 0.32
+    assert not operating.remove_calibration(registry)
 
 
 def test_calibrating_twice_says_the_same(registry: Registry) -> None:
@@ -213,8 +213,8 @@ def test_calibrating_twice_says_the_same(registry: Registry) -> None:
 def test_a_calibration_of_another_model_does_not_count(registry: Registry) -> None:
     put(registry, party())
     found = calibrate(registry).calibration
-    operating.write(registry, replace(found, model="other", model_digest="e" * 64))
-    lines = in_force(registry)
+    operating.save_calibration(registry, replace(found, model="other", model_digest="e" * 64))
+    lines = current_thresholds(registry)
     assert (lines.calibrated, lines.lookup) == (False, MODEL.verification_threshold)
     assert "another model (other" in lines.warning
     assert "face-registry calibrate" in lines.warning
@@ -224,8 +224,8 @@ def test_a_calibration_of_another_model_does_not_count(registry: Registry) -> No
 def test_a_damaged_one_is_named_and_can_be_removed(registry: Registry, damage: bytes) -> None:
     registry.blobs.unguarded.put(keys.CALIBRATION, damage)
     with pytest.raises(StoreCorrupt, match=r"calibration\.json is damaged .*--reset"):
-        in_force(registry)
-    assert operating.remove(registry)
+        current_thresholds(registry)
+    assert operating.remove_calibration(registry)
 
 
 def test_a_flipped_digit_is_found(registry: Registry) -> None:
@@ -236,7 +236,7 @@ def test_a_flipped_digit_is_found(registry: Registry) -> None:
         keys.CALIBRATION, data.replace(b'"basis": "moved"', b'"basis": "model"')
     )
     with pytest.raises(StoreCorrupt, match="digest"):
-        in_force(registry)
+        current_thresholds(registry)
 
 
 def test_it_names_nobody_so_an_erasure_leaves_nothing_of_a_person_in_it(registry: Registry) -> None:
@@ -252,7 +252,7 @@ def test_it_names_nobody_so_an_erasure_leaves_nothing_of_a_person_in_it(registry
     assert set(json.loads(text)) == {
         "at", "by", "curve", "digest", "linkage", "lookup", "model", "model_digest"
     }  # fmt: skip
-    assert in_force(registry).calibrated
+    assert current_thresholds(registry).calibrated
 
 
 def test_a_backup_carries_it(registry: Registry, tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_a_backup_carries_it(registry: Registry, tmp_path: Path) -> None:
     home = tmp_path / "restored"
     with open_registry(home=home) as restored:
         restore(restored, tmp_path / "all.zip")
-        assert in_force(restored) == in_force(registry)
+        assert current_thresholds(restored) == current_thresholds(registry)
         assert dump(restored)["calibration"] == dump(registry)["calibration"] is not None
 
 

@@ -37,6 +37,7 @@ from registry.upkeep.status import dump, status
 from tests.faults.proxies import Fault, FaultyBlobs, FaultyStore, Trigger
 from tests.support.factories import contract, person
 from tests.support.portraits import Pixels, portrait, put, shown
+from tests.support.registries import set_metrics
 
 CONTRACT: Contract = replace(contract(), registry_id="00000000-0000-4000-8000-000000000001")
 
@@ -84,7 +85,7 @@ def _who(registry: Registry, of: tuple[Video, list[bytes]], face: int) -> str:
 def test_the_preview_says_who_is_joined_and_split_and_whose_average_moves(
     registry: Registry,
 ) -> None:
-    registry.update_metrics(A[0].video_id, {"Performance": 3.0})
+    set_metrics(registry, A[0].video_id, {"Performance": 3.0})
     ann, bea, other_bea = (_who(registry, *at) for at in ((A, 0), (A, 1), (B, 1)))
     cleo = _who(registry, C, 0)
     before = dump(registry)
@@ -144,10 +145,10 @@ def test_a_switch_does_what_the_preview_says_and_keeps_what_people_said(
     registry.name(cleo, "Cleo")
     merge(registry, [ann, bea])
     separate(registry, ann, cleo)
-    log = registry.decisions.read()
+    log = registry.decisions.entries()
     change = _change(registry)
     switch(registry, change)
-    assert registry.decisions.read() == log
+    assert registry.decisions.entries() == log
     assert registry.contract.model == Pixels.info
     assert [one.name for one in registry.contract.earlier_models] == ["test-model"]
     assert registry.index.count_identities() == change.preview.after == 2
@@ -186,7 +187,7 @@ def test_what_changed_in_between_is_brought_up_and_the_rest_is_not_done_again(
     registry.remove_videos([C[0].url.exposed()])
     put(registry, shown("d", (person(4), DEE)))
     put(registry, shown("a", (person(0), ANN), (person(1), CLEO)))  # read again, another picture
-    registry.update_metrics(B[0].video_id, {"Performance": 9.0})
+    set_metrics(registry, B[0].video_id, {"Performance": 9.0})
     change = _change(registry)
     assert (change.embedded, change.faces) == (2, 5)
     switch(registry, change)
@@ -206,7 +207,7 @@ def test_what_was_begun_is_told_of_dropped_and_no_part_of_a_backup(
         assert not list(there.blobs.list("next/"))
     third = Pixels()
     third.info = replace(Pixels.info, name="third", digest="f" * 64)
-    with pytest.raises(UsageError, match="a change to pixels was begun here"):
+    with pytest.raises(UsageError, match="A change to pixels has begun here"):
         prepare(registry, third, "third")
     assert discard(registry) == 4
     assert "change_begun" not in status(registry)
@@ -235,7 +236,7 @@ def test_blocks_and_damaged_crops_stand_in_the_way_until_they_are_given_up(
         0.5, 0.4, 0.6, 1e-4, 1e-4, 1e-6, 1e-3, "moved", 0.4, 40, 20, 20, 18.0
     )
     info = registry.contract.model
-    operating.write(
+    operating.save_calibration(
         registry, Calibration(info.name, info.digest, line, line, ((0.2, 0.5), (0.5, 1e-4)))
     )
     change = _change(registry)
@@ -243,9 +244,9 @@ def test_blocks_and_damaged_crops_stand_in_the_way_until_they_are_given_up(
     for blocks, faces in ((False, False), (True, False), (False, True)):
         with pytest.raises(UsageError, match="The model was not changed"):
             switch(registry, change, drop_blocks=blocks, drop_faces=faces)
-    assert registry.blocks.read()
+    assert registry.blocks.all()
     switch(registry, change, drop_blocks=True, drop_faces=True)
-    assert not registry.blocks.read()
+    assert not registry.blocks.all()
     assert not registry.blobs.exists(crop)
     assert not registry.blobs.exists("calibration.json")
     receipts = [json.loads(registry.blobs.get(i.key)) for i in registry.blobs.list("receipts/")]

@@ -345,7 +345,7 @@ def test_there_and_back_between_a_folder_and_s3(bucket: dict[str, Any], tmp_path
 
 
 def _at(target: Any) -> Registry:
-    from registry.core.parts import open_blobs
+    from registry.core.backends import open_blobs
 
     store = ServerStore("http://localhost", None, client=QdrantClient(":memory:"))
     return Registry(target, open_blobs(target), store)

@@ -16,9 +16,9 @@ from registry.core.decisions import (
     DecisionLog,
     View,
     fold,
+    in_effect,
     relabelled,
     stamped,
-    standing,
 )
 from registry.domain import Face
 from registry.errors import StoreCorrupt
@@ -113,13 +113,13 @@ def test_separations_follow_merges() -> None:
 
 
 def test_a_separation_against_a_merge_is_a_conflict() -> None:
-    assert "decision 1" in fold(_log(_separate("a", "b"), _merge("a", "b"))).conflicts[0]
+    assert "Decision 1 separates" in fold(_log(_separate("a", "b"), _merge("a", "b"))).conflicts[0]
     assert fold(_log(_separate("a", "b"), _undo(1), _merge("a", "b"))).conflicts == ()
 
 
 def test_undoing_an_undo_makes_a_decision_count_again() -> None:
     log = _log(_merge("a", "b"), _undo(1), _undo(2))
-    assert [d.number for d in standing(log)] == [1]
+    assert [d.number for d in in_effect(log)] == [1]
     assert fold(log).root("b") == "a"
 
 
@@ -150,8 +150,10 @@ def test_undoing_any_sequence_in_any_order_restores_the_view(
 def test_what_is_appended_is_read_in_order(tmp_path: Path) -> None:
     log = DecisionLog(FolderStore(tmp_path))
     for i in range(12):
-        log.append(stamped(Decision(0, DecisionKind.NAME, f"id-{i}", name=f"name {i}"), log.read()))
-    found = log.read()
+        log.append(
+            stamped(Decision(0, DecisionKind.NAME, f"id-{i}", name=f"name {i}"), log.entries())
+        )
+    found = log.entries()
     assert [d.number for d in found] == list(range(1, 13))
     assert (found[3].name, bool(found[0].at)) == ("name 3", True)
 
@@ -160,21 +162,23 @@ def test_every_field_survives_the_log(tmp_path: Path) -> None:
     log = DecisionLog(FolderStore(tmp_path))
     made = Decision(1, DecisionKind.MERGE, "a", ("b",), ("f",), (("a", "b"),), "n", 7, "me", "now")
     log.append(made)
-    assert log.read() == [made]
+    assert log.entries() == [made]
 
 
 def test_a_damaged_decision_is_named(tmp_path: Path) -> None:
     blobs = FolderStore(tmp_path)
     blobs.put("decisions/0000000001.json", b"{}")
     with pytest.raises(StoreCorrupt, match="0000000001"):
-        DecisionLog(blobs).read()
+        DecisionLog(blobs).entries()
 
 
 def _three(tmp_path: Path) -> tuple[FolderStore, DecisionLog]:
     blobs = FolderStore(tmp_path)
     log = DecisionLog(blobs)
     for i in range(3):
-        log.append(stamped(Decision(0, DecisionKind.NAME, f"id-{i}", name=f"name {i}"), log.read()))
+        log.append(
+            stamped(Decision(0, DecisionKind.NAME, f"id-{i}", name=f"name {i}"), log.entries())
+        )
     return blobs, log
 
 
@@ -183,17 +187,17 @@ def test_a_decision_that_is_missing_or_in_the_place_of_another_is_named(tmp_path
     second = blobs.get("decisions/0000000002.json")
     blobs.put("decisions/0000000002.json", blobs.get("decisions/0000000001.json"))
     with pytest.raises(StoreCorrupt, match=r"0000000002\.json is damaged \(it is number 1\)"):
-        log.read()
+        log.entries()
     blobs.delete("decisions/0000000002.json")
-    with pytest.raises(StoreCorrupt, match=r"0000000002\.json is missing; restore"):
-        log.read()
+    with pytest.raises(StoreCorrupt, match=r"0000000002\.json is missing\. Restore"):
+        log.entries()
     blobs.put("decisions/0000000002.json", second)
     blobs.put("decisions/notes.json", b"no decision")
-    assert [decision.number for decision in log.read()] == [1, 2, 3]
+    assert [decision.number for decision in log.entries()] == [1, 2, 3]
 
 
 def test_a_decision_that_an_erasure_is_writing_anew_is_read_from_aside(tmp_path: Path) -> None:
     blobs, log = _three(tmp_path)
     blobs.put("rewrites/decisions/0000000002.json", blobs.get("decisions/0000000002.json"))
     blobs.delete("decisions/0000000002.json")
-    assert [decision.number for decision in log.read()] == [1, 2, 3]
+    assert [decision.number for decision in log.entries()] == [1, 2, 3]

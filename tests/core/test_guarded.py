@@ -25,6 +25,7 @@ from registry.core.opening import open_registry
 from registry.core.operating_point import CalibratedThreshold
 from registry.core.registry import Registry
 from registry.core.runs import recorded
+from registry.core.video_changes import absorb, discard_crops, make_first, rename_metric
 from registry.errors import RegistryLocked
 from registry.people.corrections import merge, separate, undo
 from registry.settings import load_settings
@@ -32,6 +33,7 @@ from registry.store.server import ServerStore
 from registry.upkeep.doctor import Inspection, examine_registry
 from tests.support.factories import contract, person, video
 from tests.support.portraits import Pixels, portrait, put, shown
+from tests.support.registries import set_metrics
 
 A = shown("a", (person(0), portrait(0)), (person(1), portrait(1)))
 B = shown("b", (person(0, 0.1), portrait(0)), (person(2), portrait(1)))
@@ -213,7 +215,7 @@ def _mark(late: Late) -> None:
 
 def _lift(late: Late) -> None:
     with late.registry.writing():
-        late.registry.rereads.lift(A[0].video_id)
+        late.registry.rereads.unmark(A[0].video_id)
 
 
 def _store_a_crop(late: Late) -> None:
@@ -235,7 +237,9 @@ def _calibrate(late: Late) -> None:
     info = late.registry.contract.model
     curve = ((0.2, 0.5), (0.5, 1e-4))
     line = _line(0.5)
-    operating.write(late.registry, operating.Calibration(info.name, info.digest, line, line, curve))
+    operating.save_calibration(
+        late.registry, operating.Calibration(info.name, info.digest, line, line, curve)
+    )
 
 
 def _ingest(late: Late) -> None:
@@ -251,7 +255,11 @@ OPERATIONS: dict[str, Callable[[Late], object]] = {
     # core
     "commit": lambda late: late.registry.commit(video("c", [person(3)])),
     "commit a video without faces": lambda late: late.registry.commit(video("c", [])),
-    "update_metrics": lambda late: late.registry.update_metrics(A[0].video_id, {"Views": 2.0}),
+    "revise": lambda late: set_metrics(late.registry, A[0].video_id, {"Views": 2.0}),
+    "absorb": lambda late: absorb(late.registry, B[0].video_id, A[0]),
+    "discard_crops": lambda late: discard_crops(late.registry, "of no record"),
+    "rename_metric": lambda late: rename_metric(late.registry, "Performance", "Views"),
+    "make_first": lambda late: make_first(late.registry, "Performance"),
     "decide": lambda late: late.registry.decide(
         Decision(0, DecisionKind.MERGE, late.ann, others=(late.bea,))
     ),
@@ -272,7 +280,7 @@ OPERATIONS: dict[str, Callable[[Late], object]] = {
     "set the retention": lambda late: retention.set_days(late.registry, 30),
     "end the retention": lambda late: retention.set_days(late.registry, None),
     "write a calibration": _calibrate,
-    "remove a calibration": lambda late: operating.remove(late.registry),
+    "remove a calibration": lambda late: operating.remove_calibration(late.registry),
     # people
     "merge": lambda late: merge(late.registry, [late.ann, late.bea]),
     "separate": lambda late: separate(late.registry, late.ann, late.bea),

@@ -147,7 +147,7 @@ def test_a_store_without_conditions_is_said(tmp_path: Path) -> None:
     lease = Lease(Unconditional(tmp_path), say=said.append, ttl_s=1.0)
     lease.acquire()
     assert not lease.conditional
-    assert "no notice of conditional writes" in said[0]
+    assert "ignores conditional writes" in said[0]
     lease.release()
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from registry.core.decisions import View
-from registry.core.finding import remembered_videos
 from registry.core.index import VIDEOS_SPEC, Index
 from registry.core.points import (
     face_in,
@@ -22,6 +21,7 @@ from registry.core.points import (
     video_in,
     video_point,
 )
+from registry.core.selectors import remembered_videos
 from registry.domain import Box, Face, Identity, Quality, Status, Video
 from registry.errors import StoreCorrupt
 from registry.store.base import Filter, Payload

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.blobs.folder import FolderStore
-from registry.core.records import RecordStore, decode, encode
-from registry.domain import Video
+from registry.core.records import RecordStore, decode_record, encode_record
+from registry.domain import Content, MetricValue, Source, Video, Weighted
 from registry.errors import StoreCorrupt
+from registry.urls import Url
 from tests.support.factories import DIMENSION, person, video
+
+OF_SCHEMA_1 = "0b46fdaf1cc4dee6c8107e62535ece750af48822eac533abb8f6180c1dfe172b"
+"""The digest of a record without faces."""
 
 
 @pytest.fixture
@@ -28,7 +35,7 @@ def records(tmp_path: Path) -> Iterator[RecordStore]:
 
 def _equal(a: Video, b: Video) -> bool:
     """Dataclass equality does not do for arrays; the bytes say it all."""
-    return encode(a, DIMENSION) == encode(b, DIMENSION)
+    return encode_record(a, DIMENSION) == encode_record(b, DIMENSION)
 
 
 def test_what_is_put_comes_back(records: RecordStore) -> None:
@@ -39,6 +46,36 @@ def test_what_is_put_comes_back(records: RecordStore) -> None:
     assert _equal(back, put)
     assert back.faces[1].landmarks.shape == (5, 2)
     assert np.array_equal(back.faces[1].embedding, person(1))
+
+
+def test_what_is_known_of_file_and_rows_comes_back(records: RecordStore) -> None:
+    put = replace(
+        video("a", [person(0)]),
+        content=Content("ab" * 32, 1234),
+        names=(Url("https://example.com/b.mp4"),),
+        dropped=("utm_source",),
+        source=Source(1234, "2026-10-01T10:00:00.000000+00:00", '"e"'),
+        attributes={"Platform": "TikTok", "Day": ("2026-06-01", "2026-06-02"), "Length": 3.5},
+        weights={"Performance": Weighted(4.0, 4.0)},
+        history={"Performance": (MetricValue("r1", 2.0), MetricValue("r2", 1.0, Weighted(4, 4)))},
+    )
+    records.put(put)
+    back = records.get(put.video_id)
+    assert back is not None
+    assert replace(back, faces=()) == replace(put, faces=())
+
+
+def test_a_record_without_them_has_the_bytes_of_schema_1() -> None:
+    """Computed by the version before schema 2."""
+    head = json.loads(
+        pq.read_schema(io.BytesIO(encode_record(video("a", []), DIMENSION))).metadata[
+            b"face_registry"
+        ]
+    )
+    assert head["digest"] == OF_SCHEMA_1
+    assert set(head) == {
+        *("schema", "video_id", "url", "metrics", "status", "reason", "run", "media", "digest")
+    }
 
 
 def test_a_video_without_faces_has_a_record_too(records: RecordStore) -> None:
@@ -84,12 +121,14 @@ def test_files_that_are_named_otherwise_are_none_of_ours(
 
 
 def test_pandas_opens_a_record() -> None:
-    table = pd.read_parquet(io.BytesIO(encode(video("a", [person(0), person(1)]), DIMENSION)))
+    table = pd.read_parquet(
+        io.BytesIO(encode_record(video("a", [person(0), person(1)]), DIMENSION))
+    )
     assert list(table["frame"]) == [0, 10]
     assert len(table["embedding"][0]) == DIMENSION
 
 
-_BYTES = encode(video("a", [person(0), person(1)]), DIMENSION)
+_BYTES = encode_record(video("a", [person(0), person(1)]), DIMENSION)
 
 
 @settings(max_examples=200, deadline=None)
@@ -99,14 +138,14 @@ def test_a_flipped_byte_is_damage_or_changes_nothing(place: int, flip: int) -> N
     broken = bytearray(_BYTES)
     broken[place] ^= flip
     try:
-        back = decode(bytes(broken), "test")
+        back = decode_record(bytes(broken), "test")
     except StoreCorrupt as exc:
-        assert "record test is damaged" in str(exc)
+        assert "Record test is damaged" in str(exc)
     else:
-        assert encode(back, DIMENSION) == _BYTES
+        assert encode_record(back, DIMENSION) == _BYTES
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, len(_BYTES) // 2, len(_BYTES) - 1])
 def test_a_torn_record_is_damage(keep: int) -> None:
     with pytest.raises(StoreCorrupt, match="damaged"):
-        decode(_BYTES[:keep], "test")
+        decode_record(_BYTES[:keep], "test")

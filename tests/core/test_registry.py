@@ -22,10 +22,12 @@ from registry.errors import (
     StoreError,
     UnknownError,
 )
+from registry.faces.matching import assign_video
 from registry.settings import load_settings
 from registry.store.edge import EdgeStore
 from registry.urls import Url
 from tests.support.factories import contract, person, picture, video
+from tests.support.registries import set_metrics
 
 
 def _open(home: Path) -> Registry:
@@ -115,7 +117,7 @@ def test_a_video_read_again_drops_the_crops_it_no_longer_has(registry: Registry)
 
 def test_metrics_reach_the_video_and_each_of_its_faces(registry: Registry) -> None:
     [put] = _put(registry, video("a", [person(0), person(1)], metrics={"Performance": 1.0}))
-    registry.update_metrics(put.video_id, {"Performance": 9.0, "Views": 3.0})
+    set_metrics(registry, put.video_id, {"Performance": 9.0, "Views": 3.0})
     assert registry.video(put.url.exposed()).metrics == {"Performance": 9.0, "Views": 3.0}
     points = registry.index.stored_faces()
     assert all(point.payload["metrics"]["Performance"] == 9.0 for point in points)
@@ -165,7 +167,9 @@ def test_what_a_crash_left_between_record_and_index_is_settled_at_the_next_openi
         for face in late.faces:
             registry.blobs.put(face.crop, picture(face.crop))
         registry.blobs.put(f"intents/{late.video_id}", b"")
-        registry.records.put(registry._assigned(late))
+        registry.records.put(
+            assign_video(late, None, registry.index.nearest, registry.view.origin_of, 0.85)
+        )
     registry.close()
     with _open(tmp_path / "home") as again:
         assert again.index.count_videos() == 2

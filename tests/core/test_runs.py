@@ -84,9 +84,12 @@ def test_a_purpose_can_stand_in_the_environment(
         assert [run.purpose for run in runs(opened)] == ["Audit", "Reach"]
 
 
-@pytest.mark.parametrize("purpose", ["a\nb", "x" * 501])
-def test_a_purpose_is_one_line(registry: Registry, purpose: str) -> None:
-    with pytest.raises(UsageError, match="one line"):
+@pytest.mark.parametrize(
+    ("purpose", "why"),
+    [("a\nb", "on one line"), ("x" * 501, "501 characters, and 500 are allowed")],
+)
+def test_a_purpose_is_one_line(registry: Registry, purpose: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
         ingest(registry, pd.DataFrame(), purpose=purpose)
     assert runs(registry) == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,18 @@ from registry.blobs.base import BlobStore
 from registry.blobs.folder import FolderStore
 from registry.core import contract as contracts
 from registry.core import keys
+from registry.core.records import SCHEMA
 from registry.core.registry import Registry
 from registry.core.schema import STEPS, Step, latest, upgrade
+from registry.domain import Contract
 from registry.errors import ContractError
 from registry.settings import load_settings
 from registry.store.edge import EdgeStore
-from tests.support.factories import contract
+from tests.support import factories
+
+
+def contract(schema: int = 1) -> Contract:
+    return replace(factories.contract(), schema=schema)
 
 
 def _add(blobs: BlobStore) -> None:
@@ -56,7 +63,7 @@ def _fail(blobs: BlobStore) -> None:
 
 def test_a_step_that_was_cut_off_runs_again_and_those_before_it_do_not(tmp_path: Path) -> None:
     blobs = FolderStore(tmp_path)
-    contracts.write(blobs, contract())
+    contracts.save(blobs, contract())
     with pytest.raises(OSError, match="cut off"):
         upgrade(blobs, [Step(1, _add), Step(2, _fail)])
     assert _schema(blobs) == 2
@@ -65,16 +72,16 @@ def test_a_step_that_was_cut_off_runs_again_and_those_before_it_do_not(tmp_path:
 
 
 def test_a_newer_registry_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    with _registry(tmp_path, Step(1, _add)) as newer:
-        newer.establish(contract())
-        upgrade(newer.blobs.unguarded, [Step(1, _add)])
-    with pytest.raises(ContractError, match="upgrade face-registry"):
+    with _registry(tmp_path) as newer:
+        newer.establish(contract(SCHEMA))
+        upgrade(newer.blobs.unguarded, [Step(SCHEMA, _add)])
+    with pytest.raises(ContractError, match="Upgrade face-registry"):
         _registry(tmp_path)
 
 
 def test_one_that_no_step_starts_at_is_refused(tmp_path: Path) -> None:
     blobs = FolderStore(tmp_path)
-    contracts.write(blobs, contract())
+    contracts.save(blobs, contract())
     with pytest.raises(ContractError, match="earlier version first"):
         upgrade(blobs, [Step(2, _use)])
 

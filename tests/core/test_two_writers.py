@@ -43,7 +43,7 @@ import sys
 from ingest import ingest
 from ingest.fetch.addresses import AddressPolicy
 from registry.core.lease import Lease
-from registry.core.parts import open_blobs, open_store
+from registry.core.backends import open_blobs, open_store
 from registry.core.registry import Registry
 from registry.settings import load_settings
 from registry.errors import RegistryError

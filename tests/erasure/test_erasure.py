@@ -145,7 +145,7 @@ def test_a_receipt_says_what_went_and_nothing_of_whom(registry: Registry) -> Non
 
 def test_the_log_keeps_its_numbers_and_what_it_says_of_others(registry: Registry) -> None:
     registry.forget(_fill(registry))
-    kinds = [(d.number, d.kind) for d in registry.decisions.read()]
+    kinds = [(d.number, d.kind) for d in registry.decisions.entries()]
     assert kinds == [(1, DecisionKind.VOID), (2, DecisionKind.NAME), (3, DecisionKind.VOID)]
     assert registry.identity("Bea").videos == 2
     with pytest.raises(UnknownError):
@@ -167,7 +167,7 @@ def test_those_who_were_split_off_a_person_stay_whoever_they_were_taken_from(
     assert record is not None
     assert [face.identity_id for face in record.faces] == [split, one.faces[2].identity_id]
     assert registry.identity(split).faces == 1
-    assert ann not in str(registry.decisions.read())
+    assert ann not in str(registry.decisions.entries())
 
 
 def test_a_merged_person_goes_with_all_their_ids(registry: Registry) -> None:
@@ -177,7 +177,7 @@ def test_a_merged_person_goes_with_all_their_ids(registry: Registry) -> None:
     registry.decide(Decision(0, DecisionKind.MERGE, ann, (bea,)))
     registry.forget(ann)
     assert [i.identity_id for i in registry.index.identities()] == [cleo]
-    assert registry.decisions.read() == [Decision(1, DecisionKind.VOID)]
+    assert registry.decisions.entries() == [Decision(1, DecisionKind.VOID)]
 
 
 def test_a_blocked_person_is_not_enrolled_again_until_the_block_is_lifted(
@@ -246,12 +246,12 @@ def _state(registry: Registry) -> dict[str, Any]:
             (v.video_id, [(f.face_id, f.identity_id) for f in v.faces])
             for v in registry.records.all()
         ],
-        "decisions": [replace(d, at="") for d in registry.decisions.read()],
+        "decisions": [replace(d, at="") for d in registry.decisions.entries()],
         "crops": [info.key for info in registry.blobs.list("crops/")],
         "under way": [i.key for p in ("intents/", "rewrites/") for i in registry.blobs.list(p)],
         "identities": identities,
         "faces": [dict(point.payload) for point in registry.index.stored_faces()],
-        "blocks": [b.template.tolist() for b in registry.blocks.read()],
+        "blocks": [b.template.tolist() for b in registry.blocks.all()],
     }
 
 

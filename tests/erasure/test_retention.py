@@ -19,7 +19,7 @@ from registry.blobs.folder import FolderStore
 from registry.cli import cli
 from registry.copies.backup import backup, restore
 from registry.core import keys, retention
-from registry.core.erasing import Plan, decode
+from registry.core.erasing import ErasurePlan, decode_plan
 from registry.core.registry import Registry
 from registry.core.retention import older_than
 from registry.errors import StoreCorrupt
@@ -140,5 +140,7 @@ def test_a_damaged_period_says_how_to_set_it_again(tmp_path: Path) -> None:
 
 def test_a_plan_comes_back_from_its_intent() -> None:
     for subject in ("one", ("one", "two")):
-        plan = Plan("video", ("i",), ("a", "b"), ("a",), subject=subject, removed={"videos": 1})
-        assert decode(plan.encoded()) == plan
+        plan = ErasurePlan(
+            "video", ("i",), ("a", "b"), ("a",), subject=subject, removed={"videos": 1}
+        )
+        assert decode_plan(plan.encode()) == plan

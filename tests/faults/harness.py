@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from registry.core.records import decode, encode
+from registry.core.records import decode_record, encode_record
 from tests.faults.forks import child
 from tests.faults.proxies import Fault, Trigger
 from tests.faults.workload import STEPS, dump, open_parts, run
@@ -79,7 +79,9 @@ def workshop() -> Iterator[Path]:
 def rehearse(folder: Path) -> Golden:
     """The workload without a fault."""
     warm = video("warm", [person(0)])
-    decode(encode(warm, DIMENSION), "warm")  # pyarrow imports pandas with its first array
+    decode_record(
+        encode_record(warm, DIMENSION), "warm"
+    )  # pyarrow imports pandas with its first array
     golden = Golden(folder, [], [], [])
     home = folder / "golden"
     home.mkdir()

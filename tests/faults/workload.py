@@ -22,6 +22,7 @@ from registry.store.edge import EdgeStore
 from tests.faults.proxies import FaultyBlobs, FaultyStore, Trigger
 from tests.support.factories import contract, person, video, with_metrics
 from tests.support.portraits import Pixels, portrait, shown
+from tests.support.registries import set_metrics
 
 CONTRACT: Contract = replace(contract(), registry_id="00000000-0000-4000-8000-000000000001")
 Step = Callable[[Registry], object]
@@ -69,7 +70,7 @@ def _table(*videos: Video, retry: bool = False) -> Step:
                         registry.blobs.put(face.crop, _picture(face.embedding))
                     registry.commit(one)
             elif dict(known.metrics) != dict(one.metrics):
-                registry.update_metrics(one.video_id, one.metrics)
+                set_metrics(registry, one.video_id, one.metrics)
         registry.index.optimize()
 
     return ingest
@@ -160,7 +161,7 @@ def dump(registry: Registry) -> dict[str, Any]:
             info.key: _digest(registry.blobs.get(info.key)) for info in registry.blobs.list("crops")
         },
         "decisions": [
-            {**asdict(decision), "at": "", "by": ""} for decision in registry.decisions.read()
+            {**asdict(decision), "at": "", "by": ""} for decision in registry.decisions.entries()
         ],
         "objects": [info.key for info in registry.blobs.list() if not info.key.startswith("runs/")],
     }

@@ -19,7 +19,7 @@ from ingest.tables.table import TableOptions
 from registry import open_registry
 from registry.domain import Media
 from tests.support.factories import contract
-from tests.support.media import write_video
+from tests.support.media import another_file, write_video
 
 
 class _Breaks:
@@ -51,8 +51,8 @@ class _Stops:
 def table(tmp_path: Path) -> pd.DataFrame:
     clip = write_video(tmp_path / "0.mp4", lambda i: (i, 80, 120), frames=12).read_bytes()
     paths = [tmp_path / f"{number}.mp4" for number in range(12)]
-    for path in paths:
-        path.write_bytes(clip)
+    for number, path in enumerate(paths):
+        path.write_bytes(another_file(clip, number))
     return pd.DataFrame({"Video URL": map(str, paths), "Performance": 1.0})
 
 
@@ -118,7 +118,6 @@ def test_a_defect_costs_the_video_that_shows_it(table: pd.DataFrame, tmp_path: P
         summary = run(
             parts,
             rows,
-            metrics=["Performance"],
             retry_failed=False,
             consolidate=False,
             reporter=SilentReporter(),

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from registry.cli import cli
-from tests.support.media import write_video
+from tests.support.media import another_file, write_video
 from tests.support.web import Web, serve, status, web_server
 
 __all__ = ["web_server"]
@@ -60,7 +60,7 @@ def test_failed_and_partial_videos_are_read_again(
     gone = web.on("/gone.mp4", status(404))
     cut, whole = _cut_off(tmp_path)
     _ingest(run, tmp_path, gone, "cut.mp4", "v.mp4")
-    web.on("/gone.mp4", serve(clip))
+    web.on("/gone.mp4", serve(another_file(clip, 1)))
     cut.write_bytes(whole)
     summary = _retry(run, "--all", "--allow-private-hosts")
     assert (summary["videos"]["ingested"], summary["failures"]) == (2, [])
@@ -68,6 +68,19 @@ def test_failed_and_partial_videos_are_read_again(
     assert {video["status"] for video in shown} == {"done"}
     assert sorted(video["metrics"]["Performance"] for video in shown) == [1, 2, 3]
     assert _retry(run, "--all")["videos"]["rows"] == 0
+
+
+def test_a_failed_video_that_is_another_one_is_its_name_and_a_difference_is_said(
+    run: Run, tmp_path: Path, web: Web, clip: bytes
+) -> None:
+    gone = web.on("/gone.mp4", status(404))
+    _ingest(run, tmp_path, gone, "v.mp4")
+    web.on("/gone.mp4", serve(clip))
+    summary = _retry(run, "--all", "--allow-private-hosts")
+    assert "had Performance 1 on record" in summary["warnings"][0]
+    [video] = json.loads(run("videos", "list", "--json").stdout)["videos"]
+    assert video["metrics"] == {"Performance": 2}
+    assert json.loads(run("videos", "show", gone, "--json").stdout)["names"] == [gone]
 
 
 def test_a_partial_video_that_fails_stays_as_it_is(run: Run, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_an_identity_given_twice_is_refused(registry: Registry) -> None:
         merge(registry, [identity, identity[:8]])
     with pytest.raises(UsageError, match="are one identity"):
         separate(registry, identity, identity)
-    assert registry.decisions.read() == []
+    assert registry.decisions.entries() == []
 
 
 def test_a_separated_pair_is_never_merged_and_the_decision_is_named(registry: Registry) -> None:
@@ -125,7 +125,7 @@ def test_a_split_needs_some_faces_and_not_all(registry: Registry) -> None:
     ):
         with pytest.raises(UnknownError, match=message):
             split(registry, identity, part)
-    assert registry.decisions.read() == []
+    assert registry.decisions.entries() == []
 
 
 def test_nothing_to_undo_and_unknown_numbers(registry: Registry) -> None:
@@ -147,7 +147,7 @@ def test_undoing_a_split_against_a_separation_names_the_separation(registry: Reg
     identity = who(registry, C, 1)
     new = split(registry, identity, FaceSelection(videos=(C.url.exposed(),))).new_identity
     separate(registry, identity, new)
-    with pytest.raises(UsageError, match="decision 2 keeps"):
+    with pytest.raises(UsageError, match="Decision 2 separates"):
         undo(registry, 1)
     undo(registry, 2)
     undo(registry, 1)
@@ -304,7 +304,7 @@ def _decide_and_undo(lasting: Registry, steps: _Steps, random: Any) -> None:
     before = dump(registry)
     for step in steps:
         _take(registry, *step)
-    decided = [decision.number for decision in registry.decisions.read()]
+    decided = [decision.number for decision in registry.decisions.entries()]
     if decided:
         middle = dump(registry)
         registry.reindex()

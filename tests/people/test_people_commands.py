@@ -115,7 +115,7 @@ def test_a_calibration_of_another_model_is_named(home: Path, people: tuple[str, 
         0.99, 0.9, 1.0, 1e-4, 1e-4, 1e-6, 1e-3, "moved", 0.4, 40, 20, 20, 18.0
     )
     with open_registry(home=home) as registry:
-        operating.write(
+        operating.save_calibration(
             registry, Calibration("other", "e" * 64, line, line, ((0.2, 0.5), (0.5, 1e-4)))
         )
     for command in ("suggest", "consolidate"):
@@ -152,12 +152,12 @@ def test_an_id_that_joined_another_says_which(home: Path, people: tuple[str, str
     for key in (other, other[:8], one[:8]):
         gone = _call(home, "identities", "show", key)
         assert gone.exit_code == 1
-        assert f"identity {key!r} was joined to {third}" in str(gone.exception)
-    assert "there is no identity '00000000'" in str(
+        assert f"Identity {key!r} was merged into {third}" in str(gone.exception)
+    assert "There is no identity '00000000'" in str(
         _call(home, "identities", "show", "00000000").exception
     )
     _done(home, "identities", "undo", "2")
-    assert f"joined to {one} " in str(_call(home, "identities", "show", other).exception)
+    assert f"merged into {one}." in str(_call(home, "identities", "show", other).exception)
     _done(home, "identities", "undo", "1")
     _done(home, "identities", "show", other)
 
@@ -169,11 +169,12 @@ def test_a_name_is_one_line_of_text(home: Path, people: tuple[str, str, str]) ->
     assert "is now named 'Zo\N{LATIN SMALL LETTER E WITH DIAERESIS} 李'." in named.stdout
     assert "identities undo 1" in named.stderr
     assert _json(home, "identities", "show", f"{decomposed} 李")["identity"] == one
-    for bad, why in (("a\x1b[31m", "no letter"), ("\udcff", "no letter"), (" ", "but space")):
+    unprintable = "cannot be printed"
+    for bad, why in (("a\x1b[31m", unprintable), ("\udcff", unprintable), (" ", "only contains")):
         refused = _call(home, "identities", "name", one, bad)
         assert isinstance(refused.exception, UsageError)
         assert why in str(refused.exception)
-    assert "over 200" in str(_call(home, "identities", "name", one, "a" * 201).exception)
+    assert "200 are allowed" in str(_call(home, "identities", "name", one, "a" * 201).exception)
     assert "has no name now" in _done(home, "identities", "name", one, "").stdout
     assert "no identity ''" in str(_call(home, "identities", "show", "").exception)
 

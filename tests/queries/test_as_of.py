@@ -36,7 +36,7 @@ def test_every_earlier_report_can_be_made_again(registry: Registry) -> None:
     keep()
     for number, report in enumerate(reports[:5]):
         pd.testing.assert_frame_equal(averages(registry, as_of=number), report)
-    last = len(registry.decisions.read())
+    last = len(registry.decisions.entries())
     pd.testing.assert_frame_equal(averages(registry, as_of=last), reports[-1])
 
 
@@ -68,7 +68,7 @@ def test_the_log_as_documents_says_who_when_and_what_counts(registry: Registry) 
     merge(registry, [a, c])
     split(registry, a, FaceSelection(videos=("https://example.com/b.mp4",)))
     undo(registry, 1)
-    merged, parted, undone = decision_documents(registry.decisions.read())
+    merged, parted, undone = decision_documents(registry.decisions.entries())
     assert (merged["counts"], merged["undone_by"]) == (False, 3)
     assert merged["text"] == f"{c[:8]} joined {a[:8]}"
     assert merged["at"].endswith("+00:00")

@@ -164,13 +164,13 @@ def test_a_calibration_moves_the_threshold_and_the_rates(
         0.5, 0.45, 0.55, 1e-4, 1e-4, 1e-6, 1e-3, str(Basis.MOVED), 0.4, 40, 20, 20, 18.0
     )
     found = Calibration("sface", sface.info.digest, line, line, ((0.2, 0.5), (0.5, 1e-4)))
-    operating.write(registry, found)
+    operating.save_calibration(registry, found)
     answer = ask(registry, astronaut)
     assert (answer.threshold, answer.faces[0].matches) == (0.5, ())
     assert "calibrated" in answer.rates
     [match] = ask(registry, astronaut, threshold=0.4).faces[0].matches
     assert match.false_accept_rate == pytest.approx(1e-3, rel=0.2)
-    operating.write(registry, replace(found, model_digest="f" * 64))
+    operating.save_calibration(registry, replace(found, model_digest="f" * 64))
     stale = ask(registry, astronaut)
     assert stale.threshold == 0.40
     assert "another model" in stale.warning

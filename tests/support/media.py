@@ -169,6 +169,12 @@ def numbered(frames: int, size: tuple[int, int] = (96, 64), *, seed: int = 0) ->
         yield image
 
 
+def another_file(video: bytes, number: int) -> bytes:
+    """The bytes of an MP4 file with the same pictures, and another content: a box of free space."""
+    box = b"free" + number.to_bytes(8, "big")
+    return video + (len(box) + 4).to_bytes(4, "big") + box
+
+
 def number_of(image: Image) -> int:
     """The number that a picture of `numbered` carries, after any lossy encoding."""
     strip = image[4:12, : _BITS * _BLOCK].mean(axis=(0, 2)).reshape(_BITS, _BLOCK)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
+from registry.core.video_changes import revise
 from registry.domain import Video
 from registry.settings import load_settings
 from tests.support.factories import contract, picture
@@ -27,6 +30,13 @@ def put(registry: Registry, *videos: Video) -> list[Video]:
             for face in one.faces:
                 registry.blobs.put(face.crop, picture(face.crop))
         return [registry.commit(one) for one in videos]
+
+
+def set_metrics(registry: Registry, video_id: str, metrics: Mapping[str, float]) -> None:
+    """Give a video on record these metrics and no others."""
+    known = registry.records.get(video_id)
+    assert known is not None
+    revise(registry, replace(known, metrics=dict(metrics)))
 
 
 def dump(registry: Registry) -> dict[str, Any]:

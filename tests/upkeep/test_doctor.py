@@ -40,7 +40,7 @@ from registry.upkeep.doctor import Inspection, examine, examine_registry
 from registry.upkeep.status import dump
 from tests.faults.proxies import Fault, FaultyBlobs, FaultyStore, Trigger
 from tests.support.factories import contract, face, person, picture, video
-from tests.support.registries import new_registry, put
+from tests.support.registries import new_registry, put, set_metrics
 
 CONTRACT = contract()
 A, B = video("a", [person(0), person(1)]), video("b", [person(0, 0.1)])
@@ -109,7 +109,7 @@ def test_crops_of_no_record_are_named_and_removed(registry: Registry) -> None:
 
 def test_an_index_that_differs_is_rebuilt(registry: Registry) -> None:
     before = dump(registry)
-    registry.index.put_metrics(replace(A, metrics={"Performance": 99.0}))
+    registry.index.put_details(replace(A, metrics={"Performance": 99.0}), registry.view)
     found = _look(registry)["content"]
     assert (found.verdict, "reindex" in found.advice) == ("failed", True)
     assert A.video_id in found.detail
@@ -168,7 +168,7 @@ def test_a_damaged_record_is_given_up_by_name_and_can_be_read_again(registry: Re
     assert registry.index.count_faces() == 1
     put(registry, A)
     with registry.writing():
-        registry.rereads.lift(A.video_id)
+        registry.rereads.unmark(A.video_id)
     assert dump(registry) == sound
 
 
@@ -206,7 +206,7 @@ def test_a_damaged_decision_is_not_repaired_and_nothing_is_dropped(registry: Reg
     registry.adopt(registry.blobs.unguarded)  # as a new process would open it
     found = _look(registry, fix=True)
     assert found["decisions"].verdict == "failed"
-    assert "restore it from a backup" in found["decisions"].detail
+    assert "Restore it from a backup" in found["decisions"].detail
     assert registry.store.has("faces")
     assert len(list(registry.blobs.list("crops/"))) == 3
 
@@ -291,7 +291,7 @@ def _ingest(registry: Registry, folder: Path, clip: Path, answer: Extraction | N
     rows = read_frame(table, TableOptions(allow_local_files=True), folder)
     parts = RunContext(registry, Downloader(folder / "tmp"), _Answers(answer), ahead=1)
     return run(
-        parts, rows, metrics=["Performance"], retry_failed=False, consolidate=False,
+        parts, rows, retry_failed=False, consolidate=False,
         reporter=SilentReporter(), stop=Event(),
     )  # fmt: skip
 
@@ -306,7 +306,7 @@ def test_a_marked_video_is_read_again_and_kept_where_it_cannot_be(tmp_path: Path
         for each in extraction.faces:
             opened.blobs.unguarded.put(each.crop, picture(each.crop))
         assert _ingest(opened, tmp_path, clip, extraction).ingested == 1
-        opened.update_metrics(video_id, {"Performance": 2.0, "Views": 7.0})
+        set_metrics(opened, video_id, {"Performance": 2.0, "Views": 7.0})
         assert _ingest(opened, tmp_path, clip, extraction).unchanged == 1
         with opened.writing():
             opened.rereads.mark(video_id)
@@ -334,7 +334,7 @@ def _damaged(home: Path) -> QdrantClient:
         _damage_a_record(opened)
         opened.blobs.unguarded.delete(B.faces[0].crop)
         opened.blobs.unguarded.put("crops/x/0_0.jpg", b"of no video")
-        opened.index.put_metrics(replace(B, metrics={"Performance": 99.0}))
+        opened.index.put_details(replace(B, metrics={"Performance": 99.0}), opened.view)
     return client
 
 

@@ -26,7 +26,7 @@ from registry.upkeep.index_comparison import (
     same_vector,
 )
 from tests.support.factories import DIMENSION, person, video
-from tests.support.registries import new_registry
+from tests.support.registries import new_registry, set_metrics
 
 A = video("a", [person(0), person(1)])
 B = video("b", [person(0, 0.1)])
@@ -78,7 +78,7 @@ def test_numbers_that_the_index_reads_back_a_bit_off_are_no_difference(tmp_path:
         assert found(registry) == []
         [indexed] = registry.index.videos()
         assert indexed.metrics == pytest.approx(values, rel=1e-14)
-        registry.update_metrics(indexed.video_id, {"m0": values["m1"]})
+        set_metrics(registry, indexed.video_id, {"m0": values["m1"]})
         assert found(registry) == []
 
 

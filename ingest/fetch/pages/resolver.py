@@ -15,6 +15,7 @@ from typing import Any
 
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.connections import Deadline
+from ingest.fetch.share_links import is_download
 from ingest.memory import OVER_MEMORY
 from registry.errors import FetchError
 from registry.system.confinement import bare_environment
@@ -77,7 +78,7 @@ class PageResolver:
         well-known sites and, if yt-dlp is installed, those that one of its extractors other than
         the generic one accepts.
         """
-        if is_video_file(url.path):
+        if is_video_file(url.path) or is_download(str(url)):
             return False
         if site_of(url.host, url.path):
             return True

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ingest.fetch.share_links import download_address, is_download, table_address
 from ingest.tables.cells import attribute_column, looks_like_url, url_text
 from ingest.tables.locations import Locator
 from ingest.tables.numbers import Number
-from ingest.tables.remote import download_address, table_address
 from registry.errors import RowError, UsageError
 from tests.ingest.tables.conftest import Write
 from tests.ingest.tables.tables import HEADER, read
@@ -118,6 +118,7 @@ def test_a_share_link_of_google_drive_is_a_download(link: str, download: str) ->
     url, location = Locator(None).locate(2, link)
     assert location.exposed() == f"https://drive.usercontent.google.com/download?{download}"
     assert url.exposed().startswith("https://drive.google.com/")
+    assert is_download(location.exposed())
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,8 @@ def test_a_share_link_of_google_drive_is_a_download(link: str, download: str) ->
 )
 def test_a_share_link_of_dropbox_is_a_download(link: str, download: str) -> None:
     assert download_address(link) == download
+    assert is_download(download)
+    assert not is_download(link)
 
 
 @pytest.mark.parametrize(

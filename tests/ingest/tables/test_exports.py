@@ -133,7 +133,7 @@ def test_totals_and_titles_are_skipped_and_said(exports: Path) -> None:
     table = read(exports / "search_ads.csv", "Impr.")
     assert (table.total, table.detected.header_row, table.detected.encoding) == (3, 3, "UTF-16 LE")
     assert [row.label for row in table.skipped] == ["Total: Campaigns", "Total: Account"]
-    assert any("2 rows of totals skipped" in note for note in table.notes)
+    assert any("2 rows of totals or headers skipped" in note for note in table.notes)
 
 
 def test_ids_become_pages(exports: Path) -> None:

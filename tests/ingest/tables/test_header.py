@@ -33,7 +33,9 @@ def test_rows_of_totals_are_skipped_and_said(write: Write, label: str, url: str)
     assert metrics(table) == [{"Views": 5.0}, {"Views": 7.0}]
     assert table.total == 2
     assert [(row.row, row.label) for row in table.skipped] == [(4, label)]
-    assert any("1 row of totals skipped" in note and "row 4" in note for note in table.notes)
+    assert any(
+        "1 row of totals or headers skipped" in note and "row 4" in note for note in table.notes
+    )
 
 
 def test_a_total_in_the_url_column_is_skipped(write: Write) -> None:
@@ -55,6 +57,13 @@ def test_a_row_with_a_url_is_never_a_total(write: Write, row: str) -> None:
     table = read(write(f"Campaign,Video URL,Views\n{row}\n"), "Views")
     assert metrics(table) == [{"Views": 5.0}]
     assert table.skipped == ()
+
+
+def test_the_header_once_more_is_skipped(write: Write) -> None:
+    """As files have it that were put together."""
+    table = read(write(f"{HEADER}a.mp4,5\nVideo URL,Performance\nb.mp4,7\n"))
+    assert metrics(table) == [{"Performance": 5.0}, {"Performance": 7.0}]
+    assert [(row.row, row.label) for row in table.skipped] == [(3, "Video URL")]
 
 
 def test_a_row_without_a_url_that_is_no_total_fails(write: Write) -> None:
@@ -89,9 +98,9 @@ def test_a_missing_url_column_names_those_that_look_like_urls(write: Write) -> N
     with pytest.raises(SourceError) as caught:
         read(write(text.replace('=HYPERLINK("https://a.example/2")', "<https://a.example/2>")))
     assert (
-        'has no column "Video URL". The cells of these columns look like URLs: '
-        '--url-column "Link" or --url-column "Thumb". '
-        'Its columns are "Name", "Link", "Thumb", "Performance".' in str(caught.value)
+        'has no column "Video URL"; its columns are "Name", "Link", "Thumb", "Performance". '
+        "The cells of these columns look like URLs: "
+        '--url-column "Link" or --url-column "Thumb".' in str(caught.value)
     )
 
 
@@ -99,9 +108,8 @@ def test_a_missing_metric_says_how_metrics_are_named(write: Write) -> None:
     with pytest.raises(SourceError) as caught:
         read(write("Video URL,Views\na.mp4,1\n"), "Vews:sum", "ROAS:mean@Spend")
     message = str(caught.value)
-    assert 'no column "Vews". Did you mean "Views"?' in message
-    assert 'column "ROAS"' in message
-    assert 'column "Spend"' in message
+    assert 'has no column "Vews" and no column "ROAS" and no column "Spend"; its' in message
+    assert 'Did you mean "Views"?' in message
     assert "--metric" in message
     assert "--url-column" not in message
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from ingest.tables.placements import MOST_VALUES, combine
 from ingest.tables.specs import Kind, MetricSpec, parse_spec
-from ingest.tables.table import VideoRow, Weighted
+from ingest.tables.table import VideoRow
+from registry.domain import Weighted
 from registry.errors import UsageError
 from registry.urls import Url
 from tests.ingest.tables.conftest import Write

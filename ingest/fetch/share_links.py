@@ -21,6 +21,9 @@ _DRIVE_FILE = re.compile(r"/file/(?:u/[0-9]+/)?d/([A-Za-z0-9_-]+)(?:/.*)?")
 _DRIVE_HOSTS = frozenset({"drive.google.com", "docs.google.com"})
 _DROPBOX_HOSTS = frozenset({"dropbox.com", "www.dropbox.com"})
 _SHARED = re.compile(r"//(?:drive|docs)\.google\.com|dropbox\.com", re.IGNORECASE)
+_DOWNLOAD = re.compile(
+    r"https://(?:drive\.usercontent\.google\.com/download\?|www\.dropbox\.com/[^?]*\?(?:.*&)?dl=1$)"
+)
 _FOLDERS = re.compile(r"/drive/(?:u/[0-9]+/)?folders/|/scl/fo/|/sh/|/folderview")
 
 
@@ -48,6 +51,11 @@ def table_address(url: str) -> str:
         return url
     query = urlencode({"format": "csv", **wanted})
     return f"https://docs.google.com/spreadsheets/d/{sheet}/export?{query}"
+
+
+def is_download(url: str) -> bool:
+    """Whether a URL is of the form that `download_address` makes."""
+    return bool(_DOWNLOAD.match(url))
 
 
 def download_address(url: str) -> str:

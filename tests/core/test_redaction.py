@@ -7,8 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.core.decisions import Decision, DecisionKind, encode, fold
-from registry.core.erasing import mentions, struck
+from registry.core.decisions import Decision, DecisionKind, encode_decision, fold
+from registry.core.erasing import redact, refers_to
 
 
 def _name(number: int, who: str, name: str) -> Decision:
@@ -24,46 +24,46 @@ def _split(number: int, who: str, *faces: str) -> Decision:
 
 
 def test_a_name_is_void_and_its_number_stays() -> None:
-    assert struck(_name(3, "a", "Ann"), {"a"}, set()) == Decision(3, DecisionKind.VOID)
+    assert redact(_name(3, "a", "Ann"), {"a"}, set()) == Decision(3, DecisionKind.VOID)
 
 
 def test_a_split_no_longer_names_a_forgotten_person_whom_its_origin_was_merged_with() -> None:
     split = Decision(1, DecisionKind.SPLIT, "b", ("a", "c"), faces=("1",))
-    without = struck(split, {"a"}, {"1"})
+    without = redact(split, {"a"}, {"1"})
     assert (without.identity_id, without.others) == ("b", ("c",))
-    assert not mentions(without, {"a"}, {"1"})
+    assert not refers_to(without, {"a"}, {"1"})
 
 
 def test_what_is_about_others_stays_as_it_is() -> None:
     name = _name(1, "b", "Bea")
-    assert struck(name, {"a"}, set()) is name
+    assert redact(name, {"a"}, set()) is name
 
 
 def test_of_a_merge_those_who_remain_are_still_one() -> None:
-    assert struck(_merge(1, "a", "b", "c"), {"a"}, set()) == _merge(1, "b", "c")
-    assert struck(_merge(1, "b", "a", "c"), {"a"}, set()) == _merge(1, "b", "c")
-    assert struck(_merge(1, "a", "b"), {"b"}, set()).kind is DecisionKind.VOID
+    assert redact(_merge(1, "a", "b", "c"), {"a"}, set()) == _merge(1, "b", "c")
+    assert redact(_merge(1, "b", "a", "c"), {"a"}, set()) == _merge(1, "b", "c")
+    assert redact(_merge(1, "a", "b"), {"b"}, set()).kind is DecisionKind.VOID
 
 
 def test_a_consolidation_keeps_its_other_groups() -> None:
     found = Decision(1, DecisionKind.CONSOLIDATE, groups=(("a", "b"), ("c", "d", "a")))
-    assert struck(found, {"a"}, set()).groups == (("c", "d"),)
+    assert redact(found, {"a"}, set()).groups == (("c", "d"),)
     assert (
-        struck(Decision(1, DecisionKind.CONSOLIDATE, groups=(("a", "b"),)), {"a"}, set()).kind
+        redact(Decision(1, DecisionKind.CONSOLIDATE, groups=(("a", "b"),)), {"a"}, set()).kind
         == "void"
     )
 
 
 def test_a_separation_of_the_person_is_void() -> None:
     assert (
-        struck(Decision(1, DecisionKind.SEPARATE, "b", ("a",)), {"a"}, set()).kind
+        redact(Decision(1, DecisionKind.SEPARATE, "b", ("a",)), {"a"}, set()).kind
         is DecisionKind.VOID
     )
 
 
 def test_a_split_off_the_person_gives_the_same_id_as_before_and_cannot_lead_back() -> None:
     split = _split(1, "a", "f", "g")
-    left = struck(split, {"a"}, {"f"})
+    left = redact(split, {"a"}, {"f"})
     assert (left.identity_id, left.faces, left.new_identity) == ("", ("f",), split.new_identity)
     undone = fold([left, Decision(2, DecisionKind.UNDO, undoes=1)])
     assert undone.root(split.new_identity) == split.new_identity
@@ -71,7 +71,7 @@ def test_a_split_off_the_person_gives_the_same_id_as_before_and_cannot_lead_back
 
 def test_the_person_who_was_split_off_leaves_no_trace() -> None:
     split = _split(1, "a", "f", "g")
-    assert struck(split, {split.new_identity}, set()) == Decision(1, DecisionKind.VOID)
+    assert redact(split, {split.new_identity}, set()) == Decision(1, DecisionKind.VOID)
 
 
 _who = st.sampled_from(["id-a", "id-b", "id-c", "id-d"])
@@ -92,10 +92,10 @@ _decisions = st.one_of(
 def test_nothing_that_was_to_go_is_in_the_bytes_and_striking_again_changes_nothing(
     decision: Decision, gone: set[str], left: set[str]
 ) -> None:
-    without = struck(decision, gone, left)
-    text = encode(without).decode()
+    without = redact(decision, gone, left)
+    text = encode_decision(without).decode()
     assert not [each for each in gone if json.dumps(each) in text]
     assert set(without.faces) <= left
     assert without.number == 1
-    assert not mentions(without, gone, left)
-    assert struck(without, gone, left) == without
+    assert not refers_to(without, gone, left)
+    assert redact(without, gone, left) == without

@@ -1,0 +1,59 @@
+"""What an ingest would do with a table: everything but fetching, found out without writing."""
+
+from __future__ import annotations
+
+from ingest import run_events
+from ingest.choice import Choice
+from ingest.progress import SilentReporter
+from ingest.recorder import Recorder
+from ingest.summary import Planned, PlannedVideo, Summary
+from ingest.tables.table import Table
+from registry.core import listed_videos
+from registry.core.registry import Registry
+from registry.urls import Url
+
+
+def plan(
+    registry: Registry,
+    table: Table,
+    summary: Summary,
+    *,
+    retry_failed: bool = False,
+    blank_clears: bool = False,
+    reread_changed: bool = False,
+) -> Summary:
+    """Fill in the counts that an ingest of this table would have, and `summary.planned`.
+
+    A video that turns out to have the content of another one counts as new here: no file is
+    fetched.
+    """
+    summary.rows = table.total
+    summary.duplicates = table.total - len(table.rows) - len(table.failures)
+    for unusable in table.failures:
+        run_events.failed(summary, unusable.row, Url(unusable.url), str(unusable))
+    summary.notes += table.notes
+    summary.warnings += table.warnings
+    summary.planned = planned = Planned(table)
+    if registry.is_empty:
+        planned.new = [PlannedVideo(row.row, row.url) for row in table.rows]
+        return summary
+    recorder = Recorder(
+        registry, summary, table.metrics, SilentReporter(), blank_clears, dry=True
+    )  # fmt: skip
+    choice = Choice(
+        registry, recorder, retry_failed=retry_failed, reread_changed=reread_changed,
+        everything=False,
+    )  # fmt: skip
+    for job in choice.jobs(table.rows):
+        recorder.listed.add(job.video_id)
+        if job.unless_same and "://" in job.row.location.exposed():
+            planned.compared += 1
+            continue
+        videos = planned.again if job.known else planned.new
+        videos.append(PlannedVideo(job.row.row, job.row.url))
+    gone = listed_videos.read(registry.blobs) - recorder.listed
+    known = (registry.index.known(video_id) for video_id in sorted(gone))
+    planned.gone = [video.url for video in known if video is not None]
+    summary.gone = len(planned.gone)
+    summary.failures.sort(key=lambda failure: failure.row)
+    return summary

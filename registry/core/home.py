@@ -1,0 +1,85 @@
+"""The home folder: created for its owner alone, and locked by the one process that uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from registry.errors import RegistryLocked, StoreDenied
+
+
+def prepare_home(home: Path) -> None:
+    """Create the home folder, with access for its owner only, since it holds biometric data."""
+    with _accessing(home):
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        home.chmod(0o700)
+
+
+@contextmanager
+def _accessing(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        at = f" at {exc.filename}" if exc.filename and Path(exc.filename) != home else ""
+        raise StoreDenied(
+            f"The home folder {home} cannot be used ({exc.strerror}{at}). "
+            "Choose another one with --home or FACE_REGISTRY_HOME."
+        ) from exc
+
+
+class HomeLock:
+    """The lock on a home folder. The system releases it when the process ends."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        # Not thread-local: threads of an ingest check the lock that the main thread took.
+        self._lock = FileLock(home / "lock", mode=0o600, thread_local=False)
+        self._holder = home / "lock.json"
+
+    def acquire(self, *, wait: bool = False, say: Callable[[str], None] = lambda _: None) -> None:
+        """Take the lock. Raises `RegistryLocked`, naming the process that holds it.
+
+        With `wait`, waits until the lock is free instead, and says once for which process.
+        """
+        with _accessing(self._home):
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout as exc:
+                in_use = f"The registry at {self._home} is in use by {self._who()}."
+                if not wait:
+                    raise RegistryLocked(
+                        f"{in_use} Wait until it has finished, or use another --home."
+                    ) from exc
+                say(f"waiting: {in_use}")
+                self._lock.acquire(timeout=-1)
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        with suppress(OSError):  # on a full disk the lock holds all the same
+            self._holder.write_text(json.dumps({"pid": os.getpid(), "since": since}))
+
+    def check(self) -> None:
+        """Return if this process holds the lock. Raises `RegistryLocked` if it does not."""
+        if not self._lock.is_locked:
+            raise RegistryLocked(
+                f"This process no longer holds the lock on {self._home}, since the registry was "
+                "closed. Open it again."
+            )
+
+    def release(self) -> None:
+        """Release the lock; releasing it twice is fine."""
+        if self._lock.is_locked:
+            with suppress(OSError):
+                self._holder.unlink(missing_ok=True)
+            self._lock.release()
+
+    def _who(self) -> str:
+        try:
+            holder = json.loads(self._holder.read_text())
+            return f"process {holder['pid']} since {holder['since']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"

@@ -1,0 +1,133 @@
+"""Selecting an identity or a video by what a person types: an id, its beginning, a name, a URL."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from registry import ids
+from registry.blobs.base import BlobStore
+from registry.core.decisions import View, normalize_name
+from registry.core.index import VIDEOS, VIDEOS_SPEC, Index
+from registry.core.known_videos import KnownVideo
+from registry.core.points import IndexedVideo, failed_video_in
+from registry.domain import Identity, Video
+from registry.errors import StoreCorrupt, UnknownError
+from registry.store.base import Store
+from registry.urls import Url, names, printable, redacted
+
+_SHORTEST = 4
+"""Characters of the shortest beginning of an id that selects it."""
+
+
+def find_identity(index: Index, view: View, key: str) -> Identity:
+    """The identity of this id, unique beginning of an id, or name.
+
+    Raises:
+        UnknownError: there is none, or more than one. If the identity was merged into another, the
+            message names that one. It is not selected, since the user may not know of the merge.
+    """
+    by_id = index.get_identities([key]) if _is_uuid(key) else {}
+    if by_id:
+        return by_id[key]
+    candidates: list[Identity] = []
+    name = normalize_name(key)
+    if name:  # an empty name would select all identities without a name
+        candidates = index.named(key) or index.named(name)
+    candidates = candidates or [i for i in index.identities() if _begins(i.identity_id, key)]
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        some = ", ".join(i.identity_id for i in candidates[:5])
+        raise UnknownError(
+            f"{key!r} could be any of {len(candidates)} identities: {some}. Use an id."
+        )
+    roots = sorted({view.root(i) for i in view.parents if _begins(i, key)})
+    if roots:
+        raise UnknownError(
+            f"Identity {key!r} was merged into {' or '.join(roots[:5])}. Use that id, or undo the "
+            "decision, which `face-registry identities list --decisions` shows."
+        )
+    raise UnknownError(
+        f"There is no identity {key!r}. `face-registry identities list` shows all identities."
+    )
+
+
+def find_video(index: Index, key: str) -> IndexedVideo:
+    """The video of this URL, file, id, unique beginning of an id, or attribute.
+
+    An attribute, such as the id of an ad, is compared as text and has to be unique.
+    Raises `UnknownError`.
+    """
+    for video_id in [key] if _is_uuid(key) else map(ids.video_id, _names(key)):
+        known = index.known(video_id)
+        video = index.video(known.video_id) if known else None
+        if video is not None:
+            return video
+    candidates = [video_id for video_id in index.video_ids() if _begins(video_id, key)]
+    video = index.video(candidates[0]) if len(candidates) == 1 else None
+    if video is not None:
+        return video
+    if candidates:
+        raise UnknownError(
+            f"{key!r} is the beginning of the ids of {len(candidates)} videos. Use a longer one."
+        )
+    marked = [known for known in index.known_videos() if key in _texts(known)]
+    video = index.video(marked[0].video_id) if len(marked) == 1 else None
+    if video is not None:
+        return video
+    if marked:
+        raise UnknownError(f"{printable(key)!r} is an attribute of {len(marked)} videos.")
+    raise UnknownError(
+        f"There is no video {redacted(key)!r}. `face-registry videos list` shows all videos."
+    )
+
+
+def _names(location: str) -> tuple[Url, ...]:
+    """The names that records may give to a URL, or to a file by its path."""
+    return names(location if "://" in location else Path(location).resolve().as_uri())
+
+
+def _texts(known: KnownVideo) -> set[str]:
+    """Its attributes as text."""
+    return {
+        str(value)
+        for attribute in known.attributes.values()
+        for value in (attribute if isinstance(attribute, tuple) else (attribute,))
+    }
+
+
+def _begins(identifier: str, key: str) -> bool:
+    return len(key) >= _SHORTEST and identifier.startswith(key)
+
+
+def _is_uuid(key: str) -> bool:
+    return len(key) == 36 and key.count("-") == 4
+
+
+def read_crop(blobs: BlobStore, key: str, digest: str) -> bytes:
+    """The JPEG bytes of a crop. Raises `StoreCorrupt` unless they have this SHA-256."""
+    picture = blobs.get(key)
+    if hashlib.sha256(picture).hexdigest() != digest:
+        raise StoreCorrupt(
+            f"Crop {key} is damaged: its bytes are not those that were stored. "
+            "Restore it from a backup, or remove its video and ingest it again."
+        )
+    return picture
+
+
+def remembered_videos(store: Store, video_ids: Sequence[str]) -> dict[str, Video]:
+    """Failed videos in the place of lost records, by id: what the index still says of them.
+
+    The index may be damaged, too. A video of which it says nothing readable is left out.
+    """
+    if not store.has(VIDEOS):
+        return {}
+    videos: dict[str, Video] = {}
+    with suppress(StoreCorrupt):
+        for point in store.open(VIDEOS_SPEC).get(video_ids):
+            with suppress(StoreCorrupt):
+                videos[point.id] = failed_video_in(point.payload)
+    return videos
