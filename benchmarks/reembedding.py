@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from ingest.extract import extract
 from ingest.frames import MediaLimits, Sampling, VideoReader
 from registry.blobs.folder import FolderStore
-from registry.changing.reembedding import SAME_FACE, reembed
+from registry.changing.reembedding import reembed
 from registry.domain import Face, Status, Vectors, Video
-from registry.faces.boxes import overlap
+from registry.faces.boxes import SAME_FACE, overlap
 from registry.models import catalogue
 from registry.models.base import FaceModel
 

@@ -320,7 +320,7 @@ def _find_duplicates(registry: Registry, summary: Summary, consolidate: bool) ->
         before = registry.index.count_identities()
         joining.consolidate(registry)
         summary.joined_identities = before - registry.index.count_identities()
-    summary.likely_duplicates = joining.likely_duplicates(registry)
+    summary.likely_duplicates = joining.count_duplicates(registry)
 
 
 def _count_identities(registry: Registry, summary: Summary) -> None:

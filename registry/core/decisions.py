@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,13 +26,13 @@ from typing import Any
 from registry import ids
 from registry.blobs.base import BlobStore
 from registry.core import keys
-from registry.domain import Face
+from registry.domain import Face, Video
 from registry.errors import ObjectMissing, StoreCorrupt, UsageError
 from registry.system import checked_json as checked
 from registry.system.process import user_name
 
 
-class Kind(StrEnum):
+class DecisionKind(StrEnum):
     """What a decision does."""
 
     NAME = "name"
@@ -50,7 +50,7 @@ class Decision:
 
     number: int
     """Place in the log, from 1."""
-    kind: Kind
+    kind: DecisionKind
     identity_id: str = ""
     """The identity that is decided about; in a merge, the one whose id is kept."""
     others: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class Decision:
     @property
     def merges(self) -> list[tuple[str, str]]:
         """Pairs (identity that is kept, identity that joins it) of a merge or consolidation."""
-        if self.kind is Kind.MERGE:
+        if self.kind is DecisionKind.MERGE:
             return [(self.identity_id, other) for other in self.others]
         return [(group[0], other) for group in self.groups for other in group[1:]]
 
@@ -126,6 +126,13 @@ class View:
         return self.apart.get(frozenset((self.root(first), self.root(second))))
 
 
+def relabelled(video: Video, identity_of: Callable[[Face], str | None]) -> Video:
+    """The video with its faces under other identities; faces that are given None are left out."""
+    pairs = ((face, identity_of(face)) for face in video.faces)
+    faces = (replace(face, identity_id=who) for face, who in pairs if who is not None)
+    return replace(video, faces=tuple(faces))
+
+
 def normalize_name(name: str) -> str:
     """A name as it is stored: composed (NFC), on one line, without spaces around it."""
     return " ".join(unicodedata.normalize("NFC", name).split())
@@ -154,7 +161,7 @@ def checked_name(name: str) -> str:
 
 LONGEST_NAME = 200
 """Characters; a chosen limit, far above the length of a name."""
-_SILENT = (Kind.UNDO, Kind.VOID)
+_SILENT = (DecisionKind.UNDO, DecisionKind.VOID)
 """Kinds without an effect of their own: an undo takes away another's, a void entry has none."""
 
 
@@ -162,7 +169,7 @@ def undone_by(decisions: Sequence[Decision]) -> dict[int, int]:
     """The decisions that are undone: number of the decision to number of the undo."""
     by: dict[int, int] = {}
     for decision in reversed(decisions):
-        if decision.kind is Kind.UNDO and decision.number not in by:
+        if decision.kind is DecisionKind.UNDO and decision.number not in by:
             by[decision.undoes] = decision.number
     return by
 
@@ -185,7 +192,7 @@ def fold(decisions: Iterable[Decision], *, as_of: int | None = None) -> View:
     counted = {decision.number for decision in counting}
     folding = _Folding()
     for decision in everything:
-        undone = decision.kind is Kind.SPLIT and decision.number not in counted
+        undone = decision.kind is DecisionKind.SPLIT and decision.number not in counted
         if undone and decision.identity_id:
             # Faces may have joined the new identity since; they go back with the split faces.
             folding.merge(decision.identity_id, decision.new_identity)
@@ -202,7 +209,7 @@ def affected_identities(before: Sequence[Decision], after: Sequence[Decision]) -
         for d in changed
         for identity in (d.identity_id, *d.others, *(i for group in d.groups for i in group))
     }
-    named |= {d.new_identity for d in changed if d.kind is Kind.SPLIT}
+    named |= {d.new_identity for d in changed if d.kind is DecisionKind.SPLIT}
     views = fold(before), fold(after)
     return {view.root(identity) for view in views for identity in named if identity}
 
@@ -217,11 +224,11 @@ class _Folding:
         self.pairs: list[tuple[str, str, int]] = []
 
     def take(self, decision: Decision) -> None:
-        if decision.kind is Kind.NAME:
+        if decision.kind is DecisionKind.NAME:
             self.name(decision.identity_id, decision.name)
-        elif decision.kind is Kind.SPLIT:
+        elif decision.kind is DecisionKind.SPLIT:
             self.moved.update(dict.fromkeys(decision.faces, decision.new_identity))
-        elif decision.kind is Kind.SEPARATE:
+        elif decision.kind is DecisionKind.SEPARATE:
             self.pairs.append((decision.identity_id, decision.others[0], decision.number))
         for stays, joins in decision.merges:
             self.merge(stays, joins)
@@ -333,7 +340,7 @@ def _decode_decision(fields: dict[str, Any]) -> Decision:
     return Decision(
         **{
             **fields,
-            "kind": Kind(fields["kind"]),
+            "kind": DecisionKind(fields["kind"]),
             "others": tuple(fields["others"]),
             "faces": tuple(fields["faces"]),
             "groups": tuple(tuple(group) for group in fields["groups"]),

@@ -22,7 +22,7 @@ from uuid import uuid4
 from registry.core import decisions as log
 from registry.core import keys, listed_videos
 from registry.core.blocks import Block, Blocks, salted_hash, template_of
-from registry.core.decisions import Decision, DecisionLog, Kind, View
+from registry.core.decisions import Decision, DecisionKind, DecisionLog, View
 from registry.core.guarded import GuardedStore
 from registry.core.index import Index
 from registry.core.intents import ERASE
@@ -267,15 +267,15 @@ def redact(decision: Decision, identities: Set[str], faces_left: Set[str]) -> De
     """
     if not refers_to(decision, identities, faces_left):
         return decision
-    if decision.kind is Kind.SPLIT:
+    if decision.kind is DecisionKind.SPLIT:
         return _redact_split(decision, identities, faces_left)
-    if decision.kind is Kind.MERGE:
+    if decision.kind is DecisionKind.MERGE:
         members = _others((decision.identity_id, *decision.others), identities) or ("",)
         stays, *joining = members
         if not joining:
             return _void(decision)
         return replace(decision, identity_id=stays, others=tuple(joining))
-    if decision.kind is Kind.CONSOLIDATE:
+    if decision.kind is DecisionKind.CONSOLIDATE:
         groups = tuple(_others(group, identities) for group in decision.groups)
         left = tuple(group for group in groups if len(group) > 1)
         return replace(decision, groups=left) if left else _void(decision)
@@ -286,7 +286,7 @@ def refers_to(decision: Decision, identities: Set[str], faces_left: Set[str]) ->
     """Whether a decision names one of these ids, or a face that is no longer on record."""
     named = {decision.identity_id, decision.new, *decision.others}
     named |= {identity for group in decision.groups for identity in group}
-    if decision.kind is Kind.SPLIT:
+    if decision.kind is DecisionKind.SPLIT:
         named.add(decision.new_identity)
     return bool(named & identities) or not set(decision.faces) <= faces_left
 
@@ -306,7 +306,7 @@ def _others(members: tuple[str, ...], identities: Set[str]) -> tuple[str, ...]:
 
 
 def _void(decision: Decision) -> Decision:
-    return Decision(decision.number, Kind.VOID)
+    return Decision(decision.number, DecisionKind.VOID)
 
 
 NOT_COVERED = (
@@ -327,8 +327,8 @@ def erase_from_index(
     if keeps_deleted:
         index.rebuild(records.all(), view)
         return
-    videos = {payload["video_id"] for payload in index.videos(plan.identities)}
-    update_index(index, records, view, sorted(videos | set(plan.videos)))
+    videos = set(index.video_ids(plan.identities))
+    update_index(index, records, view, sorted({*videos, *plan.videos}))
     index.regroup((), set(plan.identities), view)
     index.flush()
 
@@ -340,7 +340,7 @@ def certify(
     left = Eraser(blobs, records).count_remaining(plan)
     left["index_faces"] = sum(1 for i in plan.identities for _ in index.faces_of(i))
     left["index_identities"] = len(index.get_identities(plan.identities))
-    left["index_videos"] = sum(index.video(v) is not None for v in plan.removing)
+    left["index_videos"] = sum(index.has_video(v) for v in plan.removing)
     if any(left.values()):
         raise StoreError(
             f"The erasure is not complete: {left} remain. It continues when the registry is opened "

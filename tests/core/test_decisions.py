@@ -10,10 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.blobs.folder import FolderStore
-from registry.core.decisions import Decision, DecisionLog, Kind, View, fold, in_effect, stamped
+from registry.core.decisions import (
+    Decision,
+    DecisionKind,
+    DecisionLog,
+    View,
+    fold,
+    in_effect,
+    relabelled,
+    stamped,
+)
 from registry.domain import Face
 from registry.errors import StoreCorrupt
-from tests.support.factories import face, person
+from tests.support.factories import face, person, video
 
 
 def _log(*entries: dict[str, Any]) -> list[Decision]:
@@ -21,25 +30,36 @@ def _log(*entries: dict[str, Any]) -> list[Decision]:
 
 
 def _name(who: str, name: str) -> dict[str, Any]:
-    return {"kind": Kind.NAME, "identity_id": who, "name": name}
+    return {"kind": DecisionKind.NAME, "identity_id": who, "name": name}
 
 
 def _merge(stays: str, *joins: str) -> dict[str, Any]:
-    return {"kind": Kind.MERGE, "identity_id": stays, "others": joins}
+    return {"kind": DecisionKind.MERGE, "identity_id": stays, "others": joins}
 
 
 def _separate(one: str, other: str) -> dict[str, Any]:
-    return {"kind": Kind.SEPARATE, "identity_id": one, "others": (other,)}
+    return {"kind": DecisionKind.SEPARATE, "identity_id": one, "others": (other,)}
 
 
 def _undo(number: int) -> dict[str, Any]:
-    return {"kind": Kind.UNDO, "undoes": number}
+    return {"kind": DecisionKind.UNDO, "undoes": number}
 
 
 def _face(frame: int, identity: str) -> Face:
     from dataclasses import replace
 
     return replace(face("video", frame, person(0)), identity_id=identity)
+
+
+def test_faces_of_a_video_get_other_identities_and_those_without_one_are_left_out() -> None:
+    made = video("a", [person(0), person(1), person(2)])
+    given_ids = {made.faces[0].face_id: "Ann", made.faces[2].face_id: "Bea"}
+    changed = relabelled(made, lambda face: given_ids.get(face.face_id))
+    assert [face.identity_id for face in changed.faces] == ["Ann", "Bea"]
+    assert [face.face_id for face in changed.faces] == list(given_ids)
+    assert changed.url == made.url
+    view = View(parents={"Bea": "Ann"})
+    assert {f.identity_id for f in relabelled(changed, view.identity_of).faces} == {"Ann"}
 
 
 def test_the_last_name_counts_and_an_empty_one_takes_it_back() -> None:
@@ -66,7 +86,7 @@ def test_an_unnamed_identity_takes_the_name_of_one_that_joins_it() -> None:
 
 def test_a_split_moves_faces_and_their_heirs() -> None:
     leaving, staying = _face(0, "a"), _face(10, "a")
-    split = {"kind": Kind.SPLIT, "identity_id": "a", "faces": (leaving.face_id,)}
+    split = {"kind": DecisionKind.SPLIT, "identity_id": "a", "faces": (leaving.face_id,)}
     log = _log(split)
     view = fold(log)
     new = log[0].new_identity
@@ -79,7 +99,7 @@ def test_a_split_moves_faces_and_their_heirs() -> None:
 
 def test_undoing_a_merge_after_a_split_keeps_the_split() -> None:
     ours, theirs = _face(0, "a"), _face(10, "b")
-    split = {"kind": Kind.SPLIT, "identity_id": "a", "faces": (theirs.face_id,)}
+    split = {"kind": DecisionKind.SPLIT, "identity_id": "a", "faces": (theirs.face_id,)}
     view = fold(_log(_merge("a", "b"), split, _undo(1)))
     assert view.identity_of(ours) == "a"
     assert view.identity_of(theirs) not in ("a", "b")
@@ -104,7 +124,7 @@ def test_undoing_an_undo_makes_a_decision_count_again() -> None:
 
 
 def test_a_consolidation_merges_groups_and_is_undone_as_one() -> None:
-    groups = {"kind": Kind.CONSOLIDATE, "groups": (("a", "b"), ("c", "d", "e"))}
+    groups = {"kind": DecisionKind.CONSOLIDATE, "groups": (("a", "b"), ("c", "d", "e"))}
     assert [fold(_log(groups)).root(i) for i in "abcde"] == ["a", "a", "c", "c", "c"]
     assert fold(_log(groups, _undo(1))) == View()
 
@@ -130,7 +150,9 @@ def test_undoing_any_sequence_in_any_order_restores_the_view(
 def test_what_is_appended_is_read_in_order(tmp_path: Path) -> None:
     log = DecisionLog(FolderStore(tmp_path))
     for i in range(12):
-        log.append(stamped(Decision(0, Kind.NAME, f"id-{i}", name=f"name {i}"), log.entries()))
+        log.append(
+            stamped(Decision(0, DecisionKind.NAME, f"id-{i}", name=f"name {i}"), log.entries())
+        )
     found = log.entries()
     assert [d.number for d in found] == list(range(1, 13))
     assert (found[3].name, bool(found[0].at)) == ("name 3", True)
@@ -138,7 +160,7 @@ def test_what_is_appended_is_read_in_order(tmp_path: Path) -> None:
 
 def test_every_field_survives_the_log(tmp_path: Path) -> None:
     log = DecisionLog(FolderStore(tmp_path))
-    made = Decision(1, Kind.MERGE, "a", ("b",), ("f",), (("a", "b"),), "n", 7, "me", "now")
+    made = Decision(1, DecisionKind.MERGE, "a", ("b",), ("f",), (("a", "b"),), "n", 7, "me", "now")
     log.append(made)
     assert log.entries() == [made]
 
@@ -154,7 +176,9 @@ def _three(tmp_path: Path) -> tuple[FolderStore, DecisionLog]:
     blobs = FolderStore(tmp_path)
     log = DecisionLog(blobs)
     for i in range(3):
-        log.append(stamped(Decision(0, Kind.NAME, f"id-{i}", name=f"name {i}"), log.entries()))
+        log.append(
+            stamped(Decision(0, DecisionKind.NAME, f"id-{i}", name=f"name {i}"), log.entries())
+        )
     return blobs, log
 
 
