@@ -64,7 +64,7 @@ def test_an_old_registry_keeps_its_sampling_until_told_otherwise(
         assert read(registry, tmp_path, "ccc.mp4", max_gap=2.0).notes == first.notes
         assert read(registry, tmp_path, "dddd.mp4", cuts=True).frames == 6
         assert contracts.load(registry.blobs) == replace(old, max_gap_s=2.0, cuts=True)
-        with pytest.raises(ContractError, match="--every 10, and 5"):
+        with pytest.raises(ContractError, match="--every 10, and --every 5"):
             read(registry, tmp_path, "eeeee.mp4", every=5)
 
 
