@@ -1,0 +1,94 @@
+"""How much the values of videos vary beyond their people: pooled over all videos. Pure.
+
+A person with few videos of a skewed metric shows too small a spread of their own, so nobody's own
+spread is used. What the multiple-membership model leaves of each value is pooled instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, stats
+
+from queries.statistics.membership import Membership, fit
+from queries.statistics.observations import Floats, Observations
+from queries.statistics.saddlepoint import Shape
+
+SKEWED = 0.5
+"""Skewness from which the variance of a metric without negative values grows with its mean."""
+_FLOOR = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Dispersion:
+    """The pooled residuals."""
+
+    power: int
+    """The variance of a mean grows with this power of it: 2 for a skewed metric above 0 (a person
+    multiplies it), 1 for a skewed metric with zeros (counts, rates), otherwise 0."""
+    shape: Shape
+    sigma: float
+    """Standard deviation of a residual where the relative variance is 1, at the mean of all videos;
+    for power 2 as a share of that mean."""
+    relative: Floats
+    """Relative variance of each video, which its weight decides. Mean 1."""
+    freedom: float
+    model: Membership
+    """Without covariates; of the logarithms if `logarithmic`."""
+    logarithmic: bool
+
+
+def pooled(observed: Observations, values: Floats, logarithmic: bool) -> Dispersion:
+    """The dispersion of values, or of their logarithms if these are the values given.
+
+    Args:
+        observed: the videos that count; their values are not used.
+        values: one for each video, not all equal: the metric, or its logarithms.
+        logarithmic: whether these are logarithms already.
+    """
+    weights = observed.weights
+    mean = float(np.average(values, weights=weights))
+    power = 0
+    if not logarithmic and values.min() >= 0 and stats.skew(values) > SKEWED:
+        power = 2 if values.min() > 0 else 1
+    modelled = np.log(values) if power == 2 else values
+    relative = relative_variance(modelled, weights)
+    model = fit(observed.incidence, modelled, np.ones((len(values), 1)), 1 / relative)
+    rest = (modelled - model.fitted) / np.sqrt(relative)
+    size = float(np.sqrt(np.mean((rest - rest.mean()) ** 2)))
+    grown = np.sqrt(model.residual_variance) / size if size > 0 else 1.0
+    if power == 2:
+        factor = np.exp(np.clip(rest * grown * np.sqrt(relative), -50, 50))
+        residuals = (factor / np.average(factor, weights=weights) - 1) / np.sqrt(relative)
+    elif power == 1:
+        fitted = np.maximum(model.fitted, _FLOOR * mean) / mean
+        residuals = rest * grown / np.sqrt(fitted)
+    else:
+        residuals = rest * grown
+    sigma = float(np.sqrt(np.mean((residuals - residuals.mean()) ** 2)))
+    shape = Shape(residuals, np.ones(len(residuals)))
+    return Dispersion(
+        power, shape, sigma, relative, model.freedom, model, logarithmic or power == 2
+    )
+
+
+def relative_variance(values: Floats, weights: Floats) -> Floats:
+    """Variance of each value by its weight: a part that stays plus a part that falls with 1 / w.
+
+    The first is how videos differ, the second sampling noise, as of a rate of `w` views. Both are
+    estimated from squared deviations by non-negative least squares, each weighted by the inverse of
+    its variance. Scaled to a mean of 1.
+    """
+    if np.ptp(weights) <= 1e-12 * weights.max():
+        return np.ones(len(values))
+    deviations = (values - np.average(values, weights=weights)) ** 2
+    terms = np.column_stack([np.ones(len(values)), 1 / (weights / weights.mean())])
+    variance = np.ones(len(values))
+    for _ in range(5):
+        parts, _ = optimize.nnls(terms / variance[:, None], deviations / variance)
+        if not parts.any():
+            return np.ones(len(values))
+        variance = terms @ parts
+        variance = np.maximum(variance / variance.mean(), 1e-6)
+    return variance
