@@ -21,6 +21,7 @@ ENOUGH = 3
 distribution of the difference is that of one or two residuals, and not known in the tails."""
 _EFFECTIVE = 2.0
 _FREEDOM = 5.0
+_MOST = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +81,22 @@ def compare(observed: Observations, values: Floats, spread: Dispersion, level: f
     difference = with_person - without
     unit = spread.sigma * (mean if spread.power == 2 else 1.0)
     low_sum, high_sum = _ends(sums, spread.freedom, level, unit)
-    if spread.power == 2:
+    if spread.power:
+        part = sums.variance_shares[:, 0]
         ends = [
-            without * (with_person * (1 - q * share) / (without * (1 + q * (1 - share))) - 1)
-            for q in (high_sum / mean, low_sum / mean)
+            _growing(difference / mean, q / mean, share, part, spread.power) * mean
+            for q in (high_sum, low_sum)
         ]
-    elif spread.power == 1:
-        ends = [_growing(difference, q, mean) for q in (high_sum, low_sum)]
     else:
         ends = [difference - high_sum, difference - low_sum]
-    p = _two_sided(sums, difference / unit, spread.freedom)
-    found.difference[tested] = difference
-    found.low[tested], found.high[tested] = ends
-    found.p[tested] = np.maximum(p, _smallest(observed)[tested])
+    p = np.maximum(
+        _two_sided(sums, difference / unit, spread.freedom), _smallest(observed)[tested]
+    )
+    bounded = np.isfinite(ends[0]) & np.isfinite(ends[1])
+    for column, part in zip(
+        (found.difference, found.low, found.high, found.p), (difference, *ends, p), strict=True
+    ):
+        column[tested] = np.where(bounded, part, np.nan)
     return found
 
 
@@ -164,8 +168,28 @@ def _smallest(observed: Observations) -> Floats:
     return np.asarray(np.exp(-ways))
 
 
-def _growing(difference: Floats, quantile: Floats, mean: float) -> Floats:
-    """Where the difference d solves observed - d = quantile sqrt((mean + d) / mean)."""
-    step = quantile / np.sqrt(mean)
-    root = (-step + np.sqrt(step**2 + 4 * np.maximum(difference + mean, 0))) / 2
-    return np.maximum(root, 0) ** 2 - mean
+def _growing(
+    difference: Floats, quantile: Floats, share: Floats, part: Floats, power: int
+) -> Floats:
+    """An end of the interval, all in units of the mean of all videos, where the variance grows.
+
+    If the mean with the person is c times that without, the second is 1 / (share c + 1 - share) and
+    the spread of the observed difference is sqrt(part s(c) + 1 - part) times that at c = 1, `part`
+    of whose variance comes from the videos with the person. s(c) is c^2 for a metric above 0; with
+    zeros (c + c^2) / 2, between Poisson counts and a metric that people multiply. NaN where no c up
+    to `_MOST` is large enough.
+    """
+
+    def expected(c: Floats) -> Floats:
+        growth = c * c if power == 2 else (c + c * c) / 2
+        sqrt = np.sqrt(part * growth + 1 - part)
+        return np.asarray((c - 1 + quantile * sqrt) / (share * c + 1 - share))
+
+    low, high = np.full_like(difference, np.log(1e-9)), np.full_like(difference, np.log(_MOST))
+    unbounded = expected(np.exp(high)) < difference
+    for _ in range(50):
+        middle = (low + high) / 2
+        below = expected(np.exp(middle)) < difference
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    c = np.exp(low)
+    return np.where(unbounded, np.nan, (c - 1) / (share * c + 1 - share))

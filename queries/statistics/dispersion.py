@@ -13,11 +13,10 @@ from scipy import optimize, stats
 
 from queries.statistics.membership import Membership, fit
 from queries.statistics.observations import Floats, Observations
-from queries.statistics.saddlepoint import Shape
+from queries.statistics.saddlepoint import SMOOTH, Shape
 
 SKEWED = 0.5
 """Skewness from which the variance of a metric without negative values grows with its mean."""
-_FLOOR = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +54,31 @@ def pooled(observed: Observations, values: Floats, logarithmic: bool) -> Dispers
     modelled = np.log(values) if power == 2 else values
     relative = relative_variance(modelled, weights)
     model = fit(observed.incidence, modelled, np.ones((len(values), 1)), 1 / relative)
-    rest = (modelled - model.fitted) / np.sqrt(relative)
-    size = float(np.sqrt(np.mean((rest - rest.mean()) ** 2)))
-    grown = np.sqrt(model.residual_variance) / size if size > 0 else 1.0
+    centred = modelled - np.average(modelled, weights=weights)
+    rest = centred / np.sqrt(relative)
+    rest *= np.sqrt(model.residual_variance / np.mean((rest - rest.mean()) ** 2))
     if power == 2:
-        factor = np.exp(np.clip(rest * grown * np.sqrt(relative), -50, 50))
-        residuals = (factor / np.average(factor, weights=weights) - 1) / np.sqrt(relative)
-    elif power == 1:
-        fitted = np.maximum(model.fitted, _FLOOR * mean) / mean
-        residuals = rest * grown / np.sqrt(fitted)
+        shape, sigma = _multiplied(rest, relative, weights)
     else:
-        residuals = rest * grown
-    sigma = float(np.sqrt(np.mean((residuals - residuals.mean()) ** 2)))
-    shape = Shape(residuals, np.ones(len(residuals)))
+        shape, sigma = Shape(rest, np.ones(len(rest))), float(np.sqrt(model.residual_variance))
     return Dispersion(
         power, shape, sigma, relative, model.freedom, model, logarithmic or power == 2
     )
+
+
+def _multiplied(rest: Floats, relative: Floats, weights: Floats) -> tuple[Shape, float]:
+    """Shape and deviation of factors, whose logarithms these are; smoothed as logarithms."""
+    nodes = np.array([-np.sqrt(3), 0, np.sqrt(3)])  # of Gauss and Hermite: a normal kernel
+    chances = np.array([1 / 6, 2 / 3, 1 / 6])
+    smoothed = rest[:, None] * np.sqrt(1 - SMOOTH**2) + SMOOTH * rest.std() * nodes
+    root = np.sqrt(relative)[:, None]
+    factors = np.exp(np.clip(smoothed * root, -50, 50))
+    mean = float(np.average(factors @ chances, weights=weights))
+    residuals = (factors / mean - 1) / root
+    p = np.broadcast_to(chances / len(rest), residuals.shape)
+    middle = float((residuals * p).sum())
+    sigma = float(np.sqrt((p * (residuals - middle) ** 2).sum()))
+    return Shape(residuals.ravel(), p.ravel(), smooth=0.02), sigma
 
 
 def relative_variance(values: Floats, weights: Floats) -> Floats:

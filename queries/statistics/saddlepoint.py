@@ -27,11 +27,12 @@ _LINEAR = 0.02
 class Shape:
     """The distribution of residuals, standardised and smoothed, as its generating function."""
 
-    def __init__(self, residuals: Floats, probabilities: Floats) -> None:
+    def __init__(self, residuals: Floats, probabilities: Floats, smooth: float = SMOOTH) -> None:
         """`residuals`: any location and scale, not all equal; `probabilities` need no sum of 1."""
+        self._smooth = smooth
         p = probabilities / probabilities.sum()
         e = residuals - p @ residuals
-        e = e / np.sqrt(p @ (e * e)) * np.sqrt(1 - SMOOTH**2)
+        e = e / np.sqrt(p @ (e * e)) * np.sqrt(1 - smooth**2)
         if len(e) > 4000:  # quantiles of the same number on each side of the middle: same shape
             order = np.argsort(e)
             e, p = e[order], p[order]
@@ -57,7 +58,7 @@ class Shape:
     def cumulants(self, t: Floats) -> tuple[Floats, Floats, Floats]:
         """K, K' and K'' at each t."""
         u = np.arcsinh(np.clip(t, -_FARTHEST, _FARTHEST) / _LINEAR)
-        s2 = SMOOTH**2
+        s2 = self._smooth**2
         first, second = self._first(u), np.maximum(self._second(u), 0)
         beyond = t - np.clip(t, -_FARTHEST, _FARTHEST)
         return (
@@ -94,6 +95,12 @@ class Sums:
     def deviation(self) -> Floats:
         """The standard deviation of each sum."""
         return np.sqrt((self.number * self.coefficient**2).sum(axis=1))
+
+    @property
+    def variance_shares(self) -> Floats:
+        """The shares of the two sets in the variance of each sum, people x 2."""
+        parts = self.number * self.coefficient**2
+        return np.asarray(parts / parts.sum(axis=1, keepdims=True))
 
     def _at(self, t: Floats) -> tuple[Floats, Floats, Floats]:
         """K, K' and K'' of the sums, in units of their standard deviations."""
