@@ -47,7 +47,7 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "ingest": "ingest ingest.*",
         "queries": "queries queries.*",
     },
-    {"front": "registry.cli registry.demo.*", "python": "face_registry"},
+    {"front": "registry.cli registry.demo.*", "python": "face_registry face_registry.*"},
 )
 EMPTY = {
     *("registry.core", "registry.faces", "registry.system"),
@@ -61,7 +61,8 @@ PURE = (
     "registry.domain registry.errors registry.ids registry.redaction registry.urls registry.urls.* "
     "registry.faces.* registry.people.consolidation ingest.fetch.sniffing "
     "registry.calibration.drawing registry.calibration.sample_size "
-    "registry.calibration.thresholds registry.calibration.track_samples"
+    "registry.calibration.thresholds registry.calibration.track_samples "
+    "queries.statistics queries.statistics.*"
 )
 """Modules that decide and open nothing: they import nouns, pure rules and libraries of numbers."""
 

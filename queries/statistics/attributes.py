@@ -65,7 +65,7 @@ def _numbers(values: pd.Series) -> Floats | None:
     if pd.api.types.is_numeric_dtype(values.dtype):
         return values.to_numpy(np.float64)
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        return pd.to_datetime(values, utc=True).astype("int64").to_numpy(np.float64)
+        return _days(pd.to_datetime(values, utc=True))
     text = values.astype(str)
     number = pd.to_numeric(text, errors="coerce")
     if number.notna().all():
@@ -74,4 +74,9 @@ def _numbers(values: pd.Series) -> Floats | None:
         dates = pd.to_datetime(text, format="ISO8601", utc=True)
     except (ValueError, OverflowError):
         return None
-    return dates.astype("int64").to_numpy(np.float64)
+    return _days(dates)
+
+
+def _days(dates: pd.Series) -> Floats:
+    elapsed = dates - dates.min()
+    return np.asarray(elapsed.dt.total_seconds() / 86_400, np.float64)

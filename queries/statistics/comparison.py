@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import special, stats
 
 from queries.statistics.dispersion import Dispersion
-from queries.statistics.membership import orthonormal
+from queries.statistics.membership import Membership, orthonormal
 from queries.statistics.observations import Floats, Observations
 from queries.statistics.saddlepoint import Shape, Sums
 
@@ -39,14 +40,15 @@ def sums_by_person(observed: Observations, by_video: Floats) -> Floats:
     return np.asarray(observed.incidence.T @ by_video, np.float64)
 
 
-def answerable(observed: Observations, freedom: float) -> np.ndarray[tuple[int], np.dtype[np.bool]]:
+def answerable(observed: Observations, freedom: float) -> npt.NDArray[np.bool_]:
     """Whether there are enough videos with and without each person."""
     counts, w = observed.counts, observed.weights
     own, squares = sums_by_person(observed, w), sums_by_person(observed, w * w)
     effective = own**2 / np.maximum(squares, 1e-300)
     others = np.maximum(w.sum() - own, 0) ** 2 / np.maximum((w * w).sum() - squares, 1e-300)
     enough = (counts >= ENOUGH) & (len(w) - counts >= ENOUGH)
-    return enough & (effective >= _EFFECTIVE) & (others >= _EFFECTIVE) & (freedom >= _FREEDOM)
+    spread = (effective >= _EFFECTIVE) & (others >= _EFFECTIVE) & (freedom >= _FREEDOM)
+    return np.asarray(enough & spread)
 
 
 def compare(observed: Observations, values: Floats, spread: Dispersion, level: float) -> Comparison:
@@ -89,9 +91,7 @@ def compare(observed: Observations, values: Floats, spread: Dispersion, level: f
         ]
     else:
         ends = [difference - high_sum, difference - low_sum]
-    p = np.maximum(
-        _two_sided(sums, difference / unit, spread.freedom), _smallest(observed)[tested]
-    )
+    p = np.maximum(_two_sided(sums, difference / unit, spread.freedom), _smallest(observed)[tested])
     bounded = np.isfinite(ends[0]) & np.isfinite(ends[1])
     for column, part in zip(
         (found.difference, found.low, found.high, found.p), (difference, *ends, p), strict=True
@@ -104,10 +104,8 @@ def compare_adjusted(
     observed: Observations,
     values: Floats,
     covariates: Floats,
-    shape: Shape,
-    sigma: float,
     relative: Floats,
-    freedom: float,
+    model: Membership,
 ) -> Comparison:
     """The same difference among videos with equal covariates; without an interval.
 
@@ -117,6 +115,11 @@ def compare_adjusted(
     people = len(observed.people)
     nan = np.full(people, np.nan)
     found = Comparison(nan.copy(), nan.copy(), nan.copy(), nan.copy())
+    residuals = (values - model.fitted) / np.sqrt(relative)
+    if np.ptp(residuals) <= 1e-9 * np.ptp(values):
+        return found  # the model explains all values, so nothing is left to judge by
+    shape = Shape(residuals, np.ones(len(residuals)))
+    sigma, freedom = float(np.sqrt(model.residual_variance)), model.freedom
     w = observed.weights
     basis = orthonormal(covariates, w)
     scaled = values * np.sqrt(w)
@@ -191,5 +194,6 @@ def _growing(
         middle = (low + high) / 2
         below = expected(np.exp(middle)) < difference
         low, high = np.where(below, middle, low), np.where(below, high, middle)
-    c = np.exp(low)
+    none = expected(np.zeros_like(low)) >= difference
+    c = np.where(none, 0, np.exp(low))
     return np.where(unbounded, np.nan, (c - 1) / (share * c + 1 - share))

@@ -18,6 +18,11 @@ from queries.statistics.saddlepoint import SMOOTH, Shape
 SKEWED = 0.5
 """Skewness from which the variance of a metric without negative values grows with its mean."""
 
+EVIDENCE = 2.71
+"""Fall of the deviance from which people are taken to differ, and the variance between them is not
+counted as dispersion. Below it, nothing is taken out, and the answer is that of randomisation. The
+95 % point where the true ratio is 0 (Self and Liang 1987)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dispersion:
@@ -47,7 +52,6 @@ def pooled(observed: Observations, values: Floats, logarithmic: bool) -> Dispers
         logarithmic: whether these are logarithms already.
     """
     weights = observed.weights
-    mean = float(np.average(values, weights=weights))
     power = 0
     if not logarithmic and values.min() >= 0 and stats.skew(values) > SKEWED:
         power = 2 if values.min() > 0 else 1
@@ -56,14 +60,15 @@ def pooled(observed: Observations, values: Floats, logarithmic: bool) -> Dispers
     model = fit(observed.incidence, modelled, np.ones((len(values), 1)), 1 / relative)
     centred = modelled - np.average(modelled, weights=weights)
     rest = centred / np.sqrt(relative)
-    rest *= np.sqrt(model.residual_variance / np.mean((rest - rest.mean()) ** 2))
+    variance, freedom = float(np.var(rest, ddof=1)), len(values) - 1.0
+    if model.evidence > EVIDENCE:
+        variance, freedom = model.residual_variance, model.freedom
+    rest *= np.sqrt(variance / np.mean((rest - rest.mean()) ** 2))
     if power == 2:
         shape, sigma = _multiplied(rest, relative, weights)
     else:
-        shape, sigma = Shape(rest, np.ones(len(rest))), float(np.sqrt(model.residual_variance))
-    return Dispersion(
-        power, shape, sigma, relative, model.freedom, model, logarithmic or power == 2
-    )
+        shape, sigma = Shape(rest, np.ones(len(rest))), float(np.sqrt(variance))
+    return Dispersion(power, shape, sigma, relative, freedom, model, logarithmic or power == 2)
 
 
 def _multiplied(rest: Floats, relative: Floats, weights: Floats) -> tuple[Shape, float]:

@@ -45,6 +45,8 @@ class Membership:
     """Variance between people, as a multiple of the residual variance."""
     residual_variance: float
     """Of a video with precision 1."""
+    evidence: float
+    """How much the deviance falls from a ratio of 0, where people do not differ, to this one."""
     freedom: float
     """Degrees of freedom of the residuals: videos, less the effective number of parameters."""
 
@@ -56,7 +58,9 @@ def orthonormal(covariates: Floats, precision: Floats) -> Floats:
     return np.asarray(q[:, size > 1e-9 * size[0]])
 
 
-def fit(incidence: sparse.csr_array, y: Floats, covariates: Floats, precision: Floats) -> Membership:
+def fit(
+    incidence: sparse.csr_array, y: Floats, covariates: Floats, precision: Floats
+) -> Membership:
     """Fit the model.
 
     Args:
@@ -75,28 +79,35 @@ def fit(incidence: sparse.csr_array, y: Floats, covariates: Floats, precision: F
     residual = scaled - basis @ (basis.T @ scaled)
     d = len(y) - basis.shape[1]
     dense = incidence.shape[1] <= DENSE
-    spectrum = (_Dense if dense else _Sparse)(z, basis, z.T @ residual)
+    spectrum: _Dense | _Sparse = (_Dense if dense else _Sparse)(z, basis, z.T @ residual)
     square = float(residual @ residual)
 
     def deviance(ratio: float) -> float:
         q = max(square - spectrum.explained(ratio), 1e-12 * square)
-        return d * float(np.log(q)) + spectrum.log_determinant(ratio)
+        return float(d * np.log(q) + spectrum.log_determinant(ratio))
 
     if square <= 0 or d < 2 or not incidence.nnz:
         zeros = np.zeros(incidence.shape[1])
         fitted = (scaled - residual) / root
-        return Membership(zeros, zeros, fitted, 0.0, square / max(d, 1), max(d, 0))
+        return Membership(zeros, zeros, fitted, 0.0, square / max(d, 1), 0.0, max(d, 0))
     unit = incidence.shape[1] / max(spectrum.trace, 1e-12)  # r at which a person is half shrunk
     roots = np.sqrt(unit) * np.r_[0, np.geomspace(0.03, 300, _GRID - 1)]
     deviances = np.array([deviance(root_ratio**2) for root_ratio in roots])
     best = int(deviances.argmin())
     low, high = roots[max(best - 1, 0)], roots[min(best + 1, _GRID - 1)]
     found = optimize.minimize_scalar(
-        lambda at: deviance(at * at), bounds=(low, high), method="bounded", options={"xatol": 1e-6 * high}
+        lambda at: deviance(at * at),
+        bounds=(low, high),
+        method="bounded",
+        options={"xatol": 1e-6 * high},
     )
     ratio = float(found.x) ** 2 if found.fun < deviances[0] - 1e-9 else 0.0
-    # How uncertain the ratio is: a grid with weights, flat on the deviation between people.
-    weights = np.exp(-(deviances - deviances.min()) / 2) * np.gradient(roots)
+    # How uncertain the ratio is: a grid, whose weights are likelihood times prior. The prior of the
+    # deviation between people is half-Cauchy with the deviation of y as its scale (Gelman 2006):
+    # nearly flat, and it keeps the intervals of two or three people finite.
+    left = np.array([max(square - spectrum.explained(at), 1e-12 * square) for at in roots**2])
+    prior = 1 / (1 + roots**2 * left / square)
+    weights = np.exp(-(deviances - deviances.min()) / 2) * prior * np.gradient(roots)
     weights /= weights.sum()
     if not dense:
         cumulative = np.cumsum(weights)
@@ -107,15 +118,16 @@ def fit(incidence: sparse.csr_array, y: Floats, covariates: Floats, precision: F
     mean, second = np.zeros_like(effects), np.zeros_like(effects)
     for at, weight in zip(roots[used] ** 2, weights[used] / weights[used].sum(), strict=True):
         one = spectrum.effects(at)
-        left = max(square - spectrum.explained(at), 1e-12 * square) / d
+        noise = max(square - spectrum.explained(at), 1e-12 * square) / d
         mean += weight * one
-        second += weight * (one**2 + left * at * spectrum.inverse_diagonal(at))
+        second += weight * (one**2 + noise * at * spectrum.inverse_diagonal(at))
     deviations = np.sqrt(np.maximum(second - mean**2, 0) + (mean - effects) ** 2)
-    left = scaled - z @ effects
-    fitted = (basis @ (basis.T @ left) + z @ effects) / root
+    rest = scaled - z @ effects
+    fitted = (basis @ (basis.T @ rest) + z @ effects) / root
     variance = max(square - spectrum.explained(ratio), 1e-12 * square) / d
+    evidence = float(deviances[0]) - deviance(ratio)
     freedom = d - spectrum.parameters(ratio)
-    return Membership(effects, deviations, fitted, ratio, variance, max(freedom, 0.0))
+    return Membership(effects, deviations, fitted, ratio, variance, evidence, max(freedom, 0.0))
 
 
 def interval(model: Membership, level: float) -> tuple[Floats, Floats]:
@@ -192,7 +204,9 @@ class _Sparse:
             found.append((np.maximum(values, 0), vectors[0] ** 2))
         return found
 
-    def _sum(self, pairs: list[tuple[float, tuple[Floats, Floats]]], ratio: float, what: str) -> float:
+    def _sum(
+        self, pairs: list[tuple[float, tuple[Floats, Floats]]], ratio: float, what: str
+    ) -> float:
         functions = {
             "log": lambda s: np.log1p(ratio * s),
             "inverse": lambda s: ratio / (1 + ratio * s),

@@ -117,7 +117,7 @@ def numbers(table: pd.DataFrame, column: str, what: str) -> Floats:
         raise UsageError(
             f"The {what} {column!r} of video {video!r} is infinite. Correct it or leave it blank."
         )
-    return found
+    return np.asarray(found, np.float64)
 
 
 def inseparable(incidence: sparse.csr_array) -> list[list[int]]:

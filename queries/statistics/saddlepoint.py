@@ -9,6 +9,7 @@ and of randomisation. It needs no random numbers and is accurate far out in the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,7 +95,7 @@ class Sums:
     @property
     def deviation(self) -> Floats:
         """The standard deviation of each sum."""
-        return np.sqrt((self.number * self.coefficient**2).sum(axis=1))
+        return np.asarray(np.sqrt((self.number * self.coefficient**2).sum(axis=1)))
 
     @property
     def variance_shares(self) -> Floats:
@@ -124,7 +125,7 @@ class Sums:
     def _score(self, t: Floats) -> Floats:
         k, first, second = self._at(t)
         w = np.sign(t) * np.sqrt(np.maximum(2 * (t * first - k), 1e-12))
-        return w + np.log(np.maximum(t * np.sqrt(second) / w, 1e-12)) / w
+        return np.asarray(w + np.log(np.maximum(t * np.sqrt(second) / w, 1e-12)) / w)
 
     def scores(self, x: Floats) -> Floats:
         """Standard normal scores of observed sums: P(sum <= x) is the normal probability."""
@@ -138,9 +139,8 @@ class Sums:
         return self._at(t)[1] * self.deviation
 
 
-def _solve(rising: object, target: Floats) -> Floats:
+def _solve(rising: Callable[[Floats], Floats], target: Floats) -> Floats:
     """Where a rising function of t reaches the target, by bisection on a compressed axis."""
-    assert callable(rising)
     low, high = np.full_like(target, -12.0), np.full_like(target, 12.0)
     for _ in range(45):
         middle = (low + high) / 2

@@ -49,4 +49,3 @@ def shrink(means: Floats, variances: Floats) -> tuple[Floats, Floats]:
     within = within + (1 - share) ** 2 / information[:, None]
     mean = weight @ theta
     return mean, np.sqrt(np.maximum(weight @ (within + theta**2) - mean**2, 0))
-
