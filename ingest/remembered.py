@@ -111,6 +111,7 @@ def options(told: Told, settings: TableSettings) -> TableOptions:
     return TableOptions(
         url_column=settings.url_column or DEFAULT_URL_COLUMN,
         metrics=settings.metrics or (DEFAULT_METRIC,) if told.metrics is None else told.metrics,
+        partial=told.metrics is None and bool(settings.metrics),
         decimal=decimals.get(settings.decimal, told.decimal or ""),
         units=by_column(settings.bare_units, settings.renames),
         known_units=by_column(settings.units, settings.renames),
@@ -157,7 +158,8 @@ def new_metrics(registry: Registry, remembered: TableSettings, table: Table) -> 
         if spec.name not in known
     ]
     first = table.metrics[0].name
-    if first in known and primary in known and first != primary:
+    given = {spec.name for spec in table.metrics}
+    if first in known and primary in known & given and first != primary:
         said.append(
             f"This registry reports {printable(primary)} by name, also if {printable(first)} is "
             f'named first: `face-registry metrics first "{printable(first)}"` changes that.'

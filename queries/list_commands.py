@@ -190,8 +190,8 @@ def _check_columns(
 def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool) -> None:
     """Show one video: names, metrics with their history, attributes, and who is in it.
 
-    VIDEO is one of its URLs, its id, the beginning of its id, or an attribute that only this video
-    has, such as the id of an ad.
+    VIDEO is one of its URLs, its id, the beginning of its id, or what only this video has: the last
+    part of its URL, such as ad-7.mp4, or an attribute, such as the id of an ad.
     """
     with terminal.open() as registry:
         keep = listed(registry, provisional=provisional)

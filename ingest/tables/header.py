@@ -47,13 +47,21 @@ class Header:
     specs: tuple[MetricSpec, ...]
     places: Mapping[str, int]
     """Of metric and weight columns, by the name that was asked for."""
+    absent: tuple[str, ...] = ()
+    """Metrics that were asked for and have no column."""
 
 
 def find_header(
-    source: str, rows: Sequence[Row], url_column: str, metrics: Sequence[str]
+    source: str,
+    rows: Sequence[Row],
+    url_column: str,
+    metrics: Sequence[str],
+    *,
+    partial: bool = False,
 ) -> Header | None:
     """The first row that has all named columns; None if none does.
 
+    With `partial`, a row is taken for the header if it has the URL column and one of the metrics.
     Raises `UsageError` if names match several columns loosely or a spec has several readings, and
     `SourceError` if two columns have just the name that was asked for.
     """
@@ -61,9 +69,10 @@ def find_header(
         names = tuple(header_text(cell) for cell in cells)
         found = _Columns(names)
         specs = [parse_spec(header_text(text), found.has) for text in metrics]
-        if not found.has(url_column) or None in specs:
-            continue
         fitting = [spec for spec in specs if spec is not None]
+        absent = [text for text, spec in zip(metrics, specs, strict=True) if spec is None]
+        if not found.has(url_column) or (absent if not partial else not fitting):
+            continue
         wanted = [name for spec in fitting for name in (spec.name, spec.weight) if name]
         return Header(
             row,
@@ -71,6 +80,7 @@ def find_header(
             found.place(source, url_column),
             tuple(fitting),
             {name: found.place(source, name) for name in wanted},
+            tuple(absent),
         )
     return None
 
@@ -138,8 +148,13 @@ def missing(
     if not found.has(url_column):
         below = [cells for _, cells in rows[place + 1 :][:_SAMPLE]]
         links = [f'--url-column "{printable(name)}"' for name in _link_columns(columns, below)]
-        if links:
-            hints.append(f"The cells of these columns look like URLs: {' or '.join(links)}.")
+        hints.append(
+            f"The cells of these columns look like URLs: {' or '.join(links)}."
+            if links
+            else "No column has cells that look like URLs. Name the column of the videos with "
+            '--url-column; if it holds ids, also say what URL they make: --url-template "https://'
+            'www.youtube.com/watch?v={}".'
+        )
     if lacking[-1:] != [url_column]:
         hints.append("Metrics are named with --metric.")
     absent = " and no ".join(f'column "{printable(name)}"' for name in lacking)
@@ -149,7 +164,7 @@ def missing(
 
 def _hint(name: str, columns: Sequence[str]) -> str:
     folded = {column.casefold(): column for column in columns}
-    close = difflib.get_close_matches(name.casefold(), folded, n=1)
+    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.75)
     return f'Did you mean "{printable(folded[close[0]])}"?' if close else ""
 
 

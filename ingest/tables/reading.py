@@ -97,6 +97,11 @@ def _read(
     with _collection_paused():
         sheet, header = _choose(source, candidates, options)
         body = _body(source, sheet, header)
+        if header.absent:
+            names = " and no ".join(f'column "{printable(name)}"' for name in header.absent)
+            body.warnings.append(
+                f"{source} has no {names}, which earlier tables had; what is on record stays."
+            )
         if len(candidates) > 1 and sheet.name:
             body.notes.append(f'{source}: read sheet "{printable(sheet.name)}".')
         return interpret(source, sheet, header, body, options, base)
@@ -119,24 +124,26 @@ def _choose(
 ) -> tuple[Sheet, Header]:
     """The separator, or the sheet, under which the table has the named columns."""
     candidates = _named(source, candidates, options.sheet)
-    fitting: list[tuple[Sheet, Header]] = []
-    heads: list[Sequence[Row]] = []
+    heads: list[tuple[Sheet, Sequence[Row]]] = []
     failure: SourceError | None = None
     for sheet in candidates:
         try:
-            rows = sheet.read(HEAD)
+            heads.append((sheet, sheet.read(HEAD)))
         except SourceError as exc:
             failure = failure or exc
-            continue
-        heads.append(rows)
-        header = find_header(source, rows, options.url_column, options.metrics)
-        if header is not None:
-            fitting.append((sheet, header))
+    url_column, metrics = options.url_column, options.metrics
+    fitting: list[tuple[Sheet, Header]] = []
+    for partial in (False, True) if options.partial else (False,):
+        fitting = fitting or [
+            (sheet, header)
+            for sheet, rows in heads
+            if (header := find_header(source, rows, url_column, metrics, partial=partial))
+        ]
     if not fitting:
         if failure is not None:
             raise failure
-        best = max(heads, key=lambda rows: closeness(rows, options.url_column, options.metrics))
-        raise missing(source, best, options.url_column, options.metrics)
+        best = max((rows for _, rows in heads), key=lambda r: closeness(r, url_column, metrics))
+        raise missing(source, best, url_column, metrics)
     named = [f'"{printable(sheet.name)}"' for sheet, _ in fitting if sheet.name]
     if len(named) > 1:
         raise UsageError(

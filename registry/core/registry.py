@@ -248,7 +248,7 @@ class Registry:
         return find_identity(self.index, self.view, key)
 
     def video(self, key: str) -> IndexedVideo:
-        """The video of this URL, id or unique beginning of an id. Raises `UnknownError`."""
+        """The video of this URL, id or file name (`find_video`). Raises `UnknownError`."""
         return find_video(self.index, key)
 
     def crop(self, key: str, digest: str) -> bytes:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from registry import ids
 from registry.blobs.base import BlobStore
@@ -56,10 +57,10 @@ def find_identity(index: Index, view: View, key: str) -> Identity:
 
 
 def find_video(index: Index, key: str) -> IndexedVideo:
-    """The video of this URL, file, id, unique beginning of an id, or attribute.
+    """The video of this URL, file, id, unique beginning of an id, file name or attribute.
 
-    An attribute, such as the id of an ad, is compared as text and has to be unique.
-    Raises `UnknownError`.
+    A file name is the last part of a video's URL, such as `ad-7.mp4`; an attribute, such as the id
+    of an ad, is compared as text. Both have to be unique. Raises `UnknownError`.
     """
     for video_id in [key] if _is_uuid(key) else map(ids.video_id, _names(key)):
         known = index.known(video_id)
@@ -74,12 +75,21 @@ def find_video(index: Index, key: str) -> IndexedVideo:
         raise UnknownError(
             f"{key!r} is the beginning of the ids of {len(candidates)} videos. Use a longer one."
         )
-    marked = [known for known in index.known_videos() if key in _texts(known)]
-    video = index.video(marked[0].video_id) if len(marked) == 1 else None
+    name = f"/{quote(key, safe='')}"
+    matching = [
+        known
+        for known in index.known_videos()
+        if known.url.exposed().endswith(name) or key in _texts(known)
+    ]
+    video = index.video(matching[0].video_id) if len(matching) == 1 else None
     if video is not None:
         return video
-    if marked:
-        raise UnknownError(f"{printable(key)!r} is an attribute of {len(marked)} videos.")
+    if matching:
+        some = ", ".join(str(known.url) for known in matching[:5])
+        raise UnknownError(
+            f"{printable(key)!r} is the file name or an attribute of {len(matching)} videos: "
+            f"{some}. Use a URL or an id."
+        )
     raise UnknownError(
         f"There is no video {redacted(key)!r}. `face-registry videos list` shows all videos."
     )

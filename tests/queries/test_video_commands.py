@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from registry import open_registry
 from registry.cli import cli
 from registry.core.metric_history import with_values
 from registry.core.video_changes import revise
 from registry.domain import Status
-from registry.errors import UsageError
+from registry.errors import UnknownError, UsageError
 from registry.urls import Url
 from tests.support.factories import person, video
 from tests.support.registries import new_registry, put
@@ -58,6 +59,16 @@ def test_a_video_is_shown_by_an_attribute_with_all_that_is_known_of_it(say: Say)
     assert document["attributes"]["Platform"] == "TikTok"
     assert [one["value"] for one in document["history"]["Views"]] == [1200, 1600]
     assert document["names"] == ["https://example.com/copy.mp4"]
+
+
+def test_a_video_is_shown_by_its_file_name_if_no_other_has_it(say: Say, tmp_path: Path) -> None:
+    name = A.url.exposed().rpartition("/")[2]
+    assert say("videos", "show", name).startswith(A.video_id)
+    twin = replace(video("twin", []), url=Url(f"https://elsewhere.example/{name}"))
+    with open_registry(home=tmp_path / "home") as registry:
+        put(registry, twin)
+    with pytest.raises(UnknownError, match=f"2 videos: .*{name}"):
+        say("videos", "show", name)
 
 
 def test_the_list_says_why_a_video_failed_and_takes_conditions(say: Say) -> None:
