@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from registry.core.decisions import Decision, DecisionKind, undone_by
 from registry.core.points import IndexedVideo
+from registry.core.records import attributes_as_json
 from registry.core.registry import Registry
-from registry.domain import Appearance, Identity, Media
+from registry.domain import Appearance, Attribute, Identity, Media
 from registry.people.joining import count_duplicates
+from registry.urls import redacted
 
 
 def identity_document(identity: Identity) -> dict[str, Any]:
@@ -143,3 +145,15 @@ def _appearance_document(appearance: Appearance) -> dict[str, Any]:
         "best_face": appearance.best_face,
         "best_crop": appearance.best_crop,
     }
+
+
+def shown_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Any]:
+    """Attributes as JSON values: several values are a list, links are without what signs them."""
+    return {
+        name: [_shown(one) for one in value] if isinstance(value, list) else _shown(value)
+        for name, value in attributes_as_json(attributes).items()
+    }
+
+
+def _shown(value: Any) -> Any:
+    return redacted(value, None) if isinstance(value, str) and "://" in value else value

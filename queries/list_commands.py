@@ -14,10 +14,10 @@ from queries.documents import (
     identity_document,
     identity_documents,
     listed,
+    shown_attributes,
     video_documents,
 )
 from queries.video_details import video_details
-from registry.core.records import attributes_as_json
 from registry.domain import Attribute
 from registry.errors import UsageError
 from registry.terminal import Terminal, clean, json_option, number, pass_terminal, short
@@ -146,7 +146,7 @@ def videos_list(
         _check_columns(wanted, attributes.values())
         keep = listed(registry, provisional=provisional)
         videos = [
-            {**document, "attributes": attributes_as_json(attributes[document["video"]])}
+            {**document, "attributes": shown_attributes(attributes[document["video"]])}
             for document in video_documents(registry.index.videos(), keep)
             if all(one.holds(attributes[document["video"]]) for one in wanted)
         ]

@@ -1,4 +1,4 @@
-"""The header of a table: the first row that has the named columns; and the rows of totals.
+"""The header of a table: the first row that has the named columns.
 
 A name is looked for as it is written, white space and invisible characters aside. If no column is
 called so, upper and lower case and white space do not count; two columns that match only then are a
@@ -8,14 +8,10 @@ usage error.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from ingest.tables.cells import header_text, looks_like_url
-from ingest.tables.columns import is_missing
-from ingest.tables.numbers import NoValue, Number, read_number, visible
 from ingest.tables.sheet import Row
 from ingest.tables.specs import MetricSpec, likely_spec, parse_spec
 from registry.errors import SourceError, UsageError
@@ -24,15 +20,6 @@ from registry.urls import printable
 _SHOWN = 20
 _SAMPLE = 200
 """Rows whose cells are looked at for URLs."""
-_TOTALS = (
-    "total|totals|grand total|sub-?total|sum|sums|overall|total general|total général|totale|"
-    "total geral|totaal|totalt|gesamt|gesamtsumme|gesamtergebnis|insgesamt|summe|zwischensumme|"
-    "somme|suma|razem|celkem|yhteensä|toplam|итого|всего|合計|総計|总计|合计|합계|الإجمالي"
-)
-_TOTAL = re.compile(rf"(?:{_TOTALS})(?:\s*[:(\-–—].*|\s+of\s+[0-9].*)?", re.IGNORECASE)
-"""`Total`, `Total: Account`, `Total - 5 rows`, `Total of 5 results`; not `Total war`."""
-_LONGEST_LABEL, _LONGEST_BLANK = 80, 16
-"""Characters of a total's label, and of a word for no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,46 +181,3 @@ def _link_columns(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> l
         if name and cells and 2 * sum(map(looks_like_url, cells)) > len(cells):
             found.append(name)
     return found
-
-
-def total_label(cells: Sequence[object], url: int) -> str:
-    """The label of a row of totals, or "" if it is an ordinary row.
-
-    Its URL cell is blank, and the first cell that is neither blank nor a number says `Total` or the
-    like; or its URL cell says so itself.
-    """
-    link = cells[url] if url < len(cells) else None
-    if isinstance(link, str) and len(link) > _LONGEST_LABEL:
-        return ""
-    if not is_blank(link):
-        return _total(link)
-    return next((_total(cell) for cell in cells if not _is_number(cell)), "")
-
-
-def _total(cell: object) -> str:
-    label = visible(cell) if isinstance(cell, str) else ""
-    return label if _TOTAL.fullmatch(label) else ""
-
-
-def is_blank(cell: object) -> bool:
-    """Whether a cell holds nothing, or what exports write for it."""
-    if not isinstance(cell, str):
-        return is_missing(cell)
-    label = visible(cell)
-    if len(label) > _LONGEST_BLANK:
-        return False
-    try:
-        return read_number(label) is NoValue.EMPTY
-    except ValueError:
-        return False
-
-
-def _is_number(cell: object) -> bool:
-    """Whether a cell is a number or holds nothing."""
-    if not isinstance(cell, str):
-        return is_missing(cell) or isinstance(cell, (int, float, Decimal, Number))
-    try:
-        read_number(cell)
-    except ValueError:
-        return False
-    return True

@@ -15,11 +15,12 @@ from ingest.fetch.share_links import Fetch, is_link, table_address
 from ingest.tables import files
 from ingest.tables.cells import header_text, looks_like_url
 from ingest.tables.columns import is_missing
-from ingest.tables.header import Header, closeness, find_header, missing, total_label
+from ingest.tables.header import Header, closeness, find_header, missing
 from ingest.tables.interpretation import interpret
 from ingest.tables.separated import swallowed
 from ingest.tables.sheet import HEAD, Row, Sheet
 from ingest.tables.table import SkippedRow, Table, TableOptions
+from ingest.tables.totals import total_label, unlabelled_total
 from ingest.tables.videos import Body
 from registry.errors import RowError, SourceError, UsageError
 from registry.urls import printable, redacted
@@ -185,6 +186,9 @@ def _body(source: str, sheet: Sheet, header: Header) -> Body:
             body.rows.append((row, (*cells[:width], *blanks)))
         if sheet.separator and "\n" in "".join(map(str, cells)):
             _check_quotes(source, sheet, header, row, cells)
+    total = unlabelled_total(body.rows, header.url)
+    if total is not None:
+        body.skipped.append(SkippedRow(body.rows.pop(total)[0], ""))
     if not body.rows and not body.failures:
         raise SourceError(f"{source} has a header and no rows.")
     if above:
@@ -228,7 +232,10 @@ def _repeated_header(cells: Sequence[object], header: Header) -> str:
 
 
 def _skipped(source: str, rows: Sequence[SkippedRow]) -> str:
-    labels = ", ".join(f"'{row.label}' (row {row.row})" for row in rows[:5])
+    labels = ", ".join(
+        (f"'{row.label}'" if row.label else "without a label") + f" (row {row.row})"
+        for row in rows[:5]
+    )
     more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
     what = "rows of totals or headers" if len(rows) > 1 else "row of totals or headers"
     return f"{source}: {len(rows)} {what} skipped: {labels}{more}."

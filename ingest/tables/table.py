@@ -111,6 +111,7 @@ class SkippedRow:
 
     row: int
     label: str
+    """`""`: it has none."""
 
 
 @dataclass(frozen=True, slots=True)
