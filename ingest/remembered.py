@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ingest.tables.numbers import DecimalSign
 from ingest.tables.table import Table, TableOptions
+from ingest.tables.units import PLAIN
 from registry.core import table_settings
 from registry.core.registry import Registry
 from registry.core.table_settings import TableSettings
@@ -47,8 +48,19 @@ class Told:
 
 
 def read_settings(registry: Registry) -> TableSettings:
-    """What the registry remembers; nothing if it is empty."""
-    return TableSettings() if registry.is_empty else table_settings.read(registry.blobs)
+    """What the registry remembers; nothing if it is empty.
+
+    A registry of an earlier version did not record units. Its numbers count as plain ones, so that
+    a table with per cent is a question.
+    """
+    if registry.is_empty:
+        return TableSettings()
+    settings = table_settings.read(registry.blobs)
+    return (
+        settings
+        if settings.units
+        else replace(settings, units=dict.fromkeys(metric_names(registry), PLAIN))
+    )
 
 
 def settle(told: Told, remembered: TableSettings) -> TableSettings:
