@@ -99,7 +99,8 @@ def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
     with terminal.open() as registry:
         found = registry.identity(identity)
         payloads = registry.index.videos([found.identity_id])
-        videos = video_documents(payloads, found.identity_id.__eq__)
+        same_as = registry.view.same_as
+        videos = video_documents(payloads, found.identity_id.__eq__, same_as)
     document = {**identity_document(found), "appearances": videos}
     if as_json:
         terminal.json(document)
@@ -113,7 +114,8 @@ def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
         seen = video["appearances"][0]
         metrics = ", ".join(f"{name} {number(v)}" for name, v in video["metrics"].items())
         times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s, {seen['faces']} faces"
-        terminal.say(f"  {video['url']}  {times}  {metrics}")
+        same = f"  (same as {short(video['same_as'])})" if "same_as" in video else ""
+        terminal.say(f"  {video['url']}  {times}  {metrics}{same}")
 
 
 @click.command("list")
@@ -125,17 +127,21 @@ def videos_list(terminal: Terminal, provisional: bool, as_json: bool) -> None:
     with terminal.open() as registry:
         _ = registry.contract
         keep = established(registry, provisional=provisional)
-        videos = video_documents(registry.index.videos(), keep)
+        videos = video_documents(registry.index.videos(), keep, registry.view.same_as)
     if as_json:
         terminal.json({"videos": videos})
         return
-    grid = Table("video", "status", "faces", "identities", "url", box=None, pad_edge=False)
+    grid = Table("video", "status", "faces", "identities", box=None, pad_edge=False)
+    joined = any("same_as" in video for video in videos)
+    for title in (*(("same as",) if joined else ()), "url"):
+        grid.add_column(title)
     for video in videos:
         grid.add_row(
             short(video["video"]),
             video["status"],
             str(video["faces"]),
             str(len(video["appearances"])),
+            *((short(video.get("same_as", "-")),) if joined else ()),
             clean(video["url"]),
         )
     terminal.table(grid)
@@ -150,7 +156,8 @@ def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool
     """Show one video, given by URL, id or beginning of its id."""
     with terminal.open() as registry:
         keep = established(registry, provisional=provisional)
-        [document] = video_documents([registry.video(video)], keep)
+        same_as = registry.view.same_as
+        [document] = video_documents([registry.video(video)], keep, same_as)
     if as_json:
         terminal.json(document)
         return
@@ -159,6 +166,10 @@ def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool
     terminal.say(
         f"{document['status']}{reason}; {document['frames']} frames, {document['faces']} faces"
     )
+    if "same_as" in document:
+        terminal.say(f"same footage as {document['same_as']}, and counts as that video")
+    if others := sorted(v for v, counts in same_as.items() if counts == document["video"]):
+        terminal.say(f"counts for {', '.join(short(other) for other in others)} too: same footage")
     for name, value in document["metrics"].items():
         terminal.say(f"  {name}: {number(value)}")
     for seen in document["appearances"]:

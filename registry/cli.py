@@ -82,13 +82,26 @@ _IDENTITIES: _Where = {
     "undo": ("registry.people.commands:undo_command", "Take back a decision."),
 }
 _VIDEOS: _Where = {
+    "duplicates": (
+        "registry.footage.commands:duplicates_command",
+        "List videos that are likely the same footage.",
+    ),
+    "join": (
+        "registry.footage.commands:join_command",
+        "Say that videos are the same footage and count once.",
+    ),
     "list": ("queries.list_commands:videos_list", "List the videos."),
     "remove": ("registry.erasure.commands:videos_remove", "Remove videos for good."),
     "retry": (
         "ingest.retry_commands:retry_command",
         "Read videos again that failed or are partial.",
     ),
+    "separate": (
+        "registry.footage.commands:separate_command",
+        "Say that two videos are not the same footage.",
+    ),
     "show": ("queries.list_commands:videos_show", "Show one video, and who is in it."),
+    "undo": ("registry.people.commands:undo_command", "Take back a decision."),
 }
 _MODELS: _Where = {
     "list": ("registry.commands:models_list", "List the models and what they may be used for."),
@@ -164,7 +177,7 @@ def identities() -> None:
 
 @cli.group(cls=_Group, where=_VIDEOS)
 def videos() -> None:
-    """List, show, read again and remove the videos on record."""
+    """List, show, join, read again and remove the videos on record."""
 
 
 @cli.group(cls=_Group, where=_MODELS)

@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -48,6 +49,8 @@ class Plan:
     """Salted hash of the id that was asked for; of each, where there were several."""
     block: str = ""
     """Id of the block to make; empty: none."""
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
+    """Of a video to remove that was joined to others, one of those that stay, by its id."""
     removed: Mapping[str, int] = field(default_factory=dict)
     """The counts, for the receipt."""
 
@@ -125,7 +128,9 @@ class Eraser:
         counts = {"videos": len(going), "faces": faces, "crops": faces}
         subject = video_ids[0] if len(going) == 1 else sorted(going)
         plan = self._plan("video", subject, ids, changed, counts, block=False)
-        return replace(plan, removing=tuple(sorted(going)))
+        return replace(
+            plan, removing=tuple(sorted(going)), stand_ins=_stand_ins(view.same_as, going)
+        )
 
     def _plan(
         self,
@@ -168,7 +173,7 @@ class Eraser:
                 self._rewrite(recording.key_of(video_id), self._records.encoded(changed))
         self._allowed()
         Beside(self._blobs).prune(self._records, plan.videos)
-        self._strike(ids)
+        self._strike(ids.union(plan.removing), plan.stand_ins)
 
     def left(self, plan: Plan) -> dict[str, int]:
         """What the objects still hold of it: zeros."""
@@ -181,7 +186,8 @@ class Eraser:
             faces += sum(face.identity_id in ids for face in held)
             crops += len(self._crops(video_id) - {face.crop for face in held})
         left, decisions = self._faces_left(), self._log.read()
-        mentioned = sum(mentions(decision, ids, left) for decision in decisions)
+        gone = ids.union(plan.removing)
+        mentioned = sum(mentions(decision, gone, left) for decision in decisions)
         beside = Beside(self._blobs).strays(self._records)
         return {
             "records": records, "faces": faces, "crops": crops, "decisions": mentioned,
@@ -211,10 +217,10 @@ class Eraser:
         for key in sorted(self._crops(video_id) - {face.crop for face in keep}):
             self._blobs.delete(key)
 
-    def _strike(self, ids: frozenset[str]) -> None:
+    def _strike(self, ids: frozenset[str], stand_ins: Mapping[str, str]) -> None:
         left = self._faces_left()
         for decision in self._log.read():
-            without = struck(decision, ids, left)
+            without = struck(decision, ids, left, stand_ins)
             if without != decision:
                 self._rewrite(log.key_of(decision), log.encode(without))
 
@@ -244,6 +250,20 @@ def _cluster(view: View, roots: set[str]) -> set[str]:
     return roots | {joined for joined in view.parents if view.root(joined) in roots}
 
 
+def _stand_ins(same_as: Mapping[str, str], going: Set[str]) -> dict[str, str]:
+    """For each video that goes and was joined to others, one that stays: the one that counts."""
+    groups: dict[str, list[str]] = {}
+    for video in sorted(same_as):
+        counts = same_as[video]
+        groups.setdefault(counts, [counts]).append(video)
+    found: dict[str, str] = {}
+    for group in groups.values():
+        left = [video for video in group if video not in going]
+        if left:
+            found.update((video, left[0]) for video in group if video in going)
+    return found
+
+
 def _baked(face: Face, view: View, ids: frozenset[str]) -> Face:
     """The face; if its record names the person whom a split took it from, by its own id."""
     if face.identity_id not in ids:
@@ -251,16 +271,27 @@ def _baked(face: Face, view: View, ids: frozenset[str]) -> Face:
     return replace(face, identity_id=view.origin_of(face))
 
 
-def struck(decision: Decision, identities: Set[str], faces_left: Set[str]) -> Decision:
-    """The decision without these identities and without faces that are not on record any more.
+def struck(
+    decision: Decision,
+    identities: Set[str],
+    faces_left: Set[str],
+    stand_ins: Mapping[str, str] = MappingProxyType({}),
+) -> Decision:
+    """The decision without these identities and videos, and without faces that are gone.
 
     Args:
         decision: one entry of the log.
-        identities: every id that the person went by.
+        identities: every id that the person went by, and the ids of removed videos.
         faces_left: those of the faces that decisions name which are still on record.
+        stand_ins: of a removed video that was joined to others, one of those that stay, so that
+            they are still one video, and still separated from those that it was separated from.
     """
     if not mentions(decision, identities, faces_left):
         return decision
+    if decision.videos:
+        named = dict.fromkeys(stand_ins.get(video, video) for video in decision.videos)
+        videos = _others(tuple(named), identities)
+        return replace(decision, videos=videos) if len(videos) > 1 else _void(decision)
     if decision.kind is Kind.SPLIT:
         return _split(decision, identities, faces_left)
     if decision.kind is Kind.MERGE:
@@ -275,7 +306,7 @@ def struck(decision: Decision, identities: Set[str], faces_left: Set[str]) -> De
 
 def mentions(decision: Decision, identities: Set[str], faces_left: Set[str]) -> bool:
     """Whether the decision holds one of these ids, or a face that is not on record any more."""
-    named = {decision.identity_id, decision.new, *decision.others}
+    named = {decision.identity_id, decision.new, *decision.others, *decision.videos}
     named |= {identity for group in decision.groups for identity in group}
     if decision.kind is Kind.SPLIT:
         named.add(decision.new_identity)
@@ -320,7 +351,9 @@ def erase_from_index(
         return
     videos = {payload["video_id"] for payload in index.videos(plan.identities)}
     bring_up(index, records, view, sorted(videos | set(plan.videos)))
-    index.regroup((), set(plan.identities), view)
+    # Where a joined video went, another may count in its place.
+    joined = index.identities_in({*view.same_as, *view.same_as.values()})
+    index.regroup((), joined.union(plan.identities), view)
     index.flush()
 
 

@@ -30,6 +30,7 @@ from registry.core.decisions import (
     View,
     concerned,
     fold,
+    regrouped_videos,
     repeats,
     stamped,
     tidy,
@@ -297,6 +298,7 @@ class Registry:
             self.decisions.append(decision)
             self._view = after
             touched = concerned(log, [*log, decision])
+            touched |= index.identities_in(regrouped_videos(before, after))
             regrouped = (before.parents, before.moved) != (after.parents, after.moved)
             videos = showing(index, self.records, touched) if regrouped else ()
             index.regroup(videos, touched, after)

@@ -205,7 +205,7 @@ def _identities(index: Index, view: View) -> Iterator[Difference]:
             for appearance in _appearances(video)
             if appearance.identity_id == identity_id
         ]
-        wanted = identity(identity_id, view.name_of(identity_id), shown)
+        wanted = identity(identity_id, view.name_of(identity_id), shown, view.same_as)
         if wanted is None:
             yield Difference(Kind.EXTRA, "identity", identity_id)
             continue
