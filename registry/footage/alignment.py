@@ -43,7 +43,7 @@ PEAKS = 6
 FINE_S = 0.05
 """Steps of that trial, in seconds: an eighth of the time between sampled frames, or less."""
 
-PROMISING = 3.0
+PROMISING = 2.0
 """Evidence, in nats, below which a shift is not tried in detail. Copies reach it at half a step
 from the right shift; most other pairs do not reach it anywhere."""
 
@@ -115,7 +115,7 @@ Series = Sequence[FaceTrack]
 
 
 def shared_segments(
-    one: Series, other: Series, *, least: float, further: float
+    one: Series, other: Series, *, least: float, further: float, agreement: float
 ) -> tuple[Segment, ...]:
     """The stretches of one video that the other one shows too, best first; none overlap in either.
 
@@ -124,6 +124,7 @@ def shared_segments(
         other: faces of the other video.
         least: evidence that the best segment must have, in nats.
         further: evidence that others must have besides it.
+        agreement: agreement that each must have.
     """
     near = _near(one, other)
     if not near:
@@ -132,7 +133,9 @@ def shared_segments(
     found: list[Segment] = []
     while len(found) < LONGEST:
         best = _best(one, other, near, width, shifts, found)
-        if best is None or best.evidence < (further if found else least):
+        if best is None or best.agreement < agreement:
+            break
+        if best.evidence < (further if found else least):
             break
         found.append(best)
     return tuple(found)
@@ -357,14 +360,15 @@ class _Changes:
         free = len(times) - len(np.unique(tracks))  # each mean takes one
         looks = self.looks[0][rows], self.looks[1][rows]
         places = self.places[0][rows], self.places[1][rows]
-        evidence = _evidence(LOOKS, *looks, tracks, free) + _evidence(PLACE, *places, tracks, free)
+        seen = _evidence(LOOKS, *looks, tracks, free)
+        moved = _evidence(PLACE, *places, tracks, free)
         return Segment(
             start_s=float(times[0]),
             end_s=float(times[-1]),
             offset_s=shift,
             faces=len(times),
             agreement=_correlation(*looks, noise=0.0),
-            evidence=evidence,
+            evidence=seen + min(moved, seen),
         )
 
 

@@ -47,7 +47,7 @@ class Side:
     duration_s: float
     metrics: Mapping[str, float]
     share: float
-    """Share of its faces that the other one shows too, 0 to 1."""
+    """Share of its frames with faces that the other one shows too, 0 to 1."""
 
     def as_dict(self) -> dict[str, Any]:
         """As `videos duplicates --json` has it."""

@@ -10,23 +10,29 @@ import numpy as np
 
 from registry.footage.alignment import Segment, Series, shared_segments
 
-LIKELY = 15.0
-"""Evidence, in nats, from which a pair is listed. Of 3,000 pairs of different takes, many of them
-of one person in one studio, the highest had 8 (`docs/BENCHMARKS.md`), and every nat more makes it
-about half as frequent."""
+LIKELY = 10.0
+"""Evidence, in nats, from which a pair is listed. Of 13,000 pairs of different takes, many of one
+person in one studio, the highest had 4.8 (`docs/BENCHMARKS.md`), and every nat more makes it about
+six times as rare."""
 
-CERTAIN = 30.0
+CERTAIN = 20.0
 """Evidence from which a pair is called certain: twice that."""
 
-FURTHER = 8.0
+AGREEMENT = 0.4
+"""Agreement that a segment must have. Copies mostly have 0.45 to 0.8. Two takes of one person who
+takes the same poses at the same moments, to music or from a script, can have 0.3 for as long as
+they last, and the evidence of that adds up (`benchmarks/footage.py`)."""
+
+FURTHER = 6.0
 """Evidence of a further segment, once one has shown that the videos share footage."""
 
 SHARED = 0.5
-"""Share of the faces of one of the two videos that the segments must hold: episodes of a series
-that begin with the same titles are not the same video."""
+"""Share of one of the two videos that the segments must hold, of the frames that show a face:
+episodes of a series that begin with the same titles are not the same video."""
 
 WHOLE = 0.8
-"""Share of the faces of a video from which all of it counts as shared: the detector misses some."""
+"""Share of the frames of a video that show a face from which all of it counts as shared: the
+detector misses some."""
 
 SAME_LENGTH = 0.05
 """Relative difference of durations up to which videos are of the same length, with one second more
@@ -52,8 +58,12 @@ class Recording:
 
     @property
     def times(self) -> np.ndarray:
-        """Seconds of all faces."""
-        return np.concatenate([track.times for track in self.faces])
+        """Seconds of the frames that show a face."""
+        return np.unique(np.concatenate([track.times for track in self.faces]))
+
+    def __len__(self) -> int:
+        """How many faces."""
+        return sum(len(track.times) for track in self.faces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ class Overlap:
     segments: tuple[Segment, ...]
     """In order of time in the first video."""
     shares: tuple[float, float]
-    """Share of the faces of each video that lie in the segments, 0 to 1."""
+    """Share of each video that lies in the segments, of the frames that show a face: 0 to 1."""
 
     @property
     def certain(self) -> bool:
@@ -85,10 +95,12 @@ def compare(one: Recording, other: Recording) -> Overlap | None:
     """What two videos share; None if they are not likely the same footage."""
     if not one.faces or not other.faces:
         return None
-    if len(one.times) <= len(other.times):
-        found = shared_segments(one.faces, other.faces, least=LIKELY, further=FURTHER)
-    else:
-        found = shared_segments(other.faces, one.faces, least=LIKELY, further=FURTHER)
+    swapped = len(one) > len(other)
+    first, second = (other, one) if swapped else (one, other)
+    found = shared_segments(
+        first.faces, second.faces, least=LIKELY, further=FURTHER, agreement=AGREEMENT
+    )
+    if swapped:
         found = tuple(_swapped(segment) for segment in found)
     if not found:
         return None
