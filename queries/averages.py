@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from registry.core.counting import Metrics, counted_metrics, metrics_by_identity
 from registry.core.decisions import fold
 from registry.core.registry import Registry
 from registry.domain import Appearance, Identity
@@ -102,16 +103,21 @@ def averages(
     )
 
 
-_Values = Mapping[str, Sequence[Mapping[str, float]]]
+_Values = Mapping[str, Sequence[Metrics]]
 """The metrics of each video that shows an identity, by identity."""
 
 
 def _now(registry: Registry) -> tuple[_Values, list[Identity]]:
-    values: dict[str, list[Mapping[str, float]]] = defaultdict(list)
-    for payload in registry.index.videos():
-        for appearance in payload["appearances"]:
-            values[appearance["identity_id"]].append(payload["metrics"])
-    return values, list(registry.index.identities())
+    index = registry.index
+    shown = (
+        (
+            payload["video_id"],
+            payload["metrics"],
+            [a["identity_id"] for a in payload["appearances"]],
+        )
+        for payload in index.videos()
+    )
+    return metrics_by_identity(shown, registry.view.same_as), list(index.identities())
 
 
 def _earlier(registry: Registry, as_of: int) -> tuple[_Values, list[Identity]]:
@@ -123,22 +129,31 @@ def _earlier(registry: Registry, as_of: int) -> tuple[_Values, list[Identity]]:
             "those there are, and 0 stands for none"
         )
     view = fold(log, as_of=as_of)
-    values: dict[str, list[Mapping[str, float]]] = defaultdict(list)
+    shown: list[tuple[str, Metrics, list[str]]] = []
     seen: dict[str, list[tuple[str, Appearance]]] = defaultdict(list)
     for video in registry.records.all():
         faces = [replace(face, identity_id=view.identity_of(face)) for face in video.faces]
-        for appearance in appearances(faces):
-            values[appearance.identity_id].append(video.metrics)
+        here = appearances(faces)
+        shown.append((video.video_id, video.metrics, [a.identity_id for a in here]))
+        for appearance in here:
             seen[appearance.identity_id].append((video.video_id, appearance))
-    found = [identity(i, view.name_of(i), where) for i, where in seen.items()]
+    found = [identity(i, view.name_of(i), where, view.same_as) for i, where in seen.items()]
+    values = metrics_by_identity(shown, view.same_as)
     return values, [one for one in found if one is not None]
 
 
 def average_of(registry: Registry, identity_id: str) -> dict[str, float]:
     """Mean of each metric over the distinct videos of one identity."""
+    index, same_as = registry.index, registry.view.same_as
+    metrics = {payload["video_id"]: payload["metrics"] for payload in index.videos([identity_id])}
+    counted = {registry.view.counted_video(video) for video in metrics}
+    for other in {video for pair in same_as.items() if pair[1] in counted for video in pair}:
+        payload = index.video(other)
+        if payload is not None:
+            metrics[other] = payload["metrics"]
     values: dict[str, list[float]] = defaultdict(list)
-    for payload in registry.index.videos([identity_id]):
-        for name, value in payload["metrics"].items():
+    for video in counted_metrics(metrics.items(), same_as).values():
+        for name, value in video.items():
             values[name].append(value)
     return {name: _mean(values[name]) for name in sorted(values)}
 

@@ -106,7 +106,8 @@ def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
     with terminal.open() as registry:
         found = registry.identity(identity)
         payloads = registry.index.videos([found.identity_id])
-        videos = video_documents(payloads, found.identity_id.__eq__)
+        same_as = registry.view.same_as
+        videos = video_documents(payloads, found.identity_id.__eq__, same_as)
     document = {**identity_document(found), "appearances": videos}
     if as_json:
         terminal.json(document)
@@ -120,7 +121,9 @@ def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
         seen = video["appearances"][0]
         metrics = ", ".join(f"{name} {number(v)}" for name, v in video["metrics"].items())
         times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s, {seen['faces']} faces"
-        terminal.say(f"  {Url(video['url']).redacted(None)}  {times}  {metrics}")
+        same = f"  (same as {short(video['same_as'])})" if "same_as" in video else ""
+        url = Url(video["url"]).redacted(None)
+        terminal.say(f"  {url}  {times}  {metrics}{same}")
 
 
 @click.command("list")
@@ -142,16 +145,21 @@ def videos_list(
         attributes = {v.video_id: v.attributes for v in registry.index.known_videos()}
         _check_columns(wanted, attributes.values())
         keep = established(registry, provisional=provisional)
+        documents = video_documents(registry.index.videos(), keep, registry.view.same_as)
         videos = [
             {**document, "attributes": attributes_as_json(attributes[document["video"]])}
-            for document in video_documents(registry.index.videos(), keep)
+            for document in documents
             if all(one.holds(attributes[document["video"]]) for one in wanted)
         ]
     if as_json:
         terminal.json({"videos": videos})
         return
-    grid = Table("video", "status", "faces", "identities", "url", box=None, pad_edge=False)
-    if any(video["reason"] for video in videos):
+    joined = any("same_as" in video for video in videos)
+    failed = any(video["reason"] for video in videos)
+    grid = Table("video", "status", "faces", "identities", box=None, pad_edge=False)
+    for title in (*(("same as",) if joined else ()), "url"):
+        grid.add_column(title)
+    if failed:
         grid.add_column("reason", overflow="fold")
     for video in videos:
         grid.add_row(
@@ -159,8 +167,9 @@ def videos_list(
             video["status"],
             str(video["faces"]),
             str(len(video["appearances"])),
+            *((short(video.get("same_as", "-")),) if joined else ()),
             Url(video["url"]).redacted(None),
-            *([clean(video["reason"])] if len(grid.columns) > 5 else []),
+            *((clean(video["reason"]),) if failed else ()),
         )
     terminal.table(grid)
 
@@ -192,8 +201,9 @@ def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool
     """
     with terminal.open() as registry:
         keep = established(registry, provisional=provisional)
-        [found] = video_documents([registry.video(video)], keep)
-        document = {**found, **video_details(registry, found["video"])}
+        same_as = registry.view.same_as
+        [shown] = video_documents([registry.video(video)], keep, same_as)
+        document = {**shown, **video_details(registry, shown["video"])}
     if as_json:
         terminal.json(document)
         return
@@ -202,6 +212,10 @@ def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool
     terminal.say(
         f"{document['status']}{reason}; {document['frames']} frames, {document['faces']} faces"
     )
+    if "same_as" in document:
+        terminal.say(f"same footage as {document['same_as']}, and counts as that video")
+    if others := sorted(v for v, counts in same_as.items() if counts == document["video"]):
+        terminal.say(f"counts for {', '.join(short(other) for other in others)} too: same footage")
     _say_details(terminal, document)
     for seen in document["appearances"]:
         times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 from registry.core.decisions import Decision, Kind, undone_by
@@ -44,11 +45,17 @@ def report_head(registry: Registry, as_of: int | None) -> dict[str, Any]:
     return {
         "model": registry.contract.model.name,
         "threshold": registry.contract.threshold,
-        "videos": registry.index.count_videos(),
+        "videos": registry.index.count_videos() - joined_videos(registry),
         "as_of": as_of,
         "likely_duplicates": likely_duplicates(registry) if as_of is None else None,
         "provisional": registry.index.count_identities(provisional=True) if as_of is None else None,
     }
+
+
+def joined_videos(registry: Registry) -> int:
+    """How many videos on record were joined to another one and count as that one."""
+    joined = sorted(registry.view.same_as)
+    return registry.index.count_videos_on_record(joined) if joined else 0
 
 
 def decision_documents(log: Sequence[Decision]) -> list[dict[str, Any]]:
@@ -69,6 +76,7 @@ def decision_documents(log: Sequence[Decision]) -> list[dict[str, Any]]:
             "name": decision.name,
             "undoes": decision.undoes or None,
             "new_identity": decision.new_identity if decision.kind is Kind.SPLIT else None,
+            **({"videos": list(decision.videos)} if decision.videos else {}),
             "text": _sentence(decision),
         }
         for decision in log
@@ -89,17 +97,27 @@ def _sentence(decision: Decision) -> str:
             return f"{who} and {others} are two people"
         case Kind.CONSOLIDATE:
             return f"{len(decision.merges)} identities join {len(decision.groups)} others"
+        case Kind.JOIN_VIDEOS:
+            first, *rest = (video[:8] for video in decision.videos)
+            return f"video {first} is the same footage as {', '.join(rest)}"
+        case Kind.SEPARATE_VIDEOS:
+            return f"videos {' and '.join(v[:8] for v in decision.videos)} are not the same footage"
         case Kind.UNDO:
             return f"decision {decision.undoes} does not count"
         case Kind.VOID:
-            return "concerned someone who was forgotten"
+            return "concerned someone who was forgotten, or a video that was removed"
 
 
 def video_documents(
-    payloads: Iterable[Payload], keep: Callable[[str], bool] = lambda identity: True
+    payloads: Iterable[Payload],
+    keep: Callable[[str], bool] = lambda identity: True,
+    same_as: Mapping[str, str] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
-    """Videos by URL, with the appearances of identities that `keep` lets pass."""
-    documents = [_document(payload, keep) for payload in payloads]
+    """Videos by URL, with the appearances of identities that `keep` lets pass.
+
+    A video that was joined to another has `same_as`, the id of the video that it counts as.
+    """
+    documents = [_document(payload, keep, same_as) for payload in payloads]
     return sorted(documents, key=lambda document: document["url"])
 
 
@@ -109,10 +127,14 @@ def established(registry: Registry, *, provisional: bool) -> Callable[[str], boo
     return lambda identity: identity not in out
 
 
-def _document(payload: Payload, keep: Callable[[str], bool]) -> dict[str, Any]:
+def _document(
+    payload: Payload, keep: Callable[[str], bool], same_as: Mapping[str, str]
+) -> dict[str, Any]:
+    counts = same_as.get(payload["video_id"])
     return {
         "video": payload["video_id"],
         "url": payload["url"],
+        **({"same_as": counts} if counts else {}),
         "status": payload["status"],
         "reason": payload["reason"],
         "metrics": payload["metrics"],

@@ -250,7 +250,7 @@ class _Bringing:
 
 def _decided(videos: Sequence[Video], decisions: Sequence[Decision]) -> int:
     view = fold(decisions)
-    everyone = identities((shown(video, view) for video in videos), view.name_of)
+    everyone = identities((shown(video, view) for video in videos), view.name_of, view.same_as)
     there = {one.identity_id for one in everyone if not one.provisional}
     return len(there & {view.root(identity) for identity in spoken_of(decisions)})
 
@@ -270,7 +270,7 @@ def likely_duplicates(registry: Registry, videos: Sequence[Video], model: ModelI
     """
     view = registry.view
     as_seen = [shown(video, view) for video in videos]
-    everyone = identities(as_seen, view.name_of)
+    everyone = identities(as_seen, view.name_of, view.same_as)
     evidence = weigh(registry, _points(as_seen), everyone, model.dimension)
     groups = joining.duplicates(registry, evidence, threshold=linkage_threshold(model))
     return joining.joining_others(groups, everyone)

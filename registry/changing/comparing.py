@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from registry.core.counting import metrics_by_identity
 from registry.core.decisions import View
 from registry.domain import Video
 from registry.faces.appearances import identities
@@ -144,15 +145,14 @@ def _given(video: Video, identity: Mapping[str, str]) -> Video:
 
 def _standings(videos: Sequence[Video], view: View, metric: str) -> tuple[dict[str, Standing], int]:
     """The identities that lists show, by id, and how many provisional ones there are besides."""
-    values: dict[str, list[float]] = defaultdict(list)
-    for video in videos:
-        if metric in video.metrics:
-            for identity in {face.identity_id for face in video.faces}:
-                values[identity].append(video.metrics[metric])
-    everyone = identities(videos, view.name_of)
+    values = metrics_by_identity(
+        ((v.video_id, v.metrics, {face.identity_id for face in v.faces}) for v in videos),
+        view.same_as,
+    )
+    everyone = identities(videos, view.name_of, view.same_as)
     standings = {}
     for one in (one for one in everyone if not one.provisional):
-        known = values[one.identity_id]
+        known = [metrics[metric] for metrics in values[one.identity_id] if metric in metrics]
         average = math.fsum(known) / len(known) if known else None
         standings[one.identity_id] = Standing(
             one.identity_id, one.name, one.faces, one.videos, average

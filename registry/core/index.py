@@ -203,6 +203,14 @@ class Index:
     def _first_video(self, field: str, value: str) -> Point | None:
         return next(self._videos.scroll(Filter(must={field: [value]})), None)
 
+    def identities_in(self, video_ids: Iterable[str]) -> set[str]:
+        """The identities that these videos show, as far as they are on record."""
+        return {i for video_id in video_ids for i in self._seen_in(video_id) or ()}
+
+    def count_videos_on_record(self, video_ids: Sequence[str]) -> int:
+        """How many of these videos the index holds."""
+        return len(self._videos.get(video_ids))
+
     def face_of_crop(self, digest: str) -> Point | None:
         """The face, with its vector, whose stored crop has this sha256."""
         where = Filter(must={"crop_digest": [digest]})
@@ -308,7 +316,7 @@ class Index:
         self._write_identities(seen, view)
 
     def _write_identities(self, seen: dict[str, list[tuple[str, Appearance]]], view: View) -> None:
-        found = {i: identity(i, view.name_of(i), where) for i, where in seen.items()}
+        found = {i: identity(i, view.name_of(i), where, view.same_as) for i, where in seen.items()}
         self._identities.upsert([identity_point(one) for one in found.values() if one])
         if gone := [i for i, one in found.items() if one is None]:
             self._identities.delete(Filter(must={"identity_id": gone}))

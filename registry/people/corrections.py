@@ -126,7 +126,10 @@ def undo(registry: Registry, number: int | None = None) -> tuple[Decision, Decis
             "`face-registry identities list --decisions` shows those there are"
         )
     if target.kind is Kind.VOID:
-        raise UsageError(f"decision {number} concerned someone who was forgotten: nothing is left")
+        raise UsageError(
+            f"decision {number} concerned someone who was forgotten, or a video that was removed: "
+            "nothing is left"
+        )
     if number in gone:
         raise UsageError(
             f"decision {number} is undone already, by decision {gone[number]}; "

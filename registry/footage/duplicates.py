@@ -1,0 +1,224 @@
+"""Which videos on record are likely the same footage: candidates from the index, then compared.
+
+Comparing every two videos would cost the square of their number. A few faces of each video are
+looked up instead, and only the videos that have the nearest faces are compared with it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from registry.core.decisions import View
+from registry.core.index import Index
+from registry.core.registry import Registry
+from registry.footage.alignment import FaceTrack
+from registry.footage.overlap import Overlap, Recording, compare
+from registry.store.base import Filter, Payload, Point
+
+PROBES = 4
+"""Faces of a video that are looked up: the best one of each quarter of its faces."""
+
+HITS = 50
+"""Nearest faces that each of them is answered with. One copy may hold many of them."""
+
+RIVALS = 8
+"""Videos that a video is compared with, at most: those nearest to its probes."""
+
+NEAR = 0.6
+"""Cosine from which a face makes its video a candidate. The same moment, encoded again, has 0.9 to
+1.0; in strong compression, with a face of 60 px, 0.6 to 0.8 (`benchmarks/footage.py`)."""
+
+_KEPT = 256
+"""Videos whose faces are kept in memory for the next comparison."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of two videos."""
+
+    video_id: str
+    url: str
+    duration_s: float
+    metrics: Mapping[str, float]
+    share: float
+    """Share of its frames with faces that the other one shows too, 0 to 1."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `videos duplicates --json` has it."""
+        return {
+            "video": self.video_id,
+            "url": self.url,
+            "duration_s": self.duration_s,
+            "metrics": dict(self.metrics),
+            "share": round(self.share, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateVideos:
+    """Two videos that are likely the same footage."""
+
+    first: Side
+    """The longer one; of the same length, the one with the larger picture."""
+    second: Side
+    overlap: Overlap
+    """Times are those of the first video."""
+    identities: tuple[str, ...]
+    """Who is in both."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """An entry of `videos duplicates --json`."""
+        found = self.overlap
+        return {
+            "videos": [self.first.as_dict(), self.second.as_dict()],
+            "kind": str(found.kind),
+            "certain": found.certain,
+            "evidence": round(found.evidence, 3),
+            "agreement": round(found.agreement, 6),
+            "shared_s": round(found.seconds, 3),
+            "segments": [
+                {
+                    "start_s": round(segment.start_s, 3),
+                    "end_s": round(segment.end_s, 3),
+                    "offset_s": round(segment.offset_s, 3),
+                    "faces": segment.faces,
+                }
+                for segment in found.segments
+            ],
+            "identities": list(self.identities),
+        }
+
+
+def duplicate_videos(
+    registry: Registry, *, among: Collection[str] | None = None
+) -> list[DuplicateVideos]:
+    """Videos that are likely the same footage, in pairs, those with the most evidence first.
+
+    Videos that were joined or separated are left out. Of joined videos, the pair with the most
+    evidence stands for all.
+
+    Args:
+        registry: an open registry that has ingested something.
+        among: ids; then only pairs with one of these videos.
+    """
+    index, view = registry.index, registry.view
+    videos = {payload["video_id"]: payload for payload in index.videos() if payload["faces"] > 1}
+    faces = _Faces(index)
+    best: dict[frozenset[str], DuplicateVideos] = {}
+    for one, other in sorted(_candidates(faces, videos, view, among)):
+        first, second = sorted((one, other), key=lambda video: _rank(videos[video]))
+        found = compare(faces.recording(videos[first]), faces.recording(videos[second]))
+        if found is None:
+            continue
+        pair = frozenset((view.counted_video(first), view.counted_video(second)))
+        if pair not in best or found.evidence > best[pair].overlap.evidence:
+            best[pair] = _described(videos[first], videos[second], found)
+    return sorted(best.values(), key=lambda d: (-d.overlap.evidence, d.first.url, d.second.url))
+
+
+def _rank(payload: Payload) -> tuple[float, int, str, str]:
+    media = payload["media"]
+    return (
+        -round(media["duration_s"]),
+        -media["width"] * media["height"],
+        payload["run"],
+        payload["video_id"],
+    )
+
+
+def _described(first: Payload, second: Payload, found: Overlap) -> DuplicateVideos:
+    shown = [{a["identity_id"] for a in payload["appearances"]} for payload in (first, second)]
+    one, other = (
+        Side(
+            video_id=payload["video_id"],
+            url=payload["url"],
+            duration_s=payload["media"]["duration_s"],
+            metrics=payload["metrics"],
+            share=share,
+        )
+        for payload, share in zip((first, second), found.shares, strict=True)
+    )
+    return DuplicateVideos(one, other, found, tuple(sorted(shown[0] & shown[1])))
+
+
+def _candidates(
+    faces: _Faces, videos: Mapping[str, Payload], view: View, among: Collection[str] | None
+) -> set[tuple[str, str]]:
+    """Pairs of videos to compare, the lesser id first."""
+    pairs: set[tuple[str, str]] = set()
+    for video_id in videos if among is None else [video for video in among if video in videos]:
+        for other in _rivals(faces, video_id, view):
+            if other in videos:
+                pairs.add((min(video_id, other), max(video_id, other)))
+    return pairs
+
+
+def _rivals(faces: _Faces, video_id: str, view: View) -> list[str]:
+    """The videos with the nearest faces, but for those that a person joined or separated."""
+    probes = _probes(faces.points(video_id))
+    where = Filter(must_not={"video_id": _settled(video_id, view)})
+    nearest: dict[str, dict[int, float]] = defaultdict(dict)
+    vectors = np.stack([probe.vector for probe in probes if probe.vector is not None])
+    for number, hits in enumerate(faces.index.neighbours(vectors, limit=HITS, where=where)):
+        for hit in hits:
+            if hit.score >= NEAR:
+                nearest[hit.payload["video_id"]].setdefault(number, hit.score)
+    return sorted(nearest, key=lambda video: (-sum(nearest[video].values()), video))[:RIVALS]
+
+
+def _settled(video_id: str, view: View) -> list[str]:
+    """The video and those of which a person said whether they are the same."""
+    counted = view.counted_video(video_id)
+    apart = {video for pair in view.videos_apart if counted in pair for video in pair}
+    apart.add(counted)
+    return sorted(apart | {video for video, other in view.same_as.items() if other in apart})
+
+
+def _probes(points: Sequence[Point]) -> list[Point]:
+    """The best face of each part of a video, in order of time."""
+    ordered = sorted(points, key=lambda point: (point.payload["time_s"], point.id))
+    parts = [part for part in np.array_split(np.arange(len(ordered)), PROBES) if len(part)]
+    return [
+        max((ordered[i] for i in part), key=lambda point: point.payload["quality"])
+        for part in parts
+    ]
+
+
+class _Faces:
+    """The faces of videos, read from the index when they are asked for."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self.points = lru_cache(_KEPT)(self._points)
+        self._tracks = lru_cache(_KEPT)(self._read)
+
+    def recording(self, payload: Payload) -> Recording:
+        """The video as `compare` takes it."""
+        return Recording(payload["media"]["duration_s"], self._tracks(payload["video_id"]))
+
+    def _points(self, video_id: str) -> list[Point]:
+        return [point for point in self.index.faces_in(video_id) if point.vector is not None]
+
+    def _read(self, video_id: str) -> tuple[FaceTrack, ...]:
+        points = self.points(video_id)
+        if not points:
+            return ()
+        times = np.array([point.payload["time_s"] for point in points], np.float64)
+        boxes = np.array([point.payload["box"] for point in points], np.float64)
+        numbers = np.array([point.payload["track"] for point in points])
+        vectors = np.stack([point.vector for point in points if point.vector is not None])
+        return tuple(_tracks(times, vectors, boxes, numbers))
+
+
+def _tracks(
+    times: np.ndarray, vectors: np.ndarray, boxes: np.ndarray, numbers: np.ndarray
+) -> Iterator[FaceTrack]:
+    for number in np.unique(numbers):
+        rows = numbers == number
+        yield FaceTrack.of(times[rows], vectors[rows], boxes[rows])
