@@ -18,7 +18,7 @@ other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -72,6 +72,11 @@ PLACE = Channel(dimensions=1.5, correlation=0.7, noise=0.01)
 together, and takes of one gesture resemble each other."""
 
 
+ALIKE = 0.2
+"""Agreement, less what noise adds, of two tracks that show the same. Tracks of copies have more,
+but for a few that are very short; of photographs that are enlarged in the same way, few have."""
+
+
 @dataclass(frozen=True, slots=True)
 class FaceTrack:
     """The faces of one track, in order of time."""
@@ -106,8 +111,13 @@ class Segment:
     """Faces of the first video in it that were compared."""
     agreement: float
     """Correlation of the changes of the embeddings, -1 to 1."""
+    movement: float
+    """Correlation of the changes of the boxes, -1 to 1."""
     evidence: float
     """Log-likelihood ratio, in nats."""
+    stretches: tuple[tuple[float, float], ...]
+    """Seconds in the first video: where each pair of tracks begins and ends that agrees by itself.
+    Between them the segment may hold something else."""
 
 
 Series = Sequence[FaceTrack]
@@ -115,7 +125,12 @@ Series = Sequence[FaceTrack]
 
 
 def shared_segments(
-    one: Series, other: Series, *, least: float, further: float, agreement: float
+    one: Series,
+    other: Series,
+    *,
+    least: float,
+    further: float,
+    accept: Callable[[Segment], bool] = lambda segment: True,
 ) -> tuple[Segment, ...]:
     """The stretches of one video that the other one shows too, best first; none overlap in either.
 
@@ -124,7 +139,7 @@ def shared_segments(
         other: faces of the other video.
         least: evidence that the best segment must have, in nats.
         further: evidence that others must have besides it.
-        agreement: agreement that each must have.
+        accept: what each must pass besides.
     """
     near = _near(one, other)
     if not near:
@@ -133,9 +148,7 @@ def shared_segments(
     found: list[Segment] = []
     while len(found) < LONGEST:
         best = _best(one, other, near, width, shifts, found)
-        if best is None or best.agreement < agreement:
-            break
-        if best.evidence < (further if found else least):
+        if best is None or best.evidence < (further if found else least) or not accept(best):
             break
         found.append(best)
     return tuple(found)
@@ -346,7 +359,8 @@ class _Changes:
 
     def stretch(self) -> slice | None:
         """The consecutive faces with the highest sum of log-likelihood ratios."""
-        gains = _gains(LOOKS, *self.looks) + _gains(PLACE, *self.places)
+        gains = _gains(LOOKS, *self.looks)
+        gains += np.minimum(_gains(PLACE, *self.places), np.maximum(gains, 0))
         sums = np.concatenate([[0.0], np.cumsum(gains)])
         lowest = np.minimum.accumulate(sums)
         end = int(np.argmax(sums - lowest))
@@ -368,8 +382,18 @@ class _Changes:
             offset_s=shift,
             faces=len(times),
             agreement=_correlation(*looks, noise=0.0),
+            movement=_correlation(*places, noise=PLACE.noise),
             evidence=seen + min(moved, seen),
+            stretches=tuple(self._stretches(rows)),
         )
+
+    def _stretches(self, rows: slice) -> Iterator[tuple[float, float]]:
+        times, tracks = self.times[rows], self.tracks[rows]
+        for number in np.unique(tracks):
+            own = tracks == number
+            looks = self.looks[0][rows][own], self.looks[1][rows][own]
+            if _correlation(*looks, noise=LOOKS.noise) >= ALIKE:
+                yield float(times[own].min()), float(times[own].max())
 
 
 _MIRROR = np.array([-1.0, 1.0, 1.0])
