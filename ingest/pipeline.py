@@ -31,6 +31,7 @@ from registry.core.runs import new_run
 from registry.domain import Media, Status, Video
 from registry.errors import MediaError, RegistryError, VideoError
 from registry.faces.appearances import appearances
+from registry.footage.duplicates import duplicate_videos
 from registry.people import joining
 
 
@@ -108,6 +109,7 @@ def run(
     summary.new_identities = len(_established(parts.registry) - before)
     if not summary.stopped:
         _look_for_duplicates(parts.registry, summary, consolidate)
+        _look_for_copies(parts.registry, summary, reporter)
     _count_identities(parts.registry, summary)
     if summary.ingested or summary.joined_identities:
         parts.registry.index.optimize()
@@ -284,6 +286,21 @@ def _look_for_duplicates(registry: Registry, summary: Summary, consolidate: bool
         joining.consolidate(registry)
         summary.joined_identities = before - registry.index.count_identities()
     summary.likely_duplicates = joining.likely_duplicates(registry)
+
+
+def _look_for_copies(registry: Registry, summary: Summary, reporter: Reporter) -> None:
+    """Warn of videos of this run that are likely the same footage as others: they count twice."""
+    read = {p["video_id"] for p in registry.index.videos() if p["run"] == summary.run}
+    pairs = duplicate_videos(registry, among=read) if read else []
+    copies = read.intersection(s.video_id for pair in pairs for s in (pair.first, pair.second))
+    if copies:
+        text = (
+            f"{len(copies)} of the videos read are likely the same footage as other videos, and "
+            "are counted separately: `face-registry videos duplicates` lists them."
+        )
+        summary.warnings.append(text)
+        telling.warning(summary, text)
+        reporter.warn(text)
 
 
 def _count_identities(registry: Registry, summary: Summary) -> None:

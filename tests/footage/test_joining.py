@@ -17,7 +17,8 @@ from queries.show import decision_documents, report_head
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
 from registry.copies.saving import backup, restore
-from registry.core.decisions import Decision, Kind, encode
+from registry.core.decisions import Decision, Kind, encode, fold, key_of
+from registry.core.erasing import Eraser, decode, struck
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.domain import Video
@@ -207,6 +208,21 @@ def test_who_remains_of_joined_videos_is_still_one(
         assert _is_sound(registry)
         with pytest.raises(UsageError, match="a video that was removed"):
             undo(registry, 1)
+
+
+def test_an_erasure_that_was_cut_off_between_two_decisions_keeps_the_rest_joined(
+    registry: Registry,
+) -> None:
+    first = _join(registry, FULL, SHORT)
+    _join(registry, FULL, THIRD)
+    eraser = Eraser(registry.blobs, registry.records)
+    plan = decode(eraser.plan_videos(registry.view, [FULL.video_id]).encoded())
+    gone = {FULL.video_id}
+    registry.blobs.put(key_of(first), encode(struck(first, gone, set(), plan.stand_ins)))
+    eraser.clear(plan, fold(registry.decisions.read()))
+    view = fold(registry.decisions.read())
+    assert view.counted_video(SHORT.video_id) == view.counted_video(THIRD.video_id)
+    assert eraser.left(plan)["decisions"] == 0
 
 
 def test_of_two_joined_videos_the_one_that_stays_counts_alone(registry: Registry) -> None:
