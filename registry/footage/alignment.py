@@ -141,8 +141,8 @@ def shared_segments(
         further: evidence that others must have besides it.
         accept: what each must pass besides.
     """
-    near = _near(one, other)
-    if not near:
+    near = _Near.of(one, other)
+    if not len(near.pairs):
         return ()
     width, shifts = _shifts(one, other)
     found: list[Segment] = []
@@ -157,7 +157,7 @@ def shared_segments(
 def _best(
     one: Series,
     other: Series,
-    near: Sequence[tuple[int, int]],
+    near: _Near,
     width: float,
     shifts: Sequence[float],
     taken: Sequence[Segment],
@@ -174,16 +174,31 @@ def _best(
     return best
 
 
-def _near(one: Series, other: Series) -> list[tuple[int, int]]:
+@dataclass(frozen=True, slots=True)
+class _Near:
     """Pairs of tracks, one of each video, that may show one person."""
-    if not one or not other:
-        return []
-    cosines = _means(one) @ _means(other).T
-    return [
-        (int(i), int(j))
-        for i, j in np.argwhere(cosines >= SAME_PERSON)
-        if len(one[i].times) > 1 and len(other[j].times) > 1
-    ]
+
+    pairs: NDArray[np.int64]
+    """(k, 2): numbers of the tracks."""
+    spans: tuple[Floats, Floats]
+    """(k, 2) each: first and last second of the track in its video."""
+
+    @classmethod
+    def of(cls, one: Series, other: Series) -> _Near:
+        if not one or not other:
+            return cls(np.zeros((0, 2), np.int64), (np.zeros((0, 2)), np.zeros((0, 2))))
+        lengths = [np.array([len(track.times) for track in series]) for series in (one, other)]
+        alike = _means(one) @ _means(other).T >= SAME_PERSON
+        pairs = np.argwhere(alike & (lengths[0][:, None] > 1) & (lengths[1][None, :] > 1))
+        spans = [np.array([(t.times[0], t.times[-1]) for t in series]) for series in (one, other)]
+        return cls(pairs, (spans[0][pairs[:, 0]], spans[1][pairs[:, 1]]))
+
+    def at(self, shift: float) -> list[tuple[int, int]]:
+        """Those that overlap at this shift in time."""
+        mine, theirs = self.spans
+        begin = np.maximum(mine[:, 0] + shift, theirs[:, 0])
+        end = np.minimum(mine[:, 1] + shift, theirs[:, 1])
+        return [(int(i), int(j)) for i, j in self.pairs[end >= begin - _CLOCK_S]]
 
 
 def _means(series: Series) -> Vectors:
@@ -265,11 +280,11 @@ class _Pairs:
 def _pairs(
     one: Series,
     other: Series,
-    near: Sequence[tuple[int, int]],
+    near: _Near,
     shift: float,
     taken: Sequence[Segment],
 ) -> Iterator[_Pairs]:
-    for i, j in near:
+    for i, j in near.at(shift):
         mine, theirs = one[i], other[j]
         at = mine.times + shift
         rows = (at >= theirs.times[0] - _CLOCK_S) & (at <= theirs.times[-1] + _CLOCK_S)
@@ -300,7 +315,7 @@ def _between(times: Floats, values: NDArray[T], at: Floats) -> NDArray[T]:
 def _segment(
     one: Series,
     other: Series,
-    near: Sequence[tuple[int, int]],
+    near: _Near,
     shift: float,
     taken: Sequence[Segment],
 ) -> Segment | None:

@@ -11,7 +11,7 @@ import numpy as np
 from registry.footage.alignment import Segment, Series, shared_segments
 
 LIKELY = 10.0
-"""Evidence, in nats, from which a pair is listed. Of 13,000 pairs of different takes, many of one
+"""Evidence, in nats, from which a pair is listed. Of 14,000 pairs of different takes, many of one
 person in one studio, the highest had 4.8 (`docs/BENCHMARKS.md`), and every nat more makes it about
 six times as rare."""
 
