@@ -213,7 +213,8 @@ _MILLISECOND = Fraction(1, 1000)
 
 def _graph(filters: str, width: int, height: int) -> Graph:
     graph = Graph()
-    last = graph.add_buffer(width=width, height=height, format="bgr24", time_base=_MILLISECOND)
+    pixels = av.VideoFormat("bgr24", width, height)
+    last = graph.add_buffer(width=width, height=height, format=pixels, time_base=_MILLISECOND)
     even = "crop=floor(iw/2)*2:floor(ih/2)*2,format=yuv420p"
     for part in filter(None, [*filters.split(","), *even.split(",")]):
         name, _, arguments = part.partition("=")

@@ -194,7 +194,7 @@ def _evidence(one: Recording, other: Recording) -> float:
     first, second = sorted((one, other), key=len)
     if not first.faces or not second.faces:
         return 0.0
-    found = shared_segments(first.faces, second.faces, least=0.0, further=np.inf, agreement=-1.0)
+    found = shared_segments(first.faces, second.faces, least=0.0, further=np.inf)
     return found[0].evidence if found else 0.0
 
 
@@ -208,6 +208,7 @@ def _slide_shows(
         "one photograph in two slide shows of three": (1.5, 0.0, True, None),
         "one still photograph, encoded twice": (6.0, 0.0, False, "25"),
         "one photograph, enlarged slowly and faster": (6.0, 0.2, False, None),
+        "one photograph in two slide shows of three, all enlarged slowly": (3.0, 0.2, True, None),
     }
     found = {}
     for number, (what, (seconds, zoom, three, crf)) in enumerate(shows.items()):
@@ -219,7 +220,7 @@ def _slide_shows(
             for k, side in enumerate(sides):
                 path = folder / f"slides{number}_{i}_{k}.mp4"
                 if not path.is_file():
-                    frames = made.slides(side, seconds, zoom=zoom * (1 + k))
+                    frames = made.slides(side, seconds, zoom=zoom if three else zoom * (1 + k))
                     options = {"crf": crf} if crf and k else {"crf": "18"}
                     made.write(path, frames, made.FPS, made.Copy(options=options))
                 recordings.append(_extracted(path, extractions))
@@ -254,7 +255,7 @@ def _same_poses(data: Path, cache: Path, source: str) -> str:
         for _ in range(_ROUNDS):
             states = np.repeat(random.integers(0, 3, _FRAMES), _HELD)[:_FRAMES]
             one, other = (_take(p, states, random) for p in (three, others))
-            pair = shared_segments(one, other, least=0.0, further=np.inf, agreement=-1.0)
+            pair = shared_segments(one, other, least=0.0, further=np.inf)
             agreement += [segment.agreement for segment in pair]
             listed += compare(Recording(67, one), Recording(67, other)) is not None
             takes += 1
@@ -339,7 +340,7 @@ def _face(video: str, number: int, vector: np.ndarray) -> Face:
         position=0,
         time_s=number / 3,
         span_s=1 / 3,
-        box=Box(100, 100, 200 + number % 7, 200 + number % 5),
+        box=Box(100.0, 100.0, 200.0 + number % 7, 200.0 + number % 5),
         landmarks=np.zeros((5, 2), np.float32),
         det_score=0.9,
         quality=Quality(0.8),

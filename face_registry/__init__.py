@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from registry import Registry, open_registry
     from registry.core.decisions import Decision
     from registry.domain import Identity
+    from registry.footage.duplicates import DuplicateVideos, duplicate_videos
+    from registry.footage.joining import join_videos, separate_videos
     from registry.people.corrections import Part, merge, separate, split, undo
     from registry.people.joining import Suggestion, consolidate, suggest
 
@@ -63,6 +65,7 @@ __all__ = [
     "ContractError",
     "Decision",
     "DeviceError",
+    "DuplicateVideos",
     "EmptyRegistry",
     "Evidence",
     "Failure",
@@ -95,12 +98,15 @@ __all__ = [
     "__version__",
     "averages",
     "consolidate",
+    "duplicate_videos",
     "ingest",
+    "join_videos",
     "lookup",
     "merge",
     "open_registry",
     "retry",
     "separate",
+    "separate_videos",
     "split",
     "suggest",
     "undo",
@@ -120,6 +126,8 @@ _MODULES = {
     "registry": "Registry open_registry",
     "registry.core.decisions": "Decision",
     "registry.domain": "Identity",
+    "registry.footage.duplicates": "DuplicateVideos duplicate_videos",
+    "registry.footage.joining": "join_videos separate_videos",
     "registry.people.corrections": "Part merge separate split undo",
     "registry.people.joining": "Suggestion consolidate suggest",
 }

@@ -90,12 +90,21 @@ class Index:
         return found
 
     def neighbours(
-        self, embeddings: Vectors, *, limit: int, where: Filter | None = None
+        self,
+        embeddings: Vectors,
+        *,
+        limit: int,
+        where: Filter | None = None,
+        exact: bool | None = None,
     ) -> list[list[Hit]]:
-        """The nearest stored faces of each of (n, D) embeddings, best first."""
+        """The nearest stored faces of each of (n, D) embeddings, best first.
+
+        Without `exact`, they are exact up to `EXACT_LIMIT` faces.
+        """
         if not len(embeddings):
             return []
-        exact = self.count_faces() <= EXACT_LIMIT
+        if exact is None:
+            exact = self.count_faces() <= EXACT_LIMIT
         return self._faces.query(embeddings, limit=limit, where=where, exact=exact)
 
     # --- writing --------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -72,6 +72,11 @@ PLACE = Channel(dimensions=1.5, correlation=0.7, noise=0.01)
 together, and takes of one gesture resemble each other."""
 
 
+ALIKE = 0.2
+"""Agreement, less what noise adds, of two tracks that show the same. Tracks of copies have more,
+but for a few that are very short; of photographs that are enlarged in the same way, few have."""
+
+
 @dataclass(frozen=True, slots=True)
 class FaceTrack:
     """The faces of one track, in order of time."""
@@ -106,8 +111,13 @@ class Segment:
     """Faces of the first video in it that were compared."""
     agreement: float
     """Correlation of the changes of the embeddings, -1 to 1."""
+    movement: float
+    """Correlation of the changes of the boxes, -1 to 1."""
     evidence: float
     """Log-likelihood ratio, in nats."""
+    stretches: tuple[tuple[float, float], ...]
+    """Seconds in the first video: where each pair of tracks begins and ends that agrees by itself.
+    Between them the segment may hold something else."""
 
 
 Series = Sequence[FaceTrack]
@@ -115,7 +125,12 @@ Series = Sequence[FaceTrack]
 
 
 def shared_segments(
-    one: Series, other: Series, *, least: float, further: float, agreement: float
+    one: Series,
+    other: Series,
+    *,
+    least: float,
+    further: float,
+    accept: Callable[[Segment], bool] = lambda segment: True,
 ) -> tuple[Segment, ...]:
     """The stretches of one video that the other one shows too, best first; none overlap in either.
 
@@ -124,18 +139,16 @@ def shared_segments(
         other: faces of the other video.
         least: evidence that the best segment must have, in nats.
         further: evidence that others must have besides it.
-        agreement: agreement that each must have.
+        accept: what each must pass besides.
     """
-    near = _near(one, other)
-    if not near:
+    near = _Near.of(one, other)
+    if not len(near.pairs):
         return ()
     width, shifts = _shifts(one, other)
     found: list[Segment] = []
     while len(found) < LONGEST:
         best = _best(one, other, near, width, shifts, found)
-        if best is None or best.agreement < agreement:
-            break
-        if best.evidence < (further if found else least):
+        if best is None or best.evidence < (further if found else least) or not accept(best):
             break
         found.append(best)
     return tuple(found)
@@ -144,7 +157,7 @@ def shared_segments(
 def _best(
     one: Series,
     other: Series,
-    near: Sequence[tuple[int, int]],
+    near: _Near,
     width: float,
     shifts: Sequence[float],
     taken: Sequence[Segment],
@@ -161,16 +174,31 @@ def _best(
     return best
 
 
-def _near(one: Series, other: Series) -> list[tuple[int, int]]:
+@dataclass(frozen=True, slots=True)
+class _Near:
     """Pairs of tracks, one of each video, that may show one person."""
-    if not one or not other:
-        return []
-    cosines = _means(one) @ _means(other).T
-    return [
-        (int(i), int(j))
-        for i, j in np.argwhere(cosines >= SAME_PERSON)
-        if len(one[i].times) > 1 and len(other[j].times) > 1
-    ]
+
+    pairs: NDArray[np.int64]
+    """(k, 2): numbers of the tracks."""
+    spans: tuple[Floats, Floats]
+    """(k, 2) each: first and last second of the track in its video."""
+
+    @classmethod
+    def of(cls, one: Series, other: Series) -> _Near:
+        if not one or not other:
+            return cls(np.zeros((0, 2), np.int64), (np.zeros((0, 2)), np.zeros((0, 2))))
+        lengths = [np.array([len(track.times) for track in series]) for series in (one, other)]
+        alike = _means(one) @ _means(other).T >= SAME_PERSON
+        pairs = np.argwhere(alike & (lengths[0][:, None] > 1) & (lengths[1][None, :] > 1))
+        spans = [np.array([(t.times[0], t.times[-1]) for t in series]) for series in (one, other)]
+        return cls(pairs, (spans[0][pairs[:, 0]], spans[1][pairs[:, 1]]))
+
+    def at(self, shift: float) -> list[tuple[int, int]]:
+        """Those that overlap at this shift in time."""
+        mine, theirs = self.spans
+        begin = np.maximum(mine[:, 0] + shift, theirs[:, 0])
+        end = np.minimum(mine[:, 1] + shift, theirs[:, 1])
+        return [(int(i), int(j)) for i, j in self.pairs[end >= begin - _CLOCK_S]]
 
 
 def _means(series: Series) -> Vectors:
@@ -252,11 +280,11 @@ class _Pairs:
 def _pairs(
     one: Series,
     other: Series,
-    near: Sequence[tuple[int, int]],
+    near: _Near,
     shift: float,
     taken: Sequence[Segment],
 ) -> Iterator[_Pairs]:
-    for i, j in near:
+    for i, j in near.at(shift):
         mine, theirs = one[i], other[j]
         at = mine.times + shift
         rows = (at >= theirs.times[0] - _CLOCK_S) & (at <= theirs.times[-1] + _CLOCK_S)
@@ -287,7 +315,7 @@ def _between(times: Floats, values: NDArray[T], at: Floats) -> NDArray[T]:
 def _segment(
     one: Series,
     other: Series,
-    near: Sequence[tuple[int, int]],
+    near: _Near,
     shift: float,
     taken: Sequence[Segment],
 ) -> Segment | None:
@@ -346,7 +374,8 @@ class _Changes:
 
     def stretch(self) -> slice | None:
         """The consecutive faces with the highest sum of log-likelihood ratios."""
-        gains = _gains(LOOKS, *self.looks) + _gains(PLACE, *self.places)
+        gains = _gains(LOOKS, *self.looks)
+        gains += np.minimum(_gains(PLACE, *self.places), np.maximum(gains, 0))
         sums = np.concatenate([[0.0], np.cumsum(gains)])
         lowest = np.minimum.accumulate(sums)
         end = int(np.argmax(sums - lowest))
@@ -368,8 +397,18 @@ class _Changes:
             offset_s=shift,
             faces=len(times),
             agreement=_correlation(*looks, noise=0.0),
+            movement=_correlation(*places, noise=PLACE.noise),
             evidence=seen + min(moved, seen),
+            stretches=tuple(self._stretches(rows)),
         )
+
+    def _stretches(self, rows: slice) -> Iterator[tuple[float, float]]:
+        times, tracks = self.times[rows], self.tracks[rows]
+        for number in np.unique(tracks):
+            own = tracks == number
+            looks = self.looks[0][rows][own], self.looks[1][rows][own]
+            if _correlation(*looks, noise=LOOKS.noise) >= ALIKE:
+                yield float(times[own].min()), float(times[own].max())
 
 
 _MIRROR = np.array([-1.0, 1.0, 1.0])

@@ -40,12 +40,15 @@ def duplicates_command(terminal: Terminal, as_json: bool) -> None:
     if as_json:
         terminal.json({"duplicates": [pair.as_dict() for pair in found]})
         return
-    if found:
-        _print_pairs(terminal, found, names, metric)
+    if not found:
+        terminal.note("No two videos are likely the same footage.")
+        return
+    _print_pairs(terminal, found, names, metric)
     certain = sum(pair.overlap.certain for pair in found)
+    pairs = "1 pair" if len(found) == 1 else f"{len(found)} pairs"
     terminal.note(
-        f"{len(found)} pairs, {certain} of them certain. `face-registry videos join` counts two "
-        "videos as one, the first; `videos separate` keeps a pair from being listed again."
+        f"{pairs}, {certain} certain. `face-registry videos join` counts two videos as one, the "
+        "first; `videos separate` keeps a pair from being listed again."
     )
 
 

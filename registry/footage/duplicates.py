@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from registry.core.decisions import View
 from registry.core.index import Index
@@ -111,7 +113,7 @@ def duplicate_videos(
     videos = {payload["video_id"]: payload for payload in index.videos() if payload["faces"] > 1}
     faces = _Faces(index)
     best: dict[frozenset[str], DuplicateVideos] = {}
-    for one, other in sorted(_candidates(faces, videos, view, among)):
+    for one, other in _ordered(_candidates(faces, videos, view, among)):
         first, second = sorted((one, other), key=lambda video: _rank(videos[video]))
         found = compare(faces.recording(videos[first]), faces.recording(videos[second]))
         if found is None:
@@ -159,13 +161,33 @@ def _candidates(
     return pairs
 
 
+def _ordered(pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The pairs in an order in which those of one video lie close together.
+
+    Then most videos are read once (Cuthill and McKee 1969 order a graph so).
+    """
+    if not pairs:
+        return []
+    videos = sorted({video for pair in pairs for video in pair})
+    number = {video: i for i, video in enumerate(videos)}
+    ends = np.array([(number[one], number[other]) for one, other in sorted(pairs)])
+    size = len(videos)
+    graph = csr_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(size, size))
+    place = np.empty(size, np.int64)
+    place[reverse_cuthill_mckee(csr_matrix(graph + graph.T), symmetric_mode=True)] = range(size)
+    return sorted(
+        pairs, key=lambda pair: sorted((place[number[pair[0]]], place[number[pair[1]]]))[::-1]
+    )
+
+
 def _rivals(faces: _Faces, video_id: str, view: View) -> list[str]:
     """The videos with the nearest faces, but for those that a person joined or separated."""
     probes = _probes(faces.points(video_id))
     where = Filter(must_not={"video_id": _settled(video_id, view)})
     nearest: dict[str, dict[int, float]] = defaultdict(dict)
     vectors = np.stack([probe.vector for probe in probes if probe.vector is not None])
-    for number, hits in enumerate(faces.index.neighbours(vectors, limit=HITS, where=where)):
+    found = faces.index.neighbours(vectors, limit=HITS, where=where, exact=False)
+    for number, hits in enumerate(found):
         for hit in hits:
             if hit.score >= NEAR:
                 nearest[hit.payload["video_id"]].setdefault(number, hit.score)
@@ -195,14 +217,14 @@ class _Faces:
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        self.points = lru_cache(_KEPT)(self._points)
         self._tracks = lru_cache(_KEPT)(self._read)
 
     def recording(self, payload: Payload) -> Recording:
         """The video as `compare` takes it."""
         return Recording(payload["media"]["duration_s"], self._tracks(payload["video_id"]))
 
-    def _points(self, video_id: str) -> list[Point]:
+    def points(self, video_id: str) -> list[Point]:
+        """The faces of a video with their vectors."""
         return [point for point in self.index.faces_in(video_id) if point.vector is not None]
 
     def _read(self, video_id: str) -> tuple[FaceTrack, ...]:

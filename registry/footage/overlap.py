@@ -11,7 +11,7 @@ import numpy as np
 from registry.footage.alignment import Segment, Series, shared_segments
 
 LIKELY = 10.0
-"""Evidence, in nats, from which a pair is listed. Of 13,000 pairs of different takes, many of one
+"""Evidence, in nats, from which a pair is listed. Of 14,000 pairs of different takes, many of one
 person in one studio, the highest had 4.8 (`docs/BENCHMARKS.md`), and every nat more makes it about
 six times as rare."""
 
@@ -22,6 +22,11 @@ AGREEMENT = 0.4
 """Agreement that a segment must have. Copies mostly have 0.45 to 0.8. Two takes of one person who
 takes the same poses at the same moments, to music or from a script, can have 0.3 for as long as
 they last, and the evidence of that adds up (`benchmarks/footage.py`)."""
+
+COMPRESSED, MOVEMENT = 0.25, 0.9
+"""Agreement that is enough if the boxes move alike, with at least this correlation: strong
+compression changes embeddings (0.25 to 0.4 is left at x264's CRF 30, 640 x 480), and boxes hardly.
+Nobody repeats a movement to a tenth of its size for long."""
 
 FURTHER = 6.0
 """Evidence of a further segment, once one has shown that the videos share footage."""
@@ -98,16 +103,16 @@ def compare(one: Recording, other: Recording) -> Overlap | None:
     swapped = len(one) > len(other)
     first, second = (other, one) if swapped else (one, other)
     found = shared_segments(
-        first.faces, second.faces, least=LIKELY, further=FURTHER, agreement=AGREEMENT
+        first.faces, second.faces, least=LIKELY, further=FURTHER, accept=_is_copied
     )
     if swapped:
-        found = tuple(_swapped(segment) for segment in found)
+        found = tuple(_moved(segment) for segment in found)
     if not found:
         return None
     segments = tuple(sorted(found, key=lambda segment: segment.start_s))
     shares = (
-        _share(one, [(segment.start_s, segment.end_s) for segment in segments]),
-        _share(other, [_in_other(segment) for segment in segments]),
+        _share(one, [stretch for segment in segments for stretch in segment.stretches]),
+        _share(other, [stretch for segment in segments for stretch in _moved(segment).stretches]),
     )
     if max(shares) < SHARED:
         return None
@@ -121,6 +126,12 @@ def compare(one: Recording, other: Recording) -> Overlap | None:
     )
 
 
+def _is_copied(segment: Segment) -> bool:
+    if segment.agreement >= AGREEMENT:
+        return True
+    return segment.agreement >= COMPRESSED and segment.movement >= MOVEMENT
+
+
 def _kind(one: Recording, other: Recording, shares: tuple[float, float]) -> Kind:
     shorter, longer = sorted((one.duration_s, other.duration_s))
     alike = longer - shorter <= 1.0 + SAME_LENGTH * longer
@@ -130,13 +141,16 @@ def _kind(one: Recording, other: Recording, shares: tuple[float, float]) -> Kind
     return Kind.PART if part >= WHOLE else Kind.SOME
 
 
-def _swapped(segment: Segment) -> Segment:
-    start, end = _in_other(segment)
-    return replace(segment, start_s=start, end_s=end, offset_s=-segment.offset_s)
-
-
-def _in_other(segment: Segment) -> tuple[float, float]:
-    return segment.start_s + segment.offset_s, segment.end_s + segment.offset_s
+def _moved(segment: Segment) -> Segment:
+    """The segment as the other video has it."""
+    shift = segment.offset_s
+    return replace(
+        segment,
+        start_s=segment.start_s + shift,
+        end_s=segment.end_s + shift,
+        offset_s=-shift,
+        stretches=tuple((start + shift, end + shift) for start, end in segment.stretches),
+    )
 
 
 def _share(recording: Recording, stretches: Sequence[tuple[float, float]]) -> float:

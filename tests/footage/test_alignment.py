@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.footage.alignment import FaceTrack, Segment, Series, shared_segments
-from registry.footage.overlap import AGREEMENT, FURTHER, LIKELY, Kind, Recording, compare
+from registry.footage.overlap import FURTHER, LIKELY, Kind, Recording, compare
 from tests.support.takes import Shot, Take, tracks
 
 ONE, OTHER = Take(1), Take(2)
 
 
 def _shared(one: Series, other: Series) -> tuple[Segment, ...]:
-    return shared_segments(one, other, least=LIKELY, further=FURTHER, agreement=AGREEMENT)
+    return shared_segments(one, other, least=LIKELY, further=FURTHER)
 
 
 def _highest(one: Series, other: Series) -> float:
-    found = shared_segments(one, other, least=0.0, further=np.inf, agreement=-1.0)
+    found = shared_segments(one, other, least=0.0, further=np.inf)
     return found[0].evidence if found else 0.0
 
 

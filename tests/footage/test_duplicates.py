@@ -123,13 +123,13 @@ def test_the_command_prints_a_table_and_a_document(home: Path, registry: Registr
     assert ("30.0 s" in lines[1], "100 %" in lines[2], lines[2].rstrip().endswith("part.mp4")) == (
         True,
     ) * 3
-    assert "1 pairs, 1 of them certain" in shown.stderr
+    assert "1 pair, 1 certain" in shown.stderr
     [pair] = json.loads(_run(home, "videos", "duplicates", "--json").stdout)["duplicates"]
     assert (pair["kind"], pair["certain"]) == ("part of", True)
     assert [side["url"] for side in pair["videos"]] == [WHOLE.url.exposed(), PART.url.exposed()]
     assert pair["evidence"] > 20
     _run(home, "videos", "join", pair["videos"][0]["video"], pair["videos"][1]["video"])
-    assert "0 pairs" in _run(home, "videos", "duplicates").stderr
+    assert "No two videos" in _run(home, "videos", "duplicates").stderr
     assert json.loads(_run(home, "videos", "duplicates", "--json").stdout) == {"duplicates": []}
 
 
@@ -146,7 +146,10 @@ def test_real_clips_encoded_again_and_cut_down(shared_data: Path, tmp_path: Path
     rows = [f"videos/{path.name},{n}" for n, path in enumerate(sorted(folder.glob("*.mp4")))]
     table.write_text("\n".join(["Video URL,Performance", *rows]))
     home = tmp_path / "home"
-    assert call(home, "ingest", str(table)).exit_code == 0
+    ingested = call(home, "ingest", str(table), "--json")
+    assert ingested.exit_code == 0
+    [warning] = json.loads(ingested.stdout)["warnings"]
+    assert "5 of the videos read are likely the same footage" in warning
     found = json.loads(call(home, "videos", "duplicates", "--json").stdout)["duplicates"]
     pairs = {tuple(_name(side["url"]) for side in pair["videos"]): pair["kind"] for pair in found}
     assert pairs[("reel_D", "small")] == "same length"

@@ -18,7 +18,9 @@ from queries.show import decision_documents, report_head
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
 from registry.copies.backup import backup, restore
-from registry.core.decisions import Decision, Kind, encode_decision
+from registry.core import keys
+from registry.core.decisions import Decision, Kind, encode_decision, fold
+from registry.core.erasing import Eraser, decode_plan, redact
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.core.video_changes import revise
@@ -215,6 +217,23 @@ def test_who_remains_of_joined_videos_is_still_one(
         assert _is_sound(registry)
         with pytest.raises(UsageError, match="a video that was removed"):
             undo(registry, 1)
+
+
+def test_an_erasure_that_was_cut_off_between_two_decisions_keeps_the_rest_joined(
+    registry: Registry,
+) -> None:
+    first = _join(registry, FULL, SHORT)
+    _join(registry, FULL, THIRD)
+    eraser = Eraser(registry.blobs, registry.records)
+    plan = decode_plan(eraser.plan_videos(registry.view, [FULL.video_id]).encoded())
+    gone = {FULL.video_id}
+    redacted = encode_decision(redact(first, gone, set(), plan.stand_ins))
+    with registry.writing():
+        registry.blobs.put(keys.decision(first.number), redacted)
+        eraser.clear(plan, fold(registry.decisions.entries()))
+    view = fold(registry.decisions.entries())
+    assert view.counted_video(SHORT.video_id) == view.counted_video(THIRD.video_id)
+    assert eraser.left(plan)["decisions"] == 0
 
 
 def test_of_two_joined_videos_the_one_that_stays_counts_alone(registry: Registry) -> None:
