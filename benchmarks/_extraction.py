@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ingest.extract import extract
-from ingest.frames import MediaLimits
+from ingest.frames import MediaLimits, Sampling
 from registry import ids
 from registry.blobs.folder import FolderStore
-from registry.core.records import decode, encode
+from registry.core.records import decode_record as decode
+from registry.core.records import encode_record as encode
 from registry.domain import Status, Video
 from registry.models.base import FaceModel
 
@@ -71,7 +72,12 @@ class Extractions:
         video_id = ids.video_id(name)
         blobs = FolderStore(folder / "blobs")
         found = extract(
-            path, video_id, model=self.model, blobs=blobs, every=every, limits=MediaLimits()
+            path,
+            video_id,
+            model=self.model,
+            blobs=blobs,
+            sampling=Sampling(every=every),
+            limits=MediaLimits(),
         )
         status = Status.PARTIAL if found.reason else Status.DONE
         video = Video(video_id, name, {}, status, found.faces, found.media, found.reason)

@@ -11,8 +11,8 @@ from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering
 from registry.domain import Face, Vectors, Video
 from registry.faces.matching import Neighbour, assign
 from registry.faces.quality import founds
-from registry.people.evidence import Evidence, Seen
-from registry.people.joining import linked
+from registry.people.evidence import Evidence, ObservedFaces
+from registry.people.joining import consolidate_repeatedly
 
 Grouping = dict[str, str]
 """Group by face id."""
@@ -99,22 +99,22 @@ def _origin(videos: Sequence[Video], rule: float) -> Grouping:
 
 def joins(videos: Sequence[Video], identity: Grouping, threshold: float) -> dict[str, str]:
     """What consolidation joins: the identity that stays, by the one that goes."""
-    seen, shown = Seen(len(videos[0].faces[0].embedding)), defaultdict(set)
+    observed, shown = ObservedFaces(len(videos[0].faces[0].embedding)), defaultdict(set)
     for video in videos:
         for face in video.faces:
-            who, box = identity[face.face_id], face.box
+            who = identity[face.face_id]
             shown[who].add(video.video_id)
-            seen.add(
+            observed.add(
                 who,
                 (video.video_id, face.track),
                 face.frame,
-                (box.x1, box.y1, box.x2, box.y2),
+                face.box,
                 face.embedding,
                 good=founds(face.quality),
             )
     ranks = {who: (0, len(where)) for who, where in shown.items()}
-    outcome = linked(Evidence(seen, ranks), threshold=threshold)
-    return {gone: group[0] for group in outcome.groups for gone in group[1:]}
+    result = consolidate_repeatedly(Evidence(observed, ranks), threshold=threshold)
+    return {gone: group[0] for group in result.groups for gone in group[1:]}
 
 
 def _root(joined: dict[str, str], identity: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks._extraction import source_digest
 from benchmarks._slideshows import photographs
-from registry.calibration.dependence import Pairs
+from registry.calibration.sample_size import Pairs
 from registry.faces.quality import assess, founds
 from registry.models.base import FaceModel
 

@@ -26,8 +26,8 @@ from benchmarks._page import machine
 from benchmarks._photos import Embedded, embedded
 from benchmarks._slideshows import halves
 from registry.blobs.folder import FolderStore
-from registry.calibration.measuring import Found, calibrate
-from registry.calibration.thresholds import Operating, operate
+from registry.calibration.measurement import Measurement, calibrate
+from registry.calibration.thresholds import ThresholdEstimate, estimate_threshold
 from registry.core import contract as contracts
 from registry.core.registry import Registry
 from registry.domain import ModelInfo
@@ -85,22 +85,22 @@ def _measure(source: str, data: Path, cache: Path) -> list[str]:
 def _thirds(photos: Embedded, target: float, couples: int) -> str:
     random = np.random.default_rng(1)
     people = np.unique(photos.people)
-    found: list[Operating] = []
+    estimates: list[ThresholdEstimate] = []
     rates, plain, within = [], [], 0
     for _ in range(REPEATS):
         one, two, three = np.array_split(random.permutation(people), 3)
         curve = fit(photos.strangers(one).similarities)
         pairs = [(min(a, b), max(a, b)) for a, b in combinations(two.tolist(), 2)]
         chosen = {pairs[i] for i in random.permutation(len(pairs))[:couples]}
-        operating = operate(photos.strangers(two, chosen), curve, target)
+        estimate = estimate_threshold(photos.strangers(two, chosen), curve, target)
         judged = photos.strangers(three).similarities
-        rates.append(float((judged >= operating.threshold).mean()))
+        rates.append(float((judged >= estimate.threshold).mean()))
         plain.append(float((judged >= curve.similarity(target)).mean()))
-        within += operating.low <= float(np.quantile(judged, 1 - target)) <= operating.high
-        found.append(operating)
-    held = sum(f.far_low <= r <= f.far_high for f, r in zip(found, rates, strict=True))
-    worth = np.mean([f.support.independent for f in found])
-    threshold = np.median([f.threshold for f in found])
+        within += estimate.low <= float(np.quantile(judged, 1 - target)) <= estimate.high
+        estimates.append(estimate)
+    held = sum(e.far_low <= r <= e.far_high for e, r in zip(estimates, rates, strict=True))
+    worth = np.mean([e.support.independent for e in estimates])
+    threshold = np.median([e.threshold for e in estimates])
     return (
         f"| {rate(target)} | {couples} ({worth:.0f}) | {threshold:.3f} | {_spread(rates)} | "
         f"{held} of {REPEATS} | {within} of {REPEATS} | {_spread(plain)} |"
@@ -127,13 +127,13 @@ def _halves(
         mine = only(videos, set(ours).__contains__)
         judged = _faces(only(videos, set(others).__contains__)).strangers(np.arange(len(others)))
         with tempfile.TemporaryDirectory() as home, _registry(Path(home), info, mine) as registry:
-            found = [calibrate(registry, target=target) for target in (1e-2, 1e-3, 1e-4)]
-            lines += [_row(name, one, judged.similarities) for one in found]
+            measured = [calibrate(registry, target=target) for target in (1e-2, 1e-3, 1e-4)]
+            lines += [_row(name, one, judged.similarities) for one in measured]
     return lines
 
 
-def _row(name: str, found: Found, judged: np.ndarray) -> str:
-    at, rejected = found.faces.operating, found.rejected_across
+def _row(name: str, measurement: Measurement, judged: np.ndarray) -> str:
+    at, rejected = measurement.faces.estimate, measurement.rejected_across
     missed = "-" if rejected is None else f"{rejected.rate:.1%} of {rejected.people} people"
     return (
         f"| {name} | {at.support.of_people} ({at.support.independent:.0f}) | {rate(at.target)} | "
@@ -187,17 +187,20 @@ def _clips(faces: Embedded, curve: Curve) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for target in (1e-2, 1e-3, 1e-4):
-        found = [operate(faces.strangers(np.array(five)), curve, target) for five in splits]
+        estimates = [
+            estimate_threshold(faces.strangers(np.array(five)), curve, target) for five in splits
+        ]
         rests = [faces.strangers(np.setdiff1d(everybody, five)).similarities for five in splits]
-        pairs = list(zip(found, rests, strict=True))
+        pairs = list(zip(estimates, rests, strict=True))
         rates = [float((rest >= f.threshold).mean()) for f, rest in pairs]
         plain = [float((rest >= f.shipped).mean()) for f, rest in pairs]
-        held = sum(f.far_low <= r <= f.far_high for f, r in zip(found, rates, strict=True))
-        below = sum(r < f.far_low for f, r in zip(found, rates, strict=True))
-        low, middle, high = np.quantile([f.threshold for f in found], (0.05, 0.5, 0.95))
+        held = sum(e.far_low <= r <= e.far_high for e, r in zip(estimates, rates, strict=True))
+        below = sum(r < e.far_low for e, r in zip(estimates, rates, strict=True))
+        low, middle, high = np.quantile([e.threshold for e in estimates], (0.05, 0.5, 0.95))
         lines.append(
             f"| {rate(target)} | {middle:.3f} ({low:.3f} to {high:.3f}) | {np.mean(rates):.1e} | "
-            f"{held} of {len(splits)} | {below} | {found[0].shipped:.3f}: {np.mean(plain):.1e} |"
+            f"{held} of {len(splits)} | {below} | {estimates[0].shipped:.3f}: "
+            f"{np.mean(plain):.1e} |"
         )
     return lines
 

@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from av.video.stream import VideoStream
 
-from ingest.frames import MediaLimits, VideoReader
+from ingest.frames import MediaLimits, Sampling, VideoReader
 from ingest.frames.container import open_video
 from ingest.frames.packet_selection import select_packets
 from registry.domain import Image
@@ -42,7 +42,14 @@ CLOSE_ENOUGH = 3.0
 
 
 def ours(path: Path, every: int) -> Iterator[Image]:
-    with VideoReader(path, every=every) as reader:
+    with VideoReader(path, sampling=Sampling(every=every)) as reader:
+        for frame in reader:
+            yield frame.image
+
+
+def ours_with_cuts(path: Path, every: int) -> Iterator[Image]:
+    sampling = Sampling(every, max_gap_s=1.0, cuts=True)
+    with VideoReader(path, sampling=sampling) as reader:
         for frame in reader:
             yield frame.image
 
@@ -86,6 +93,7 @@ def opencv_grab(path: Path, every: int) -> Iterator[Image]:
 
 WAYS: dict[str, Read] = {
     "VideoReader": ours,
+    "VideoReader, gaps and cuts": ours_with_cuts,
     "PyAV, all frames": pyav,
     "PyAV, all frames, two threads": pyav_two_threads,
     "OpenCV read()": opencv_read,
@@ -150,7 +158,7 @@ def measure(path: Path, every: int, rounds: int) -> None:
     limits = MediaLimits()
     with path.open("rb") as file, open_video(file, limits) as source:
         codec = source.stream.codec_context
-        selection = select_packets(source, every, limits)
+        selection = select_packets(source, Sampling(every=every), limits)
         print(f"{path.name}: {codec.name} {codec.width} x {codec.height}, ", end="")
     with av.open(str(path)) as container:
         frames = sum(1 for packet in container.demux(video=0) if packet.size)

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.extract import extract
-from ingest.frames import MediaLimits, VideoReader
+from ingest.frames import MediaLimits, Sampling, VideoReader
 from registry.blobs.folder import FolderStore
-from registry.changing.reembedding import SAME_FACE, reembed
+from registry.changing.reembedding import reembed
 from registry.domain import Face, Status, Vectors, Video
-from registry.faces.boxes import overlap
+from registry.faces.boxes import SAME_FACE, overlap
 from registry.models import catalogue
 from registry.models.base import FaceModel
 
@@ -61,7 +61,8 @@ def _row(old: FaceModel, new: FaceModel, clips: Sequence[Path], folder: Path) ->
     for clip in clips:
         blobs = FolderStore(folder)
         found = extract(
-            clip, clip.stem, model=old, blobs=blobs, every=EVERY, limits=MediaLimits()
+            clip, clip.stem, model=old, blobs=blobs, sampling=Sampling(every=EVERY),
+            limits=MediaLimits(),
         )  # fmt: skip
         video = Video(clip.stem, clip.as_uri(), {}, Status.DONE, found.faces, found.media)
         wanted = {face.face_id for face in found.faces}
@@ -84,7 +85,7 @@ def _in_frames(
     clip: Path, faces: Sequence[Face], model: FaceModel
 ) -> Iterator[tuple[Face, Vectors, float]]:
     """Those faces that the model finds in their frames, and how well the boxes agree."""
-    with VideoReader(clip, every=EVERY, limits=MediaLimits()) as reader:
+    with VideoReader(clip, sampling=Sampling(every=EVERY), limits=MediaLimits()) as reader:
         for frame in reader:
             detections = model.detect(frame.image)
             for face in (face for face in faces if face.frame == frame.index):

@@ -49,36 +49,38 @@ if TYPE_CHECKING:
     from ingest.frames import MediaLimits
     from ingest.summary import Failure, Summary
     from queries import averages, lookup, write_csv, write_zip
-    from queries.answers import Answer, CloseSecond, Evidence, Match, Probe
+    from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
     from registry import Registry, open_registry
     from registry.core.decisions import Decision
+    from registry.core.points import IndexedVideo
     from registry.domain import Identity
     from registry.footage.duplicates import DuplicateVideos, duplicate_videos
     from registry.footage.joining import join_videos, separate_videos
-    from registry.people.corrections import Part, merge, separate, split, undo
+    from registry.people.corrections import FaceSelection, merge, separate, split, undo
     from registry.people.joining import Suggestion, consolidate, suggest
 
 __all__ = [
     "AddressPolicy",
-    "Answer",
     "CloseSecond",
     "ContractError",
     "Decision",
     "DeviceError",
     "DuplicateVideos",
     "EmptyRegistry",
-    "Evidence",
+    "FaceSelection",
     "Failure",
     "FetchError",
     "FetchLimits",
     "Identity",
     "ImageError",
+    "IndexedVideo",
+    "LookupAnswer",
     "Match",
+    "MatchedFace",
     "MediaError",
     "MediaLimits",
     "ModelError",
     "ObjectMissing",
-    "Part",
     "Probe",
     "Registry",
     "RegistryError",
@@ -122,13 +124,14 @@ _MODULES = {
     "ingest.frames": "MediaLimits",
     "ingest.summary": "Failure Summary",
     "queries": "averages lookup write_csv write_zip",
-    "queries.answers": "Answer CloseSecond Evidence Match Probe",
+    "queries.answers": "CloseSecond LookupAnswer Match MatchedFace Probe",
     "registry": "Registry open_registry",
     "registry.core.decisions": "Decision",
+    "registry.core.points": "IndexedVideo",
     "registry.domain": "Identity",
     "registry.footage.duplicates": "DuplicateVideos duplicate_videos",
     "registry.footage.joining": "join_videos separate_videos",
-    "registry.people.corrections": "Part merge separate split undo",
+    "registry.people.corrections": "FaceSelection merge separate split undo",
     "registry.people.joining": "Suggestion consolidate suggest",
 }
 """The names that each module provides, imported on first use: they bring NumPy, pandas and Qdrant,

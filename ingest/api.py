@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,7 @@ from ingest import remembered
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import Downloader, FetchLimits
 from ingest.fetch.share_links import is_link
-from ingest.frames import MediaLimits
+from ingest.frames import MediaLimits, Sampling
 from ingest.pipeline import RunContext, default_workers, run
 from ingest.plan import plan as plan_table
 from ingest.progress import Reporter, SilentReporter
@@ -30,8 +31,10 @@ from registry.core import contract as contracts
 from registry.core.backends import open_buckets
 from registry.core.registry import Registry
 from registry.core.runs import check_purpose, new_run, recorded
+from registry.errors import UsageError
 from registry.settings import (
     DEFAULT_EVERY,
+    DEFAULT_MAX_GAP_S,
     DEFAULT_THRESHOLD,
     Settings,
 )
@@ -53,6 +56,8 @@ def ingest(
     url_column: str | None = None,
     metrics: Sequence[str] | None = None,
     every: int | None = None,
+    max_gap: float | None = None,
+    cuts: bool | None = None,
     threshold: float | None = None,
     model: str | None = None,
     workers: int | None = None,
@@ -90,6 +95,11 @@ def ingest(
             registry is what reports average by name.
             `NAME:sum` and `NAME:mean@WEIGHT` say how several rows of one video are combined.
         every: sampling interval in frames (10 in a new registry).
+        max_gap: a frame is also looked at where more than so many seconds would pass without one
+            (1.0 in a new registry); 0: no limit. In an existing registry, another value holds for
+            videos that are read from now on.
+        cuts: whether a frame is also looked at behind each cut (true in a new registry); changed
+            as `max_gap`.
         threshold: least cosine at which a face joins the identity of its nearest neighbour (0.85 in
             a new registry).
         model: a catalogue name or the folder of a pack (sface in a new registry).
@@ -153,7 +163,10 @@ def ingest(
             reread_changed=reread_changed,
         )
     registry.hold()
-    _check_contract(registry, model, threshold, every, [spec.name for spec in table.metrics])
+    names = [spec.name for spec in table.metrics]
+    note = _check_contract(registry, model, threshold, every, max_gap, cuts, names)
+    if note:
+        notes.append(note)
     remembered.remember(registry, settings, table)
     csv = "" if isinstance(videos, pd.DataFrame) else _called(videos)
     reporter = _reporter(reporter, workers)
@@ -311,14 +324,24 @@ def _check_contract(
     model: str | None,
     threshold: float | None,
     every: int | None,
+    max_gap: float | None,
+    cuts: bool | None,
     metrics: Sequence[str],
-) -> None:
-    """Check the settings against the contract, or write the contract of a new registry."""
+) -> str:
+    """Check the settings against the contract, or write the contract of a new registry.
+
+    Returns a note if the contract changes.
+    """
+    if max_gap is not None and not 0 <= max_gap < math.inf:
+        raise UsageError(f"max_gap is {max_gap:g}: give seconds, or 0 for no limit")
     if not registry.is_empty:
         contracts.check_rule(registry.contract, threshold=threshold, every=every)
         if model:
             registry.model(model)
-        return
+        changed, note = contracts.with_sampling(registry.contract, max_gap_s=max_gap, cuts=cuts)
+        if note:
+            registry.change_sampling(changed)
+        return note
     registry.establish(
         contracts.new(
             registry.model(model).info,
@@ -326,23 +349,31 @@ def _check_contract(
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
             every=DEFAULT_EVERY if every is None else every,
             primary_metric=metrics[0],
+            max_gap_s=DEFAULT_MAX_GAP_S if max_gap is None else max_gap or None,
+            cuts=True if cuts is None else cuts,
         )
     )
+    return ""
 
 
 def _extractor(
     registry: Registry, model: str | None, workers: int, limits: MediaLimits, run_id: str
 ) -> Extractor:
-    every = registry.contract.every
+    contract = registry.contract
+    sampling = Sampling(
+        contract.every,
+        math.inf if contract.max_gap_s is None else contract.max_gap_s,
+        contract.cuts,
+    )
     if workers == 0:
         loaded, blobs = registry.model(model), registry.blobs
-        return InlineExtractor(loaded, blobs, every=every, limits=limits, run=run_id)
+        return InlineExtractor(loaded, blobs, sampling=sampling, limits=limits, run=run_id)
     return PoolExtractor(
         registry.settings,
         registry.contract,
         registry.model_source(model),
         workers=workers,
-        every=every,
+        sampling=sampling,
         limits=limits,
         timeout_s=VIDEO_TIMEOUT_S,
         run=run_id,

@@ -81,6 +81,14 @@ private_hosts_option = click.option(
     "--every", type=click.IntRange(min=1), help="Sampling interval in frames.  [default: 10]"
 )
 @click.option(
+    "--max-gap", type=click.FloatRange(min=0), metavar="S",
+    help="Also look at a frame where more than S seconds would pass without one; 0: no limit.  "
+    "[default: 1.0]",
+)  # fmt: skip
+@click.option(
+    "--cuts/--no-cuts", default=None, help="Also look at a frame behind each cut.  [default: cuts]"
+)
+@click.option(
     "--threshold", type=cosine(),
     help="Least cosine for a face to join its nearest neighbour's identity.  [default: 0.85]",
 )  # fmt: skip
@@ -131,6 +139,8 @@ def ingest_command(
     sheet: str | None,
     base_folder: Path | None,
     every: int | None,
+    max_gap: float | None,
+    cuts: bool | None,
     threshold: float | None,
     model: str | None,
     device: str | None,
@@ -175,6 +185,8 @@ def ingest_command(
             sheet=sheet,
             base_folder=base_folder,
             every=every,
+            max_gap=max_gap,
+            cuts=cuts,
             threshold=threshold,
             model=model,
             workers=workers,

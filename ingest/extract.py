@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ingest.frames import Frame, FrameReader, MediaLimits, OpenVideo, VideoReader
+from ingest.frames import Frame, FrameReader, MediaLimits, OpenVideo, Sampling, VideoReader
 from ingest.shots import ShotDetector
 from ingest.tracks import Sighting, Tracker
 from registry import ids
@@ -64,18 +64,18 @@ def extract(
     *,
     model: FaceModel,
     blobs: BlobStore,
-    every: int,
+    sampling: Sampling,
     limits: MediaLimits,
     open_video: OpenVideo = VideoReader,
 ) -> Extraction:
-    """The faces of every `every`-th frame of a video file; stores their crops.
+    """The faces of the sampled frames of a video file; stores their crops.
 
     Args:
         path: the file.
         video_id: determines the ids of the faces and the keys of the crops.
         model: detects and embeds the faces.
         blobs: where crops are stored.
-        every: sampling interval in frames.
+        sampling: which frames are looked at.
         limits: larger videos are refused.
         open_video: decodes the file.
 
@@ -87,7 +87,7 @@ def extract(
     tracker = Tracker()
     batch: list[_FrameFaces] = []
     pending = 0
-    with open_video(path, every=every, limits=limits) as reader:
+    with open_video(path, sampling=sampling, limits=limits) as reader:
         for frame_faces in _detect(reader, video_id, model, blobs):
             batch.append(frame_faces)
             pending += len(frame_faces.detections)

@@ -322,18 +322,18 @@ def _find_duplicates(registry: Registry, summary: Summary, consolidate: bool) ->
         before = registry.index.count_identities()
         joining.consolidate(registry)
         summary.joined_identities = before - registry.index.count_identities()
-    summary.likely_duplicates = joining.likely_duplicates(registry)
+    summary.likely_duplicates = joining.count_duplicates(registry)
 
 
 def _look_for_copies(registry: Registry, summary: Summary, reporter: Reporter) -> None:
     """Warn of videos of this run that are likely the same footage as others: they count twice."""
-    read = {p["video_id"] for p in registry.index.videos() if p["run"] == summary.run}
+    read = {one.video_id for one in registry.index.videos() if one.run == summary.run}
     pairs = duplicate_videos(registry, among=read) if read else []
     copies = read.intersection(s.video_id for pair in pairs for s in (pair.first, pair.second))
     if copies:
         text = (
             f"{len(copies)} of the videos read are likely the same footage as other videos, and "
-            "are counted separately: `face-registry videos duplicates` lists them."
+            "are counted separately. `face-registry videos duplicates` lists them."
         )
         summary.warnings.append(text)
         run_events.warning(summary, text)

@@ -10,10 +10,10 @@ from urllib.parse import unquote, urlsplit
 from ingest.fetch.share_links import download_address
 from ingest.summary import Failure
 from ingest.tables.table import Table, VideoRow
+from registry.core.points import IndexedVideo
 from registry.core.registry import Registry
 from registry.domain import Status
 from registry.errors import UsageError
-from registry.store.base import Payload
 from registry.urls import Url
 
 _DENIED = re.compile(r"answered 40[13]\b")
@@ -26,27 +26,27 @@ def retry_table(registry: Registry, videos: Sequence[str]) -> Table:
     """
     marked = frozenset(registry.rereads.marked())
 
-    def can_retry(video: Payload) -> bool:
-        return video["status"] != Status.DONE or video["video_id"] in marked
+    def can_retry(video: IndexedVideo) -> bool:
+        return video.status != Status.DONE or video.video_id in marked
 
-    payloads = [registry.video(key) for key in videos]
-    for payload in payloads:
-        if not can_retry(payload):
+    chosen = [registry.video(key) for key in videos]
+    for video in chosen:
+        if not can_retry(video):
             raise UsageError(
-                f"{Url(payload['url'])} is complete. Only videos that failed, are partial or were "
-                "found damaged can be read again."
+                f"{video.url} is complete. Only videos that failed, are partial or were found "
+                "damaged can be read again."
             )
     if not videos:
-        payloads = [payload for payload in registry.index.videos() if can_retry(payload)]
-    rows = {payload["url"]: _row(payload) for payload in payloads}
+        chosen = [video for video in registry.index.videos() if can_retry(video)]
+    rows = {video.url: _row(video) for video in chosen}
     return Table(tuple(rows.values()), (), (), len(rows))
 
 
-def _row(payload: Payload) -> VideoRow:
-    url = payload["url"]
+def _row(video: IndexedVideo) -> VideoRow:
+    url = video.url.exposed()
     path = unquote(urlsplit(url).path, errors="surrogateescape")
     location = Url(path if url.startswith("file:") else download_address(url))
-    return VideoRow(0, Url(url), location, {})
+    return VideoRow(0, video.url, location, {})
 
 
 def with_hint(failure: Failure) -> Failure:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ingest.tables.questions import plain
 from ingest.tables.table import Value, VideoRow
-from registry.core.index import as_kept
+from registry.core.points import as_kept
 from registry.domain import Attribute, AttributeValue, Weighted
 from registry.urls import printable
 

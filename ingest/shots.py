@@ -44,19 +44,28 @@ class ShotDetector:
         Returns:
             False for the first frame.
         """
-        last, self._last = self._last, _thumbnail(image)
-        return last is not None and distance(last, self._last) >= CUT
+        last, self._last = self._last, thumbnail(image)
+        return last is not None and is_cut(last, self._last)
 
 
 def distance(a: Image, b: Image) -> float:
     """Distance of the colours of two thumbnails, BGR uint8 (H, W, 3): 0 (same) to 1."""
+    return min(_hellinger(a, b), _hellinger(*_matched(a, b)))
+
+
+def is_cut(a: Image, b: Image) -> bool:
+    """Whether the `distance` of two thumbnails is that of a cut."""
+    return _hellinger(a, b) >= CUT and _hellinger(*_matched(a, b)) >= CUT
+
+
+def _matched(a: Image, b: Image) -> tuple[Image, Image]:
+    """Both at one brightness. The brighter one is darkened, so that nothing clips."""
     ratio = (float(a.mean()) + 1) / (float(b.mean()) + 1)
-    # The brighter one is darkened, so that nothing clips.
-    matched = (_scaled(a, 1 / ratio), b) if ratio > 1 else (a, _scaled(b, ratio))
-    return min(_hellinger(a, b), _hellinger(*matched))
+    return (_scaled(a, 1 / ratio), b) if ratio > 1 else (a, _scaled(b, ratio))
 
 
-def _thumbnail(image: Image) -> Image:
+def thumbnail(image: Image) -> Image:
+    """Scale a BGR uint8 (H, W, 3) image of any size to 64 x 36 px, for `distance`."""
     width, height = _THUMBNAIL
     across = max(1, image.shape[1] // (width * _MAX_AVERAGED))
     down = max(1, image.shape[0] // (height * _MAX_AVERAGED))

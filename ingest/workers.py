@@ -20,7 +20,7 @@ from typing import Protocol
 from pebble import ProcessExpired, ProcessPool
 
 from ingest.extract import Extraction, extract
-from ingest.frames import DecoderClient, MediaLimits
+from ingest.frames import DecoderClient, MediaLimits, Sampling
 from ingest.frames.decoder_client import describe_exit
 from ingest.memory import MemoryGuard
 from registry import events
@@ -55,12 +55,12 @@ class InlineExtractor:
         model: FaceModel,
         blobs: BlobStore,
         *,
-        every: int,
+        sampling: Sampling,
         limits: MediaLimits,
         run: str = "",
     ) -> None:
         self._model, self._blobs = model, blobs
-        self._every, self._limits, self._run = every, limits, run
+        self._sampling, self._limits, self._run = sampling, limits, run
         self._lock = Lock()
 
     def extract(self, path: Path, video_id: str) -> Extraction:
@@ -72,7 +72,7 @@ class InlineExtractor:
                 video_id,
                 model=self._model,
                 blobs=self._blobs,
-                every=self._every,
+                sampling=self._sampling,
                 limits=self._limits,
             )
             _emit_read(self._run, video_id, extraction, started)
@@ -95,13 +95,13 @@ class PoolExtractor:
         model_source: str,
         *,
         workers: int,
-        every: int,
+        sampling: Sampling,
         limits: MediaLimits,
         timeout_s: float,
         run: str = "",
     ) -> None:
         """Start the pool; `timeout_s` is the time limit of one video."""
-        self._every, self._limits, self._timeout_s = every, limits, timeout_s
+        self._sampling, self._limits, self._timeout_s = sampling, limits, timeout_s
         self._closed = Event()
         self._pending: list[Future[Extraction]] = []
         self._pool = ProcessPool(
@@ -115,7 +115,7 @@ class PoolExtractor:
         """The faces of one video, from the next free worker."""
         future = self._pool.schedule(
             _process,
-            args=(path, video_id, self._every, self._limits),
+            args=(path, video_id, self._sampling, self._limits),
             timeout=self._timeout_s,
         )
         self._pending.append(future)
@@ -201,7 +201,7 @@ def _start_worker(
         _worker = exc  # raised for the first video: nobody sees an error of the initialiser
 
 
-def _process(path: Path, video_id: str, every: int, limits: MediaLimits) -> Extraction:
+def _process(path: Path, video_id: str, sampling: Sampling, limits: MediaLimits) -> Extraction:
     if isinstance(_worker, RegistryError):
         raise _worker
     if _worker is None:
@@ -209,8 +209,8 @@ def _process(path: Path, video_id: str, every: int, limits: MediaLimits) -> Extr
     started = time.monotonic()
     with _worker.memory.watching(limits.max_memory):
         extraction = extract(
-            path, video_id, model=_worker.model, blobs=_worker.blobs, every=every, limits=limits,
-            open_video=_worker.decoder.open,
+            path, video_id, model=_worker.model, blobs=_worker.blobs, sampling=sampling,
+            limits=limits, open_video=_worker.decoder.open,
         )  # fmt: skip
     _emit_read(_worker.run, video_id, extraction, started)
     return extraction

@@ -1,4 +1,4 @@
-"""Answers from the record: averages per identity, lookups, exports."""
+"""What is read from a registry: averages by identity, lookups, exports."""
 
 from queries.averages import averages
 from queries.export import write_csv, write_zip

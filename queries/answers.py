@@ -1,4 +1,4 @@
-"""What a lookup found: the answer, its faces and their matches, and all of it as a document."""
+"""The result of a lookup: the faces of the photo, their matches, and all of it as a document."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from registry.urls import Url
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """One stored face that the probe resembles."""
+class MatchedFace:
+    """A stored face that is similar to the face in the photo."""
 
     video_url: Url
     time_s: float
@@ -22,70 +22,71 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One identity that a face may be."""
+    """An identity whose faces are similar to the face in the photo."""
 
     identity: str
     name: str
     similarity: float
-    """Cosine with its most similar stored face."""
+    """Cosine with its most similar stored face, -1 to 1."""
     false_accept_rate: float
-    """Share of comparisons of two people's faces that are at least as similar, estimated."""
+    """Estimated share of comparisons of two different people that are at least as similar."""
     false_positive_identification_rate: float
-    """Chance that somebody who is not on record has a match as similar as this, estimated: each
+    """Estimated probability that somebody who is not on record has a match as similar as this. Each
     identity counts as one comparison for each video that it is in."""
     same_by_rule: bool
-    """Whether the registry's own rule would call it the same identity."""
+    """Whether the registry's assignment rule would give the face this identity."""
     provisional: bool
-    """Whether it may be no person: a few poor faces, which lists leave out."""
+    """Whether the identity is provisional: it has a few poor faces only, and lists leave it out."""
     videos: int
     average: dict[str, float]
     """Mean of each metric over its videos."""
-    evidence: tuple[Evidence, ...]
-    """Most similar first."""
+    evidence: tuple[MatchedFace, ...]
+    """Its most similar faces, most similar first."""
 
 
 @dataclass(frozen=True, slots=True)
 class CloseSecond:
-    """Another identity that is nearly as similar as the best one."""
+    """Another identity that is nearly as similar as the best match."""
 
     identity: str
     name: str
     similarity: float
     margin: float
-    """Cosine by which the best one leads: less than `registry.people.consolidation.MARGIN`."""
+    """Difference to the best match: less than `registry.people.consolidation.MARGIN`."""
     apart: str
-    """How they are known to be two people; empty: they may be one, under two identities."""
+    """A sentence: why they are known to be two people. Empty: they may be one person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One face of the photo and who it may be."""
+    """A face of the photo, and who it may be."""
 
     detection: Detection
     matches: tuple[Match, ...]
-    """Best first, one for each identity; empty: unknown, nobody on record is similar enough."""
+    """Best first, one for each identity. Empty: nobody on record is similar enough."""
     nearest: float | None
-    """Cosine with the most similar stored face, a match or not; None: there is no face."""
+    """Cosine with the most similar stored face, even if it is no match. None: the registry has no
+    faces."""
     close_second: CloseSecond | None
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a lookup found."""
+class LookupAnswer:
+    """The result of a lookup."""
 
     model: str
     threshold: float
     faces: tuple[Probe, ...]
     """Left to right."""
     identities: int
-    """In the registry: how many a face is compared with."""
+    """The number of identities in the registry."""
     operating_point: float
-    """Threshold that the registry goes by, calibrated or the model's own. What is below it, and
-    only here because another one was asked for, is a lead to look at."""
+    """The registry's threshold, calibrated or the model's own. A match below it, which is listed
+    because a lower threshold was asked for, is a lead and not a match."""
     rates: str
-    """Where the false-accept rates come from."""
+    """The source of the false-accept rates."""
     warning: str = ""
-    """A sentence on a calibration that does not count."""
+    """A sentence on a calibration that is not used; empty: there is none."""
 
     def as_dict(self) -> dict[str, Any]:
         """The document of `lookup --json`."""
@@ -95,18 +96,18 @@ class Answer:
             "identities": self.identities,
             "operating_point": self.operating_point,
             "rates": self.rates,
-            "faces": [_probe_dict(probe) for probe in self.faces],
+            "faces": [_probe_document(probe) for probe in self.faces],
         }
 
 
-def _probe_dict(probe: Probe) -> dict[str, Any]:
+def _probe_document(probe: Probe) -> dict[str, Any]:
     box = probe.detection.box
     return {
         "box": [round(v, 1) for v in (box.x1, box.y1, box.x2, box.y2)],
         "score": round(probe.detection.score, 4),
         "unknown": not probe.matches,
         "nearest_similarity": None if probe.nearest is None else round(probe.nearest, 6),
-        "close_second": _second_dict(probe.close_second),
+        "close_second": _second_document(probe.close_second),
         "matches": [
             {
                 "identity": match.identity,
@@ -133,7 +134,7 @@ def _probe_dict(probe: Probe) -> dict[str, Any]:
     }
 
 
-def _second_dict(second: CloseSecond | None) -> dict[str, Any] | None:
+def _second_document(second: CloseSecond | None) -> dict[str, Any] | None:
     if second is None:
         return None
     return {

@@ -1,4 +1,4 @@
-"""`report`, `lookup`, and the lists: options to one call, and its answer to the terminal."""
+"""The commands `report` and `lookup`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 import click
 from rich.table import Table
 
+from queries.answers import CloseSecond, LookupAnswer, Match
 from queries.averages import averages
+from queries.documents import report_head
 from queries.export import write_csv, write_zip
 from queries.list_commands import all_option, left_out
-from queries.lookup import Answer, CloseSecond, Match, lookup
-from queries.show import report_head
+from queries.lookup import lookup
 from registry.errors import UsageError
 from registry.terminal import (
     Terminal,
@@ -35,7 +36,7 @@ _SHOWN = 40
 @click.option("--zip", "zip_path", type=file_path(), help="Write all face images to this file.")
 @click.option(
     "--as-of", type=click.IntRange(min=0),
-    help="Number of the last decision that counts; 0: none. See `identities list --decisions`.",
+    help="Use decisions up to this number only; 0: none. See `identities list --decisions`.",
 )  # fmt: skip
 @all_option
 @json_option
@@ -48,18 +49,22 @@ def report_command(
     provisional: bool,
     as_json: bool,
 ) -> None:
-    """Show how the videos with each person perform: average over distinct videos."""
+    """Show the average performance of the videos with each person, each video once."""
     if zip_path and as_of is not None:
-        raise UsageError("--zip holds the faces as they stand now: leave --zip or --as-of out")
+        raise UsageError(
+            "--zip and --as-of do not go together: the zip holds the current identities. "
+            "Leave one out."
+        )
     with terminal.open() as registry:
         table = averages(registry, as_of=as_of, provisional=provisional)
         head = report_head(registry, as_of)
         contract = registry.contract
         if csv_path:
             write_csv(table, csv_path)
-            terminal.note(f"wrote {csv_path}: {len(table)} identities")
+            terminal.note(f"Wrote {csv_path} with {len(table)} identities.")
         if zip_path:
-            terminal.note(f"wrote {zip_path}: {write_zip(registry, zip_path)} face images")
+            faces = write_zip(registry, zip_path)
+            terminal.note(f"Wrote {zip_path} with {faces} face images.")
     if as_json:
         terminal.json({**head, "rows": table.to_dict(orient="records")})
     else:
@@ -71,7 +76,7 @@ def report_command(
 
 
 def print_averages(terminal: Terminal, rows: list[dict[Any, Any]], metric: str) -> None:
-    """Print the table of averages; a terminal gets its beginning."""
+    """Print the table of averages; on a terminal, its first rows."""
     shown = rows[:_SHOWN] if terminal.out.is_terminal else rows
     grid = Table("identity", "name", box=None, pad_edge=False)
     grid.add_column(f"average {clean(metric)}", justify="right")
@@ -98,12 +103,14 @@ def print_averages(terminal: Terminal, rows: list[dict[Any, Any]], metric: str) 
         )
     terminal.table(grid)
     if len(rows) > len(shown):
-        terminal.note(f"… and {len(rows) - len(shown)} more: --csv PATH or --json for all of them")
+        terminal.note(
+            f"{len(rows) - len(shown)} more are not shown. --csv PATH or --json has all of them."
+        )
 
 
 @click.command("lookup")
 @click.argument("image", type=file_path())
-@click.option("--top", default=5, show_default=True, help="Identities for each face, at most.")
+@click.option("--top", default=5, show_default=True, help="The most identities for each face.")
 @click.option(
     "--threshold", type=cosine(),
     help="Least cosine similarity of a match.  [default: as calibrated, or the model's own]",
@@ -113,7 +120,7 @@ def print_averages(terminal: Terminal, rows: list[dict[Any, Any]], metric: str) 
 def lookup_command(
     terminal: Terminal, image: Path, top: int, threshold: float | None, as_json: bool
 ) -> None:
-    """Ask who is in a photo; a face that nobody on record is similar enough to is unknown."""
+    """Find out who is in a photo. A face that resembles nobody on record is unknown."""
     with terminal.open() as registry:
         answer = lookup(registry, image, top=top, threshold=threshold)
     if as_json:
@@ -124,15 +131,17 @@ def lookup_command(
         terminal.note(f"warning: {answer.warning}")
 
 
-def print_answer(terminal: Terminal, answer: Answer) -> None:
-    """Print who each face of a photo may be."""
+def print_answer(terminal: Terminal, answer: LookupAnswer) -> None:
+    """Print who each face of the photo may be."""
     for place, probe in enumerate(answer.faces, start=1):
         box = probe.detection.box
         where = f"at x {box.x1:.0f}-{box.x2:.0f}, y {box.y1:.0f}-{box.y2:.0f}"
         terminal.say(f"face {place} of {len(answer.faces)}, {where}:")
         if not probe.matches:
             nearest = "-" if probe.nearest is None else f"{probe.nearest:.3f}"
-            terminal.say(f"  unknown, no match: nearest {nearest}, below {answer.threshold:.3f}")
+            terminal.say(
+                f"  unknown, no match: the nearest face has {nearest}, below {answer.threshold:.3f}"
+            )
         for match in probe.matches:
             _print_match(terminal, match, answer)
         if probe.close_second:
@@ -142,23 +151,26 @@ def print_answer(terminal: Terminal, answer: Answer) -> None:
 def _print_second(terminal: Terminal, second: CloseSecond) -> None:
     name = f" {second.name}" if second.name else ""
     advice = (
-        f"they are two people, {second.apart}: look at both"
+        f"They are two people. {second.apart} Look at both."
         if second.apart
-        else "they may be one person under two identities: `identities suggest` shows such pairs"
+        else "They may be one person under two identities. "
+        "`face-registry identities suggest` lists such pairs."
     )
     terminal.say(
-        f"  close: {short(second.identity)}{name} is only {second.margin:.3f} behind; {advice}"
+        f"  {short(second.identity)}{name} is a close second, {second.margin:.3f} behind. {advice}"
     )
 
 
-def _print_match(terminal: Terminal, match: Match, answer: Answer) -> None:
+def _print_match(terminal: Terminal, match: Match, answer: LookupAnswer) -> None:
     rule = "same by the registry's rule" if match.same_by_rule else "likely the same person"
     if match.similarity < answer.operating_point:
-        rule = f"a lead, no match: below the registry's threshold of {answer.operating_point:.3f}"
+        rule = (
+            f"a lead, not a match: below the registry's threshold of {answer.operating_point:.3f}"
+        )
     name = f" {match.name}" if match.name else ""
     terminal.say(f"  {match.similarity:.3f}  {short(match.identity)}{name}  ({rule})")
     if match.provisional:
-        terminal.say("         from a few poor faces, which lists leave out: be careful")
+        terminal.say("         provisional: a few poor faces, which lists leave out")
     terminal.say(
         f"         false-accept rate {rate(match.false_accept_rate)} a comparison, "
         f"{rate(match.false_positive_identification_rate)} among {answer.identities} identities "

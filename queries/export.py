@@ -1,4 +1,7 @@
-"""Answers as files: the table as CSV, face images as a zip; written aside, then put in place."""
+"""Files for other programs: the averages as CSV, all face images as a zip.
+
+Each is written under a temporary name and then renamed.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,21 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from queries.averages import cover_path
+from registry.core.points import IndexedFace
 from registry.core.registry import Registry
-from registry.store.base import Payload
 from registry.system.files import add_entry, atomic_file
 
 _FORMULA = re.compile(r"(^|[;\t\r\n])(?=[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20])")
-"""Before the first characters that make a spreadsheet take a cell for a formula (OWASP, CSV
-Injection), wide ones of East Asia too. A cell also begins where half of Europe's spreadsheets
-divide a line, whatever commas and quotes say: at a semicolon."""
+"""Matches before a character that makes a spreadsheet read a cell as a formula (OWASP, CSV
+Injection), full-width forms included. A semicolon begins a cell, too: where the comma is the
+decimal mark, spreadsheets divide a line at semicolons, even inside quotes."""
 
 INDEX_COLUMNS = [
     "path",
@@ -35,7 +39,7 @@ INDEX_COLUMNS = [
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write the table of averages: UTF-8, an empty cell for no value."""
+    """Write the table of averages as UTF-8; a missing value is an empty cell."""
     with atomic_file(path) as aside:
         safe(table).to_csv(aside, index=False, encoding="utf-8", lineterminator="\n")
 
@@ -43,28 +47,33 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 def write_zip(registry: Registry, path: Path) -> int:
     """Write every crop as `<identity>/<video>_<frame>.jpg`, each identity's cover, and index.csv.
 
-    Returns how many faces it holds. A crop whose bytes have changed since it was stored raises
-    `StoreCorrupt`, and nothing is written.
+    Returns the number of faces.
+
+    Raises:
+        StoreCorrupt: a crop is not what was stored. Then nothing is written.
     """
-    names = {i.identity_id: i for i in registry.index.identities()}
+    identities = {i.identity_id: i for i in registry.index.identities()}
     faces = sorted(
-        (point.payload for point in registry.index.faces()),
-        key=lambda f: (f["identity_id"], f["video_id"], f["frame"], f["crop"]),
+        registry.index.faces(), key=attrgetter("identity_id", "video_id", "frame", "crop")
     )
     with atomic_file(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
         rows: list[dict[str, Any]] = []
-        for name, face in _named(faces):
-            picture = registry.crop(face["crop"], face["crop_digest"])
+        for name, face in _with_paths(faces):
+            picture = registry.crop(face.crop, face.crop_digest)
             add_entry(archive, name, picture)
-            identity = names[face["identity_id"]]
-            if identity.cover_face == face["face_id"]:
+            identity = identities[face.identity_id]
+            if identity.cover_face == face.face_id:
                 add_entry(archive, cover_path(identity.identity_id), picture)
             rows.append(
                 {
                     "path": name,
                     "identity": identity.identity_id,
                     "name": identity.name,
-                    **{column: face[column] for column in INDEX_COLUMNS[3:]},
+                    "video_url": face.video_url.exposed(),
+                    "frame": face.frame,
+                    "time_s": face.time_s,
+                    "det_score": face.det_score,
+                    "quality": face.quality.score,
                 }
             )
         add_entry(archive, "index.csv", _csv(rows))
@@ -72,22 +81,22 @@ def write_zip(registry: Registry, path: Path) -> int:
 
 
 def safe(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with text that a spreadsheet would run as a formula made plain text."""
+    """The table with every text that a spreadsheet would run as a formula made plain text."""
     texts = table.select_dtypes(exclude="number").columns
     cells = table.assign(**{column: table[column].map(plain) for column in texts})
     return cells.rename(columns=plain)
 
 
 def plain(cell: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula: such text gets an apostrophe in front."""
+    """The cell, with an apostrophe before a text that a spreadsheet would read as a formula."""
     return _FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell
 
 
-def _named(faces: list[Payload]) -> Iterator[tuple[str, Payload]]:
-    """The path of each face; a second face of one identity in one frame gets a number more."""
+def _with_paths(faces: list[IndexedFace]) -> Iterator[tuple[str, IndexedFace]]:
+    """Each face with its path. A second face of an identity in one frame gets a number."""
     taken: dict[str, int] = {}
     for face in faces:
-        stem = f"{face['identity_id']}/{face['video_id']}_{face['frame']}"
+        stem = f"{face.identity_id}/{face.video_id}_{face.frame}"
         taken[stem] = taken.get(stem, 0) + 1
         yield (f"{stem}.jpg" if taken[stem] == 1 else f"{stem}_{taken[stem]}.jpg"), face
 

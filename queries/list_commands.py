@@ -1,4 +1,4 @@
-"""The lists: identities, decisions and videos, on the terminal or as JSON."""
+"""The commands `list` and `show` of identities and videos."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import click
 from rich.table import Table
 
 from queries.conditions import Condition, parse_condition
-from queries.show import (
+from queries.documents import (
     decision_documents,
-    established,
     identity_document,
     identity_documents,
+    listed,
     video_documents,
 )
 from queries.video_details import video_details
@@ -27,20 +27,23 @@ all_option = click.option(
     "--all",
     "provisional",
     is_flag=True,
-    help="Also what may be no person: a few poor faces, hands.",
+    help="Include provisional identities: a few poor faces, or hands taken for faces.",
 )
 
 _TIME = len("2026-11-23T10:33:30+00:00")
-"""Letters of a time: a column of times is not cut, however narrow the terminal."""
+"""Least width of a column of times, so that a narrow terminal does not cut them."""
 
 
 def left_out(provisional: int) -> str:
-    """What a person should know of identities that a list does not show."""
-    return f"{provisional} more may be no person (a few poor faces, hands): --all lists them"
+    """A note on the number of identities that a list does not show."""
+    return (
+        f"{provisional} more are provisional (a few poor faces, or hands taken for faces). "
+        "--all lists them."
+    )
 
 
 @click.command("list")
-@click.option("--decisions", is_flag=True, help="List instead what people decided about them.")
+@click.option("--decisions", is_flag=True, help="List the decisions about identities instead.")
 @all_option
 @json_option
 @pass_terminal
@@ -52,12 +55,12 @@ def identities_list(terminal: Terminal, decisions: bool, provisional: bool, as_j
             print_decisions(terminal, decision_documents(registry.decisions.entries()), as_json)
             return
         index = registry.index
-        found = identity_documents(index.identities(provisional=provisional))
+        identities = identity_documents(index.identities(provisional=provisional))
         hidden = 0 if provisional else index.count_identities(provisional=True)
     if as_json:
-        terminal.json({"identities": found, "left_out": hidden})
+        terminal.json({"identities": identities, "left_out": hidden})
         return
-    print_identities(terminal, found)
+    print_identities(terminal, identities)
     if hidden:
         terminal.note(left_out(hidden))
 
@@ -77,7 +80,7 @@ def print_identities(terminal: Terminal, documents: list[dict[str, Any]]) -> Non
 
 
 def print_decisions(terminal: Terminal, documents: list[dict[str, Any]], as_json: bool) -> None:
-    """Print the log of decisions, first to last."""
+    """Print the decisions, first to last."""
     if as_json:
         terminal.json({"decisions": documents})
         return
@@ -104,19 +107,19 @@ def print_decisions(terminal: Terminal, documents: list[dict[str, Any]], as_json
 def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
     """Show one identity, given by id, beginning of its id, or name: its videos and times."""
     with terminal.open() as registry:
-        found = registry.identity(identity)
-        payloads = registry.index.videos([found.identity_id])
+        person = registry.identity(identity)
+        indexed = registry.index.videos([person.identity_id])
         same_as = registry.view.same_as
-        videos = video_documents(payloads, found.identity_id.__eq__, same_as)
-    document = {**identity_document(found), "appearances": videos}
+        videos = video_documents(indexed, keep=person.identity_id.__eq__, same_as=same_as)
+    document = {**identity_document(person), "appearances": videos}
     if as_json:
         terminal.json(document)
         return
-    terminal.say(f"{found.identity_id} {found.name or '(no name)'}")
+    terminal.say(f"{person.identity_id} {person.name or '(no name)'}")
     terminal.say(
-        f"{found.videos} videos, {found.faces} faces, {found.screen_time_s:.1f} s on screen"
+        f"{person.videos} videos, {person.faces} faces, {person.screen_time_s:.1f} s on screen"
     )
-    terminal.say(f"cover: {found.cover}")
+    terminal.say(f"cover: {person.cover}")
     for video in videos:
         seen = video["appearances"][0]
         metrics = ", ".join(f"{name} {number(v)}" for name, v in video["metrics"].items())
@@ -138,13 +141,13 @@ def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
 def videos_list(
     terminal: Terminal, conditions: tuple[str, ...], provisional: bool, as_json: bool
 ) -> None:
-    """List all videos, with who is in them; of failed ones, why."""
+    """List all videos, and who is in them; of failed ones, why."""
     wanted = [parse_condition(text) for text in conditions]
     with terminal.open() as registry:
         _ = registry.contract
         attributes = {v.video_id: v.attributes for v in registry.index.known_videos()}
         _check_columns(wanted, attributes.values())
-        keep = established(registry, provisional=provisional)
+        keep = listed(registry, provisional=provisional)
         documents = video_documents(registry.index.videos(), keep, registry.view.same_as)
         videos = [
             {**document, "attributes": attributes_as_json(attributes[document["video"]])}
@@ -200,10 +203,10 @@ def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool
     has, such as the id of an ad.
     """
     with terminal.open() as registry:
-        keep = established(registry, provisional=provisional)
+        keep = listed(registry, provisional=provisional)
         same_as = registry.view.same_as
-        [shown] = video_documents([registry.video(video)], keep, same_as)
-        document = {**shown, **video_details(registry, shown["video"])}
+        [found] = video_documents([registry.video(video)], keep, same_as)
+        document = {**found, **video_details(registry, found["video"])}
     if as_json:
         terminal.json(document)
         return
@@ -213,9 +216,9 @@ def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool
         f"{document['status']}{reason}; {document['frames']} frames, {document['faces']} faces"
     )
     if "same_as" in document:
-        terminal.say(f"same footage as {document['same_as']}, and counts as that video")
+        terminal.say(f"Same footage as {document['same_as']}, and counts as that video.")
     if others := sorted(v for v, counts in same_as.items() if counts == document["video"]):
-        terminal.say(f"counts for {', '.join(short(other) for other in others)} too: same footage")
+        terminal.say(f"Counts for {', '.join(map(short, others))} too: the same footage.")
     _say_details(terminal, document)
     for seen in document["appearances"]:
         times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s"

@@ -1,4 +1,4 @@
-"""A photo that somebody asks about: read from a file, upright, or refused with a sentence."""
+"""Reading the photo of a lookup from a file."""
 
 from __future__ import annotations
 
@@ -15,39 +15,41 @@ from registry.domain import Image
 from registry.errors import ImageError
 
 MAX_PIXELS = 100_000_000
-"""Beyond any camera's photo in 2026 bar stitched ones; 300 MB once decoded."""
+"""More than any camera of 2026 takes, except for stitched photos; 300 MB once decoded."""
 MAX_BYTES = 200 * 1024 * 1024
 
 
 def read_photo(path: Path) -> Image:
-    """The photo as BGR uint8 (H, W, 3), turned upright as its EXIF orientation says.
+    """The photo as BGR uint8 (H, W, 3), turned upright by its EXIF orientation.
 
     Raises:
-        ImageError: there is no such file, it is no image, or it is too large.
+        ImageError: the file does not exist, is not an image, is damaged, or is too large.
     """
     try:
-        found = path.stat()
-        size = found.st_size
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-            raise ImageError(f"{path} is a device or a pipe, not a file; give a photo")
+        status = path.stat()
+        size = status.st_size
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise ImageError(f"{path} is a device or a pipe, not a file. Give a photo.")
         if size > MAX_BYTES:
-            raise ImageError(f"{path} has {size:,} bytes; a photo may have {MAX_BYTES:,} at most")
+            raise ImageError(f"{path} has {size:,} bytes. Give a photo of {MAX_BYTES:,} at most.")
         data = path.read_bytes()
     except FileNotFoundError as exc:
-        raise ImageError(f"there is no file {path}") from exc
+        raise ImageError(f"There is no file {path}. Give the path of a photo.") from exc
     except OSError as exc:
-        raise ImageError(f"{path} cannot be read ({exc.strerror})") from exc
+        raise ImageError(f"{path} cannot be read ({exc.strerror}). Give another photo.") from exc
     if not data:
-        raise ImageError(f"{path} is empty")
+        raise ImageError(f"{path} is empty. Give another photo.")
     _check_header(path, size)
     image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise ImageError(f"{path} is damaged, or an image of a kind that OpenCV does not read")
+        raise ImageError(
+            f"{path} is damaged or has a format that OpenCV does not read. Give a JPEG or PNG."
+        )
     return np.asarray(image, dtype=np.uint8)
 
 
 def _check_header(path: Path, size: int) -> None:
-    """Width and height from the header, before anything is decoded."""
+    """Check width and height in the header, before anything is decoded."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
@@ -55,11 +57,11 @@ def _check_header(path: Path, size: int) -> None:
                 width, height = picture.size
     except UnidentifiedImageError as exc:
         raise ImageError(
-            f"{path} is not an image ({size:,} bytes); give a photo such as a JPEG or PNG"
+            f"{path} is not an image ({size:,} bytes). Give a photo such as a JPEG or PNG."
         ) from exc
     except (OSError, ValueError, Picture.DecompressionBombError, SyntaxError) as exc:
-        raise ImageError(f"{path} cannot be read as an image ({exc})") from exc
+        raise ImageError(f"{path} cannot be read as an image ({exc}). Give another.") from exc
     if width * height > MAX_PIXELS:
         raise ImageError(
-            f"{path} has {width} x {height} px; a photo may have {MAX_PIXELS:,} px at most"
+            f"{path} has {width} x {height} px. Give a photo of {MAX_PIXELS:,} px at most."
         )

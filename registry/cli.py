@@ -88,7 +88,7 @@ _VIDEOS: _Commands = {
     ),
     "join": (
         "registry.footage.commands:join_command",
-        "Say that videos are the same footage and count once.",
+        "Declare videos to be the same footage.",
     ),
     "list": ("queries.list_commands:videos_list", "List the videos."),
     "remove": ("registry.erasure.commands:videos_remove", "Remove videos for good."),
@@ -98,10 +98,10 @@ _VIDEOS: _Commands = {
     ),
     "separate": (
         "registry.footage.commands:separate_command",
-        "Say that two videos are not the same footage.",
+        "Declare two videos not to be the same footage.",
     ),
     "show": ("queries.list_commands:videos_show", "Show a video and who is in it."),
-    "undo": ("registry.people.commands:undo_command", "Take back a decision."),
+    "undo": ("registry.people.commands:undo_command", "Undo a decision."),
 }
 _METRICS: _Commands = {
     "first": ("queries.metric_commands:metrics_first", "Choose the metric of reports."),

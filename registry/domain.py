@@ -275,7 +275,7 @@ class EarlierModel:
 class Contract:
     """What every part of one registry was built with; checked at each use.
 
-    It is written once, and once more for each change of the model.
+    It is written once, and again for each change of the model, `max_gap_s` or `cuts`.
     """
 
     registry_id: str
@@ -291,9 +291,14 @@ class Contract:
     schema: int
     earlier_models: tuple[EarlierModel, ...] = ()
     """Oldest first."""
+    max_gap_s: float | None = None
+    """A frame is also looked at where more than so many seconds would pass without one; None: no
+    limit. Registries of version 0.1 have none, and no `cuts`."""
+    cuts: bool = False
+    """Whether a frame is also looked at behind each cut."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values; no `earlier_models` where there was none."""
+        """Plain JSON values, without those of the last three that are not set."""
         earlier = [
             {"name": one.name, "digest": one.digest, "until": one.until}
             for one in self.earlier_models
@@ -312,4 +317,6 @@ class Contract:
             "primary_metric": self.primary_metric,
             "schema": self.schema,
             **({"earlier_models": earlier} if earlier else {}),
+            **({"max_gap_s": self.max_gap_s} if self.max_gap_s is not None else {}),
+            **({"cuts": True} if self.cuts else {}),
         }

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from queries import averages, write_csv, write_zip
-from queries.answers import Answer, CloseSecond, Evidence, Match, Probe
+from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
 from registry.cli import cli
 from registry.core.runs import recorded
 from registry.domain import Box, Detection
@@ -72,7 +72,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         registry.name(who[0], "Ada")
         corrections.separate(registry, who[0], who[1])
         corrections.merge(registry, who[1:3])
-        corrections.split(registry, who[1], corrections.Part(videos=(second.url.exposed(),)))
+        corrections.split(
+            registry, who[1], corrections.FaceSelection(videos=(second.url.exposed(),))
+        )
         corrections.undo(registry)
         registry.forget(who[3], block=True)
         with recorded(registry, "ingest", csv="videos.csv"):
@@ -151,11 +153,11 @@ def test_json_documents_have_the_fields_of_the_page(command: str, home: Path) ->
 
 def test_the_document_of_a_lookup_has_the_fields_of_the_page() -> None:
     match = Match(
-        "i", "", 0.9, 0.1, 0.1, True, False, 1, {"P": 1.0}, (Evidence(Url("u"), 0, "c", 1),)
+        "i", "", 0.9, 0.1, 0.1, True, False, 1, {"P": 1.0}, (MatchedFace(Url("u"), 0, "c", 1),)
     )
     detection = Detection(Box(0, 0, 1, 1), np.zeros((5, 2), np.float32), 0.9)
     probe = Probe(detection, (match,), 0.9, CloseSecond("i", "", 0.9, 0.1, ""))
-    answer = Answer("m", 0.4, (probe,), 1, 0.4, "")
+    answer = LookupAnswer("m", 0.4, (probe,), 1, 0.4, "")
     assert set(fields(answer.as_dict())) <= words(section("JSON documents"))
 
 

@@ -61,8 +61,8 @@ EMPTY = {
 PURE = (
     "registry.domain registry.errors registry.ids registry.redaction registry.urls registry.urls.* "
     "registry.core.counting registry.faces.* registry.people.consolidation ingest.fetch.sniffing "
-    "registry.calibration.dependence registry.calibration.drawing "
-    "registry.calibration.speakers registry.calibration.thresholds "
+    "registry.calibration.drawing registry.calibration.sample_size "
+    "registry.calibration.thresholds registry.calibration.track_samples "
     "registry.footage.alignment registry.footage.overlap"
 )
 """Modules that decide and open nothing: they import nouns, pure rules and libraries of numbers."""
@@ -83,6 +83,12 @@ ONLY_IN: Mapping[str, str] = {
     "rich": "registry.terminal registry.cli *.commands *_commands ingest.progress registry.demo.*",
     "click": "registry.terminal registry.cli *.commands *_commands registry.demo.command",
 }
+
+
+DECODES_PAYLOADS = "registry.store.* registry.core.*"
+COMPARES_PAYLOADS = "registry.upkeep.index_comparison"
+"""The module that compares an index as it is stored, with the records or with another index. All
+others get the dataclasses of `registry.core.points`, whose fields mypy knows."""
 
 
 def _fits(module: str, patterns: str) -> bool:
@@ -177,6 +183,32 @@ def test_one_module_reads_the_environment() -> None:
     ]
     # The package itself sets one variable, for ONNX Runtime, and reads none.
     assert set(readers) <= {"registry.settings", "registry"}
+
+
+def payload_uses(source: str) -> set[str]:
+    """How a module touches payloads: `imports` the type, `reads` the attribute of a point."""
+    nodes = list(ast.walk(ast.parse(source)))
+    imported = {
+        name.name for node in nodes if isinstance(node, ast.ImportFrom) for name in node.names
+    }
+    read = any(isinstance(node, ast.Attribute) and node.attr == "payload" for node in nodes)
+    return ({"imports"} if "Payload" in imported else set()) | ({"reads"} if read else set())
+
+
+def test_payloads_are_decoded_in_the_core() -> None:
+    uses = {
+        name: payload_uses(path.read_text())
+        for name, path in MODULES.items()
+        if not _fits(name, DECODES_PAYLOADS)
+    }
+    assert {name for name, use in uses.items() if "imports" in use} == set()
+    assert {name for name, use in uses.items() if "reads" in use} == set(COMPARES_PAYLOADS.split())
+
+
+def test_a_payload_that_is_read_is_found() -> None:
+    assert payload_uses("from registry.store.base import Payload, Point") == {"imports"}
+    assert payload_uses("name = point.payload['name']") == {"reads"}
+    assert payload_uses("name = face.video_id") == set()
 
 
 def test_modules_are_of_one_subject() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from fractions import Fraction
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image as Pillow
 
 from ingest.frames.decoding import Sample, StreamSummary
-from ingest.frames.interface import MediaLimits
+from ingest.frames.interface import MediaLimits, Sampling
+from ingest.frames.sampling import CutDetector, Schedule
 from registry.errors import MediaError
 
 
@@ -22,15 +24,17 @@ def check_canvas(file: BinaryIO, limits: MediaLimits) -> None:
 
 
 def decode_webp(
-    file: BinaryIO, every: int, limits: MediaLimits, summary: StreamSummary
+    file: BinaryIO, sampling: Sampling, limits: MediaLimits, summary: StreamSummary
 ) -> Generator[Sample]:
-    """Every `every`-th frame of an animated WebP, up to the first that is damaged.
+    """The sampled frames of an animated WebP, up to the first that is damaged.
 
     Raises:
         MediaError: the file cannot be opened, or is over a limit.
     """
     file.seek(0)
-    milliseconds = 0.0
+    milliseconds = 0
+    schedule = Schedule(sampling, Fraction(1, 1000))
+    detector = CutDetector() if sampling.cuts else None
     try:
         animation = Pillow.open(file, formats=["WEBP"])
     except (OSError, ValueError, Pillow.DecompressionBombError) as exc:
@@ -47,10 +51,16 @@ def decode_webp(
             except (OSError, EOFError, ValueError) as exc:
                 summary.error = str(exc)
                 return
-            time_s = milliseconds / 1000
-            milliseconds += float(animation.info.get("duration", 0))
+            shown = milliseconds
+            milliseconds += round(animation.info.get("duration", 0))
             limits.check_duration(milliseconds / 1000)
             summary.intact_frames, summary.end_s = index + 1, milliseconds / 1000
-            if index % every == 0:
-                rgb = np.asarray(animation.convert("RGB"), dtype=np.uint8)
-                yield Sample(index, time_s, np.ascontiguousarray(rgb[:, :, ::-1]))
+            sampled = schedule.is_due(index, shown, milliseconds)
+            if not sampled and detector is None:
+                continue
+            rgb = np.asarray(animation.convert("RGB"), dtype=np.uint8)
+            image = np.ascontiguousarray(rgb[:, :, ::-1])
+            if detector is not None:
+                sampled = detector.update(image, due=sampled)
+            if sampled:
+                yield Sample(index, shown / 1000, image)

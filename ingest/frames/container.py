@@ -68,6 +68,10 @@ class VideoSource:
     stated_end_s: float | None
     """When the file should end, on the clock of its packets; None if it does not state it."""
 
+    stated_duration_s: float
+    """By the header; 0 if it states none. Matroska and FLV count from zero instead of from the time
+    of the first packet."""
+
     @property
     def has_header(self) -> bool:
         """The container announces its streams in a header; do not `probe` others."""
@@ -105,7 +109,7 @@ def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
 def open_video(
     file: BinaryIO, limits: MediaLimits, *, index: int | None = None, probe: bool = False
 ) -> Iterator[VideoSource]:
-    """Open the video stream of a file, and check it against the limits as far as headers tell.
+    """Open the video stream of a file, and check the size that its headers state.
 
     Args:
         file: open for reading; not closed.
@@ -127,8 +131,6 @@ def open_video(
         codec.thread_type = "NONE"
         time_base = stream.time_base or Fraction(1, 1000)
         limits.check_pixels(codec.width, codec.height)
-        limits.check_duration(float((container.duration or 0) / av.time_base))
-        limits.check_duration(float((stream.duration or 0) * time_base))
         rate = stream.average_rate or stream.guessed_rate
         yield VideoSource(
             container=container,
@@ -136,6 +138,9 @@ def open_video(
             time_base=time_base,
             frame_ticks=round(1 / (rate * time_base)) if rate else 0,
             stated_end_s=_stated_end(container),
+            stated_duration_s=max(
+                (container.duration or 0) / av.time_base, float((stream.duration or 0) * time_base)
+            ),
         )
 
 
@@ -213,7 +218,11 @@ class PacketReader:
 
     def __iter__(self) -> Iterator[Packet[Any]]:
         """The packets in decoding order. An error of the container ends them and is kept."""
-        video = self._source.stream
+        index = self._source.stream.index
+        return (packet for packet in self.iterate_all() if packet.stream_index == index)
+
+    def iterate_all(self) -> Iterator[Packet[Any]]:
+        """The packets of all streams, as those of the video."""
         try:
             for packet in self._source.container.demux():
                 if packet.size == 0:
@@ -221,8 +230,7 @@ class PacketReader:
                 start = packet.pts if packet.pts is not None else packet.dts or 0
                 end, index = start + (packet.duration or 0), packet.stream_index
                 self._ends[index] = max(end, self._ends.get(index, 0))
-                if index == video.index:
-                    yield packet
+                yield packet
         except IndexError:
             pass  # PyAV, at the end of a file in which streams appeared between the packets
         except (av.FFmpegError, OSError) as exc:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from ingest.frames.decoder_messages import MAX_JSON_BYTES, receive
-from ingest.frames.interface import Frame, MediaLimits, open_file
+from ingest.frames.interface import Frame, MediaLimits, Sampling, open_file
 from ingest.memory import OVER_MEMORY
 from registry.domain import Media
 from registry.errors import MediaError
@@ -43,9 +43,9 @@ class DecoderClient:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
 
-    def open(self, path: Path, *, every: int, limits: MediaLimits) -> RemoteVideoReader:
+    def open(self, path: Path, *, sampling: Sampling, limits: MediaLimits) -> RemoteVideoReader:
         """As `VideoReader`."""
-        return RemoteVideoReader(self, path, every, limits)
+        return RemoteVideoReader(self, path, sampling, limits)
 
     def start(self) -> socket.socket:
         """Start the process unless it runs; return the socket for requests. Does not wait."""
@@ -60,9 +60,9 @@ class DecoderClient:
                 )  # fmt: skip
         return self._socket
 
-    def request_frames(self, file: BinaryIO, every: int, limits: MediaLimits) -> BinaryIO:
+    def request_frames(self, file: BinaryIO, sampling: Sampling, limits: MediaLimits) -> BinaryIO:
         """Ask for the frames of an open file; return the pipe that they come through."""
-        text = json.dumps({"every": every, "limits": asdict(limits)}).encode()
+        text = json.dumps({"sampling": asdict(sampling), "limits": asdict(limits)}).encode()
         ours, theirs = os.pipe()
         try:
             with suppress(OSError):
@@ -101,16 +101,19 @@ class DecoderClient:
 class RemoteVideoReader:
     """A `VideoReader` that decodes in the process of a `DecoderClient`."""
 
-    def __init__(self, client: DecoderClient, path: Path, every: int, limits: MediaLimits) -> None:
+    def __init__(
+        self, client: DecoderClient, path: Path, sampling: Sampling, limits: MediaLimits
+    ) -> None:
         """Open nothing yet."""
-        self._client, self._path, self._every, self._limits = client, path, every, limits
+        self._client, self._path = client, path
+        self._sampling, self._limits = sampling, limits
         self._pipe: BinaryIO | None = None
         self._result = Media(), ""
 
     def __enter__(self) -> Self:
         """Open the file. Raises `MediaError` if that fails."""
         with open_file(self._path) as file:
-            self._pipe = self._client.request_frames(file, self._every, self._limits)
+            self._pipe = self._client.request_frames(file, self._sampling, self._limits)
         return self
 
     def __exit__(

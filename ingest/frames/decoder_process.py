@@ -28,14 +28,14 @@ import cv2
 from PIL import Image as Pillow
 
 from ingest.frames.decoder_messages import MAX_JSON_BYTES, send_frame, send_result
-from ingest.frames.interface import FrameReader, MediaLimits
+from ingest.frames.interface import FrameReader, MediaLimits, Sampling
 from ingest.frames.reader import VideoReader
 from ingest.memory import MemoryGuard
 from registry.errors import MediaError
 from registry.system.confinement import DECODING, restrict_calls, restrict_files, restrict_resources
 
 OpenReader = Callable[..., FrameReader]
-"""As `VideoReader`: takes the open file, `every` and `limits`."""
+"""As `VideoReader`: takes the open file, `sampling` and `limits`."""
 
 
 def serve(requests: socket.socket, open_reader: OpenReader) -> None:
@@ -79,7 +79,7 @@ def _decode_and_exit(
 ) -> None:
     """In the fork: decode one video, and exit."""
     try:
-        limits = MediaLimits(**request["limits"])
+        limits, sampling = MediaLimits(**request["limits"]), Sampling(**request["sampling"])
         guard = MemoryGuard()
         restrict_files()
         restrict_resources()
@@ -87,17 +87,17 @@ def _decode_and_exit(
         with guard.watching(limits.max_memory):
             restrict_calls(DECODING, keep=True)
             with os.fdopen(video, "rb") as file:
-                _send_frames(open_reader, file, request["every"], limits, pipe)
+                _send_frames(open_reader, file, sampling, limits, pipe)
         os._exit(0)
     finally:
         os._exit(1)
 
 
 def _send_frames(
-    open_reader: OpenReader, file: BinaryIO, every: int, limits: MediaLimits, pipe: int
+    open_reader: OpenReader, file: BinaryIO, sampling: Sampling, limits: MediaLimits, pipe: int
 ) -> None:
     try:
-        with open_reader(file, every=every, limits=limits) as reader:
+        with open_reader(file, sampling=sampling, limits=limits) as reader:
             for frame in reader:
                 send_frame(pipe, frame)
             send_result(pipe, media=reader.media, reason=reader.reason)

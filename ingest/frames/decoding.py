@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 
 import av
 import numpy as np
+from av.video.frame import VideoFrame
 
 from ingest.frames.container import MAX_REORDER_DEPTH, PacketReader, VideoSource
 from ingest.frames.damage import DamageTracker
 from ingest.frames.image_conversion import ImageConverter
-from ingest.frames.interface import MediaLimits
+from ingest.frames.interface import MediaLimits, Sampling
 from ingest.frames.packet_selection import PacketSelection
+from ingest.frames.sampling import CutDetector, Schedule
 from registry.domain import Image
 
 _MAX_DISORDER_S = 1
 """Times that step back by more begin anew; a decoder that sorts 16 frames steps back by less."""
+
+_MAX_PRIMING_S = Fraction(1, 10)
+"""Sound that begins at most this much before the first frame counts as beginning with it. Encoders
+put up to 48 ms in front that players skip (2,112 samples of AAC at 44.1 kHz, Apple TN2258), and
+MPEG-TS delays frames until they are sorted."""
 
 
 class SelectionFailedError(Exception):
@@ -42,7 +49,7 @@ class StreamSummary:
     """Damaged ones included."""
     intact_frames: int = 0
     end_s: float = 0.0
-    """When the last intact frame ends: seconds from the first frame."""
+    """When the last intact frame ends: seconds from the beginning."""
     missing_s: float = 0.0
     """How much earlier the file ends than it states."""
     is_incomplete: bool = False
@@ -58,9 +65,23 @@ class StreamSummary:
 
 
 def decode_selected(
-    source: VideoSource, selection: PacketSelection, limits: MediaLimits, summary: StreamSummary
+    source: VideoSource,
+    selection: PacketSelection,
+    limits: MediaLimits,
+    summary: StreamSummary,
+    *,
+    cuts: bool = False,
+    audio_s: Fraction | None = None,
 ) -> Iterator[Sample]:
     """The sampled frames, from selected packets.
+
+    Args:
+        source: the open file.
+        selection: the packets.
+        limits: what is refused.
+        summary: is filled in.
+        cuts: whether frames behind cuts are sampled.
+        audio_s: when the sound begins, on the clock of the packets.
 
     Raises:
         SelectionFailedError: the stream is damaged, or otherwise not as foreseen.
@@ -70,9 +91,13 @@ def decode_selected(
     codec = source.stream.codec_context
     if codec.name == "h264":
         codec.reorder_depth = min(selection.reorder_depth, MAX_REORDER_DEPTH)
-    numbers: dict[int | None, int] = {}
-    """Of the sampled frames that are in the decoder, by presentation time."""
-    expected = iter(np.sort(selection.number[selection.number >= 0]).tolist())
+    detector = CutDetector() if cuts else None
+    wanted = selection.candidates if cuts else selection.due
+    positions: dict[int | None, int] = {}
+    """Of the packets of wanted frames that are in the decoder, by presentation time."""
+    expected = iter(np.sort(selection.number[wanted]).tolist())
+    clock = FrameClock(source.time_base, source.frame_ticks, audio_s)
+    clock.skip(selection.first_pts)
     packets = PacketReader(source)
     for position, packet in enumerate(chain(packets, [None])):
         if packet is not None:
@@ -80,8 +105,8 @@ def decode_selected(
                 raise SelectionFailedError
             if not selection.decode[position]:
                 continue
-            if selection.number[position] >= 0:
-                numbers[packet.pts] = int(selection.number[position])
+            if wanted[position]:
+                positions[packet.pts] = position
         try:
             frames = codec.decode(packet)
         except av.FFmpegError as exc:
@@ -90,40 +115,92 @@ def decode_selected(
             if frame.is_corrupt:
                 raise SelectionFailedError
             limits.check_pixels(frame.width, frame.height)
-            number = numbers.pop(frame.pts, None)
-            if number is None or frame.pts is None:
+            found = positions.pop(frame.pts, None)
+            if found is None or frame.pts is None:
                 continue
+            number = int(selection.number[found])
             if number != next(expected, None):
                 raise SelectionFailedError
-            time_s = float((frame.pts - selection.first_pts) * source.time_base)
-            yield Sample(number, time_s, converter.convert(frame))
+            sampled = bool(selection.due[found])
+            if detector is not None:
+                sampled = detector.update(converter.preview(frame), due=sampled)
+            if sampled:
+                yield Sample(number, clock.advance(frame.pts), converter.convert(frame))
     if next(expected, None) is not None:
         raise SelectionFailedError
     summary.frames = summary.intact_frames = selection.frames
     duration = selection.last_duration or source.frame_ticks
-    end = selection.last_pts - selection.first_pts + duration
-    summary.end_s = float(end * source.time_base)
+    clock.advance(selection.last_pts)
+    summary.end_s = clock.end(duration)
     summary.finish(packets)
 
 
 def decode_all(
     source: VideoSource,
-    every: int,
+    sampling: Sampling,
     limits: MediaLimits,
     summary: StreamSummary,
     *,
     after: int = -1,
+    candidates: Container[int] | None = None,
+    audio_s: Fraction | None = None,
 ) -> Iterator[Sample]:
-    """Every `every`-th frame, from all packets. Damaged frames are counted and left out.
+    """The sampled frames, from all packets. Damaged frames are counted and left out.
 
-    `after`: frames up to this number are decoded, but not returned.
+    Args:
+        source: the open file.
+        sampling: which frames are sampled.
+        limits: what is refused.
+        summary: is filled in.
+        after: frames up to this number are decoded, but not returned.
+        candidates: numbers of the frames before which cuts are looked for; None: all. With those
+            of a selection, the frames are the same as from selected packets.
+        audio_s: when the sound begins, on the clock of the packets.
 
     Raises:
         MediaError: the stream is over a limit.
     """
     converter = ImageConverter(source.stream, limits)
+    schedule = Schedule(sampling, source.time_base)
+    detector = CutDetector() if sampling.cuts else None
+    held: _Held | None = None
+
+    def is_sampled(frame: _Held, following: int) -> bool:
+        sampled = schedule.is_due(frame.index, frame.ticks, following)
+        if detector is not None and (candidates is None or frame.index in candidates):
+            sampled = detector.update(converter.preview(frame.picture), due=sampled)
+        return sampled and frame.index > after
+
+    for frame in _decode_intact(source, limits, summary, audio_s):
+        if held is not None and is_sampled(held, frame.ticks):
+            yield Sample(held.index, held.time_s, converter.convert(held.picture))
+        held = frame
+    if held is not None and is_sampled(held, held.end):
+        yield Sample(held.index, held.time_s, converter.convert(held.picture))
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A decoded frame that is not converted yet."""
+
+    index: int
+    ticks: int
+    """When it is shown, from the first frame."""
+    end: int
+    """When it ends if no other frame follows, in ticks."""
+    time_s: float
+    picture: VideoFrame
+
+
+def _decode_intact(
+    source: VideoSource,
+    limits: MediaLimits,
+    summary: StreamSummary,
+    audio_s: Fraction | None,
+) -> Iterator[_Held]:
+    """The frames that are not damaged."""
     codec = source.stream.codec_context
-    clock = FrameClock(source.time_base, source.frame_ticks)
+    clock = FrameClock(source.time_base, source.frame_ticks, audio_s)
     # A temporal unit of AV1 shows exactly one frame (AV1 7.5).
     damage = DamageTracker(each_packet_has_a_frame=codec.codec.canonical_name == "av1")
     packets = PacketReader(source)
@@ -156,15 +233,18 @@ def decode_all(
             summary.intact_frames += 1
             time_s = clock.advance(frame.pts if source.has_presentation_times else frame.dts)
             limits.check_duration(time_s)
-            summary.end_s = clock.end(frame.duration or source.frame_ticks)
-            if index % every == 0 and index > after:
-                yield Sample(index, time_s, converter.convert(frame))
+            duration = frame.duration or source.frame_ticks
+            summary.end_s = clock.end(duration)
+            yield _Held(index, clock.ticks, clock.ticks + duration, time_s, frame)
     summary.frames += len(damage.take_rest())
     summary.finish(packets)
 
 
 class FrameClock:
-    """Converts presentation times to seconds from the first frame that never decrease.
+    """Converts presentation times to seconds from the beginning that never decrease.
+
+    A player begins with the first frame, wherever the clock of the stream stands then, or with the
+    sound if that begins earlier.
 
     Times are exact where the container has them. Frames without one follow each other at the
     stream's nominal rate. Where times step back by more than `_MAX_DISORDER_S` (recordings that
@@ -172,14 +252,30 @@ class FrameClock:
     order), it stands still.
     """
 
-    def __init__(self, time_base: Fraction, frame_ticks: int) -> None:
-        """`time_base`: seconds in a tick; `frame_ticks`: from frame to frame, 0 if not known."""
+    def __init__(
+        self, time_base: Fraction, frame_ticks: int, audio_s: Fraction | None = None
+    ) -> None:
+        """Before the first frame.
+
+        Args:
+            time_base: seconds in a tick.
+            frame_ticks: from frame to frame, 0 if not known.
+            audio_s: when the sound begins, in seconds; None if there is none.
+        """
         self._time_base = time_base
         self._frame_ticks = frame_ticks or max(1, round(Fraction(1, 25) / time_base))
         self._max_disorder = _MAX_DISORDER_S / time_base
         self._origin: int | None = None
         self._latest: int | None = None
         """Ticks since the origin."""
+        self._audio_s = audio_s
+        self._late_s = Fraction(0)
+        """Seconds of sound before the first frame."""
+
+    @property
+    def ticks(self) -> int:
+        """When the latest frame is shown, in ticks from the first."""
+        return self._latest or 0
 
     def skip(self, pts: int | None) -> None:
         """Note a frame that cannot be shown: it may be the first, from which time is counted."""
@@ -189,6 +285,9 @@ class FrameClock:
     def advance(self, pts: int | None) -> float:
         """Move to the next frame, and return when it is shown."""
         self.skip(pts)
+        if self._latest is None and self._origin is not None and self._audio_s is not None:
+            late_s = self._origin * self._time_base - self._audio_s
+            self._late_s = late_s if late_s > _MAX_PRIMING_S else Fraction(0)
         latest = self._latest or 0
         following = latest + self._frame_ticks if self._latest is not None else 0
         if pts is None:
@@ -198,8 +297,8 @@ class FrameClock:
                 self._origin = pts - following
             ticks = max(latest, pts - self._origin)
         self._latest = ticks
-        return float(ticks * self._time_base)
+        return float(ticks * self._time_base + self._late_s)
 
     def end(self, duration: int) -> float:
         """When the latest frame ends; `duration` in ticks."""
-        return float(((self._latest or 0) + duration) * self._time_base)
+        return float((self.ticks + duration) * self._time_base + self._late_s)

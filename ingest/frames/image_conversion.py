@@ -22,6 +22,8 @@ _MAX_PIXEL_ASPECT = 4
 """Pixels of a higher aspect ratio are an error of the header and are treated as square. The highest
 in use is 2.9 : 1 (16:9 on MPEG-1's 352 × 576)."""
 
+_PREVIEW = (128, 72)  # px, width and height: twice what `ingest.shots` compares
+
 
 class ImageConverter:
     """Converts the frames of one stream to BGR: colours, pixel aspect ratio, rotation."""
@@ -30,7 +32,17 @@ class ImageConverter:
         """`limits`: an image that would be larger in square pixels keeps its own."""
         self._stream = stream
         self._limits = limits
-        self._reformatter = VideoReformatter()
+        # One for each use: a reformatter prepares itself anew when sizes change.
+        self._full = VideoReformatter()
+        self._small = VideoReformatter()
+
+    def preview(self, frame: VideoFrame) -> Image:
+        """Every so many pixels of the frame, as BGR uint8, at most 128 x 72 px.
+
+        Not turned upright. Raises `MediaError` as `convert` does.
+        """
+        width, height = min(frame.width, _PREVIEW[0]), min(frame.height, _PREVIEW[1])
+        return _reformat(self._small, frame, width, height, Interpolation.POINT)
 
     def convert(self, frame: VideoFrame) -> Image:
         """The frame as BGR uint8 (H, W, 3), upright, with square pixels.
@@ -45,19 +57,8 @@ class ImageConverter:
         # The container goes before the codec, whose value is known once a frame is decoded.
         aspect = self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio
         width = _square_pixel_width(frame.width, frame.height, aspect, self._limits.max_pixels)
-        try:
-            converted = self._reformatter.reformat(
-                frame,
-                width=width,
-                format="bgr24",
-                interpolation=Interpolation.BICUBIC if width != frame.width else None,
-                threads=1,
-            )
-        except av.FFmpegError as exc:
-            raise MediaError(
-                f"the video's pixel format {frame.format.name} cannot be converted to BGR"
-            ) from exc
-        image: Image = converted.to_ndarray().astype(np.uint8, copy=False)
+        interpolation = Interpolation.BICUBIC if width != frame.width else None
+        image = _reformat(self._full, frame, width, frame.height, interpolation)
         return turn_upright(image, _display_matrix(frame))
 
 
@@ -95,3 +96,26 @@ def _square_pixel_width(width: int, height: int, aspect: Fraction | None, max_pi
         return width
     square = max(1, round(width * aspect))
     return square if square * height <= max_pixels else width
+
+
+def _reformat(
+    reformatter: VideoReformatter,
+    frame: VideoFrame,
+    width: int,
+    height: int,
+    interpolation: Interpolation | None,
+) -> Image:
+    try:
+        converted = reformatter.reformat(
+            frame,
+            width=width,
+            height=height,
+            format="bgr24",
+            interpolation=interpolation,
+            threads=1,
+        )
+    except av.FFmpegError as exc:
+        raise MediaError(
+            f"the video's pixel format {frame.format.name} cannot be converted to BGR"
+        ) from exc
+    return converted.to_ndarray().astype(np.uint8, copy=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,28 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from registry.domain import Image, Media
-from registry.errors import MediaError
+from registry.errors import MediaError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Which frames of a video are sampled."""
+
+    every: int = 10
+    """One frame in so many, beginning with the first."""
+    max_gap_s: float = math.inf
+    """In addition, a frame whose successor is shown more than so many seconds after the last frame
+    that was sampled by `every` or by this rule."""
+    cuts: bool = False
+    """In addition, a frame whose colours differ from those of the last sampled one as across a cut
+    (`ingest.shots`)."""
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for an interval that selects nothing."""
+        if self.every < 1:
+            raise UsageError(f"every is {self.every}: give a whole number from 1")
+        if not self.max_gap_s > 0:
+            raise UsageError(f"max_gap_s is {self.max_gap_s:g}: give seconds above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +41,7 @@ class Frame:
     index: int
     """0-based number in order of presentation, among all frames of the video."""
     time_s: float
-    """When it is shown: seconds from the first frame."""
+    """When a player shows it: seconds from the beginning of the video."""
     span_s: float
     """Seconds until the next sampled frame; for the last one, until the end of the video."""
     image: Image
@@ -95,8 +117,8 @@ class FrameReader(Protocol):
 class OpenVideo(Protocol):
     """Makes a reader of a file: `VideoReader`, or `DecoderClient.open` for another process."""
 
-    def __call__(self, path: Path, *, every: int, limits: MediaLimits) -> FrameReader:
-        """A reader of every `every`-th frame."""
+    def __call__(self, path: Path, *, sampling: Sampling, limits: MediaLimits) -> FrameReader:
+        """A reader of the sampled frames of a file."""
 
 
 def open_file(path: Path) -> BinaryIO:

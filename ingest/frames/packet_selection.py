@@ -1,10 +1,13 @@
-"""Which packets of a stream have to be decoded to sample every n-th frame of it.
+"""Which packets of a stream have to be decoded to sample frames of it.
 
 Two kinds of pictures need no decoding, because no sampled picture refers to them:
 
 1. those that no other picture refers to (H.264: `nal_ref_idc` 0; HEVC: sub-layer non-reference
    pictures of the highest temporal layer);
 2. from behind the last sampled picture, in decoding order, to the next IDR picture.
+
+If cuts are looked for, only the first kind is left out. That is usually one or two pictures in
+succession, by which a cut may be seen too late.
 
 Leaving them out changes no bit of the others, but frames can no longer be counted as they leave the
 decoder. Presentation times alone do not give their numbers: AVI files and some writers state the
@@ -25,13 +28,14 @@ from av.bitstream import BitStreamFilterContext
 from numpy.typing import NDArray
 
 from ingest.frames.container import PacketReader, VideoSource
-from ingest.frames.interface import MediaLimits
+from ingest.frames.interface import MediaLimits, Sampling
 from ingest.frames.nal_units import Unproven
 from ingest.frames.picture_headers import (
     H264HeaderReader,
     HevcHeaderReader,
     PictureHeader,
 )
+from ingest.frames.sampling import Schedule
 
 _HEADER_READERS = {"h264": (H264HeaderReader, 4), "hevc": (HevcHeaderReader, 21)}
 """By codec; and the offset in its record of a byte with the size of lengths, less one."""
@@ -47,7 +51,9 @@ class PacketSelection:
     decode: NDArray[np.bool_]
     """Whether the packet has to be decoded."""
     number: NDArray[np.int64]
-    """0-based number of the picture in order of presentation if it is sampled, otherwise -1."""
+    """0-based number of the picture in order of presentation; -1 if it is not shown."""
+    due: NDArray[np.bool_]
+    """Whether the picture is sampled, wherever cuts are."""
     frames: int
     """How many pictures the stream shows."""
     first_pts: int
@@ -57,9 +63,21 @@ class PacketSelection:
     reorder_depth: int
     """How many pictures a decoder has to hold back at most to put them out in order."""
 
+    @property
+    def candidates(self) -> NDArray[np.bool_]:
+        """Whether the picture is decoded and shown, so that a cut before it can be seen."""
+        return self.decode & (self.number >= 0)
 
-def select_packets(source: VideoSource, every: int, limits: MediaLimits) -> PacketSelection | None:
-    """The packets to decode for every `every`-th frame; None if all of them have to be.
+    @property
+    def candidate_numbers(self) -> frozenset[int]:
+        """The numbers of the candidates."""
+        return frozenset(self.number[self.candidates].tolist())
+
+
+def select_packets(
+    source: VideoSource, sampling: Sampling, limits: MediaLimits
+) -> PacketSelection | None:
+    """The packets to decode to sample the frames of a stream; None if all of them have to be.
 
     Raises:
         MediaError: the stream is over a limit.
@@ -83,7 +101,9 @@ def select_packets(source: VideoSource, every: int, limits: MediaLimits) -> Pack
             data = bytes(packet) if pictures else b"".join(map(bytes, to_annex_b.filter(packet)))
             pictures.add(headers.read(data, length_size), pts, duration, shown=shown)
             limits.check_frames(len(pictures))
-        selection = pictures.select(every)
+        selection = pictures.select(
+            Schedule(sampling, source.time_base), source.frame_ticks, cuts=sampling.cuts
+        )
     except (Unproven, av.FFmpegError):
         return None
     length = (selection.last_pts - selection.first_pts) * source.time_base
@@ -120,8 +140,15 @@ class PictureIndex:
             raise Unproven("a stream that does not begin with an IDR picture")
         self._rows.extend((pts, duration, shown, *header[1:]))
 
-    def select(self, every: int) -> PacketSelection:
-        """The packets to decode for the pictures 0, every, 2 * every, ... of the stream.
+    def select(
+        self, schedule: Schedule, frame_ticks: int = 0, *, cuts: bool = False
+    ) -> PacketSelection:
+        """The packets to decode.
+
+        Args:
+            schedule: says which pictures are sampled, wherever cuts are.
+            frame_ticks: duration of the last picture if its packet does not state it.
+            cuts: whether cuts are looked for.
 
         Raises:
             Unproven: the order of the pictures cannot be told from the packets.
@@ -134,10 +161,14 @@ class PictureIndex:
         shown_in_order = output[shown[output] > 0]
         first, last = shown_in_order[[0, -1]]
         number = np.full(len(pts), -1)
-        number[shown_in_order[::every]] = np.arange(0, len(shown_in_order), every)
-        needed = (number >= 0) | (affects_others > 0)
+        number[shown_in_order] = np.arange(len(shown_in_order))
+        end = pts[last] + (duration[last] or frame_ticks) - pts[first]
+        due = np.zeros(len(pts), bool)
+        due[shown_in_order] = schedule.choose(pts[shown_in_order] - pts[first], int(end))
+        needed = due | (affects_others > 0)
         decode = needed | (is_reference > 0) | (layer < layer.max())
-        decode &= _up_to_last(needed, np.flatnonzero(restarts))
+        if not cuts:
+            decode &= _up_to_last(needed, np.flatnonzero(restarts))
         # The pictures that are decoded before one and shown after it are among those from its rank
         # to the highest rank so far.
         rank = np.empty_like(output)
@@ -147,6 +178,7 @@ class PictureIndex:
             pts=pts.copy(),
             decode=decode,
             number=number,
+            due=due,
             frames=len(shown_in_order),
             first_pts=int(pts[first]),
             last_pts=int(pts[last]),

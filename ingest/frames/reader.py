@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -17,10 +18,11 @@ from ingest.frames.decoding import (
     decode_selected,
 )
 from ingest.frames.file_format import HEAD_BYTES, is_animated_webp, is_cut_off, still_image_format
-from ingest.frames.interface import Frame, MediaLimits, open_file
+from ingest.frames.interface import Frame, MediaLimits, Sampling, open_file
 from ingest.frames.packet_selection import PacketSelection, select_packets
+from ingest.frames.stream_start import read_start
 from registry.domain import Media
-from registry.errors import MediaError, UsageError
+from registry.errors import MediaError
 
 _MIN_MISSING_S = 0.5
 """A video that ends this much before the end that its header states is cut off. Headers of whole
@@ -28,11 +30,11 @@ files are off by less (docs/BENCHMARKS.md, "Decoding")."""
 
 
 class VideoReader:
-    """Samples every `every`-th frame of a video file, in order of presentation.
+    """Samples frames of a video file, in order of presentation.
 
     ::
 
-        with VideoReader(path, every=10) as reader:
+        with VideoReader(path, sampling=Sampling(every=10)) as reader:
             for frame in reader:
                 ...
             print(reader.media, reader.reason)
@@ -45,22 +47,21 @@ class VideoReader:
     """
 
     def __init__(
-        self, path: Path | BinaryIO, *, every: int = 10, limits: MediaLimits | None = None
+        self,
+        path: Path | BinaryIO,
+        *,
+        sampling: Sampling | None = None,
+        limits: MediaLimits | None = None,
     ) -> None:
         """Open nothing yet.
 
         Args:
             path: the file, or the already open file. Its name has no effect.
-            every: one frame in so many is sampled, beginning with the first.
+            sampling: which frames are sampled; every tenth if None.
             limits: what is refused; the defaults of `MediaLimits` if None.
-
-        Raises:
-            UsageError: `every` is below 1.
         """
-        if every < 1:
-            raise UsageError(f"every is {every}: give a whole number from 1")
         self._path = path
-        self._every = every
+        self._sampling = sampling or Sampling()
         self._limits = limits or MediaLimits()
         self._file: BinaryIO | None = None
         self._samples: Generator[Sample] | None = None
@@ -131,30 +132,55 @@ class VideoReader:
         if is_animated_webp(head):
             self._codec = "webp"
             check_canvas(file, self._limits)
-            return decode_webp(file, self._every, self._limits, self._summary)
+            return decode_webp(file, self._sampling, self._limits, self._summary)
+        with open_video(file, self._limits) as source:
+            audio_s = read_start(source, self._limits).audio_s
         with open_video(file, self._limits) as source:
             self._codec = source.stream.codec_context.codec.canonical_name
-            selection = select_packets(source, self._every, self._limits)
+            selection = select_packets(source, self._sampling, self._limits)
             index, has_header = source.stream.index, source.has_header
         self._is_cut_off = is_cut_off(file)
-        return self._decode(file, index, selection, probe=has_header)
+        return self._decode(file, index, selection, audio_s, probe=has_header)
 
     def _decode(
-        self, file: BinaryIO, index: int, selection: PacketSelection | None, *, probe: bool
+        self,
+        file: BinaryIO,
+        index: int,
+        selection: PacketSelection | None,
+        audio_s: Fraction | None,
+        *,
+        probe: bool,
     ) -> Generator[Sample]:
         """The samples; from all packets if there is no selection or it fails."""
-        limits, latest = self._limits, -1
+        limits, sampling, latest = self._limits, self._sampling, -1
+        candidates = None
         if selection is not None:
             try:
                 with open_video(file, limits, index=index) as source:
-                    for sample in decode_selected(source, selection, limits, self._summary):
+                    for sample in decode_selected(
+                        source,
+                        selection,
+                        limits,
+                        self._summary,
+                        cuts=sampling.cuts,
+                        audio_s=audio_s,
+                    ):
                         latest = sample.index
                         yield sample
                 return
             except SelectionFailedError:
                 self._summary = StreamSummary()
+                candidates = selection.candidate_numbers
         with open_video(file, limits, index=index, probe=probe) as source:
-            yield from decode_all(source, self._every, limits, self._summary, after=latest)
+            yield from decode_all(
+                source,
+                sampling,
+                limits,
+                self._summary,
+                after=latest,
+                candidates=candidates,
+                audio_s=audio_s,
+            )
 
     @property
     def media(self) -> Media:

@@ -1,1 +1,1 @@
-"""Thresholds measured on a registry's own videos, and those that are in force."""
+"""Calibration: thresholds measured on a registry's own videos."""

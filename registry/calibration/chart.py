@@ -1,7 +1,7 @@
-"""The chart of a calibration: how alike strangers and the same people are, and where the lines lie.
+"""The chart of a calibration: similarities of one person and of two, and the thresholds.
 
-Three panels over one axis of cosine similarity: single faces, their false-accept rate, and means of
-tracks.
+Three panels share one axis of cosine similarity: single faces, their false-accept rate, and means
+of tracks.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from registry.calibration.dependence import Pairs, face_weights
 from registry.calibration.drawing import Area, Picture, Stroke, Words, box
-from registry.calibration.measuring import Found, Level
+from registry.calibration.measurement import MeasuredThreshold, Measurement
+from registry.calibration.sample_size import Pairs, face_weights
 from registry.calibration.thresholds import Basis
 from registry.faces.rates import Curve, Floats
 from registry.terminal import rate
@@ -22,11 +22,11 @@ from registry.terminal import rate
 _WIDTH, _LEFT, _RIGHT = 960, 72, 24
 _PANEL, _GAP, _TOP = 210, 158, 130
 _ROW = 18
-"""px: the height of a panel, between panels, above the first one; of a line of the legend."""
+"""px: the height of a panel, between panels, and above the first; of a line of the legend."""
 _BIN = 0.02
-"""Cosine of one bar."""
+"""Cosine: the width of a bar."""
 _LOWEST_RATE = 1e-6
-"""Where the axis of rates ends."""
+"""The end of the axis of rates."""
 _STRANGERS, _SAME, _MERGED = "#c4561a", "#1f5fa8", "#0b7a5b"
 _LINE, _PALE, _INK, _SOFT = "#111111", "#e6e6e6", "#333333", "#777777"
 
@@ -43,29 +43,29 @@ class _Axis:
         return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
 
 
-def draw(found: Found) -> Picture:
+def draw(measurement: Measurement) -> Picture:
     """The chart."""
-    samples = (found.faces.impostors, found.tracks.impostors, found.gathered.within)
+    faces, tracks, pairs = measurement.faces, measurement.tracks, measurement.pairs
+    samples = (faces.impostors, tracks.impostors, pairs.within)
     lowest = [float(s.similarities.min()) for s in samples if len(s.similarities)]
     axis = _Axis(np.floor(min([-0.2, *lowest]) * 10) / 10)
     tops = [_TOP + n * (_PANEL + _GAP) for n in range(3)]
-    title = f"Calibration of {found.calibration.model} on this registry"
+    title = f"Calibration of {measurement.calibration.model} on this registry"
     picture = Picture(_WIDTH, tops[2] + _PANEL + 68, title)
     picture.shapes.append(Words(_LEFT, 34, title, _INK, 19))
-    faces, tracks = found.faces, found.tracks
     same = (
-        ("one person, in one track", found.gathered.within, _SAME),
-        ("one person, merged by a person", found.gathered.across, _MERGED),
+        ("one person, in one track", pairs.within, _SAME),
+        ("one person, merged by a person", pairs.across, _MERGED),
     )
-    merged = (("one person, merged by a person", found.gathered.across_tracks, _MERGED),)
+    merged = (("one person, merged by a person", pairs.across_tracks, _MERGED),)
     _histogram(picture, axis, tops[0], "Single faces: lookup", faces, same)
-    _rates(picture, axis, tops[1], found)
+    _rates(picture, axis, tops[1], measurement)
     _histogram(picture, axis, tops[2], "Means of tracks: suggest, consolidate", tracks, merged)
     return picture
 
 
 def _frame(picture: Picture, axis: _Axis, top: float, title: str, across: str, rows: int) -> None:
-    """Title, axes and their names; room for so many lines of legend."""
+    """Title, axes and their names, below `rows` lines of legend."""
     bottom = top + _PANEL
     picture.shapes.append(Words(_LEFT, top - 12 - _ROW * rows, title, _INK, 15))
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
@@ -78,28 +78,28 @@ def _frame(picture: Picture, axis: _Axis, top: float, title: str, across: str, r
     picture.shapes.append(Words(22, top + _PANEL / 2, across, _INK, 12, "middle", upright=True))
 
 
-def _lines(picture: Picture, axis: _Axis, top: float, level: Level) -> None:
-    """The threshold with its interval, and the shipped one."""
-    found, bottom = level.operating, top + _PANEL
+def _lines(picture: Picture, axis: _Axis, top: float, threshold: MeasuredThreshold) -> None:
+    """The threshold with its interval, and the shipped threshold of the target rate."""
+    estimate, bottom = threshold.estimate, top + _PANEL
     picture.shapes.append(
-        Area(box(axis.x(found.low), top, axis.x(found.high), bottom), _LINE, 0.08)
+        Area(box(axis.x(estimate.low), top, axis.x(estimate.high), bottom), _LINE, 0.08)
     )
     for at, colour, width, dashed in (
-        (found.shipped, _SOFT, 1.2, True),
-        (found.threshold, _LINE, 1.8, False),
+        (estimate.shipped, _SOFT, 1.2, True),
+        (estimate.threshold, _LINE, 1.8, False),
     ):
         picture.shapes.append(
             Stroke(((axis.x(at), top), (axis.x(at), bottom)), colour, width, dashed)
         )
 
 
-def _label(level: Level) -> str:
-    found = level.operating
-    kept = ", the model's own" if found.basis is Basis.SHIPPED else ""
+def _label(threshold: MeasuredThreshold) -> str:
+    estimate = threshold.estimate
+    kept = ", the model's own" if estimate.basis is Basis.SHIPPED else ""
     return (
-        f"threshold {found.threshold:.3f}{kept}, 95 % interval {found.low:.3f} to {found.high:.3f}"
-        f"; aimed at a rate of {rate(found.target)}; dashed: there by the shipped curve, "
-        f"{found.shipped:.3f}"
+        f"threshold {estimate.threshold:.3f}{kept}, 95 % interval {estimate.low:.3f} to "
+        f"{estimate.high:.3f}; target rate {rate(estimate.target)}; dashed: threshold of that rate "
+        f"on the shipped curve, {estimate.shipped:.3f}"
     )
 
 
@@ -108,13 +108,13 @@ def _histogram(
     axis: _Axis,
     top: float,
     title: str,
-    level: Level,
+    threshold: MeasuredThreshold,
     genuine: Sequence[tuple[str, Pairs, str]],
 ) -> None:
     genuine = [kind for kind in genuine if len(kind[1].similarities)]
     _frame(picture, axis, top, title, "share of the pairs", 1 + len(genuine))
     edges = np.arange(axis.low, 1 + 2 * _BIN, _BIN)
-    support = level.operating.support
+    support = threshold.estimate.support
     names = (
         f"two people: {support.pairs:,} pairs, of {support.of_people:,} pairs of people, worth "
         f"{support.independent:.0f} independent",
@@ -123,20 +123,20 @@ def _histogram(
             for name, p, _ in genuine
         ),
     )
-    kinds = [(level.impostors, _STRANGERS), *((p, colour) for _, p, colour in genuine)]
+    kinds = [(threshold.impostors, _STRANGERS), *((p, colour) for _, p, colour in genuine)]
     shares = [_shares(pairs, edges) for pairs, _ in kinds]
     tallest = max([0.01, *(float(s.max()) for s in shares)])
     picture.shapes.append(Words(_LEFT - 8, top + 10, f"{tallest:.0%}", _SOFT, 11, "end"))
     picture.shapes.append(Words(_LEFT - 8, top + _PANEL, "0", _SOFT, 11, "end"))
     for share, (_, colour) in zip(shares, kinds, strict=True):
         _bars(picture, axis, top, edges, share / tallest, colour)
-    _lines(picture, axis, top, level)
+    _lines(picture, axis, top, threshold)
     _legend(picture, top, names, [colour for _, colour in kinds])
-    picture.shapes.append(Words(_LEFT, top + _PANEL + 54, _label(level), _INK, 12))
+    picture.shapes.append(Words(_LEFT, top + _PANEL + 54, _label(threshold), _INK, 12))
 
 
 def _shares(pairs: Pairs, edges: Floats) -> Floats:
-    """The share of each bar, every pair of people (or person) counting once."""
+    """The share of pairs in each bar; each pair of people, or person, counts once."""
     if not len(pairs.similarities):
         return np.zeros(len(edges) - 1)
     counts = np.histogram(pairs.similarities, edges, weights=face_weights(pairs))[0]
@@ -162,8 +162,8 @@ def _legend(picture: Picture, top: float, names: Sequence[str], colours: Sequenc
         picture.shapes.append(Words(_LEFT + 18, y, name, _INK, 12))
 
 
-def _rates(picture: Picture, axis: _Axis, top: float, found: Found) -> None:
-    """False-accept rate of single faces by threshold: counted, as it is taken, as shipped."""
+def _rates(picture: Picture, axis: _Axis, top: float, measurement: Measurement) -> None:
+    """False-accept rate of single faces by threshold: counted, estimated, and shipped."""
     _frame(picture, axis, top, "Single faces: false-accept rate", "rate per comparison", 3)
     bottom = top + _PANEL
     powers = -round(math.log10(_LOWEST_RATE))
@@ -176,28 +176,28 @@ def _rates(picture: Picture, axis: _Axis, top: float, found: Found) -> None:
         words = f"1e-{power}" if power else "1"
         picture.shapes.append(Stroke(((_LEFT, at), (_WIDTH - _RIGHT, at)), _PALE))
         picture.shapes.append(Words(_LEFT - 8, at + 4, words, _SOFT, 11, "end"))
-    level = found.faces
-    _lines(picture, axis, top, level)
+    faces = measurement.faces
+    estimate = faces.estimate
+    _lines(picture, axis, top, faces)
     for curve, colour, dashed in (
-        (found.shipped.curve, _SOFT, True),
-        (level.operating.curve, _STRANGERS, False),
+        (measurement.shipped.curve, _SOFT, True),
+        (estimate.curve, _STRANGERS, False),
     ):
         points = _curve_points(curve, axis, y, bottom)
         picture.shapes.append(Stroke(points, colour, 2.0, dashed))
-    picture.shapes.extend(_counted(level.impostors, axis, y, bottom))
-    target = y(level.operating.target)
+    picture.shapes.extend(_counted(faces.impostors, axis, y, bottom))
+    target = y(estimate.target)
     picture.shapes.append(Stroke(((_LEFT, target), (_WIDTH - _RIGHT, target)), _LINE, 1.0, True))
     names = (
-        "this registry, as it is taken",
+        "this registry, estimated",
         "this registry, counted",
-        f"the model's shipped curve ({found.shipped.source})",
+        f"the model's shipped curve ({measurement.shipped.source})",
     )
     _legend(picture, top, names, (_STRANGERS, _INK, _SOFT))
-    low, high = level.operating.far_low, level.operating.far_high
     words = (
-        f"at {level.operating.threshold:.3f}: {rate(level.operating.far)}, 95 % interval "
-        f"{rate(low)} to {rate(high)}; {level.operating.needed:,} independent pairs of people "
-        "would show the target itself"
+        f"at {estimate.threshold:.3f}: {rate(estimate.far)}, 95 % interval "
+        f"{rate(estimate.far_low)} to {rate(estimate.far_high)}; {estimate.needed:,} independent "
+        "pairs of people would show the target rate directly"
     )
     picture.shapes.append(Words(_LEFT, bottom + 54, words, _INK, 12))
 
@@ -210,7 +210,7 @@ def _curve_points(
 
 
 def _counted(pairs: Pairs, axis: _Axis, y: Callable[[float], float], bottom: float) -> list[Stroke]:
-    """The rate as the pairs have it, in steps."""
+    """The rate among the pairs, in steps."""
     if not len(pairs.similarities):
         return []
     order = np.argsort(pairs.similarities)

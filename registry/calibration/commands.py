@@ -1,4 +1,4 @@
-"""`calibrate`: options to one call, and its answer to the terminal and to files."""
+"""The command `calibrate`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from registry.calibration.chart import draw
 from registry.calibration.drawing import png
-from registry.calibration.measuring import Found, adopt, calibrate, supported
+from registry.calibration.measurement import Measurement, adopt, calibrate, supported
 from registry.calibration.page import page
 from registry.calibration.text import document, sentences
 from registry.calibration.thresholds import TARGET_FAR
@@ -22,11 +22,11 @@ from registry.terminal import Terminal, file_path, json_option, pass_terminal
 @click.command("calibrate")
 @click.option(
     "--target-far", default=TARGET_FAR, show_default=True,
-    help="False accepts per comparison of two faces that a lookup may make.",
+    help="False-accept rate of a lookup's comparisons of two faces.",
 )  # fmt: skip
 @click.option("--png", "png_path", type=file_path(), help="Write the chart to this file.")
 @click.option("--html", "html_path", type=file_path(), help="Write chart and numbers as a page.")
-@click.option("--dry-run", is_flag=True, help="Show what would come of it, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the result and change nothing.")
 @click.option("--reset", is_flag=True, help="Go back to the model's own thresholds.")
 @json_option
 @pass_terminal
@@ -39,30 +39,33 @@ def calibrate_command(
     reset: bool,
     as_json: bool,
 ) -> None:
-    """Measure on this registry's own videos how alike strangers are, and set thresholds by it.
+    """Measure how similar strangers are in this registry's own videos, and set thresholds by it.
 
-    Faces side by side in a frame, and identities that you separated or split, are two people; faces
+    Faces side by side in a frame, and identities that you separated or split, are two people. Faces
     of one track, and identities that you merged, are one. `lookup`, `identities suggest` and
-    `identities consolidate` go by the thresholds from then on.
+    `identities consolidate` use the thresholds from then on.
     """
     with terminal.open() as registry:
         if reset:
             _reset(terminal, registry, dry_run=dry_run, as_json=as_json)
             return
-        found = calibrate(registry, target=target_far)
-        _write_files(terminal, registry, found, png_path, html_path)
-        written = supported(found) and not dry_run
+        measurement = calibrate(registry, target=target_far)
+        _write_files(terminal, registry, measurement, png_path, html_path)
+        written = supported(measurement) and not dry_run
         if written:
-            adopt(registry, found)
+            adopt(registry, measurement)
     if as_json:
-        terminal.json(document(found, written=written))
+        terminal.json(document(measurement, written=written))
         return
-    for line in sentences(found):
+    for line in sentences(measurement):
         terminal.say(line)
     if written:
-        terminal.note("written: lookup, suggest and consolidate go by it; --reset takes it back")
+        terminal.note(
+            "Wrote the calibration. `lookup`, `identities suggest` and `identities consolidate` "
+            "use it. `face-registry calibrate --reset` takes it back."
+        )
     else:
-        terminal.note("nothing was changed")
+        terminal.note("Nothing was changed.")
 
 
 def _reset(terminal: Terminal, registry: Registry, *, dry_run: bool, as_json: bool) -> None:
@@ -71,23 +74,25 @@ def _reset(terminal: Terminal, registry: Registry, *, dry_run: bool, as_json: bo
     if as_json:
         terminal.json({"calibrated": there, "removed": removed})
     elif not there:
-        terminal.say("there is no calibration: the model's own thresholds are in force")
+        terminal.say("There is no calibration. The model's own thresholds are used.")
+    elif removed:
+        terminal.say("Removed the calibration. The model's own thresholds are used.")
     else:
-        terminal.say("the model's own thresholds are in force again" if removed else "would reset")
+        terminal.say("Without --dry-run this removes the calibration.")
 
 
 def _write_files(
     terminal: Terminal,
     registry: Registry,
-    found: Found,
+    measurement: Measurement,
     png_path: Path | None,
     html_path: Path | None,
 ) -> None:
     if png_path:
         with atomic_file(png_path) as aside:
-            aside.write_bytes(png(draw(found)))
-        terminal.note(f"wrote {png_path}")
+            aside.write_bytes(png(draw(measurement)))
+        terminal.note(f"Wrote {png_path}.")
     if html_path:
         with atomic_file(html_path) as aside:
-            aside.write_text(page(registry, found), encoding="utf-8")
-        terminal.note(f"wrote {html_path}")
+            aside.write_text(page(registry, measurement), encoding="utf-8")
+        terminal.note(f"Wrote {html_path}.")

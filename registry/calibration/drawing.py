@@ -1,6 +1,6 @@
-"""Charts as SVG and as PNG from one description. Pure; no text of it is trusted as markup.
+"""Charts as SVG and as PNG, from one description. Pure; text is escaped.
 
-Coordinates in px from the top left corner of the picture.
+Coordinates are in px from the top left corner of the picture.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Point = tuple[float, float]
 
 _FONT = "system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 _DASH = (6.0, 4.0)
-"""Drawn and left out, px."""
+"""Lengths of a dash and of a gap, px."""
 _PNG_SCALE, _SMOOTH = 2, 2
-"""Pixels of a PNG for each px, as dense screens have; and how much finer it is drawn first."""
+"""Pixels of a PNG for each px, as on high-density screens; and the factor of anti-aliasing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,12 @@ class Words:
 
 @dataclass(slots=True)
 class Picture:
-    """Shapes on white, the later ones above."""
+    """Shapes on white, later ones on top."""
 
     width: int
     height: int
     title: str
-    """For those who do not see it."""
+    """The text alternative of the picture."""
     shapes: list[Area | Stroke | Words] = field(default_factory=list)
 
 
@@ -75,7 +75,7 @@ def box(x1: float, y1: float, x2: float, y2: float) -> tuple[Point, ...]:
 
 
 def svg(picture: Picture) -> str:
-    """The picture as an SVG element that asks for nothing from outside."""
+    """The picture as an SVG element that loads nothing from elsewhere."""
     return "\n".join(
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {picture.width} '

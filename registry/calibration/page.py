@@ -1,6 +1,6 @@
-"""A calibration as one HTML page: chart, sentences, and the pictures of those to look at.
+"""A calibration as one HTML page: chart, sentences, and the pictures of suspects.
 
-It asks for nothing from outside. The pictures are faces: the page is as private as the registry.
+The page loads nothing from elsewhere. The pictures are faces, so it is as private as the registry.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from html import escape
 
 from registry.calibration.chart import draw
 from registry.calibration.drawing import svg
-from registry.calibration.measuring import SHOWN, Found, Suspect
-from registry.calibration.text import basis, rejected, sentences
+from registry.calibration.measurement import SHOWN, Measurement, Suspect
+from registry.calibration.text import basis_sentences, reject_sentences, sample_sentence
 from registry.core.operating_point import CalibratedThreshold
 from registry.core.registry import Registry
 from registry.terminal import clean, rate, short
@@ -33,64 +33,67 @@ figcaption { font-size: 13px; overflow-wrap: anywhere; }
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
-def page(registry: Registry, found: Found) -> str:
-    """The page."""
-    text = [f"<p>{escape(clean(line))}</p>" for line in (*basis(found), *rejected(found))]
+def page(registry: Registry, measurement: Measurement) -> str:
+    """The page. Raises `StoreCorrupt` if the crop of a suspect is damaged."""
+    lines = (*basis_sentences(measurement), *reject_sentences(measurement))
+    text = [f"<p>{escape(clean(line))}</p>" for line in lines]
     return "\n".join(
         (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>Calibration</title><style>{_STYLE}</style></head><body>",
-            f"<h1>Calibration of {escape(clean(found.calibration.model))}</h1>",
-            f"<p>{escape(sentences(found)[0])}.</p>",
-            _table(found),
+            f"<h1>Calibration of {escape(clean(measurement.calibration.model))}</h1>",
+            f"<p>{escape(sample_sentence(measurement))}</p>",
+            _table(measurement),
             *text,
-            svg(draw(found)),
-            _suspects(registry, found),
+            svg(draw(measurement)),
+            _suspects(registry, measurement),
             "</body></html>\n",
         )
     )
 
 
-def _table(found: Found) -> str:
+def _table(measurement: Measurement) -> str:
+    calibration = measurement.calibration
     rows = (
-        ("lookup: single faces", found.calibration.lookup, found.shipped_lookup),
-        ("linkage: means of tracks", found.calibration.linkage, found.shipped_linkage),
+        ("lookup: single faces", calibration.lookup, measurement.shipped_lookup),
+        ("linkage: means of tracks", calibration.linkage, measurement.shipped_linkage),
     )
     heads = (
         "", "threshold", "95 % interval", "the model's own", "false-accept rate", "95 % interval",
         "pairs of people", "worth independent",
     )  # fmt: skip
     lines = ["<table><tr>", *(f"<th>{head}</th>" for head in heads), "</tr>"]
-    for name, line, shipped in rows:
-        lines += ["<tr>", *(f"<td>{cell}</td>" for cell in _cells(name, line, shipped)), "</tr>"]
+    for row in rows:
+        lines += ["<tr>", *(f"<td>{cell}</td>" for cell in _cells(*row)), "</tr>"]
     return "".join([*lines, "</table>"])
 
 
-def _cells(name: str, line: CalibratedThreshold, shipped: float) -> tuple[str, ...]:
+def _cells(name: str, threshold: CalibratedThreshold, shipped: float) -> tuple[str, ...]:
     return (
         name,
-        f"{line.threshold:.3f} ({line.basis})",
-        f"{line.low:.3f} to {line.high:.3f}",
+        f"{threshold.threshold:.3f} ({threshold.basis})",
+        f"{threshold.low:.3f} to {threshold.high:.3f}",
         f"{shipped:.3f}",
-        rate(line.far),
-        f"{rate(line.far_low)} to {rate(line.far_high)}",
-        f"{line.pairs_of_people:,}",
-        f"{line.independent:.0f}",
+        rate(threshold.far),
+        f"{rate(threshold.far_low)} to {rate(threshold.far_high)}",
+        f"{threshold.pairs_of_people:,}",
+        f"{threshold.independent:.0f}",
     )
 
 
-def _suspects(registry: Registry, found: Found) -> str:
-    if not found.suspects:
+def _suspects(registry: Registry, measurement: Measurement) -> str:
+    if not measurement.suspects:
         return ""
-    shown = [_figure(registry, suspect) for suspect in found.suspects[:SHOWN]]
+    shown = [_figure(registry, suspect) for suspect in measurement.suspects[:SHOWN]]
     return "\n".join(
         (
             "<h2>One person twice in a frame?</h2>",
-            "<p>Side by side, and as alike as one person: a mirror, a screen, a collage, or twins. "
-            "They are not counted as two people. <code>identities separate</code> says that they "
-            "are two, <code>identities merge</code> that they are one.</p>",
+            "<p>These faces are side by side and as similar as faces of one person: a mirror, a "
+            "screen, a collage, or twins. They do not count as two people. Use <code>face-registry "
+            "identities separate</code> if they are two, and <code>face-registry identities "
+            "merge</code> if they are one.</p>",
             *shown,
         )
     )

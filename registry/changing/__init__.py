@@ -1,1 +1,1 @@
-"""Another model for a registry: made beside the old one, compared, and switched to."""
+"""Changing the face model of a registry: prepared beside the old one, previewed, switched to."""

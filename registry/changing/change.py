@@ -1,9 +1,8 @@
-"""`migrate --model`: the registry as another model sees it, made beside it, shown, and switched to.
+"""Changing the model of a registry: `migrate --model` prepares, previews and makes the switch.
 
-The crops are embedded anew and the embeddings kept under `next/` (`registry.core.staging`),
-video by video, so that a run that is stopped goes on where it was. The registry in use stays what
-it is and may change in between; what changed is brought up at the next run. Until the switch,
-nothing of it is touched.
+The crops are embedded anew, and the new records are staged under `next/` (`registry.core.staging`)
+video by video, so that a run that was stopped continues where it was. The registry in use is not
+touched until the switch. It may change in between; the next run stages what changed.
 """
 
 from __future__ import annotations
@@ -16,70 +15,72 @@ from uuid import uuid4
 
 import numpy as np
 
-from registry.changing.carrying import carried, spoken_of
-from registry.changing.comparing import Comparison, compare, shown
+from registry.changing.preview import Preview, preview_change
+from registry.changing.reassignment import named_identities, reassign
 from registry.changing.reembedding import reembed
 from registry.core import keys
-from registry.core.decisions import Decision, fold
+from registry.core.decisions import Decision, View, fold, relabelled
+from registry.core.points import indexed_faces
 from registry.core.registry import Registry
 from registry.core.staging import Staging
 from registry.core.switching import Switch
-from registry.domain import Contract, EarlierModel, ModelInfo, Vectors, Video
+from registry.domain import Contract, EarlierModel, ModelInfo, Video
 from registry.errors import UsageError
 from registry.faces.appearances import identities
 from registry.models.base import FaceModel
 from registry.models.catalogue import full_source, linkage_threshold
 from registry.people import joining
-from registry.people.evidence import weigh
+from registry.people.evidence import evidence_from
 
 Progress = Callable[[int, Video, int], None]
-"""Told of each video that took work: which one of all it is, and how many faces were embedded."""
+"""Called for each video that took work: the number of the video, the video, and the number of
+faces that were embedded."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What changes, before it does."""
+class ModelChange:
+    """A change of the model that is prepared and not yet made."""
 
     old: Contract
     new: Contract
     videos: tuple[Video, ...]
-    """The records to be."""
+    """The records after the change."""
     faces: int
-    """On record now."""
+    """Faces on record now."""
     embedded: int
-    """In this run; the others were embedded before."""
+    """Faces embedded in this run; the others were embedded before."""
     by_landmarks: int
-    """Of those, how many the new model did not find by itself."""
+    """Of those, the number that the new model did not detect."""
     unusable: dict[str, str]
-    """Why, by key of the crop: faces without a picture to embed."""
+    """Faces without a picture to embed: the reason by key of the crop."""
     blocks: tuple[str, ...]
-    """Ids; the new model cannot read their templates."""
+    """Ids of blocks, whose templates the new model cannot use."""
     calibrated: bool
-    """Whether thresholds were measured with the old model."""
+    """Whether the registry has a calibration, which was measured with the old model."""
     decided: int
-    """Identities that decisions name: they keep all their faces. Provisional ones left aside."""
+    """Established identities in decisions: they keep all their faces."""
     duplicates: tuple[int, int]
-    """Identities that consolidation would join to others, now and after; provisional ones aside."""
-    comparison: Comparison
+    """Established identities that consolidation would join to others, now and after the change."""
+    preview: Preview
 
     @property
-    def hindrances(self) -> list[str]:
-        """Why `switch` refuses unless it is told to go on."""
-        found = []
+    def obstacles(self) -> list[str]:
+        """Sentences: what would be lost. `switch` refuses it unless an option allows it."""
+        obstacles = []
         if self.blocks:
-            found.append(
-                f"{len(self.blocks)} blocked people could not be recognised any more: a block "
-                f"keeps a template of {self.old.model.name} and no picture, so they would be "
-                "enrolled again from videos to come; --drop-blocks removes the blocks and "
-                "writes a receipt"
+            obstacles.append(
+                f"{len(self.blocks)} blocked people would be enrolled again from later videos, "
+                f"because a block keeps a template of {self.old.model.name} and no picture. "
+                "--drop-blocks removes the blocks and writes a receipt."
             )
         if self.unusable:
-            found.append(
-                f"{len(self.unusable)} faces have no picture to embed "
-                f"(first: {next(iter(self.unusable.values()))}); restore the crops from a backup, "
-                "or --drop-faces leaves these faces out for good"
+            first = next(iter(self.unusable.values())).rstrip(".")
+            obstacles.append(
+                f"{len(self.unusable)} faces have no picture to embed (the first: {first}). "
+                "Restore the crops from a backup, or use --drop-faces to leave these faces out "
+                "for good."
             )
-        return found
+        return obstacles
 
     def as_dict(self) -> dict[str, Any]:
         """The document of `migrate --model NAME --json`."""
@@ -95,84 +96,95 @@ class Change:
                 "by_recorded_landmarks": self.by_landmarks,
                 "unusable": self.unusable,
             },
-            **self.comparison.as_dict(),
+            **self.preview.as_dict(),
             "decided": self.decided,
             "likely_duplicates": {"before": self.duplicates[0], "after": self.duplicates[1]},
             "blocks": list(self.blocks),
             "calibration_dropped": self.calibrated,
-            "hindrances": self.hindrances,
+            "hindrances": self.obstacles,
         }
 
 
 def prepare(
     registry: Registry, model: FaceModel, source: str, progress: Progress = lambda *_: None
-) -> Change:
-    """Embed what is not embedded yet, and say what a switch would change.
+) -> ModelChange:
+    """Embed the faces that are not embedded yet, and preview the switch.
 
     Args:
         registry: an open registry.
-        model: the one to change to.
+        model: the new model.
         source: what to pass as --model to load it again; see `target_source`.
-        progress: told of each video that took work.
+        progress: called for each video that took work.
 
     Raises:
         EmptyRegistry: there is nothing to change.
         UsageError: it is the registry's model already, or a change to a third one was begun.
-        ModelError: the model failed. What was done stays.
+        ModelError: the model failed. The work until then is kept.
     """
     with registry.writing():
-        registry.index.flush()  # opening it finishes what was cut off
+        registry.index.flush()  # opening the index finishes a change that was interrupted
         old, info = registry.contract, model.info
         if info.digest == old.model.digest:
-            raise UsageError(f"this registry is built with {old.model.name} already")
+            raise UsageError(
+                f"This registry uses {old.model.name} already. Give another model with --model."
+            )
         new = replace(old, model=info, model_source=source)
-        beside = Staging(registry.blobs)
-        beside.begin(new)
-        bringing = _Bringing(registry, beside, model, progress)
-        videos = tuple(bringing.up())
-        beside.prune(registry.records)
+        staged = Staging(registry.blobs)
+        staged.begin(new)
+        staging = _Stager(registry, staged, model, progress)
+        videos = tuple(staging.videos())
+        staged.prune(registry.records)
     decisions = registry.decisions.entries()
-    given = carried(videos, decisions, new.threshold)
-    videos = tuple(_named(video, given) for video in videos)
-    return Change(
+    after = reassign(videos, decisions, new.threshold)
+    videos = tuple(relabelled(video, lambda face: after[face.face_id]) for video in videos)
+    return ModelChange(
         old=old,
         new=new,
         videos=videos,
-        faces=bringing.faces,
-        embedded=bringing.embedded,
-        by_landmarks=bringing.by_landmarks,
-        unusable=bringing.unusable,
+        faces=staging.faces,
+        embedded=staging.embedded,
+        by_landmarks=staging.by_landmarks,
+        unusable=staging.unusable,
         blocks=tuple(block.block_id for block in registry.blocks.all()),
         calibrated=registry.blobs.exists(keys.CALIBRATION),
-        decided=_decided(bringing.before, decisions),
+        decided=_count_decided(staging.before, decisions),
         duplicates=(
-            joining.likely_duplicates(registry),
-            likely_duplicates(registry, videos, info),
+            joining.count_duplicates(registry),
+            _count_duplicates(registry, videos, info),
         ),
-        comparison=compare(bringing.before, given, registry.view, old.primary_metric),
+        preview=preview_change(staging.before, after, registry.view, old.primary_metric),
     )
 
 
 def switch(
     registry: Registry,
-    change: Change,
+    change: ModelChange,
     *,
     drop_blocks: bool = False,
     drop_faces: bool = False,
 ) -> None:
-    """Make the registry what `prepare` said, in one step that a crash does not halve.
+    """Make the change. A crash leaves the registry as it was, or the next opening completes it.
 
-    Nothing may have changed the registry since `prepare`: call both while it is held.
+    The registry must not have changed since `prepare`: call both while it is held.
+
+    Args:
+        registry: the one that was given to `prepare`.
+        change: from `prepare`.
+        drop_blocks: whether blocks may be removed.
+        drop_faces: whether faces without a picture may be left out.
 
     Raises:
-        UsageError: it would lose something that it was not told to.
+        UsageError: the change would lose something that the options do not allow.
     """
     if (change.blocks and not drop_blocks) or (change.unusable and not drop_faces):
-        raise UsageError(f"not switched: {'; and '.join(change.hindrances)}")
+        raise UsageError(f"The model was not changed. {' '.join(change.obstacles)}")
     old = change.old.model
     now = datetime.now(UTC).isoformat(timespec="seconds")
     earlier = (*change.old.earlier_models, EarlierModel(old.name, old.digest, now))
     with registry.writing():
+        records = Staging(registry.blobs).records
+        for video in change.videos:
+            records.put(video)
         registry.change_model(
             Switch(
                 contract=replace(change.new, earlier_models=earlier),
@@ -184,49 +196,49 @@ def switch(
 
 
 def discard(registry: Registry) -> int:
-    """Remove what was made beside. Returns how many objects that were."""
+    """Remove the staged records. Returns the number of objects removed."""
     with registry.writing():
         return Staging(registry.blobs).discard()
 
 
 def target_source(registry: Registry, given: str | None) -> str:
-    """The name or folder of the model to change to: what is given, else what was begun before.
+    """The source of the new model: what is given, a folder by its absolute path.
 
-    Raises `UsageError` if there is neither.
+    None stands for the model of the change that was begun. Raises `UsageError` if there is none.
     """
     if given is not None:
         return full_source(given)
     begun = Staging(registry.blobs).contract
     if begun is None:
-        raise UsageError("No change of the model was begun here. Name the model with --model.")
+        raise UsageError("No change of the model was begun here. Give the model with --model.")
     return begun.model_source
 
 
 _NONE = np.zeros(0, np.float32)
 
 
-class _Bringing:
-    """Bringing the state beside up to the records, and the counts of it."""
+class _Stager:
+    """Stages the records of the new model, and counts what it did."""
 
     def __init__(
-        self, registry: Registry, beside: Staging, model: FaceModel, progress: Progress
+        self, registry: Registry, staged: Staging, model: FaceModel, progress: Progress
     ) -> None:
-        self._registry, self._beside, self._records = registry, beside, beside.records
+        self._registry, self._stage = registry, staged
         self._model, self._progress = model, progress
         self.faces = self.embedded = self.by_landmarks = 0
         self.unusable: dict[str, str] = {}
         self.before: list[Video] = []
-        """The records as they are, without embeddings."""
+        """The current records, without embeddings."""
 
-    def up(self) -> Iterator[Video]:
+    def videos(self) -> Iterator[Video]:
         """Every video with its new embeddings; faces without one are left out."""
         for number, video in enumerate(self._registry.records.all(), start=1):
-            yield self._one(number, video)
+            yield self._staged(number, video)
 
-    def _one(self, number: int, video: Video) -> Video:
+    def _staged(self, number: int, video: Video) -> Video:
         bare = tuple(replace(face, embedding=_NONE) for face in video.faces)
         self.before.append(replace(video, faces=bare))
-        known = self._beside.embeddings(video)
+        known = self._stage.embeddings(video)
         missing = [face for face in video.faces if face.face_id not in known]
         wanted = {face.face_id for face in missing}
         done = reembed(video, wanted, self._model, self._registry.blobs)
@@ -238,7 +250,7 @@ class _Bringing:
         )
         video = replace(video, faces=faces)
         if done.embeddings:
-            self._records.put(video)
+            self._stage.records.put(video)
             self._progress(number, video, len(done.embeddings))
         crops = {face.face_id: face.crop for face in missing}
         self.faces += len(faces) + len(done.unusable)
@@ -248,44 +260,22 @@ class _Bringing:
         return video
 
 
-def _decided(videos: Sequence[Video], decisions: Sequence[Decision]) -> int:
+def _as_decided(videos: Sequence[Video], view: View) -> Iterator[Video]:
+    return (relabelled(video, view.identity_of) for video in videos)
+
+
+def _count_decided(videos: Sequence[Video], decisions: Sequence[Decision]) -> int:
     view = fold(decisions)
-    everyone = identities((shown(video, view) for video in videos), view.name_of, view.same_as)
-    there = {one.identity_id for one in everyone if not one.provisional}
-    return len(there & {view.root(identity) for identity in spoken_of(decisions)})
+    everyone = identities(_as_decided(videos, view), view.name_of, view.same_as)
+    established = {one.identity_id for one in everyone if not one.provisional}
+    return len(established & {view.root(identity) for identity in named_identities(decisions)})
 
 
-def _named(video: Video, given: dict[str, str]) -> Video:
-    faces = (replace(face, identity_id=given[face.face_id]) for face in video.faces)
-    return replace(video, faces=tuple(faces))
-
-
-def likely_duplicates(registry: Registry, videos: Sequence[Video], model: ModelInfo) -> int:
-    """How many identities would join others, if these were the records, provisional ones aside.
-
-    Args:
-        registry: says what people decided.
-        videos: records with embeddings of `model`.
-        model: whose linkage threshold counts.
-    """
+def _count_duplicates(registry: Registry, videos: Sequence[Video], model: ModelInfo) -> int:
+    """How many established identities consolidation would join, if these were the records."""
     view = registry.view
-    as_seen = [shown(video, view) for video in videos]
-    everyone = identities(as_seen, view.name_of, view.same_as)
-    evidence = weigh(registry, _points(as_seen), everyone, model.dimension)
-    groups = joining.duplicates(registry, evidence, threshold=linkage_threshold(model))
-    return joining.joining_others(groups, everyone)
-
-
-def _points(videos: Sequence[Video]) -> Iterator[tuple[dict[str, Any], Vectors]]:
-    for video in videos:
-        for face in video.faces:
-            payload = {
-                "identity_id": face.identity_id,
-                "video_id": video.video_id,
-                "track": face.track,
-                "frame": face.frame,
-                "box": [face.box.x1, face.box.y1, face.box.x2, face.box.y2],
-                "quality": face.quality.score,
-                "reasons": list(face.quality.reasons),
-            }
-            yield payload, face.embedding
+    everyone = identities(_as_decided(videos, view), view.name_of, view.same_as)
+    faces = (face for video in videos for face in indexed_faces(video, view))
+    evidence = evidence_from(registry, faces, everyone, model.dimension)
+    groups = joining.duplicate_groups(registry, evidence, threshold=linkage_threshold(model))
+    return joining.count_joining(groups, everyone)

@@ -1,4 +1,4 @@
-"""`migrate --model`: the preview of a change of the model, for people."""
+"""The command `migrate` with `--model`, `--switch` or `--discard`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from shlex import quote
 
 import click
 
-from registry.changing.change import Change, discard, prepare, switch, target_source
-from registry.changing.comparing import Comparison, Moved, Shift, Standing
+from registry.changing.change import ModelChange, discard, prepare, switch, target_source
+from registry.changing.preview import AverageChange, IdentitySummary, Preview, Regrouping
 from registry.core.backends import load_model, model_choice
 from registry.core.registry import Registry
 from registry.domain import Video
 from registry.terminal import Terminal, clean, count, duplicates_note, number, short
 
 _LINES = 20
-"""Of each list; `--json` has them all."""
+"""The most lines of each list on the terminal; `--json` has all of them."""
 
 
 def change_model(
@@ -28,14 +28,24 @@ def change_model(
     drop_faces: bool,
     as_json: bool,
 ) -> None:
-    """What `migrate` does where `--model`, `--switch` or `--discard` is given."""
+    """Run `migrate` for a change of the model.
+
+    Args:
+        terminal: where the result goes.
+        name: of the new model, or None for the one of the change that was begun.
+        go: whether to make the change (`--switch`).
+        drop: whether to remove what was staged (`--discard`).
+        drop_blocks: see `registry.changing.change.switch`.
+        drop_faces: see there.
+        as_json: whether to print one JSON document.
+    """
     if drop and (go or name):
-        raise click.UsageError("--discard goes without --model and --switch")
+        raise click.UsageError("--discard cannot be combined with --model or --switch.")
     if (drop_blocks or drop_faces) and not go:
-        raise click.UsageError("--drop-blocks and --drop-faces go with --switch")
+        raise click.UsageError("--drop-blocks and --drop-faces need --switch.")
     with terminal.open() as registry:
         if drop:
-            terminal.say(f"{discard(registry)} objects of a change that was begun are removed")
+            terminal.say(f"Removed {discard(registry)} objects of the change that was begun.")
             return
         change = _prepare(terminal, registry, name)
         if go:
@@ -43,12 +53,12 @@ def change_model(
     if as_json:
         terminal.json({**change.as_dict(), "switched": go})
         return
-    _print(terminal, change, switched=go)
-    _tell_next(terminal, change, switched=go)
+    _print_change(terminal, change, switched=go)
+    _print_next_step(terminal, change, switched=go)
 
 
-def _prepare(terminal: Terminal, registry: Registry, name: str | None) -> Change:
-    registry.contract  # noqa: B018  says that nothing was ingested before a model is loaded
+def _prepare(terminal: Terminal, registry: Registry, name: str | None) -> ModelChange:
+    registry.contract  # noqa: B018  raises EmptyRegistry before a model is loaded
     source = target_source(registry, name)
     model = load_model(terminal.settings, source)
     total = sum(1 for _ in registry.records.ids())
@@ -59,95 +69,101 @@ def _prepare(terminal: Terminal, registry: Registry, name: str | None) -> Change
     return prepare(registry, model, source, progress)
 
 
-def _print(terminal: Terminal, change: Change, *, switched: bool) -> None:
-    old, new, found = change.old.model, change.new.model, change.comparison
+def _print_change(terminal: Terminal, change: ModelChange, *, switched: bool) -> None:
+    old, new, preview = change.old.model, change.new.model, change.preview
     terminal.say(
         f"{old.name} ({old.dimension}-d) to {new.name} ({new.dimension}-d): "
         f"{count(change.faces, 'face')} in {count(len(change.videos), 'video')}"
     )
     if change.by_landmarks:
         terminal.say(
-            f"{change.by_landmarks} of {change.embedded} faces embedded now were not found again, "
-            "and were aligned by the landmarks on record"
+            f"The new model did not detect {change.by_landmarks} of {change.embedded} faces "
+            "embedded now. They were aligned by the landmarks on record."
         )
     terminal.say(
-        f"identities  {found.before} -> {found.after}, {found.unchanged} of them as they were "
+        f"identities  {preview.before} -> {preview.after}, {preview.unchanged} of them unchanged "
         f"(cosine >= {change.new.threshold:g} as before)"
     )
-    if found.provisional_before or found.provisional_after:
+    if preview.provisional_before or preview.provisional_after:
         terminal.say(
-            f"besides     {found.provisional_before} -> {found.provisional_after} that may be no "
-            "person (a few poor faces, hands): lists and reports leave them out"
+            f"provisional {preview.provisional_before} -> {preview.provisional_after}, not counted "
+            "above (a few poor faces, or hands taken for faces): lists and reports leave them out"
         )
-    before, after = found.before - change.duplicates[0], found.after - change.duplicates[1]
-    terminal.say(f"people      {before} -> {after}, as far as consolidation would join them")
+    before, after = preview.before - change.duplicates[0], preview.after - change.duplicates[1]
+    terminal.say(f"people      {before} -> {after}, counted after consolidation")
     if change.decided:
-        terminal.say(f"kept        {change.decided}: decisions name them, so all their faces stay")
-    terminal.say(f"named       {found.named_before} -> {found.named_after}")
-    _print_shifts(terminal, "joined", "of", found.joined)
-    _print_shifts(terminal, "split", "into", found.split)
-    _print_moved(terminal, change.old.primary_metric, found)
-    for why in change.hindrances:
-        terminal.say(f"{'lost' if switched else 'in the way'}: {why}")
+        terminal.say(f"kept        {change.decided}, with all faces, because decisions name them")
+    terminal.say(f"named       {preview.named_before} -> {preview.named_after}")
+    _print_regroupings(terminal, "joined", "of", preview.joined)
+    _print_regroupings(terminal, "split", "into", preview.split)
+    _print_averages(terminal, change.old.primary_metric, preview)
+    for obstacle in change.obstacles:
+        terminal.say(f"{'lost' if switched else 'in the way'}: {obstacle}")
     if change.calibrated:
-        terminal.say("the calibration was measured with the old model, and goes with it")
+        terminal.say(
+            "The calibration was measured with the old model and "
+            + ("was removed." if switched else "would be removed.")
+        )
 
 
-def _print_shifts(terminal: Terminal, title: str, word: str, shifts: Sequence[Shift]) -> None:
-    if not shifts:
+def _print_regroupings(
+    terminal: Terminal, title: str, preposition: str, regroupings: Sequence[Regrouping]
+) -> None:
+    if not regroupings:
         return
-    terminal.say(f"{title}: {len(shifts)}")
+    terminal.say(f"{title}: {len(regroupings)}")
 
-    def line(shift: Shift) -> str:
-        sides = ", ".join(f"{short(i)} ({n})" for i, n in list(shift.others.items())[:6])
-        more = f" and {len(shift.others) - 6} more" if len(shift.others) > 6 else ""
-        return f"  {_called(shift.identity, shift.name)} {word} {sides}{more}"
+    def line(one: Regrouping) -> str:
+        others = ", ".join(f"{short(i)} ({n})" for i, n in list(one.others.items())[:6])
+        more = f" and {len(one.others) - 6} more" if len(one.others) > 6 else ""
+        return f"  {_label(one.identity, one.name)} {preposition} {others}{more}"
 
-    _print_lines(terminal, [line(shift) for shift in shifts[:_LINES]], len(shifts))
-
-
-def _print_moved(terminal: Terminal, metric: str, found: Comparison) -> None:
-    lasting = [line for line in found.moved if line.before and line.after]
-    gone = [line for line in found.moved if not line.after]
-    come = [line for line in found.moved if not line.before]
-    if lasting:
-        terminal.say(f"averages of {clean(metric)} or numbers of videos that move: {len(lasting)}")
-        _print_lines(terminal, map(_moved, lasting[:_LINES]), len(lasting))
-    if gone or come:
-        terminal.say(f"no more: {len(gone)}, new: {len(come)} (--json has their averages, too)")
+    _print_lines(terminal, [line(one) for one in regroupings[:_LINES]], len(regroupings))
 
 
-def _moved(line: Moved) -> str:
-    def side(standing: Standing | None) -> str:
-        if standing is None:
+def _print_averages(terminal: Terminal, metric: str, preview: Preview) -> None:
+    changed = [one for one in preview.averages if one.before and one.after]
+    gone = [one for one in preview.averages if not one.after]
+    new = [one for one in preview.averages if not one.before]
+    if changed:
+        terminal.say(f"changed averages of {clean(metric)} or numbers of videos: {len(changed)}")
+        _print_lines(terminal, map(_average_line, changed[:_LINES]), len(changed))
+    if gone or new:
+        terminal.say(f"gone: {len(gone)}, new: {len(new)} (--json has their averages, too)")
+
+
+def _average_line(change: AverageChange) -> str:
+    def side(summary: IdentitySummary | None) -> str:
+        if summary is None:
             return "-"
-        return f"{number(standing.average)} ({count(standing.videos, 'video')})"
+        return f"{number(summary.average)} ({count(summary.videos, 'video')})"
 
-    return f"  {_called(line.identity, line.name)} {side(line.before)} -> {side(line.after)}"
+    label = _label(change.identity, change.name)
+    return f"  {label} {side(change.before)} -> {side(change.after)}"
 
 
 def _print_lines(terminal: Terminal, lines: Iterable[str], total: int) -> None:
     for line in lines:
         terminal.say(line)
     if total > _LINES:
-        terminal.say(f"  and {total - _LINES} more: --json has them all")
+        terminal.say(f"  {total - _LINES} more are not shown. --json lists all of them.")
 
 
-def _called(identity: str, name: str) -> str:
+def _label(identity: str, name: str) -> str:
     return f"{short(identity)} {name}" if name else short(identity)
 
 
-def _tell_next(terminal: Terminal, change: Change, *, switched: bool) -> None:
+def _print_next_step(terminal: Terminal, change: ModelChange, *, switched: bool) -> None:
     source = change.new.model_source
     if not switched:
         terminal.note(
-            "the registry is as it was. To switch: "
-            f"`face-registry migrate --model {quote(source)} --switch`; "
-            "to drop what was made beside it: `face-registry migrate --discard`"
+            "The registry was not changed. "
+            f"`face-registry migrate --model {quote(source)} --switch` makes the change, "
+            "`face-registry migrate --discard` removes what was prepared for it."
         )
         return
-    terminal.note(f"the registry is built with {change.new.model.name} now")
+    terminal.note(f"The registry uses {change.new.model.name} now.")
     if change.duplicates[1]:
-        terminal.note(duplicates_note(change.duplicates[1], change.comparison.after))
+        terminal.note(duplicates_note(change.duplicates[1], change.preview.after))
     if warning := model_choice(terminal.settings, None, change.new).warning:
         terminal.note(f"warning: {warning}")

@@ -1,22 +1,13 @@
-"""Faces as another model sees them, from their stored crops: no video is fetched or read again.
+"""Embedding faces anew from their stored crops: no video is fetched or decoded again.
 
-The crops of one frame are put back where they were cut out (`registry.faces.boxes`), on black, and
-the new model looks at that: at the scale and in the place at which it would have seen the faces in
-the frame. Its own landmarks are taken where its box is that of the face on record, else those on
-record. What the first model said of a face stays as it is: box, landmarks, score, quality, time and
-track.
+The crops of a frame are put back in their places (`registry.faces.boxes`) in a black frame, and the
+new model detects faces in it, at the scale and in the place they had in the video. A face is
+aligned by the landmarks of the new detection if its box is that of the face on record, and by the
+landmarks on record otherwise. Box, landmarks, score, quality, time and track stay as first
+recorded.
 
-Cosine between the embedding of a face from its crops and from its frame, on 20 clips, as median,
-5th percentile and least (`benchmarks/reembedding.py`):
-
-| read with | embedded with | new landmarks       | landmarks on record |
-|-----------|---------------|---------------------|---------------------|
-| SFace     | w600k_mbf     | 0.984, 0.966, 0.855 | 0.955, 0.844, 0.452 |
-| w600k_mbf | SFace         | 0.992, 0.971, 0.942 | 0.967, 0.846, 0.462 |
-
-A recogniser wants the landmarks of its own detector. Looking at each crop by itself was tried too:
-0.968, 0.926, 0.863 and 0.992, 0.979, 0.954 on these clips of 640x480, but in larger frames, which
-detectors shrink, a median of 0.93 and a least of 0.47 (SFace, six faces of 1280x886).
+How close these embeddings are to those from the video, and what else was tried:
+docs/BENCHMARKS.md, "Embedding anew from crops".
 """
 
 from __future__ import annotations
@@ -32,28 +23,24 @@ from registry.blobs.base import BlobStore
 from registry.core.selectors import read_crop
 from registry.domain import Chips, Detection, Face, Image, Media, Vectors, Video
 from registry.errors import ObjectMissing, StoreCorrupt
-from registry.faces.boxes import MAX_SIDE, CropArea, crop_area, overlap
+from registry.faces.boxes import MAX_SIDE, SAME_FACE, CropArea, crop_area, overlap
 from registry.models.base import FaceModel
 
-SAME_FACE = 0.3
-"""Intersection over union above which two models' boxes are one face: as in
-`registry.people.evidence`. Of YuNet and SCRFD-500M, boxes of one face have 0.79 or more on 20 clips
-(`benchmarks/reembedding.py`)."""
 _BATCH = 32
 """Faces embedded together, as in `ingest.extract`."""
-_ENDLESS = 2**20  # px
+_UNLIMITED = 2**20  # px
 
 
 @dataclass(slots=True)
 class Reembedded:
-    """What came of some faces."""
+    """The result for the faces that were wanted."""
 
     embeddings: dict[str, Vectors] = field(default_factory=dict)
     """By face id."""
     by_landmarks: set[str] = field(default_factory=set)
-    """Ids of those that the new model did not find by itself."""
+    """Ids of faces that the new model did not detect."""
     unusable: dict[str, str] = field(default_factory=dict)
-    """Why, by face id, where there is no picture to embed."""
+    """Faces without a picture to embed: the reason by face id."""
 
 
 def reembed(
@@ -63,18 +50,19 @@ def reembed(
 
     Args:
         video: its record.
-        missing: ids of the faces that are wanted.
-        model: the one that embeds them.
-        blobs: where the crops are.
+        missing: ids of the wanted faces.
+        model: the new model.
+        blobs: the store of the crops.
 
     Raises:
         ModelError: the model failed.
-        StoreError: the store failed; a crop that is missing or damaged is told of instead.
+        StoreError: the store failed. A crop that is missing or damaged does not raise; it is listed
+            in `unusable`.
     """
     done = Reembedded()
     waiting: list[tuple[str, Chips]] = []
     for _, faces in groupby(video.faces, key=lambda face: face.frame):
-        # All faces of the frame, so that what a run that was stopped had done makes no difference.
+        # All faces of the frame, so that the result is the same if a run was stopped in between.
         everyone = list(faces)
         wanted = {face.face_id for face in everyone} & set(missing)
         if not wanted:
@@ -86,11 +74,11 @@ def reembed(
             except (ObjectMissing, StoreCorrupt) as exc:
                 if face.face_id in wanted:
                     done.unusable[face.face_id] = str(exc)
-        there = [face for face in everyone if face.face_id in pictures]
-        image = mosaic(there, [pictures[face.face_id] for face in there], video.media)
-        found = model.detect(image)
-        for face in (face for face in there if face.face_id in wanted):
-            detection = _own(found, face)
+        shown = [face for face in everyone if face.face_id in pictures]
+        image = mosaic(shown, [pictures[face.face_id] for face in shown], video.media)
+        detections = model.detect(image)
+        for face in (face for face in shown if face.face_id in wanted):
+            detection = _detection_of(face, detections)
             if detection is None:
                 detection = Detection(face.box, face.landmarks, face.det_score)
                 done.by_landmarks.add(face.face_id)
@@ -102,31 +90,32 @@ def reembed(
 
 
 def mosaic(faces: Sequence[Face], pictures: Sequence[Image], media: Media) -> Image:
-    """A frame, black but for the crops of these faces: BGR uint8 (H, W, 3)."""
-    areas = [_shown(face, media, p) for face, p in zip(faces, pictures, strict=True)]
+    """A black frame with the crops of these faces in their places: BGR uint8 (H, W, 3)."""
+    areas = [_area_of_crop(face, media, p) for face, p in zip(faces, pictures, strict=True)]
     height = max([media.height, *(area.bottom for area in areas)])
     width = max([media.width, *(area.right for area in areas)])
     image = np.zeros((height, width, 3), np.uint8)
-    for place, picture in zip(areas, pictures, strict=True):
-        size = place.right - place.left, place.bottom - place.top
+    for area, picture in zip(areas, pictures, strict=True):
+        size = area.right - area.left, area.bottom - area.top
         whole = picture if picture.shape[1::-1] == size else cv2.resize(picture, size)
-        image[place.top : place.bottom, place.left : place.right] = whole
+        image[area.top : area.bottom, area.left : area.right] = whole
     return image
 
 
-def _shown(face: Face, media: Media, picture: Image) -> CropArea:
-    """What the crop of a face shows of its frame.
+def _area_of_crop(face: Face, media: Media, picture: Image) -> CropArea:
+    """The part of the frame that the crop of a face shows.
 
-    Left and top follow from the box. Right and bottom depend on the frame, whose size may have
-    changed in the middle of a video; the crop itself tells them, unless it was shrunk.
+    Left and top follow from the box. Right and bottom depend on the size of the frame, which may
+    change in the middle of a video; the size of the crop gives them, unless it was shrunk.
     """
     height, width = picture.shape[:2]
-    found = crop_area(face.box, media.width, media.height)
-    if found.size == (width, height):
-        return found
+    expected = crop_area(face.box, media.width, media.height)
+    if expected.size == (width, height):
+        return expected
     if max(width, height) == MAX_SIDE:
-        return crop_area(face.box, _ENDLESS, _ENDLESS)
-    return CropArea(found.left, found.top, found.left + width, found.top + height)
+        return crop_area(face.box, _UNLIMITED, _UNLIMITED)
+    left, top = expected.left, expected.top
+    return CropArea(left, top, left + width, top + height)
 
 
 def _embed(waiting: list[tuple[str, Chips]], model: FaceModel, done: Reembedded) -> None:
@@ -140,11 +129,11 @@ def _picture(blobs: BlobStore, face: Face) -> Image:
     data = read_crop(blobs, face.crop, face.crop_digest)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise StoreCorrupt(f"crop {face.crop} is no picture that OpenCV reads")
+        raise StoreCorrupt(f"Crop {face.crop} is not a picture that OpenCV reads.")
     return np.asarray(image, np.uint8)
 
 
-def _own(found: Sequence[Detection], face: Face) -> Detection | None:
-    """The new model's own detection of a face."""
-    best = max(found, key=lambda d: overlap(d.box, face.box), default=None)
+def _detection_of(face: Face, detections: Sequence[Detection]) -> Detection | None:
+    """The new model's detection of a face; None if there is none."""
+    best = max(detections, key=lambda d: overlap(d.box, face.box), default=None)
     return best if best is not None and overlap(best.box, face.box) > SAME_FACE else None

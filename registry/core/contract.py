@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -42,7 +43,14 @@ def save(blobs: BlobStore, contract: Contract, *, under: str = "") -> None:
 
 
 def new(
-    model: ModelInfo, model_source: str, *, threshold: float, every: int, primary_metric: str
+    model: ModelInfo,
+    model_source: str,
+    *,
+    threshold: float,
+    every: int,
+    primary_metric: str,
+    max_gap_s: float | None = None,
+    cuts: bool = False,
 ) -> Contract:
     """Make the contract of a new registry."""
     return Contract(
@@ -53,6 +61,8 @@ def new(
         every=every,
         primary_metric=primary_metric,
         schema=SCHEMA,
+        max_gap_s=max_gap_s,
+        cuts=cuts,
     )
 
 
@@ -128,8 +138,46 @@ def check_rule(contract: Contract, *, threshold: float | None, every: int | None
             )
 
 
+def with_sampling(
+    contract: Contract, *, max_gap_s: float | None, cuts: bool | None
+) -> tuple[Contract, str]:
+    """The contract with another limit of gaps, or with or without cuts; and a note that says so.
+
+    Args:
+        contract: as it is.
+        max_gap_s: seconds; 0: no limit; None: as it is.
+        cuts: None: as it is.
+
+    Returns:
+        The note is "" if nothing changes.
+    """
+    changed = replace(
+        contract,
+        max_gap_s=contract.max_gap_s if max_gap_s is None else max_gap_s or None,
+        cuts=contract.cuts if cuts is None else cuts,
+    )
+    if changed == contract:
+        return contract, ""
+    note = (
+        f"sampling changed from {_sampling(contract)} to {_sampling(changed)}; it holds for videos "
+        "read from now on. Videos on record keep what was found in them"
+    )
+    return changed, note
+
+
+def _sampling(contract: Contract) -> str:
+    gap = "none" if contract.max_gap_s is None else f"{contract.max_gap_s:g} s"
+    return f"(longest gap: {gap}, cuts: {'on' if contract.cuts else 'off'})"
+
+
 def _short(model: ModelInfo) -> str:
     return f"{model.digest[:12]}, {model.dimension}-d"
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ValueError("max_gap_s is not a number of seconds above 0")
+    return float(value)
 
 
 def from_dict(fields: dict[str, Any]) -> Contract:
@@ -138,6 +186,10 @@ def from_dict(fields: dict[str, Any]) -> Contract:
         model = ModelInfo(**fields["model"])
         earlier = tuple(EarlierModel(**one) for one in fields.get("earlier_models", ()))
         typed = {"schema": int(fields["schema"]), "model": model, "earlier_models": earlier}
+        if "max_gap_s" in fields:
+            typed["max_gap_s"] = _seconds(fields["max_gap_s"])
+        if not isinstance(fields.get("cuts", False), bool):
+            raise ValueError("cuts is not true or false")
         return Contract(**{**fields, **typed})
     except (KeyError, TypeError, ValueError) as exc:
         raise damaged(keys.CONTRACT, exc) from exc

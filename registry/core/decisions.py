@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -29,13 +29,13 @@ from typing import Any
 from registry import ids
 from registry.blobs.base import BlobStore
 from registry.core import keys
-from registry.domain import Face
+from registry.domain import Face, Video
 from registry.errors import ObjectMissing, StoreCorrupt, UsageError
 from registry.system import checked_json as checked
 from registry.system.process import user_name
 
 
-class Kind(StrEnum):
+class DecisionKind(StrEnum):
     """What a decision does."""
 
     NAME = "name"
@@ -55,7 +55,7 @@ class Decision:
 
     number: int
     """Place in the log, from 1."""
-    kind: Kind
+    kind: DecisionKind
     identity_id: str = ""
     """The identity that is decided about; in a merge, the one whose id is kept."""
     others: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class Decision:
     @property
     def merges(self) -> list[tuple[str, str]]:
         """Pairs (identity that is kept, identity that joins it) of a merge or consolidation."""
-        if self.kind is Kind.MERGE:
+        if self.kind is DecisionKind.MERGE:
             return [(self.identity_id, other) for other in self.others]
         return [(group[0], other) for group in self.groups for other in group[1:]]
 
@@ -100,7 +100,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The state of all identities after a number of decisions."""
+    """The state of all identities and joined videos after a number of decisions."""
 
     names: Mapping[str, str] = field(default_factory=dict)
     """Name by identity."""
@@ -113,7 +113,8 @@ class View:
     same_as: Mapping[str, str] = field(default_factory=dict)
     """The video that a joined video counts as, by id; the one that counts is not a key."""
     videos_apart: Mapping[frozenset[str], int] = field(default_factory=dict)
-    """Number of the decision that separated a pair of videos, each given by what it counts as."""
+    """Number of the decision that separated a pair of videos, each given as the video that it
+    counts as."""
     conflicts: tuple[str, ...] = ()
     """Sentences on decisions that contradict each other."""
 
@@ -146,9 +147,16 @@ class View:
         return self.same_as.get(video_id, video_id)
 
     def separated_videos(self, first: str, second: str) -> int | None:
-        """Number of the decision that keeps two videos apart, or None."""
+        """Number of the decision that separated two videos; None if they are not separated."""
         pair = frozenset((self.counted_video(first), self.counted_video(second)))
         return self.videos_apart.get(pair)
+
+
+def relabelled(video: Video, identity_of: Callable[[Face], str | None]) -> Video:
+    """The video with its faces under other identities; faces that are given None are left out."""
+    pairs = ((face, identity_of(face)) for face in video.faces)
+    faces = (replace(face, identity_id=who) for face, who in pairs if who is not None)
+    return replace(video, faces=tuple(faces))
 
 
 def normalize_name(name: str) -> str:
@@ -179,7 +187,7 @@ def checked_name(name: str) -> str:
 
 LONGEST_NAME = 200
 """Characters; a chosen limit, far above the length of a name."""
-_SILENT = (Kind.UNDO, Kind.VOID)
+_SILENT = (DecisionKind.UNDO, DecisionKind.VOID)
 """Kinds without an effect of their own: an undo takes away another's, a void entry has none."""
 
 
@@ -187,7 +195,7 @@ def undone_by(decisions: Sequence[Decision]) -> dict[int, int]:
     """The decisions that are undone: number of the decision to number of the undo."""
     by: dict[int, int] = {}
     for decision in reversed(decisions):
-        if decision.kind is Kind.UNDO and decision.number not in by:
+        if decision.kind is DecisionKind.UNDO and decision.number not in by:
             by[decision.undoes] = decision.number
     return by
 
@@ -210,7 +218,7 @@ def fold(decisions: Iterable[Decision], *, as_of: int | None = None) -> View:
     counted = {decision.number for decision in counting}
     folding = _Folding()
     for decision in everything:
-        undone = decision.kind is Kind.SPLIT and decision.number not in counted
+        undone = decision.kind is DecisionKind.SPLIT and decision.number not in counted
         if undone and decision.identity_id:
             # Faces may have joined the new identity since; they go back with the split faces.
             _join(folding.parents, decision.identity_id, decision.new_identity)
@@ -227,7 +235,7 @@ def affected_identities(before: Sequence[Decision], after: Sequence[Decision]) -
         for d in changed
         for identity in (d.identity_id, *d.others, *(i for group in d.groups for i in group))
     }
-    named |= {d.new_identity for d in changed if d.kind is Kind.SPLIT}
+    named |= {d.new_identity for d in changed if d.kind is DecisionKind.SPLIT}
     views = fold(before), fold(after)
     return {view.root(identity) for view in views for identity in named if identity}
 
@@ -259,16 +267,16 @@ class _Folding:
         self.video_pairs: list[tuple[str, str, int]] = []
 
     def take(self, decision: Decision) -> None:
-        if decision.kind is Kind.NAME:
+        if decision.kind is DecisionKind.NAME:
             self.name(decision.identity_id, decision.name)
-        elif decision.kind is Kind.SPLIT:
+        elif decision.kind is DecisionKind.SPLIT:
             self.moved.update(dict.fromkeys(decision.faces, decision.new_identity))
-        elif decision.kind is Kind.SEPARATE:
+        elif decision.kind is DecisionKind.SEPARATE:
             self.pairs.append((decision.identity_id, decision.others[0], decision.number))
-        elif decision.kind is Kind.JOIN_VIDEOS:
+        elif decision.kind is DecisionKind.JOIN_VIDEOS:
             for joins in decision.videos[1:]:
                 _join(self.videos, decision.videos[0], joins)
-        elif decision.kind is Kind.SEPARATE_VIDEOS:
+        elif decision.kind is DecisionKind.SEPARATE_VIDEOS:
             first, second = decision.videos
             self.video_pairs.append((first, second, decision.number))
         for stays, joins in decision.merges:
@@ -283,8 +291,8 @@ class _Folding:
             self.names.update(dict.fromkeys(gone, ""))
 
     def view(self) -> View:
-        apart, conflicts = _apart(self.pairs, self.parents, "merges make them one")
-        videos_apart, more = _apart(self.video_pairs, self.videos, "others join them")
+        apart, conflicts = _apart(self.pairs, self.parents, "merges join them")
+        videos_apart, more = _apart(self.video_pairs, self.videos, "other decisions join them")
         return View(
             names=self._names(),
             parents=self.parents,
@@ -320,13 +328,13 @@ def _join(parents: dict[str, str], stays: str, joins: str) -> None:
 def _apart(
     pairs: Iterable[tuple[str, str, int]], parents: Mapping[str, str], but: str
 ) -> tuple[dict[frozenset[str], int], list[str]]:
-    """Separated pairs by what their members go by, and a sentence for each that is one now."""
+    """The separated pairs as pairs of roots, and a sentence for each whose members were joined."""
     apart: dict[frozenset[str], int] = {}
     conflicts: list[str] = []
     for first, second, number in pairs:
         pair = frozenset((_root(parents, first), _root(parents, second)))
         if len(pair) == 1:
-            conflicts.append(f"decision {number} keeps {first} and {second} apart, and {but}")
+            conflicts.append(f"Decision {number} separates {first} and {second}, and {but}.")
         apart.setdefault(pair, number)
     return apart, conflicts
 
@@ -398,7 +406,7 @@ def _decode_decision(fields: dict[str, Any]) -> Decision:
     return Decision(
         **{
             **fields,
-            "kind": Kind(fields["kind"]),
+            "kind": DecisionKind(fields["kind"]),
             "others": tuple(fields["others"]),
             "faces": tuple(fields["faces"]),
             "groups": tuple(tuple(group) for group in fields["groups"]),

@@ -23,7 +23,7 @@ from uuid import uuid4
 from registry.core import decisions as log
 from registry.core import keys, listed_videos
 from registry.core.blocks import Block, Blocks, salted_hash, template_of
-from registry.core.decisions import Decision, DecisionLog, Kind, View
+from registry.core.decisions import Decision, DecisionKind, DecisionLog, View
 from registry.core.guarded import GuardedStore
 from registry.core.index import Index
 from registry.core.intents import ERASE
@@ -299,15 +299,15 @@ def redact(
         named = dict.fromkeys(stand_ins.get(video, video) for video in decision.videos)
         videos = _others(tuple(named), identities)
         return replace(decision, videos=videos) if len(videos) > 1 else _void(decision)
-    if decision.kind is Kind.SPLIT:
+    if decision.kind is DecisionKind.SPLIT:
         return _redact_split(decision, identities, faces_left)
-    if decision.kind is Kind.MERGE:
+    if decision.kind is DecisionKind.MERGE:
         members = _others((decision.identity_id, *decision.others), identities) or ("",)
         stays, *joining = members
         if not joining:
             return _void(decision)
         return replace(decision, identity_id=stays, others=tuple(joining))
-    if decision.kind is Kind.CONSOLIDATE:
+    if decision.kind is DecisionKind.CONSOLIDATE:
         groups = tuple(_others(group, identities) for group in decision.groups)
         left = tuple(group for group in groups if len(group) > 1)
         return replace(decision, groups=left) if left else _void(decision)
@@ -318,7 +318,7 @@ def refers_to(decision: Decision, identities: Set[str], faces_left: Set[str]) ->
     """Whether a decision names one of these ids, or a face that is no longer on record."""
     named = {decision.identity_id, decision.new, *decision.others, *decision.videos}
     named |= {identity for group in decision.groups for identity in group}
-    if decision.kind is Kind.SPLIT:
+    if decision.kind is DecisionKind.SPLIT:
         named.add(decision.new_identity)
     return bool(named & identities) or not set(decision.faces) <= faces_left
 
@@ -338,7 +338,7 @@ def _others(members: tuple[str, ...], identities: Set[str]) -> tuple[str, ...]:
 
 
 def _void(decision: Decision) -> Decision:
-    return Decision(decision.number, Kind.VOID)
+    return Decision(decision.number, DecisionKind.VOID)
 
 
 NOT_COVERED = (
@@ -359,8 +359,8 @@ def erase_from_index(
     if keeps_deleted:
         index.rebuild(records.all(), view)
         return
-    videos = {payload["video_id"] for payload in index.videos(plan.identities)}
-    update_index(index, records, view, sorted(videos | set(plan.videos)))
+    videos = set(index.video_ids(plan.identities))
+    update_index(index, records, view, sorted({*videos, *plan.videos}))
     # Where a joined video went, another may count in its place.
     joined = index.identities_in({*view.same_as, *view.same_as.values()})
     index.regroup((), joined.union(plan.identities), view)
@@ -374,7 +374,7 @@ def certify(
     left = Eraser(blobs, records).count_remaining(plan)
     left["index_faces"] = sum(1 for i in plan.identities for _ in index.faces_of(i))
     left["index_identities"] = len(index.get_identities(plan.identities))
-    left["index_videos"] = sum(index.video(v) is not None for v in plan.removing)
+    left["index_videos"] = sum(index.has_video(v) for v in plan.removing)
     if any(left.values()):
         raise StoreError(
             f"The erasure is not complete: {left} remain. It continues when the registry is opened "

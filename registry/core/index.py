@@ -8,27 +8,29 @@ identities   no vector; what lists read
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from registry.core.decisions import View
-from registry.core.known_videos import ALIASES, CONTENT, KnownVideo, details, known_in
-from registry.domain import (
-    Appearance,
-    Contract,
-    Face,
-    Identity,
-    Status,
-    Vectors,
-    Video,
+from registry.core.known_videos import ALIASES, CONTENT, KnownVideo, known_in
+from registry.core.points import (
+    PROVISIONAL,
+    IndexedFace,
+    IndexedVideo,
+    as_kept,
+    face_in,
+    face_points,
+    identity_in,
+    identity_point,
+    neighbour_in,
+    video_in,
+    video_point,
 )
-from registry.errors import ContractError, StoreCorrupt
-from registry.faces.appearances import appearances, identity
+from registry.domain import Appearance, Contract, Identity, Status, Vectors, Video
+from registry.errors import ContractError
+from registry.faces.appearances import identity
 from registry.faces.matching import Neighbour
-from registry.store.base import CollectionSpec, Filter, Hit, Payload, Point, Store
+from registry.store.base import CollectionSpec, Filter, Hit, Point, Store
 
 FACES, VIDEOS, IDENTITIES = "faces", "videos", "identities"
 _SEEN = "appearances[].identity_id"
@@ -42,8 +44,21 @@ _BATCH = 500
 payloads and answers take 7 kB a face."""
 
 
+@dataclass(frozen=True, slots=True)
+class SimilarFace:
+    """A stored face that a query returned."""
+
+    face: IndexedFace
+    similarity: float
+    """Cosine with the face that was asked about, -1 to 1."""
+
+
 class Index:
-    """The three collections of one registry."""
+    """The three collections of one registry.
+
+    What it returns is decoded; a payload that cannot be decoded raises `StoreCorrupt`. `stored_…`
+    returns points as they are, for code that compares them with what they should be.
+    """
 
     def __init__(self, store: Store, contract: Contract) -> None:
         """Opens the collections, creating those that do not exist."""
@@ -82,25 +97,44 @@ class Index:
     def nearest(self, video_id: str, embeddings: Vectors) -> list[Neighbour | None]:
         """The nearest stored face of another video for each of (n, D) embeddings."""
         others = Filter(must_not={"video_id": [video_id]})
-        found: list[Neighbour | None] = []
+        nearest: list[Neighbour | None] = []
         for start in range(0, len(embeddings), _BATCH):
             run = embeddings[start : start + _BATCH]
-            hits = self.neighbours(run, limit=1, where=others)
-            found += [neighbour_in(best[0]) if best else None for best in hits]
-        return found
+            hits = self._query(run, 1, others)
+            nearest += [neighbour_in(best[0]) if best else None for best in hits]
+        return nearest
 
-    def neighbours(
+    def similar_faces(
         self,
         embeddings: Vectors,
         *,
         limit: int,
-        where: Filter | None = None,
+        without: Sequence[str] = (),
+        without_videos: Sequence[str] = (),
         exact: bool | None = None,
-    ) -> list[list[Hit]]:
+    ) -> list[list[SimilarFace]]:
         """The nearest stored faces of each of (n, D) embeddings, best first.
 
-        Without `exact`, they are exact up to `EXACT_LIMIT` faces.
+        Args:
+            embeddings: float32, L2-normalised.
+            limit: the number of faces for each embedding, at most.
+            without: identities whose faces are left out.
+            without_videos: videos whose faces are left out.
+            exact: whether to compare with every face instead of asking the graph; by default, up
+                to `EXACT_LIMIT` faces.
         """
+        left_out = {"identity_id": list(without), "video_id": list(without_videos)}
+        must_not = {field: values for field, values in left_out.items() if values}
+        return [
+            [SimilarFace(face_in(hit.payload), hit.score) for hit in hits]
+            for hits in self._query(
+                embeddings, limit, Filter(must_not=must_not) if must_not else None, exact
+            )
+        ]
+
+    def _query(
+        self, embeddings: Vectors, limit: int, where: Filter | None, exact: bool | None = None
+    ) -> list[list[Hit]]:
         if not len(embeddings):
             return []
         if exact is None:
@@ -150,8 +184,8 @@ class Index:
         self._open()
         seen: dict[str, list[tuple[str, Appearance]]] = defaultdict(list)
         count = 0
-        for video, found in self._written(videos, view):
-            for appearance in found:
+        for video, appearances in self._written(videos, view):
+            for appearance in appearances:
                 seen[appearance.identity_id].append((video.video_id, appearance))
             count += 1
         self._write_identities(seen, view)
@@ -184,15 +218,22 @@ class Index:
         poor = self._identities.count(Filter(must={"standing": [PROVISIONAL]}))
         return poor if provisional else self._identities.count() - poor
 
-    def videos(self, identities: Sequence[str] | None = None) -> Iterator[Payload]:
-        """Payloads of all videos, or of those that show one of these identities, in order of id."""
-        where = None if identities is None else Filter(must={_SEEN: list(identities)})
-        return (point.payload for point in self._videos.scroll(where))
+    def has_video(self, video_id: str) -> bool:
+        """Whether the index holds the video."""
+        return bool(self._videos.get([video_id]))
 
-    def video(self, video_id: str) -> Payload | None:
-        """Payload of one video."""
-        found = self._videos.get([video_id])
-        return found[0].payload if found else None
+    def video_ids(self, identity_ids: Sequence[str] | None = None) -> Iterator[str]:
+        """Ids of all videos, or of those that show one of these identities, in order."""
+        return (point.id for point in self.stored_videos(identity_ids))
+
+    def video(self, video_id: str) -> IndexedVideo | None:
+        """The video of this id."""
+        points = self._videos.get([video_id])
+        return video_in(points[0].payload) if points else None
+
+    def videos(self, identity_ids: Sequence[str] | None = None) -> Iterator[IndexedVideo]:
+        """All videos, or those that show one of these identities, in order of id."""
+        return (video_in(point.payload) for point in self.stored_videos(identity_ids))
 
     def known(self, video_id: str) -> KnownVideo | None:
         """The video of this id, or the first one that has it as another name."""
@@ -209,38 +250,21 @@ class Index:
         """All videos, in order of id."""
         return (known_in(point.payload) for point in self._videos.scroll())
 
-    def _first_video(self, field: str, value: str) -> Point | None:
-        return next(self._videos.scroll(Filter(must={field: [value]})), None)
-
-    def identities_in(self, video_ids: Iterable[str]) -> set[str]:
-        """The identities that these videos show, as far as they are on record."""
-        return {i for video_id in video_ids for i in self._seen_in(video_id) or ()}
-
-    def count_videos_on_record(self, video_ids: Sequence[str]) -> int:
+    def count_on_record(self, video_ids: Sequence[str]) -> int:
         """How many of these videos the index holds."""
         return len(self._videos.get(video_ids))
 
-    def face_of_crop(self, digest: str) -> Point | None:
-        """The face, with its vector, whose stored crop has this sha256."""
-        where = Filter(must={"crop_digest": [digest]})
-        return next(self._faces.scroll(where, with_vectors=True), None)
+    def identities_in(self, video_ids: Iterable[str]) -> set[str]:
+        """Ids of the identities in these videos; videos that the index does not hold have none."""
+        return {i for video_id in video_ids for i in self._seen_in(video_id) or ()}
+
+    def _first_video(self, field: str, value: str) -> Point | None:
+        return next(self._videos.scroll(Filter(must={field: [value]})), None)
 
     def identities(self, *, provisional: bool = True) -> Iterator[Identity]:
         """All identities, or only the established ones, in order of id."""
         where = None if provisional else Filter(must_not={"standing": [PROVISIONAL]})
         return (identity_in(point.payload) for point in self._identities.scroll(where))
-
-    def identity_payloads(self, identity_ids: Sequence[str] | None = None) -> Iterator[Payload]:
-        """Payloads of all identities, in order of id, or of those that exist among these."""
-        ids = identity_ids
-        return (
-            p.payload
-            for p in (self._identities.scroll() if ids is None else self._identities.get(ids))
-        )
-
-    def count_named(self, name: str, identity_id: str) -> int:
-        """1 if the index finds the identity by its name."""
-        return self._identities.count(Filter(must={"name": [name], "identity_id": [identity_id]}))
 
     def get_identities(self, identity_ids: Sequence[str]) -> dict[str, Identity]:
         """Those that exist among these, by id."""
@@ -251,27 +275,59 @@ class Index:
         where = Filter(must={"name": [name]})
         return [identity_in(point.payload) for point in self._identities.scroll(where)]
 
-    def faces_of(self, identity_id: str) -> Iterator[Payload]:
-        """Payloads of the faces of one identity, in order of id."""
+    def faces(self, *, with_vectors: bool = False) -> Iterator[IndexedFace]:
+        """All faces, in order of id."""
+        points = self.stored_faces(with_vectors=with_vectors)
+        return (face_in(point.payload, point.vector) for point in points)
+
+    def faces_of(self, identity_id: str) -> Iterator[IndexedFace]:
+        """The faces of one identity, in order of id."""
         where = Filter(must={"identity_id": [identity_id]})
-        return (point.payload for point in self._faces.scroll(where))
+        return (face_in(point.payload) for point in self._faces.scroll(where))
+
+    def faces_in(self, video_id: str) -> Iterator[IndexedFace]:
+        """The faces of one video with their vectors, in order of id."""
+        points = self.stored_faces(video_id, with_vectors=True)
+        return (face_in(point.payload, point.vector) for point in points)
+
+    def face_of_crop(self, digest: str) -> IndexedFace | None:
+        """The face, with its vector, whose stored crop has this sha256."""
+        where = Filter(must={"crop_digest": [digest]})
+        point = next(self._faces.scroll(where, with_vectors=True), None)
+        return face_in(point.payload, point.vector) if point else None
+
+    # --- comparing with the records -------------------------------------------------------------
+
+    def stored_videos(self, identity_ids: Sequence[str] | None = None) -> Iterator[Point]:
+        """The points of all videos, or of those that show one of these identities, by id."""
+        where = None if identity_ids is None else Filter(must={_SEEN: list(identity_ids)})
+        return self._videos.scroll(where)
+
+    def stored_faces(
+        self, video_id: str | None = None, *, with_vectors: bool = False
+    ) -> Iterator[Point]:
+        """The points of all faces, or of those of one video, in order of id."""
+        where = None if video_id is None else Filter(must={"video_id": [video_id]})
+        return self._faces.scroll(where, with_vectors=with_vectors)
+
+    def stored_identities(self, identity_ids: Sequence[str] | None = None) -> Iterator[Point]:
+        """The points of all identities, or of those that exist among these, in order of id."""
+        if identity_ids is None:
+            return self._identities.scroll()
+        return iter(self._identities.get(identity_ids))
 
     def count_faces_of(self, identity_id: str) -> int:
-        """How many faces of one identity the index finds."""
+        """How many faces of one identity a filter finds."""
         return self._faces.count(Filter(must={"identity_id": [identity_id]}))
 
     def count_crops_of(self, video_id: str, digests: Sequence[str]) -> int:
-        """How many faces of a video the index finds by these sha256 of crops."""
+        """How many faces of a video a filter finds by these sha256 of crops."""
         where = Filter(must={"video_id": [video_id], "crop_digest": list(digests)})
         return self._faces.count(where)
 
-    def faces_in(self, video_id: str) -> Iterator[Point]:
-        """The faces of one video with their vectors, in order of id."""
-        return self._faces.scroll(Filter(must={"video_id": [video_id]}), with_vectors=True)
-
-    def faces(self, *, with_vectors: bool = False) -> Iterator[Point]:
-        """All faces, in order of id."""
-        return self._faces.scroll(with_vectors=with_vectors)
+    def count_named(self, name: str, identity_id: str) -> int:
+        """1 if a filter finds the identity by its name."""
+        return self._identities.count(Filter(must={"name": [name], "identity_id": [identity_id]}))
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -309,19 +365,17 @@ class Index:
         videos.clear()
 
     def _seen_in(self, video_id: str) -> set[str] | None:
-        payload = self.video(video_id)
-        if payload is None:
-            return None
-        return {appearance["identity_id"] for appearance in payload["appearances"]}
+        video = self.video(video_id)
+        return None if video is None else {a.identity_id for a in video.appearances}
 
     def _refresh(self, identity_ids: set[str], view: View) -> None:
         if not identity_ids:
             return
         seen: dict[str, list[tuple[str, Appearance]]] = {i: [] for i in identity_ids}
-        for payload in self.videos(sorted(identity_ids)):
-            for appearance in video_appearances(payload):
+        for video in self.videos(sorted(identity_ids)):
+            for appearance in video.appearances:
                 if appearance.identity_id in seen:
-                    seen[appearance.identity_id].append((payload["video_id"], appearance))
+                    seen[appearance.identity_id].append((video.video_id, appearance))
         self._write_identities(seen, view)
 
     def _write_identities(self, seen: dict[str, list[tuple[str, Appearance]]], view: View) -> None:
@@ -329,140 +383,3 @@ class Index:
         self._identities.upsert([identity_point(one) for one in found.values() if one])
         if gone := [i for i, one in found.items() if one is None]:
             self._identities.delete(Filter(must={"identity_id": gone}))
-
-
-PROVISIONAL = "provisional"
-_DIGITS = 15
-"""Significant digits of a number in a payload: every decimal of so many is a double's own."""
-
-
-@dataclass(frozen=True, slots=True)
-class VideoPoints:
-    """Everything in the index about one video, but for its share in the identities."""
-
-    faces: tuple[Point, ...]
-    """In the order of the record."""
-    video: Point
-    appearances: tuple[Appearance, ...]
-
-
-def points_of(video: Video, view: View, contract: Contract) -> VideoPoints:
-    """What the index must hold about a video whose record this is."""
-    point, seen = video_point(video, view, contract)
-    return VideoPoints(tuple(face_points(video, view, contract)), point, seen)
-
-
-def face_points(video: Video, view: View, contract: Contract) -> Iterator[Point]:
-    """The points of its faces, in the order of the record, made as they are asked for."""
-    for face in video.faces:
-        origin = view.origin_of(face)
-        yield _face_point(video, face, origin, view.root(origin), contract)
-
-
-def video_point(
-    video: Video, view: View, contract: Contract
-) -> tuple[Point, tuple[Appearance, ...]]:
-    """The point of the video itself, and the appearances in it."""
-    seen = tuple(
-        Appearance(**_kept(asdict(appearance)))
-        for appearance in appearances(
-            [replace(face, identity_id=view.identity_of(face)) for face in video.faces]
-        )
-    )
-    return _video_point(video, seen, contract), seen
-
-
-def _face_point(
-    video: Video, face: Face, origin: str, identity_id: str, contract: Contract
-) -> Point:
-    payload = {
-        "face_id": face.face_id,
-        "identity_id": identity_id,
-        "origin_id": origin,
-        "video_id": video.video_id,
-        "video_url": video.url.exposed(),
-        "metrics": dict(video.metrics),
-        "frame": face.frame,
-        "time_s": face.time_s,
-        "box": [face.box.x1, face.box.y1, face.box.x2, face.box.y2],
-        "det_score": face.det_score,
-        "quality": face.quality.score,
-        "reasons": list(face.quality.reasons),
-        "track": face.track,
-        "crop": face.crop,
-        "crop_digest": face.crop_digest,
-        "model": contract.model.name,
-        "run": video.run,
-    }
-    return Point(face.face_id, _kept(payload), np.asarray(face.embedding, dtype=np.float32))
-
-
-def _video_point(video: Video, seen: Sequence[Appearance], contract: Contract) -> Point:
-    payload = {
-        "registry_id": contract.registry_id,
-        "video_id": video.video_id,
-        "url": video.url.exposed(),
-        "metrics": dict(video.metrics),
-        "status": str(video.status),
-        "reason": video.reason,
-        "run": video.run,
-        "faces": len(video.faces),
-        "media": asdict(video.media),
-        "appearances": [asdict(appearance) for appearance in seen],
-        **details(video),
-    }
-    return Point(video.video_id, _kept(payload))
-
-
-def identity_point(identity: Identity) -> Point:
-    """What the index must hold about an identity."""
-    standing = PROVISIONAL if identity.provisional else "established"
-    return Point(identity.identity_id, {**asdict(identity), "standing": standing})
-
-
-def as_kept(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Metrics as payloads have them: what to compare with those of the index."""
-    kept: dict[str, float] = _kept(dict(metrics))
-    return kept
-
-
-def _kept(value: Any) -> Any:
-    """Numbers to `_DIGITS`, however deep; everything else as it is."""
-    if isinstance(value, float):
-        return float(f"{value:.{_DIGITS}g}")
-    if isinstance(value, dict):
-        return {name: _kept(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_kept(inner) for inner in value]
-    return value
-
-
-def video_appearances(payload: Payload) -> list[Appearance]:
-    """The appearances in the payload of a video. Raises `StoreCorrupt`."""
-    try:
-        return [Appearance(**appearance) for appearance in payload["appearances"]]
-    except (KeyError, TypeError) as exc:
-        raise _damaged("video", exc) from exc
-
-
-def identity_in(payload: Payload) -> Identity:
-    """The identity in its payload. Raises `StoreCorrupt`."""
-    known: dict[str, Any] = {f.name: payload[f.name] for f in fields(Identity) if f.name in payload}
-    try:
-        return Identity(**known)
-    except TypeError as exc:
-        raise _damaged("identity", exc) from exc
-
-
-def neighbour_in(hit: Hit) -> Neighbour:
-    """The stored face that a query came back with. Raises `StoreCorrupt`."""
-    try:
-        return Neighbour(hit.id, hit.payload["origin_id"], hit.score)
-    except KeyError as exc:
-        raise _damaged("face", exc) from exc
-
-
-def _damaged(what: str, exc: Exception) -> StoreCorrupt:
-    return StoreCorrupt(
-        f"the index holds a damaged {what} ({exc}): run `face-registry reindex` to rebuild it"
-    )

@@ -300,9 +300,6 @@ def _canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()
 
 
-LOST = "its record was damaged and given up; ingesting its URL reads it again"
-
-
 class Rereads:
     """The marks of videos to be read again, in the blob store of one registry."""
 
@@ -320,16 +317,3 @@ class Rereads:
     def unmark(self, video_id: str) -> None:
         """Remove the mark of a video; does nothing if there is none."""
         self._blobs.delete(keys.reread(video_id))
-
-
-def lost(payload: Mapping[str, Any]) -> Video:
-    """What is left of a video whose record is damaged: what the index says of it as a whole."""
-    return Video(
-        video_id=payload["video_id"],
-        url=Url(payload["url"]),
-        metrics=dict(payload["metrics"]),
-        status=Status.FAILED,
-        reason=LOST,
-        media=Media(),
-        run=payload["run"],
-    )

@@ -10,9 +10,8 @@ from registry.blobs.base import BlobStore
 from registry.core.decisions import View
 from registry.core.index import Index
 from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
-from registry.core.records import RecordStore, Rereads, lost
+from registry.core.records import RecordStore, Rereads
 from registry.domain import Video
-from registry.store.base import Payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ def replace_damaged(
     records: RecordStore,
     rereads: Rereads,
     video_ids: Iterable[str],
-    indexed: Mapping[str, Payload],
+    indexed: Mapping[str, Video],
 ) -> None:
     """Replace damaged records with failed videos that are to be read again.
 
@@ -106,13 +105,13 @@ def replace_damaged(
         records: where the damaged records are.
         rereads: marks the videos.
         video_ids: whose records are damaged.
-        indexed: what the index knows of them, by id. The record of any other video is removed.
+        indexed: failed videos to put in their places, by id. The record of any other is removed.
     """
     for video_id in video_ids:
         intents.declare(video_id)
-        if payload := indexed.get(video_id):
+        if video := indexed.get(video_id):
             rereads.mark(video_id)
-            records.put(lost(payload))
+            records.put(video)
         else:
             records.delete(video_id)
 
@@ -129,7 +128,7 @@ def update_index(index: Index, records: RecordStore, view: View, video_ids: Iter
 
 def records_showing(index: Index, records: RecordStore, identity_ids: set[str]) -> Iterator[Video]:
     """Yield the records of the videos that show one of these identities."""
-    for video_id in [p["video_id"] for p in index.videos(sorted(identity_ids))]:
+    for video_id in list(index.video_ids(sorted(identity_ids))):
         video = records.get(video_id)
         if video is not None:
             yield video

@@ -24,8 +24,8 @@ from registry.core.backends import load_model, model_choice
 from registry.core.blocks import Blocks, without_blocked
 from registry.core.decisions import (
     Decision,
+    DecisionKind,
     DecisionLog,
-    Kind,
     View,
     affected_identities,
     checked_name,
@@ -40,6 +40,7 @@ from registry.core.home import HomeLock
 from registry.core.index import Index
 from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
 from registry.core.lease import Lease
+from registry.core.points import IndexedVideo
 from registry.core.records import RecordStore, Rereads
 from registry.core.recovery import (
     Replacement,
@@ -55,7 +56,7 @@ from registry.errors import EmptyRegistry, RegistryLocked, StoreError, UsageErro
 from registry.faces.matching import assign_video
 from registry.models.base import FaceModel
 from registry.settings import Settings
-from registry.store.base import Payload, Store
+from registry.store.base import Store
 from registry.urls import Url
 
 
@@ -247,8 +248,8 @@ class Registry:
         """The identity of this id, unique beginning of an id, or name. Raises `UnknownError`."""
         return find_identity(self.index, self.view, key)
 
-    def video(self, key: str) -> Payload:
-        """The index's payload of the video of this URL, id or unique beginning of an id."""
+    def video(self, key: str) -> IndexedVideo:
+        """The video of this URL, id or unique beginning of an id. Raises `UnknownError`."""
         return find_video(self.index, key)
 
     def crop(self, key: str, digest: str) -> bytes:
@@ -284,6 +285,12 @@ class Registry:
                     "fixed. Use another --home."
                 )
             Index(self.store, contract).check_owner()
+            contracts.save(self.blobs, contract)
+            self._contract = contract
+
+    def change_sampling(self, contract: Contract) -> None:
+        """Take over the contract with another `max_gap_s` or `cuts`."""
+        with self.writing():
             contracts.save(self.blobs, contract)
             self._contract = contract
 
@@ -350,7 +357,7 @@ class Registry:
             UsageError: the name is not allowed.
         """
         who = self.identity(key).identity_id
-        return self.decide(Decision(0, Kind.NAME, who, name=checked_name(name)))
+        return self.decide(Decision(0, DecisionKind.NAME, who, name=checked_name(name)))
 
     def reindex(self) -> int:
         """Rebuild the index from the records. Returns how many videos there are."""
@@ -401,14 +408,12 @@ class Registry:
             self.blocks.lift(block_id)
 
     def remove_videos(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Remove videos for good, and the identities that are in no other.
+        """Remove videos for good, at least one, and the identities that are in no other.
 
-        Args:
-            keys: what `video` takes, at least one. All share a receipt, and the index is rebuilt
-                once.
+        `keys` are what `video` takes. All share a receipt, and the index is rebuilt once.
         """
         with self.writing():
-            going = sorted({str(self.video(key)["video_id"]) for key in keys})
+            going = sorted({self.video(key).video_id for key in keys})
             return self._erase(self._eraser().plan_videos(self.view, going))
 
     def give_up(self, video_ids: Sequence[str]) -> dict[str, Url]:
@@ -424,7 +429,7 @@ class Registry:
             indexed = remembered_videos(self.store, video_ids)
             replace_damaged(self._intents, self.records, self.rereads, video_ids, indexed)
             self._reset()  # opening the index again updates it from the records
-            return {i: Url(indexed[i]["url"] if i in indexed else "") for i in video_ids}
+            return {i: indexed[i].url if i in indexed else Url("") for i in video_ids}
 
     # --- inside ---------------------------------------------------------------------------------
 

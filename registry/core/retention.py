@@ -63,9 +63,8 @@ def older_than(
 ) -> Iterator[OldVideo]:
     """Yield the videos that were last read more than `period` days ago, in order of id."""
     before = (now or datetime.now(UTC)) - timedelta(days=period)
-    for payload in registry.index.videos():
-        last_read = began(str(payload["run"]))
+    for video in registry.index.videos():
+        last_read = began(video.run)
         if last_read is None or last_read < before:
             when = last_read.isoformat() if last_read else ""
-            video_id, url = str(payload["video_id"]), Url(payload["url"])
-            yield OldVideo(video_id, url, when, int(payload["faces"]))
+            yield OldVideo(video.video_id, video.url, when, video.faces)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from registry import ids
@@ -11,9 +12,10 @@ from registry.blobs.base import BlobStore
 from registry.core.decisions import View, normalize_name
 from registry.core.index import VIDEOS, VIDEOS_SPEC, Index
 from registry.core.known_videos import KnownVideo
-from registry.domain import Identity
+from registry.core.points import IndexedVideo, failed_video_in
+from registry.domain import Identity, Video
 from registry.errors import StoreCorrupt, UnknownError
-from registry.store.base import Payload, Store
+from registry.store.base import Store
 from registry.urls import Url, names, printable, redacted
 
 _SHORTEST = 4
@@ -53,27 +55,29 @@ def find_identity(index: Index, view: View, key: str) -> Identity:
     )
 
 
-def find_video(index: Index, key: str) -> Payload:
-    """The payload of the video of this URL, file, id, unique beginning of an id, or attribute.
+def find_video(index: Index, key: str) -> IndexedVideo:
+    """The video of this URL, file, id, unique beginning of an id, or attribute.
 
     An attribute, such as the id of an ad, is compared as text and has to be unique.
+    Raises `UnknownError`.
     """
     for video_id in [key] if _is_uuid(key) else map(ids.video_id, _names(key)):
         known = index.known(video_id)
-        found = index.video(known.video_id) if known else None
-        if found is not None:
-            return found
-    candidates = [payload for payload in index.videos() if _begins(payload["video_id"], key)]
-    if len(candidates) == 1:
-        return candidates[0]
+        video = index.video(known.video_id) if known else None
+        if video is not None:
+            return video
+    candidates = [video_id for video_id in index.video_ids() if _begins(video_id, key)]
+    video = index.video(candidates[0]) if len(candidates) == 1 else None
+    if video is not None:
+        return video
     if candidates:
         raise UnknownError(
             f"{key!r} is the beginning of the ids of {len(candidates)} videos. Use a longer one."
         )
     marked = [known for known in index.known_videos() if key in _texts(known)]
-    found = index.video(marked[0].video_id) if len(marked) == 1 else None
-    if found is not None:
-        return found
+    video = index.video(marked[0].video_id) if len(marked) == 1 else None
+    if video is not None:
+        return video
     if marked:
         raise UnknownError(f"{printable(key)!r} is an attribute of {len(marked)} videos.")
     raise UnknownError(
@@ -114,12 +118,16 @@ def read_crop(blobs: BlobStore, key: str, digest: str) -> bytes:
     return picture
 
 
-def remembered_videos(store: Store, video_ids: Sequence[str]) -> dict[str, Payload]:
-    """The payloads of videos in the index, by id, even if other parts of the index are lost."""
+def remembered_videos(store: Store, video_ids: Sequence[str]) -> dict[str, Video]:
+    """Failed videos in the place of lost records, by id: what the index still says of them.
+
+    The index may be damaged, too. A video of which it says nothing readable is left out.
+    """
     if not store.has(VIDEOS):
         return {}
-    try:
-        found = store.open(VIDEOS_SPEC).get(video_ids)
-    except StoreCorrupt:
-        return {}
-    return {point.id: point.payload for point in found}
+    videos: dict[str, Video] = {}
+    with suppress(StoreCorrupt):
+        for point in store.open(VIDEOS_SPEC).get(video_ids):
+            with suppress(StoreCorrupt):
+                videos[point.id] = failed_video_in(point.payload)
+    return videos

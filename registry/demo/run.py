@@ -13,9 +13,10 @@ from ingest.api import ingest
 from ingest.fetch.addresses import AddressPolicy
 from ingest.progress import Reporter
 from ingest.summary import Summary
+from queries.answers import LookupAnswer
 from queries.averages import averages
 from queries.export import write_csv, write_zip
-from queries.lookup import Answer, lookup
+from queries.lookup import lookup
 from registry.core.opening import open_registry
 from registry.demo.cast import VIDEOS
 from registry.demo.server import serve_folder
@@ -73,7 +74,7 @@ class DemoResult:
     averages: pd.DataFrame
     faces: int
     """Number of images in the zip."""
-    answer: Answer
+    answer: LookupAnswer
 
 
 def prepare(places: Places) -> None:

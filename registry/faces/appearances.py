@@ -1,7 +1,8 @@
-"""From faces to appearances, and from appearances to identities: pure sums that anyone can redo."""
+"""From faces to appearances, from appearances to identities, and means over their videos. Pure."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -12,6 +13,20 @@ from registry.faces.quality import founds, is_certain
 STEADY = 3
 """Poor faces in one track, of all of which the detector is sure, that establish an identity without
 good faces. Immich requires the same number of faces of a person."""
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean of one metric over the videos of an identity, each video once; NaN for none.
+
+    It has the digits that a double holds for certain, so that 6.8 is not 6.800000000000001, and
+    does not depend on the order of the values.
+    """
+    return exact(math.fsum(values) / len(values)) if values else math.nan
+
+
+def exact(value: float) -> float:
+    """The value to 15 significant digits, which are all that a double holds for certain."""
+    return float(f"{value:.15g}")
 
 
 def appearances(faces: Sequence[Face]) -> tuple[Appearance, ...]:

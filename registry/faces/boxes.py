@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from registry.domain import Box
+
+SAME_FACE = 0.3
+"""Intersection over union above which two boxes of one frame are one face found twice: the value at
+which the detectors here suppress the lesser of two boxes (YuNet 0.3, SCRFD 0.4). Boxes of one face
+by YuNet and by SCRFD-500M have 0.79 or more on 20 clips (`benchmarks/reembedding.py`)."""
 
 MARGIN = 0.4
 """Margin on each side, as a share of the box's longer side: it shows hair and chin, and lets a
@@ -48,10 +56,27 @@ def crop_area(box: Box, width: int, height: int) -> CropArea:
 
 
 def overlap(a: Box, b: Box) -> float:
-    """Intersection over union, 0 to 1."""
+    """Intersection over union of two boxes, 0 to 1."""
     width = min(a.x2, b.x2) - max(a.x1, b.x1)
     height = min(a.y2, b.y2) - max(a.y1, b.y1)
     if width <= 0 or height <= 0:
         return 0.0
     shared = width * height
     return shared / (a.width * a.height + b.width * b.height - shared)
+
+
+def overlaps(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union, 0 to 1, of each row of two arrays of boxes.
+
+    Args:
+        a: (n, 4) as x1, y1, x2, y2 in px.
+        b: (n, 4), too.
+
+    Returns:
+        (n,): what `overlap` gives for each pair.
+    """
+    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    shared = np.prod(np.clip(sides, 0, None), axis=1)
+    union = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1) - shared
+    ratio: NDArray[np.float64] = shared / np.maximum(union, 1e-12)
+    return ratio

@@ -30,7 +30,7 @@ def duplicates_command(terminal: Terminal, as_json: bool) -> None:
     """List videos that are likely the same footage, though their files differ.
 
     Finds videos that were encoded again, scaled, cropped, mirrored or cut down, by how the faces in
-    them change. Nothing is joined: `videos join` and `videos separate` say what is true.
+    them change. It joins nothing: decide with `videos join` or `videos separate`.
     """
     with terminal.open() as registry:
         _ = registry.contract
@@ -47,15 +47,15 @@ def duplicates_command(terminal: Terminal, as_json: bool) -> None:
     certain = sum(pair.overlap.certain for pair in found)
     pairs = "1 pair" if len(found) == 1 else f"{len(found)} pairs"
     terminal.note(
-        f"{pairs}, {certain} certain. `face-registry videos join` counts two videos as one, the "
-        "first; `videos separate` keeps a pair from being listed again."
+        f"{pairs}, {certain} certain. `face-registry videos join` makes two videos count once, as "
+        "the first; `face-registry videos separate` removes a pair from this list."
     )
 
 
 def _print_pairs(
     terminal: Terminal, found: list[DuplicateVideos], names: Mapping[str, str], metric: str
 ) -> None:
-    """Two lines for each pair; what holds for both stands in the first."""
+    """Print two lines for each pair; the first also holds what both videos share."""
     grid = Table("sure", "what", "people", "video", "length", "shared", box=None, pad_edge=False)
     grid.add_column(clean(metric), justify="right")
     grid.add_column("url")
@@ -73,7 +73,7 @@ def _print_pairs(
                 f"{side.duration_s:.1f} s",
                 f"{100 * side.share:.0f} %",
                 number(side.metrics.get(metric)),
-                clean(side.url),
+                clean(side.url.exposed()),
             )
     terminal.table(grid)
 
@@ -90,7 +90,7 @@ _KINDS = {
 @click.argument("others", nargs=-1, required=True)
 @pass_terminal
 def join_command(terminal: Terminal, video: str, others: tuple[str, ...]) -> None:
-    """Say that videos (URL, id or beginning of an id) are the same footage and count once.
+    """Decide that videos (URL, id or beginning of an id) are the same footage and count once.
 
     They count as the first one, with its metrics. No record is changed.
     """
@@ -98,14 +98,15 @@ def join_command(terminal: Terminal, video: str, others: tuple[str, ...]) -> Non
         decision = join_videos(registry, (video, *others))
         counted = registry.view.counted_video(decision.videos[0])
         rest = [one for one in decision.videos if one != counted]
-        terminal.say(f"{', '.join(map(short, rest))} count as {counted} now")
-        _tell_metrics(terminal, registry, counted, rest)
+        verb = "counts" if len(rest) == 1 else "count"
+        terminal.say(f"{', '.join(map(short, rest))} now {verb} as {counted}.")
+        _say_metrics(terminal, registry, counted, rest)
     terminal.note(undo_note(decision.number))
 
 
-def _tell_metrics(terminal: Terminal, registry: Registry, counted: str, others: list[str]) -> None:
-    """Which values count, where the videos have different ones."""
-    metrics = {video: registry.video(video)["metrics"] for video in (counted, *others)}
+def _say_metrics(terminal: Terminal, registry: Registry, counted: str, others: list[str]) -> None:
+    """Print which value of each metric counts, if the videos have different ones."""
+    metrics = {video: registry.video(video).metrics for video in (counted, *others)}
     values = combined_metrics(list(metrics.values()))
     for name in dict.fromkeys(name for each in metrics.values() for name in each):
         differing = [
@@ -116,7 +117,7 @@ def _tell_metrics(terminal: Terminal, registry: Registry, counted: str, others: 
         if differing:
             value = number(values.get(name)) if name in values else "no value"
             terminal.say(
-                f"{clean(name)}: {value} counts ({short(counted)}); {', '.join(differing)}"
+                f"{clean(name)}: {value} counts ({short(counted)}); {', '.join(differing)}."
             )
 
 
@@ -125,9 +126,9 @@ def _tell_metrics(terminal: Terminal, registry: Registry, counted: str, others: 
 @click.argument("other")
 @pass_terminal
 def separate_command(terminal: Terminal, one: str, other: str) -> None:
-    """Say that two videos are not the same footage: they are never listed or joined again."""
+    """Decide that two videos are not the same footage: they are never listed or joined again."""
     with terminal.open() as registry:
         decision = separate_videos(registry, one, other)
     first, second = decision.videos
-    terminal.say(f"{first} and {second} are not the same footage")
+    terminal.say(f"{first} and {second} are not the same footage.")
     terminal.note(undo_note(decision.number))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -18,10 +18,11 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from registry.core.decisions import View
 from registry.core.index import Index
+from registry.core.points import IndexedFace, IndexedVideo
 from registry.core.registry import Registry
 from registry.footage.alignment import FaceTrack
 from registry.footage.overlap import Overlap, Recording, compare
-from registry.store.base import Filter, Payload, Point
+from registry.urls import Url
 
 PROBES = 4
 """Faces of a video that are looked up: the best one of each quarter of its faces."""
@@ -45,7 +46,7 @@ class Side:
     """One of two videos."""
 
     video_id: str
-    url: str
+    url: Url
     duration_s: float
     metrics: Mapping[str, float]
     share: float
@@ -55,7 +56,7 @@ class Side:
         """As `videos duplicates --json` has it."""
         return {
             "video": self.video_id,
-            "url": self.url,
+            "url": self.url.exposed(),
             "duration_s": self.duration_s,
             "metrics": dict(self.metrics),
             "share": round(self.share, 3),
@@ -110,7 +111,7 @@ def duplicate_videos(
         among: ids; then only pairs with one of these videos.
     """
     index, view = registry.index, registry.view
-    videos = {payload["video_id"]: payload for payload in index.videos() if payload["faces"] > 1}
+    videos = {video.video_id: video for video in index.videos() if video.faces > 1}
     faces = _Faces(index)
     best: dict[frozenset[str], DuplicateVideos] = {}
     for one, other in _ordered(_candidates(faces, videos, view, among)):
@@ -121,36 +122,34 @@ def duplicate_videos(
         pair = frozenset((view.counted_video(first), view.counted_video(second)))
         if pair not in best or found.evidence > best[pair].overlap.evidence:
             best[pair] = _described(videos[first], videos[second], found)
-    return sorted(best.values(), key=lambda d: (-d.overlap.evidence, d.first.url, d.second.url))
-
-
-def _rank(payload: Payload) -> tuple[float, int, str, str]:
-    media = payload["media"]
-    return (
-        -round(media["duration_s"]),
-        -media["width"] * media["height"],
-        payload["run"],
-        payload["video_id"],
+    return sorted(
+        best.values(),
+        key=lambda d: (-d.overlap.evidence, d.first.url.exposed(), d.second.url.exposed()),
     )
 
 
-def _described(first: Payload, second: Payload, found: Overlap) -> DuplicateVideos:
-    shown = [{a["identity_id"] for a in payload["appearances"]} for payload in (first, second)]
+def _rank(video: IndexedVideo) -> tuple[float, int, str, str]:
+    media = video.media
+    return -round(media.duration_s), -media.width * media.height, video.run, video.video_id
+
+
+def _described(first: IndexedVideo, second: IndexedVideo, found: Overlap) -> DuplicateVideos:
+    shown = [{a.identity_id for a in video.appearances} for video in (first, second)]
     one, other = (
         Side(
-            video_id=payload["video_id"],
-            url=payload["url"],
-            duration_s=payload["media"]["duration_s"],
-            metrics=payload["metrics"],
+            video_id=video.video_id,
+            url=video.url,
+            duration_s=video.media.duration_s,
+            metrics=video.metrics,
             share=share,
         )
-        for payload, share in zip((first, second), found.shares, strict=True)
+        for video, share in zip((first, second), found.shares, strict=True)
     )
     return DuplicateVideos(one, other, found, tuple(sorted(shown[0] & shown[1])))
 
 
 def _candidates(
-    faces: _Faces, videos: Mapping[str, Payload], view: View, among: Collection[str] | None
+    faces: _Faces, videos: Mapping[str, IndexedVideo], view: View, among: Collection[str] | None
 ) -> set[tuple[str, str]]:
     """Pairs of videos to compare, the lesser id first."""
     pairs: set[tuple[str, str]] = set()
@@ -182,15 +181,16 @@ def _ordered(pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def _rivals(faces: _Faces, video_id: str, view: View) -> list[str]:
     """The videos with the nearest faces, but for those that a person joined or separated."""
-    probes = _probes(faces.points(video_id))
-    where = Filter(must_not={"video_id": _settled(video_id, view)})
+    probes = _probes(faces.of(video_id))
     nearest: dict[str, dict[int, float]] = defaultdict(dict)
     vectors = np.stack([probe.vector for probe in probes if probe.vector is not None])
-    found = faces.index.neighbours(vectors, limit=HITS, where=where, exact=False)
+    found = faces.index.similar_faces(
+        vectors, limit=HITS, without_videos=_settled(video_id, view), exact=False
+    )
     for number, hits in enumerate(found):
         for hit in hits:
-            if hit.score >= NEAR:
-                nearest[hit.payload["video_id"]].setdefault(number, hit.score)
+            if hit.similarity >= NEAR:
+                nearest[hit.face.video_id].setdefault(number, hit.similarity)
     return sorted(nearest, key=lambda video: (-sum(nearest[video].values()), video))[:RIVALS]
 
 
@@ -202,14 +202,11 @@ def _settled(video_id: str, view: View) -> list[str]:
     return sorted(apart | {video for video, other in view.same_as.items() if other in apart})
 
 
-def _probes(points: Sequence[Point]) -> list[Point]:
+def _probes(faces: Sequence[IndexedFace]) -> list[IndexedFace]:
     """The best face of each part of a video, in order of time."""
-    ordered = sorted(points, key=lambda point: (point.payload["time_s"], point.id))
+    ordered = sorted(faces, key=lambda face: (face.time_s, face.face_id))
     parts = [part for part in np.array_split(np.arange(len(ordered)), PROBES) if len(part)]
-    return [
-        max((ordered[i] for i in part), key=lambda point: point.payload["quality"])
-        for part in parts
-    ]
+    return [max((ordered[i] for i in part), key=lambda face: face.quality.score) for part in parts]
 
 
 class _Faces:
@@ -219,22 +216,22 @@ class _Faces:
         self.index = index
         self._tracks = lru_cache(_KEPT)(self._read)
 
-    def recording(self, payload: Payload) -> Recording:
+    def recording(self, video: IndexedVideo) -> Recording:
         """The video as `compare` takes it."""
-        return Recording(payload["media"]["duration_s"], self._tracks(payload["video_id"]))
+        return Recording(video.media.duration_s, self._tracks(video.video_id))
 
-    def points(self, video_id: str) -> list[Point]:
+    def of(self, video_id: str) -> list[IndexedFace]:
         """The faces of a video with their vectors."""
-        return [point for point in self.index.faces_in(video_id) if point.vector is not None]
+        return [face for face in self.index.faces_in(video_id) if face.vector is not None]
 
     def _read(self, video_id: str) -> tuple[FaceTrack, ...]:
-        points = self.points(video_id)
-        if not points:
+        faces = self.of(video_id)
+        if not faces:
             return ()
-        times = np.array([point.payload["time_s"] for point in points], np.float64)
-        boxes = np.array([point.payload["box"] for point in points], np.float64)
-        numbers = np.array([point.payload["track"] for point in points])
-        vectors = np.stack([point.vector for point in points if point.vector is not None])
+        times = np.array([face.time_s for face in faces], np.float64)
+        boxes = np.array([astuple(face.box) for face in faces], np.float64)
+        numbers = np.array([face.track for face in faces])
+        vectors = np.stack([face.vector for face in faces if face.vector is not None])
         return tuple(_tracks(times, vectors, boxes, numbers))
 
 

@@ -1,1 +1,1 @@
-"""Who is who: what speaks for two identities being one person, and what people say of it."""
+"""Who is who: evidence, consolidation, and the decisions of people."""

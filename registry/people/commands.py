@@ -1,4 +1,4 @@
-"""Commands that say who is who: merge, split, separate, undo, suggest, consolidate."""
+"""The commands that decide who is who: merge, split, separate, undo, suggest, consolidate."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ from registry.terminal import (
 @click.argument("others", nargs=-1, required=True)
 @pass_terminal
 def merge_command(terminal: Terminal, identity: str, others: tuple[str, ...]) -> None:
-    """Say that identities are one person, who keeps the first one's id.
+    """Decide that identities are one person, who keeps the first one's id.
 
-    The person keeps the first one's name, or takes one of the others' where it has none.
+    The person keeps the first one's name. If that has none, it takes one of the others'.
     """
     with terminal.open() as registry:
         decision = corrections.merge(registry, (identity, *others))
-        found = registry.identity(decision.identity_id)
-    name = f" {found.name}" if found.name else ""
-    terminal.say(f"{found.identity_id}{name} has {found.videos} videos, {found.faces} faces now")
-    _tell_undo(terminal, decision)
+        person = registry.identity(decision.identity_id)
+    name = f" {person.name}" if person.name else ""
+    terminal.say(
+        f"{person.identity_id}{name} has {person.videos} videos and {person.faces} faces now."
+    )
+    _print_undo(terminal, decision)
 
 
 @click.command("split")
@@ -51,11 +53,17 @@ def split_command(
     tracks: tuple[str, ...],
     faces: tuple[str, ...],
 ) -> None:
-    """Say that some faces of an identity are another person. Options may be repeated and mixed."""
+    """Decide that some faces of an identity are another person.
+
+    Options may be repeated and combined.
+    """
+    selection = corrections.FaceSelection(videos, tracks, faces)
     with terminal.open() as registry:
-        decision = corrections.split(registry, identity, corrections.Part(videos, tracks, faces))
-    terminal.say(f"{len(decision.faces)} faces are identity {decision.new_identity} now")
-    _tell_undo(terminal, decision)
+        decision = corrections.split(registry, identity, selection)
+    count = len(decision.faces)
+    faces_are = "1 face is" if count == 1 else f"{count} faces are"
+    terminal.say(f"{faces_are} identity {decision.new_identity} now.")
+    _print_undo(terminal, decision)
 
 
 @click.command("separate")
@@ -63,22 +71,22 @@ def split_command(
 @click.argument("other")
 @pass_terminal
 def separate_command(terminal: Terminal, one: str, other: str) -> None:
-    """Say that two identities are two people: they are never suggested or joined again."""
+    """Decide that two identities are two people. They are never suggested or joined again."""
     with terminal.open() as registry:
         decision = corrections.separate(registry, one, other)
-    terminal.say(f"{decision.identity_id} and {decision.others[0]} are two people")
-    _tell_undo(terminal, decision)
+    terminal.say(f"{decision.identity_id} and {decision.others[0]} are two people.")
+    _print_undo(terminal, decision)
 
 
 @click.command("undo")
 @click.argument("number", type=int, required=False)
 @pass_terminal
 def undo_command(terminal: Terminal, number: int | None) -> None:
-    """Take back a decision: the last one that counts, or the one of this number."""
+    """Take back a decision: the one of this number, or the last one that counts."""
     with terminal.open() as registry:
         target, decision = corrections.undo(registry, number)
-    terminal.say(f"decision {target.number} ({target.kind}) no longer counts")
-    _tell_undo(terminal, decision)
+    terminal.say(f"Decision {target.number} ({target.kind}) no longer counts.")
+    _print_undo(terminal, decision)
 
 
 def _threshold_option(function: F) -> F:
@@ -94,22 +102,22 @@ def _threshold_option(function: F) -> F:
 @json_option
 @pass_terminal
 def suggest_command(terminal: Terminal, threshold: float | None, as_json: bool) -> None:
-    """List identities that are likely one person, most alike first, with the evidence."""
+    """List pairs of identities that are likely one person, most similar first, with evidence."""
     with terminal.open() as registry:
-        found = joining.suggest(registry, threshold=threshold)
-        _tell_stale(terminal, registry)
+        suggestions = joining.suggest(registry, threshold=threshold)
+        _print_calibration_warning(terminal, registry)
     if as_json:
-        terminal.json({"suggestions": [suggestion.as_dict() for suggestion in found]})
+        terminal.json({"suggestions": [suggestion.as_dict() for suggestion in suggestions]})
         return
-    for suggestion in found:
+    for suggestion in suggestions:
         print_suggestion(terminal, suggestion)
-    certain = [suggestion for suggestion in found if suggestion.certain]
+    certain = [suggestion for suggestion in suggestions if suggestion.certain]
     poor = sum(suggestion.joins.provisional for suggestion in certain)
-    besides = f" (and {poor} that lists leave out, of a few poor faces)" if poor else ""
+    left_out = f", and {poor} of a few poor faces, which lists leave out" if poor else ""
     terminal.note(
-        f"{len(certain) - poor} would be joined by `face-registry identities consolidate`{besides}"
-        f"; {len(found) - len(certain)} are for you to say: "
-        "`identities merge` or `identities separate`"
+        f"`face-registry identities consolidate` would join {len(certain) - poor}{left_out}. "
+        f"{len(suggestions) - len(certain)} need your decision: "
+        "`face-registry identities merge` or `face-registry identities separate`."
     )
 
 
@@ -118,27 +126,27 @@ def suggest_command(terminal: Terminal, threshold: float | None, as_json: bool) 
 @json_option
 @pass_terminal
 def consolidate_command(terminal: Terminal, threshold: float | None, as_json: bool) -> None:
-    """Join identities that are one person as far as their faces tell; `undo` parts them again."""
+    """Join identities whose faces show that they are one person. `undo` takes it back."""
     with terminal.open() as registry:
         before = registry.index.count_identities()
         decision = joining.consolidate(registry, threshold=threshold)
-        _tell_stale(terminal, registry)
+        _print_calibration_warning(terminal, registry)
         after = registry.index.count_identities()
     if as_json:
         terminal.json(joining.consolidation_document(decision, before, after))
         return
     for group in decision.groups if decision else ():
-        terminal.say(f"{group[0]} takes in {', '.join(short(other) for other in group[1:])}")
-    terminal.say(f"{before - after} identities joined others; {after} identities now")
+        terminal.say(f"{', '.join(short(other) for other in group[1:])} joined {group[0]}.")
+    terminal.say(f"{before - after} identities joined others. There are {after} identities now.")
     if decision:
-        _tell_undo(terminal, decision)
+        _print_undo(terminal, decision)
 
 
 def print_suggestion(terminal: Terminal, suggestion: Suggestion) -> None:
     """Print one suggestion and its evidence."""
     sides = (suggestion.stays, suggestion.joins)
     who = "  ".join(f"{short(i.identity_id)}{f' {i.name}' if i.name else ''}" for i in sides)
-    verdict = "likely one person" if suggestion.certain else "for you to say"
+    verdict = "likely one person" if suggestion.certain else "needs your decision"
     terminal.say(f"{suggestion.similarity:.3f}  {who}  {verdict}")
     if suggestion.reason:
         terminal.say(f"       {suggestion.reason}")
@@ -149,10 +157,10 @@ def print_suggestion(terminal: Terminal, suggestion: Suggestion) -> None:
     terminal.say(f"       {clean(sides[0].cover)}  {clean(sides[1].cover)}")
 
 
-def _tell_undo(terminal: Terminal, decision: Decision) -> None:
+def _print_undo(terminal: Terminal, decision: Decision) -> None:
     terminal.note(undo_note(decision.number))
 
 
-def _tell_stale(terminal: Terminal, registry: Registry) -> None:
+def _print_calibration_warning(terminal: Terminal, registry: Registry) -> None:
     if warning := current_thresholds(registry).warning:
         terminal.note(f"warning: {warning}")

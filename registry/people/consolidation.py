@@ -1,22 +1,22 @@
-"""Which identities are one person: constrained average linkage over tracks. Pure.
+"""Constrained average linkage over tracks: which identities are one person. Pure.
 
-The rule of assignment never mixes two people and splits one into many. Consolidation looks at what
-the rule made, all at once: identities are joined, the most alike first, while the *average*
-similarity of their tracks stays at or above the model's linkage threshold. The average of several
-good faces against several forgives a lucky pair and an unlucky one; a single closest pair does not.
+The rule of assignment does not mix people, but splits one person into many identities.
+Consolidation looks at all identities at once. It joins them, the most similar first, while the
+*average* similarity of their tracks is at or above the model's linkage threshold. An average over
+several good faces is less sensitive to a single unusual pair than the closest pair is.
 
-Two things forbid a join whatever the similarity: faces of both in one frame (nobody is twice in one
-picture), and a person's word. One thing makes it wait for a person: a third identity that is known
-to be somebody else and resembles one of the two almost as much (`MARGIN`).
+Two constraints forbid a join whatever the similarity: faces of both in one frame, and a decision
+that separates them. A join is left to a person if a third identity, known to be somebody else,
+resembles one of the two almost as much (`MARGIN`).
 
-Identities of poor faces only come last, when the people are known: each goes to the one whose track
-its faces lie in, or to the one that it clearly resembles, or stays alone. They add nothing to a
-group's average, so a blurred face never brings two people together.
+Identities with poor faces only are joined last. Each goes to the group in whose track its faces
+lie, or to the one that it clearly resembles, or stays alone. They add nothing to a group's average,
+so a blurred face never brings two people together.
 
 Average linkage is reducible (Murtagh and Contreras 2012, "Algorithms for hierarchical clustering"):
 a join never makes a pair of groups more similar than the more similar of its parts was. So pairs
-that start below the threshold never matter unless a neighbour of theirs joins, and the work grows
-with the pairs above it, not with all pairs.
+below the threshold need no attention until a neighbour of theirs joins, and the work grows with the
+number of pairs above the threshold, not with the number of all pairs.
 """
 
 from __future__ import annotations
@@ -30,46 +30,46 @@ import numpy as np
 from registry.domain import Vectors
 
 MARGIN = 0.05
-"""Cosine by which the better of two joins that exclude each other must lead. Half the distance
-between the 99th and the 99.99th percentile of impostor similarities of SFace (0.296 and 0.425) and
-of MobileFaceNet (0.185 and 0.317), rounded down: less is within an impostor's luck."""
-IN_TRACK = "poor faces, which run in tracks of this person alone"
-RESEMBLE = "poor faces, which resemble this person and clearly no other"
+"""Cosine by which the better of two joins that exclude each other must lead. Source:
+docs/BENCHMARKS.md, "Margin between two joins"."""
+IN_TRACK = "Poor faces, in tracks of this person alone."
+RESEMBLE = "Poor faces, which resemble this person and clearly no other."
 _CHUNK = 1024
 """Rows of the similarity matrix held at once: 1,024 x 50,000 float32 are 200 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One identity as consolidation sees it."""
+    """One identity, as input to consolidation."""
 
     identity_id: str
     tracks: Vectors
-    """float32 (t, D): for each of its tracks the L2-normalised mean of its good faces. None of them
-    (0, D): an identity of poor faces only, which founds nothing and may only be taken in."""
+    """float32 (t, D): the L2-normalised mean of the good faces of each of its tracks. Empty (0, D)
+    for an identity with poor faces only, which can join a group but not start one."""
     rank: tuple[int, ...] = ()
-    """Larger stays when two are joined: whether it is named, then how many videos it has."""
+    """Of two that are joined, the id of the larger rank is kept. Whether it is named, then the
+    number of its videos."""
     poor: Vectors | None = None
-    """float32 (t, D): the same means over its poor faces; looked at where `tracks` is empty."""
+    """float32 (t, D): the same means over its poor faces. Used if `tracks` is empty."""
     along: tuple[str, ...] = ()
-    """Identities with good faces in a track of this one; looked at where `tracks` is empty."""
+    """Identities with good faces in a track of this one. Used if `tracks` is empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Two identities taken for one person."""
+    """Two identities that are joined."""
 
     stays: str
     joins: str
     similarity: float
-    """Average cosine between the tracks of both, as the groups stood when they were joined."""
+    """Average cosine between the tracks of both groups at the time of the join."""
     reason: str = ""
-    """Of poor faces: why they go to this person. Empty where good faces speak for themselves."""
+    """Why poor faces are joined to this person; empty for identities with good faces."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Two identities that may be one person, and why that is for a person to say."""
+    """Two identities that may be one person, and why a person has to decide."""
 
     first: str
     second: str
@@ -78,47 +78,47 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What consolidation found."""
+class ConsolidationResult:
+    """The joins that consolidation made, and those that it left to a person."""
 
     joins: tuple[Join, ...]
-    """In the order in which they were made: the most alike first."""
+    """In the order in which they were made: the most similar first."""
     doubts: tuple[Doubt, ...]
-    """Most alike first."""
+    """The most similar first."""
     groups: tuple[tuple[str, ...], ...]
-    """Identities that are one person, two or more each; the first stays."""
+    """Groups of two or more identities that are one person; the id of the first is kept."""
 
 
 @dataclass(slots=True)
 class _Cluster:
     members: list[str]
     total: Vectors
-    """Sum of the track vectors: averages over all pairs are one product of sums."""
+    """Sum of the track vectors. The average over all pairs of tracks is a product of two sums."""
     tracks: int
     rank: tuple[int, ...]
     near: set[int] = field(default_factory=set)
-    """Clusters whose similarity was at or above the threshold with a part of this one."""
+    """Clusters that had a similarity at or above the threshold with a part of this one."""
     apart: set[int] = field(default_factory=set)
-    """Clusters that are known to be somebody else."""
+    """Clusters that are known to be another person."""
 
 
 def consolidate(
     groups: Sequence[Group], apart: Iterable[tuple[str, str]], *, threshold: float
-) -> Outcome:
+) -> ConsolidationResult:
     """Join identities that are one person.
 
     Args:
-        groups: all identities; their order does not matter.
+        groups: all identities, in any order.
         apart: pairs of identity ids that are two people.
         threshold: least average cosine of a join, from the model's entry in the catalogue or from
-            calibration.
+            a calibration.
     """
-    usable = sorted((g for g in groups if len(g.tracks)), key=lambda g: g.identity_id)
-    leftover = [g for g in groups if not len(g.tracks)]
-    linkage = _Linkage(usable, leftover, apart, threshold)
-    linkage.run()
-    linkage.take_in()
-    return linkage.outcome()
+    good = sorted((g for g in groups if len(g.tracks)), key=lambda g: g.identity_id)
+    poor = [g for g in groups if not len(g.tracks)]
+    linkage = _Linkage(good, poor, apart, threshold)
+    linkage.join_similar()
+    linkage.assign_poor()
+    return linkage.result()
 
 
 class _Linkage:
@@ -127,13 +127,14 @@ class _Linkage:
     def __init__(
         self,
         groups: Sequence[Group],
-        leftover: Sequence[Group],
+        poor: Sequence[Group],
         apart: Iterable[tuple[str, str]],
         threshold: float,
     ) -> None:
         self._threshold = threshold
-        self._leftover = {g.identity_id: g for g in leftover}
-        self._strangers: dict[str, set[str]] = {name: set() for name in self._leftover}
+        self._poor = {g.identity_id: g for g in poor}
+        self._strangers: dict[str, set[str]] = {name: set() for name in self._poor}
+        """Those who are known to be somebody else, for each identity of poor faces."""
         self._clusters = {
             i: _Cluster([g.identity_id], g.tracks.sum(axis=0), len(g.tracks), g.rank)
             for i, g in enumerate(groups)
@@ -175,26 +176,27 @@ class _Linkage:
         first, second = self._clusters[a], self._clusters[b]
         return float(first.total @ second.total) / (first.tracks * second.tracks)
 
-    def run(self) -> None:
+    def join_similar(self) -> None:
+        """Join the most similar clusters until none are at or above the threshold."""
         while self._heap:
             negative, _, _, a, b = heapq.heappop(self._heap)
             if a in self._clusters and b in self._clusters:
-                reason = self._objection(a, b, -negative)
+                reason = self._reason_against(a, b, -negative)
                 if reason:
                     self._doubt(a, b, -negative, reason)
                 else:
                     self._join(a, b, -negative)
 
-    def _objection(self, a: int, b: int, similarity: float) -> str:
+    def _reason_against(self, a: int, b: int, similarity: float) -> str:
         first, second = self._clusters[a], self._clusters[b]
         if b in first.apart:
-            return "seen together in one frame, or separated by a person"
+            return "They were seen together in one frame, or a person separated them."
         for this, that in ((first, second), (second, first)):
             for rival in this.near & that.apart:
                 lead = similarity - self._similarity(a if this is first else b, rival)
                 if lead < MARGIN:
                     name = self._clusters[rival].members[0]
-                    return f"{this.members[0]} resembles {name}, somebody else, almost as much"
+                    return f"{this.members[0]} resembles {name}, somebody else, almost as much."
         return ""
 
     def _doubt(self, a: int, b: int, similarity: float, reason: str) -> None:
@@ -223,49 +225,52 @@ class _Linkage:
                 self._clusters[neighbour].near -= {a, b}
                 self._push(new, neighbour)
 
-    def take_in(self) -> None:
-        """Give identities of poor faces only to the groups that they belong to, surest first."""
+    def assign_poor(self) -> None:
+        """Join identities with poor faces only to the clusters they belong to, surest first."""
         if not self._clusters:
             return
-        places = list(self._clusters)
-        home = {m: row for row, place in enumerate(places) for m in self._clusters[place].members}
+        numbers = list(self._clusters)
+        row_of = {m: row for row, n in enumerate(numbers) for m in self._clusters[n].members}
         means = np.stack([c.total / c.tracks for c in self._clusters.values()])
-        offers = []
-        for name, group in self._leftover.items():
+        candidates = []
+        for name, group in self._poor.items():
             if group.poor is None or not len(group.poor):
                 continue
-            near = means @ group.poor.mean(axis=0)
-            near[[home[other] for other in self._strangers[name] if other in home]] = -np.inf
-            tracked = {home[other] for other in group.along if other in home}
-            tracked = {row for row in tracked if np.isfinite(near[row])}
-            row = self._home(near, tracked)
+            similarities = means @ group.poor.mean(axis=0)
+            strangers = [row_of[other] for other in self._strangers[name] if other in row_of]
+            similarities[strangers] = -np.inf
+            tracked = {row_of[other] for other in group.along if other in row_of}
+            tracked = {row for row in tracked if np.isfinite(similarities[row])}
+            row = self._cluster_of_poor(similarities, tracked)
             if row is not None:
                 reason = IN_TRACK if tracked else RESEMBLE
-                offers.append((-float(near[row]), name, places[row], reason))
-        for negative, name, place, reason in sorted(offers):
-            cluster = self._clusters[place]
-            # Of two poor identities in one frame, the one taken in first keeps the other out.
+                candidates.append((-float(similarities[row]), name, numbers[row], reason))
+        for negative, name, number, reason in sorted(candidates):
+            cluster = self._clusters[number]
+            # Of two poor identities in one frame only the first joins the cluster.
             if self._strangers[name].isdisjoint(cluster.members):
                 self._joins.append(Join(cluster.members[0], name, -negative, reason))
                 cluster.members.append(name)
 
-    def _home(self, near: Vectors, tracked: set[int]) -> int | None:
-        """The cluster that a poor identity belongs to; None where it is unclear.
+    def _cluster_of_poor(self, similarities: Vectors, tracked: set[int]) -> int | None:
+        """The cluster that an identity of poor faces belongs to; None if that is unclear.
 
-        `near` has its average similarity to each, -inf where it is known to be somebody else;
-        `tracked` those that share a track with it.
+        Args:
+            similarities: float32 (n,), its average similarity to each cluster; -inf for one that is
+                known to be somebody else.
+            tracked: the clusters that share a track with it.
         """
         if tracked:
             return min(tracked) if len(tracked) == 1 else None
-        first = int(np.argmax(near))
-        if near[first] < self._threshold:
+        first = int(np.argmax(similarities))
+        if similarities[first] < self._threshold:
             return None
-        second = np.max(np.delete(near, first), initial=-np.inf)
-        return first if near[first] - second >= MARGIN else None
+        second = np.max(np.delete(similarities, first), initial=-np.inf)
+        return first if similarities[first] - second >= MARGIN else None
 
-    def outcome(self) -> Outcome:
+    def result(self) -> ConsolidationResult:
         groups = sorted(tuple(c.members) for c in self._clusters.values() if len(c.members) > 1)
         place = {m: i for i, c in self._clusters.items() for m in c.members}
         open_doubts = [d for d in self._doubts.values() if place[d.first] != place[d.second]]
         open_doubts.sort(key=lambda d: (-d.similarity, d.first, d.second))
-        return Outcome(tuple(self._joins), tuple(open_doubts), tuple(groups))
+        return ConsolidationResult(tuple(self._joins), tuple(open_doubts), tuple(groups))

@@ -1,7 +1,7 @@
-"""What people say of identities: merge, split, separate, undo. Checked here, then put in the log.
+"""Decisions of people about identities: merge, split, separate, undo.
 
-Each decision sticks: later ingests follow it, consolidation never goes against it, and undoing it
-restores what was.
+They are checked here and then appended to the log. Later ingests follow a decision, consolidation
+does not contradict it, and undoing it restores the earlier state.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from registry.core.decisions import Decision, Kind, in_effect, undone_by
+from registry.core.decisions import Decision, DecisionKind, in_effect, undone_by
+from registry.core.points import IndexedFace
 from registry.core.registry import Registry
 from registry.domain import Identity
 from registry.errors import UnknownError, UsageError
-from registry.store.base import Payload
 
 _SHORTEST = 4
-"""Letters that the beginning of a face's id must have to stand for it."""
+"""Least number of characters of an abbreviated face id."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Faces of an identity, named by what they have in common. Give one or more of the three."""
+class FaceSelection:
+    """Some faces of an identity: those in any of these videos or tracks, and these faces."""
 
     videos: tuple[str, ...] = ()
     """URLs, ids, or unique beginnings of ids."""
     tracks: tuple[str, ...] = ()
-    """VIDEO:N, the video as above and the number of the track in it."""
+    """VIDEO:N: the video as above, and the number of the track in it."""
     faces: tuple[str, ...] = ()
     """Ids, or unique beginnings of ids."""
 
 
 def merge(registry: Registry, keys: Sequence[str]) -> Decision:
-    """These identities are one person, who goes by the first one's id.
+    """Decide that these identities are one person, who keeps the first one's id.
 
     Args:
         registry: an open registry.
@@ -44,153 +44,165 @@ def merge(registry: Registry, keys: Sequence[str]) -> Decision:
         UnknownError: there is no such identity.
         UsageError: one is given twice, or two were separated.
     """
-    found = _distinct(registry, keys)
-    for one, other in combinations(found, 2):
+    identities = _distinct_identities(registry, keys)
+    for one, other in combinations(identities, 2):
         number = registry.view.separated(one.identity_id, other.identity_id)
         if number is not None:
             raise UsageError(
-                f"decision {number} says that {_called(one)} and {_called(other)} are two people; "
-                f"`face-registry identities undo {number}` takes that back"
+                f"Decision {number} says that {_label(one)} and {_label(other)} are two people. "
+                f"`face-registry identities undo {number}` takes it back."
             )
-    others = tuple(identity.identity_id for identity in found[1:])
-    return registry.decide(Decision(0, Kind.MERGE, found[0].identity_id, others))
+    first, *others = (identity.identity_id for identity in identities)
+    return registry.decide(Decision(0, DecisionKind.MERGE, first, tuple(others)))
 
 
 def separate(registry: Registry, one: str, other: str) -> Decision:
-    """Two identities are two people: never suggested or joined again.
+    """Decide that two identities are two people: they are never suggested or joined again.
 
     Raises:
         UnknownError: there is no such identity.
         UsageError: both are one identity, or they are separated already.
     """
-    first, second = _distinct(registry, (one, other))
+    first, second = _distinct_identities(registry, (one, other))
     number = registry.view.separated(first.identity_id, second.identity_id)
     if number is not None:
         raise UsageError(
-            f"decision {number} keeps {_called(first)} and {_called(second)} apart already"
+            f"Decision {number} says already that {_label(first)} and {_label(second)} are two "
+            "people."
         )
     return registry.decide(
-        Decision(0, Kind.SEPARATE, first.identity_id, (second.identity_id,)),
+        Decision(0, DecisionKind.SEPARATE, first.identity_id, (second.identity_id,)),
     )
 
 
-def split(registry: Registry, key: str, part: Part) -> Decision:
-    """These faces of an identity are another person. `new_identity` of the answer is that one's id.
+def split(registry: Registry, key: str, selection: FaceSelection) -> Decision:
+    """Decide that some faces of an identity are another person.
+
+    Returns the decision; its `new_identity` is the id of that person.
 
     Raises:
         UnknownError: there is no such identity or video, or the identity has no such face.
-        UsageError: the part is none or all of its faces, or a track is not written VIDEO:N.
+        UsageError: the selection holds none or all of its faces, or a track is not VIDEO:N.
     """
     identity = registry.identity(key)
     faces = list(registry.index.faces_of(identity.identity_id))
-    leaving = _leaving(registry, identity, faces, part)
-    if not leaving:
-        raise UsageError("nothing says which faces leave: give --video, --track or --face")
-    if len(leaving) == len(faces):
+    selected = _selected_ids(registry, identity, faces, selection)
+    if not selected:
+        raise UsageError("No faces are selected. Give --video, --track or --face.")
+    if len(selected) == len(faces):
         raise UsageError(
-            f"these are all {len(faces)} faces of {_called(identity)}, and none would stay; "
-            "`face-registry identities name` names it as it is"
+            f"These are all {len(faces)} faces of {_label(identity)}, so none would stay. "
+            "Leave some out, or give the identity a name with `face-registry identities name`."
         )
-    # Where the merges that made it up are undone, faces that join the new identity from now on go
-    # back with those that leave.
-    origins = Counter(face["origin_id"] for face in faces if face["face_id"] in leaving)
+    # If the merges that made up the identity are undone, faces that join the new identity from now
+    # on go back to where most of the selected faces came from.
+    origins = Counter(face.origin_id for face in faces if face.face_id in selected)
     home = min(origins, key=lambda origin: (-origins[origin], origin))
-    rest = {face["origin_id"] for face in faces} | {identity.identity_id}
+    rest = {face.origin_id for face in faces} | {identity.identity_id}
     return registry.decide(
-        Decision(0, Kind.SPLIT, home, tuple(sorted(rest - {home})), tuple(sorted(leaving)))
+        Decision(0, DecisionKind.SPLIT, home, tuple(sorted(rest - {home})), tuple(sorted(selected)))
     )
 
 
 def undo(registry: Registry, number: int | None = None) -> tuple[Decision, Decision]:
-    """An earlier decision no longer counts. Returns that one, and the one that undoes it.
+    """Take back a decision. Returns that decision, and the one that undoes it.
 
     Args:
         registry: an open registry.
-        number: of the decision; None: the last one that counts. Undoing an undo makes what it undid
-            count again.
+        number: of the decision; None takes the last one that counts. Undoing an undo makes the
+            earlier decision count again.
 
     Raises:
         UnknownError: there is no decision of this number.
-        UsageError: no decision counts, or this one does not any more, or it holds up another.
+        UsageError: no decision counts, this one does not count any more, or another depends on it.
     """
     log = registry.decisions.entries()
     counting, gone = in_effect(log), undone_by(log)
     if number is None:
         if not counting:
-            raise UsageError("there is nothing to undo: no decision counts")
+            raise UsageError("There is nothing to undo. No decision counts.")
         number = counting[-1].number
     target = next((decision for decision in log if decision.number == number), None)
     if target is None:
         raise UnknownError(
-            f"there is no decision {number}; "
-            "`face-registry identities list --decisions` shows those there are"
+            f"There is no decision {number}. "
+            "`face-registry identities list --decisions` lists all decisions."
         )
-    if target.kind is Kind.VOID:
+    if target.kind is DecisionKind.VOID:
         raise UsageError(
-            f"decision {number} concerned someone who was forgotten, or a video that was removed: "
-            "nothing is left"
+            f"Decision {number} cannot be undone. It was about a person who has been forgotten, "
+            "or about a video that has been removed."
         )
     if number in gone:
         raise UsageError(
-            f"decision {number} is undone already, by decision {gone[number]}; "
-            f"`face-registry identities undo {gone[number]}` makes it count again"
+            f"Decision {number} is undone already, by decision {gone[number]}. "
+            f"`face-registry identities undo {gone[number]}` makes it count again."
         )
-    return target, registry.decide(Decision(0, Kind.UNDO, undoes=number))
+    return target, registry.decide(Decision(0, DecisionKind.UNDO, undoes=number))
 
 
-def _distinct(registry: Registry, keys: Sequence[str]) -> list[Identity]:
-    found: dict[str, str] = {}
+def _distinct_identities(registry: Registry, keys: Sequence[str]) -> list[Identity]:
+    """The identities of these keys, two or more. Raises `UsageError` if two are the same."""
+    key_of: dict[str, str] = {}
     identities: list[Identity] = []
     for key in keys:
         identity = registry.identity(key)
-        if identity.identity_id in found:
+        if identity.identity_id in key_of:
             raise UsageError(
-                f"{found[identity.identity_id]!r} and {key!r} are one identity, "
-                f"{identity.identity_id}: name others"
+                f"{key_of[identity.identity_id]!r} and {key!r} are one identity, "
+                f"{identity.identity_id}. Name two different ones."
             )
-        found[identity.identity_id] = key
+        key_of[identity.identity_id] = key
         identities.append(identity)
     if len(identities) < 2:
-        raise UsageError("one identity is not enough: name two or more")
+        raise UsageError("One identity is not enough. Name two or more.")
     return identities
 
 
-def _leaving(
-    registry: Registry, identity: Identity, faces: Sequence[Payload], part: Part
+def _selected_ids(
+    registry: Registry, identity: Identity, faces: Sequence[IndexedFace], selection: FaceSelection
 ) -> set[str]:
-    def some(wanted: Iterable[Payload], which: str) -> set[str]:
-        ids = {face["face_id"] for face in wanted}
+    """Ids of the selected faces. Raises `UnknownError` for a selector that selects none."""
+
+    def ids_of(wanted: Iterable[IndexedFace], description: str) -> set[str]:
+        ids = {face.face_id for face in wanted}
         if not ids:
-            raise UnknownError(f"{_called(identity)} has no face {which}")
+            raise UnknownError(f"{_label(identity)} has no face {description}.")
         return ids
 
-    leaving: set[str] = set()
-    for video in part.videos:
-        video_id = registry.video(video)["video_id"]
-        leaving |= some((f for f in faces if f["video_id"] == video_id), f"in video {video}")
-    for track in part.tracks:
-        place = _track(registry, track)
-        there = (f for f in faces if (f["video_id"], f["track"]) == place)
-        leaving |= some(there, f"in track {track}")
-    for key in part.faces:
-        found = (f for f in faces if _goes_by(f["face_id"], key))
-        ids = some(found, f"whose id is or begins with {key}")
+    selected: set[str] = set()
+    for video in selection.videos:
+        video_id = registry.video(video).video_id
+        in_video = (face for face in faces if face.video_id == video_id)
+        selected |= ids_of(in_video, f"in video {video}")
+    for track in selection.tracks:
+        video_id, number = _parse_track(registry, track)
+        in_track = (f for f in faces if f.video_id == video_id and f.track == number)
+        selected |= ids_of(in_track, f"in track {track}")
+    for key in selection.faces:
+        ids = ids_of(
+            (face for face in faces if _matches(face.face_id, key)),
+            f"whose id is or begins with {key}",
+        )
         if len(ids) > 1:
-            raise UnknownError(f"{key!r} is the beginning of the ids of {len(ids)} faces")
-        leaving |= ids
-    return leaving
+            raise UnknownError(
+                f"The ids of {len(ids)} faces begin with {key!r}. Give more characters."
+            )
+        selected |= ids
+    return selected
 
 
-def _track(registry: Registry, text: str) -> tuple[str, int]:
+def _parse_track(registry: Registry, text: str) -> tuple[str, int]:
+    """The video id and the number of the track in VIDEO:N."""
     video, _, number = text.rpartition(":")
     if not video or not number.isdecimal():
-        raise UsageError(f"--track {text}: write VIDEO:N, such as 1a2b3c4d:0")
-    return registry.video(video)["video_id"], int(number)
+        raise UsageError(f"--track {text} is not VIDEO:N. An example is 1a2b3c4d:0.")
+    return registry.video(video).video_id, int(number)
 
 
-def _goes_by(face_id: str, key: str) -> bool:
+def _matches(face_id: str, key: str) -> bool:
     return face_id == key or (len(key) >= _SHORTEST and face_id.startswith(key))
 
 
-def _called(identity: Identity) -> str:
+def _label(identity: Identity) -> str:
     return f"{identity.identity_id} ({identity.name})" if identity.name else identity.identity_id

@@ -1,4 +1,4 @@
-"""What speaks for and against identities being one person, gathered in one pass over the faces."""
+"""Evidence that identities are, or are not, one person, gathered in one pass over the faces."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.core.decisions import Kind, in_effect
+from registry.core.decisions import DecisionKind, in_effect
+from registry.core.points import IndexedFace
 from registry.core.registry import Registry
-from registry.domain import Identity, Quality, Vectors
+from registry.domain import Box, Identity, Vectors
+from registry.faces.boxes import SAME_FACE, overlaps
 from registry.faces.quality import founds
 from registry.people.consolidation import Group
 
-OVERLAP = 0.3
-"""Intersection over union above which two boxes of one frame are one face found twice: the value at
-which the detectors here suppress the lesser of two boxes (YuNet 0.3, SCRFD 0.4)."""
-
 Pair = tuple[str, str]
+"""Two identity ids, the lesser first."""
 Track = tuple[str, int]
 """Video id and the number of a track in it."""
 _Sums = dict[str, dict[Track, Vectors]]
@@ -30,86 +28,83 @@ _Sums = dict[str, dict[Track, Vectors]]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for and against identities being one person."""
+    """What is known for and against identities being one person."""
 
-    seen: Seen
+    observed: ObservedFaces
     """Their faces."""
     ranks: Mapping[str, tuple[int, ...]]
-    """All identities, each with what decides who stays: see `Group.rank`."""
+    """The rank of every identity, which decides whose id is kept: see `Group.rank`."""
     separated: frozenset[Pair] = frozenset()
-    """Pairs (lesser id first) that a person said are two people."""
+    """Pairs that a person said are two people."""
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """All identities, by id, with a mean of the good faces of each of their tracks."""
-        return self.seen.groups(self.ranks)
+        return self.observed.groups(self.ranks)
 
     @cached_property
     def together(self) -> Mapping[Pair, int]:
-        """In how many frames two identities (lesser id first) were seen side by side."""
-        return self.seen.together()
+        """The number of frames that show both identities of a pair side by side."""
+        return self.observed.together()
 
     @property
     def tracks(self) -> Mapping[str, Set[Track]]:
         """The tracks that each identity has a face in, good or poor."""
-        return self.seen.tracks
+        return self.observed.tracks
 
     @property
     def apart(self) -> set[Pair]:
-        """Pairs that are two people, whoever says so."""
+        """Pairs that are two people: seen in one frame, or separated by a person."""
         return set(self.together) | self.separated
 
-    def joined(self, groups: Iterable[Sequence[str]]) -> Evidence:
-        """The same faces after each of these groups has become its first identity."""
+    def merged(self, groups: Iterable[Sequence[str]]) -> Evidence:
+        """The evidence after each of these groups has become its first identity."""
         into = {member: group[0] for group in groups for member in group[1:]}
         return Evidence(
-            self.seen.joined(into),
+            self.observed.merged(into),
             {identity: rank for identity, rank in self.ranks.items() if identity not in into},
             frozenset(pair(into.get(a, a), into.get(b, b)) for a, b in self.separated),
         )
 
 
-def gather(registry: Registry) -> Evidence:
-    """The evidence on all identities, from one pass over the faces of the index."""
-    points = registry.index.faces(with_vectors=True)
-    return weigh(
-        registry,
-        ((point.payload, point.vector) for point in points if point.vector is not None),
-        registry.index.identities(),
-        registry.contract.model.dimension,
-    )
+def gather_evidence(registry: Registry) -> Evidence:
+    """The evidence on all identities of a registry, from one pass over its index."""
+    index = registry.index
+    faces = index.faces(with_vectors=True)
+    return evidence_from(registry, faces, index.identities(), registry.contract.model.dimension)
 
 
-def weigh(
+def evidence_from(
     registry: Registry,
-    points: Iterable[tuple[Mapping[str, Any], Vectors]],
+    faces: Iterable[IndexedFace],
     identities: Iterable[Identity],
     dimension: int,
 ) -> Evidence:
     """The evidence in these faces.
 
     Args:
-        registry: says what people separated.
-        points: payload, as the index has it, and vector of each face, in any order.
-        identities: those that the payloads name, all of them.
+        registry: its decisions say which identities people separated.
+        faces: with their vectors, in any order; a face without one is left out.
+        identities: all that the faces name.
         dimension: D of the vectors.
     """
-    seen = Seen(dimension)
-    for face, vector in points:
-        seen.add(
-            face["identity_id"],
-            (face["video_id"], face["track"]),
-            face["frame"],
-            face["box"],
-            vector,
-            good=founds(Quality(face["quality"], tuple(face["reasons"]))),
-        )
+    observed = ObservedFaces(dimension)
+    for face in faces:
+        if face.vector is not None:
+            observed.add(
+                face.identity_id,
+                (face.video_id, face.track),
+                face.frame,
+                face.box,
+                face.vector,
+                good=founds(face.quality),
+            )
     ranks = {i.identity_id: (int(bool(i.name)), i.videos) for i in identities}
-    return Evidence(seen, ranks, _separated(registry))
+    return Evidence(observed, ranks, _separated_pairs(registry))
 
 
-class Seen:
-    """The faces of all identities while they pass by: what has to be kept of each."""
+class ObservedFaces:
+    """What is kept of each face while all faces are read: sums by track, and boxes by frame."""
 
     def __init__(self, dimension: int) -> None:
         """`dimension` is D of the embeddings."""
@@ -119,84 +114,88 @@ class Seen:
         self._poor: _Sums = defaultdict(dict)
         self._frames: dict[tuple[str, int], int] = {}
         self._numbers: dict[str, int] = {}
-        self._rows: list[tuple[int, int]] = []
-        self._boxes: list[Sequence[float]] = []
+        self._rows: list[int] = []
+        """Frame and identity of each face, one after the other: `_frames` and `_numbers`."""
+        self._boxes: list[float] = []
+        """x1, y1, x2, y2 of each face, one after the other."""
 
     def add(
-        self,
-        identity: str,
-        track: Track,
-        frame: int,
-        box: Sequence[float],
-        vector: Vectors,
-        *,
-        good: bool,
+        self, identity: str, track: Track, frame: int, box: Box, vector: Vectors, *, good: bool
     ) -> None:
-        """One face: box as x1, y1, x2, y2 in px; `good` as `registry.faces.quality.founds` says."""
+        """Add a face.
+
+        Args:
+            identity: its identity after all decisions.
+            track: where it was seen.
+            frame: number of the frame in its video.
+            box: in px of the frame.
+            vector: float32 (D,), L2-normalised.
+            good: what `registry.faces.quality.founds` says of it.
+        """
         self.tracks[identity].add(track)
         number = self._frames.setdefault((track[0], frame), len(self._frames))
-        self._rows.append((number, self._numbers.setdefault(identity, len(self._numbers))))
-        self._boxes.append(box)
+        self._rows += (number, self._numbers.setdefault(identity, len(self._numbers)))
+        self._boxes += (box.x1, box.y1, box.x2, box.y2)
         _add((self._good if good else self._poor)[identity], track, vector)
 
-    def joined(self, into: Mapping[str, str]) -> Seen:
+    def merged(self, into: Mapping[str, str]) -> ObservedFaces:
         """The same faces, those of each identity among the keys as faces of its value."""
-        result = Seen(self._dimension)
+        result = ObservedFaces(self._dimension)
         for identity, tracks in self.tracks.items():
             result.tracks[into.get(identity, identity)] |= tracks
-        for theirs, ours in ((self._good, result._good), (self._poor, result._poor)):
-            for identity, sums in theirs.items():
-                for track, vector in sums.items():
-                    _add(ours[into.get(identity, identity)], track, vector)
+        for sums, merged in ((self._good, result._good), (self._poor, result._poor)):
+            for identity, by_track in sums.items():
+                for track, vector in by_track.items():
+                    _add(merged[into.get(identity, identity)], track, vector)
         number = [
-            result._numbers.setdefault(into.get(name, name), len(result._numbers))
-            for name in self._numbers
+            result._numbers.setdefault(into.get(identity, identity), len(result._numbers))
+            for identity in self._numbers
         ]
-        result._rows = [(frame, number[who]) for frame, who in self._rows]
+        result._rows = list(self._rows)
+        result._rows[1::2] = [number[who] for who in self._rows[1::2]]
         result._boxes = self._boxes
         return result
 
     def groups(self, ranks: Mapping[str, tuple[int, ...]]) -> tuple[Group, ...]:
-        """Each identity of `ranks` as consolidation sees it, in order of id."""
+        """Each identity of `ranks` as a group for consolidation, in order of id."""
         owners: dict[Track, set[str]] = defaultdict(set)
-        for identity, sums in self._good.items():
-            for track in sums:
+        for identity, by_track in self._good.items():
+            for track in by_track:
                 owners[track].add(identity)
-        return tuple(self._group(identity, ranks[identity], owners) for identity in sorted(ranks))
-
-    def _group(
-        self, identity: str, rank: tuple[int, ...], owners: Mapping[Track, set[str]]
-    ) -> Group:
-        if identity in self._good:
-            return Group(identity, self._means(self._good[identity]), rank)
-        poor = self._poor.get(identity, {})
-        along = {owner for track in poor for owner in owners.get(track, ())}
-        return Group(identity, self._means({}), rank, self._means(poor), tuple(sorted(along)))
-
-    def _means(self, sums: Mapping[Track, Vectors]) -> Vectors:
-        if not sums:
-            return np.zeros((0, self._dimension), np.float32)
-        means = np.stack([sums[track] for track in sorted(sums)])
-        means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-        return means.astype(np.float32, copy=False)
+        good, poor = _track_means(self._good), _track_means(self._poor)
+        none = np.zeros((0, self._dimension), np.float32)
+        groups = []
+        for identity in sorted(ranks):
+            if identity in good:
+                groups.append(Group(identity, good[identity], ranks[identity]))
+                continue
+            along = {who for track in self._poor.get(identity, ()) for who in owners.get(track, ())}
+            means = poor.get(identity, none)
+            groups.append(Group(identity, none, ranks[identity], means, tuple(sorted(along))))
+        return tuple(groups)
 
     def together(self) -> dict[Pair, int]:
-        """Pairs of identities by the frames that show both, overlapping boxes left out."""
+        """Pairs of identities by the number of frames that show both.
+
+        Boxes that overlap by more than `SAME_FACE` are one face found twice and do not count.
+        """
         if not self._rows:
             return {}
-        rows, boxes = np.array(self._rows), np.array(self._boxes, dtype=np.float64)
+        rows = np.array(self._rows).reshape(-1, 2)
+        boxes = np.array(self._boxes, dtype=np.float64).reshape(-1, 4)
         order = np.argsort(rows[:, 0], kind="stable")
         rows, boxes = rows[order], boxes[order]
-        found: list[NDArray[np.int64]] = []
+        # Faces of one frame are neighbours now: compare each with the next, the one after it, …
+        triples: list[NDArray[np.int64]] = []
         for step in range(1, int(np.bincount(rows[:, 0]).max())):
             one, other = rows[:-step], rows[step:]
             beside = (one[:, 0] == other[:, 0]) & (one[:, 1] != other[:, 1])
-            beside &= _iou(boxes[:-step], boxes[step:]) <= OVERLAP
+            beside &= overlaps(boxes[:-step], boxes[step:]) <= SAME_FACE
             who = np.sort(np.stack([one[beside, 1], other[beside, 1]], axis=1), axis=1)
-            found.append(np.column_stack([who, one[beside, 0]]))
-        if not found:
+            triples.append(np.column_stack([who, one[beside, 0]]))
+        if not triples:
             return {}
-        frames = np.unique(np.concatenate(found), axis=0)
+        frames = np.unique(np.concatenate(triples), axis=0)
         pairs, counts = np.unique(frames[:, :2], axis=0, return_counts=True)
         names = list(self._numbers)
         return {
@@ -205,34 +204,35 @@ class Seen:
         }
 
 
+def _track_means(sums: _Sums) -> dict[str, Vectors]:
+    """float32 (t, D) by identity: the L2-normalised mean of each track, in order of track."""
+    if not sums:
+        return {}
+    # All tracks in one array: normalising them identity by identity takes five times as long.
+    means = np.stack([by_track[track] for by_track in sums.values() for track in sorted(by_track)])
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    ends = np.cumsum([len(by_track) for by_track in sums.values()])
+    return dict(zip(sums, np.split(means, ends[:-1]), strict=True))
+
+
 def _add(sums: dict[Track, Vectors], track: Track, vector: Vectors) -> None:
     sums[track] = sums[track] + vector if track in sums else vector
 
 
-def _iou(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union, row by row, of boxes (n, 4) as x1, y1, x2, y2."""
-    low, high = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=1)
-    areas = np.prod(one[:, 2:] - one[:, :2], axis=1) + np.prod(other[:, 2:] - other[:, :2], axis=1)
-    union = np.maximum(areas - shared, 1e-12)
-    ratio: NDArray[np.float64] = shared / union
-    return ratio
+def _separated_pairs(registry: Registry) -> frozenset[Pair]:
+    """Pairs that people separated, after all merges, and each split with what it left.
 
-
-def _separated(registry: Registry) -> frozenset[Pair]:
-    """Separations as they stand after all merges, and each split from what it left.
-
-    A split says that its faces are another person, so nothing but a person joins the two again.
+    A split says that its faces are another person, so only a person joins the two again.
     """
     view = registry.view
     pairs = [tuple(two) for two in view.apart]
     for decision in in_effect(registry.decisions.entries()):
-        if decision.kind is Kind.SPLIT:
+        if decision.kind is DecisionKind.SPLIT:
             left = [one for one in (decision.identity_id, *decision.others) if one]
             pairs += [(view.root(one), view.root(decision.new_identity)) for one in left]
     return frozenset(pair(*two) for two in pairs if len(set(two)) == 2)
 
 
 def pair(one: str, other: str) -> Pair:
-    """Two identities as a pair: the lesser id first."""
+    """Two identity ids as a pair."""
     return (one, other) if one < other else (other, one)

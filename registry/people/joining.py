@@ -1,7 +1,7 @@
-"""Which identities may be one person: suggesting them, and joining them.
+"""Suggesting which identities are one person, and joining them.
 
-What the pure rule of `registry.people.consolidation` finds in the evidence becomes suggestions for
-people, or one decision that can be undone as one.
+`registry.people.consolidation` decides, from the evidence. What it finds becomes suggestions for
+people, or one decision, which `undo` takes back as a whole.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from registry.core.decisions import Decision, Kind
+from registry.core.decisions import Decision, DecisionKind
 from registry.core.operating_point import current_thresholds
 from registry.core.registry import Registry
 from registry.domain import Identity
 from registry.people import consolidation
-from registry.people.evidence import Evidence, gather, pair
+from registry.people.consolidation import ConsolidationResult, Join
+from registry.people.evidence import Evidence, gather_evidence, pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +28,20 @@ class Suggestion:
     similarity: float
     """Average cosine between the tracks of both."""
     tracks: tuple[int, int]
-    """How many tracks each has good faces in."""
+    """The number of tracks in which each has good faces."""
     shared_tracks: int
     together: int
-    """Frames that show both: above 0, they are two people unless there is a mirror or a screen."""
+    """Frames that show both. Above 0 they are two people, unless there is a mirror or a screen."""
     certain: bool
     """Whether `identities consolidate` joins them."""
     reason: str
-    """Why it is left to a person, or why poor faces are joined to this one."""
+    """Why a person has to decide, or why poor faces are joined to this identity."""
 
     def as_dict(self) -> dict[str, Any]:
         """An entry of `identities suggest --json`."""
         return {
-            "stays": _side(self.stays, self.tracks[0]),
-            "joins": _side(self.joins, self.tracks[1]),
+            "stays": _identity_document(self.stays, self.tracks[0]),
+            "joins": _identity_document(self.joins, self.tracks[1]),
             "similarity": round(self.similarity, 6),
             "shared_tracks": self.shared_tracks,
             "frames_together": self.together,
@@ -49,65 +50,64 @@ class Suggestion:
         }
 
 
-def duplicates(
+def duplicate_groups(
     registry: Registry, evidence: Evidence | None = None, *, threshold: float | None = None
 ) -> tuple[tuple[str, ...], ...]:
-    """Identities that are one person each time, two or more; the first one stays.
+    """Groups of two or more identities that are one person; the id of the first is kept.
 
     Args:
         registry: an open registry.
-        evidence: as `gather` gave it; None gathers it.
-        threshold: least average cosine; by default the registry's: calibrated, or the model's.
+        evidence: from `gather_evidence`; None gathers it.
+        threshold: least average cosine; None takes the registry's, calibrated or the model's.
     """
-    return _linked(registry, evidence or gather(registry), threshold).groups
+    return _consolidated(registry, evidence or gather_evidence(registry), threshold).groups
 
 
 def suggest(registry: Registry, *, threshold: float | None = None) -> list[Suggestion]:
-    """Pairs of identities likely to be one person, most alike first, with their evidence.
+    """Pairs of identities that are likely one person, most alike first, with the evidence.
 
-    Pairs that a person separated are left out; those seen in one frame, and those that resemble
-    somebody else as much, come with the reason why they are left to a person.
+    Pairs that a person separated are left out. Pairs that were seen in one frame, or that resemble
+    somebody else as much, come with the reason why a person has to decide.
     """
-    evidence = gather(registry)
-    found = _linked(registry, evidence, threshold)
-    lines: list[tuple[str, str, float, bool, str]] = [
-        (join.stays, join.joins, join.similarity, True, join.reason) for join in found.joins
+    evidence = gather_evidence(registry)
+    result = _consolidated(registry, evidence, threshold)
+    pairs: list[_SuggestedPair] = [
+        (join.stays, join.joins, join.similarity, True, join.reason) for join in result.joins
     ]
-    place = _places(found.groups)
-    barred = {
-        frozenset((place.get(one, one), place.get(other, other)))
-        for one, other in evidence.separated
+    kept = {member: group[0] for group in result.groups for member in group}
+    separated = {
+        frozenset((kept.get(one, one), kept.get(other, other))) for one, other in evidence.separated
     }
-    lines += [
+    pairs += [
         (doubt.first, doubt.second, doubt.similarity, False, doubt.reason)
-        for doubt in found.doubts
-        if frozenset((place.get(doubt.first, doubt.first), place.get(doubt.second, doubt.second)))
-        not in barred
+        for doubt in result.doubts
+        if frozenset((kept.get(doubt.first, doubt.first), kept.get(doubt.second, doubt.second)))
+        not in separated
     ]
-    lines.sort(key=lambda line: (-line[2], line[0], line[1]))
-    return _suggestions(registry, evidence, lines)
+    pairs.sort(key=lambda line: (-line[2], line[0], line[1]))
+    return _suggestions(registry, evidence, pairs)
 
 
 def consolidate(registry: Registry, *, threshold: float | None = None) -> Decision | None:
-    """Join the identities that are one person, as one decision. None if there is nothing to join.
+    """Join the identities that are one person, as one decision; None if there is none to join.
 
     Raises:
         EmptyRegistry: nothing has been ingested.
     """
-    groups = duplicates(registry, threshold=threshold)
-    return registry.decide(Decision(0, Kind.CONSOLIDATE, groups=groups)) if groups else None
+    groups = duplicate_groups(registry, threshold=threshold)
+    return registry.decide(Decision(0, DecisionKind.CONSOLIDATE, groups=groups)) if groups else None
 
 
-def likely_duplicates(registry: Registry) -> int:
-    """How many identities `consolidate` would join to others now, provisional ones left aside."""
-    return joining_others(duplicates(registry), registry.index.identities())
+def count_duplicates(registry: Registry) -> int:
+    """How many identities `consolidate` would join to others now, without provisional ones."""
+    return count_joining(duplicate_groups(registry), registry.index.identities())
 
 
-def joining_others(groups: Iterable[Sequence[str]], identities: Iterable[Identity]) -> int:
-    """How many identities of these groups go to the first of theirs, provisional ones left aside.
+def count_joining(groups: Iterable[Sequence[str]], identities: Iterable[Identity]) -> int:
+    """How many identities would give up their id in these groups, without provisional ones.
 
     Args:
-        groups: as `duplicates` gives them.
+        groups: from `duplicate_groups`.
         identities: all of them.
     """
     provisional = {i.identity_id for i in identities if i.provisional}
@@ -115,7 +115,13 @@ def joining_others(groups: Iterable[Sequence[str]], identities: Iterable[Identit
 
 
 def consolidation_document(decision: Decision | None, before: int, after: int) -> dict[str, Any]:
-    """The document of `identities consolidate --json`; identities before and after it."""
+    """The document of `identities consolidate --json`.
+
+    Args:
+        decision: what `consolidate` returned.
+        before: the number of established identities before it.
+        after: the number after it.
+    """
     return {
         "decision": decision.number if decision else None,
         "joined": before - after,
@@ -124,48 +130,46 @@ def consolidation_document(decision: Decision | None, before: int, after: int) -
     }
 
 
-def linked(evidence: Evidence, *, threshold: float) -> consolidation.Outcome:
-    """What consolidation finds when it is repeated until it finds no more.
+def consolidate_repeatedly(evidence: Evidence, *, threshold: float) -> ConsolidationResult:
+    """Consolidate until there is nothing left to join.
 
     A join changes what was measured before it: a track that two identities shared counts once, and
-    a rival who kept others apart may have become less alike. Repeated here, it leaves nothing for
-    the next run to join.
+    an identity that kept two others apart may have become less like them. Without the repetition
+    the next `identities consolidate` would join more.
     """
-    joins: list[consolidation.Join] = []
+    joins: list[Join] = []
     members: dict[str, tuple[str, ...]] = {}
     while True:
-        found = consolidation.consolidate(
+        result = consolidation.consolidate(
             evidence.groups, sorted(evidence.apart), threshold=threshold
         )
-        if not found.groups:
+        if not result.groups:
             break
-        joins += found.joins
-        for group in found.groups:
+        joins += result.joins
+        for group in result.groups:
             whole = [member for one in group for member in members.pop(one, (one,))]
             members[group[0]] = tuple(whole)
-        evidence = evidence.joined(found.groups)
-    return consolidation.Outcome(tuple(joins), found.doubts, tuple(sorted(members.values())))
+        evidence = evidence.merged(result.groups)
+    return ConsolidationResult(tuple(joins), result.doubts, tuple(sorted(members.values())))
 
 
-def _linked(
+def _consolidated(
     registry: Registry, evidence: Evidence, threshold: float | None
-) -> consolidation.Outcome:
-    return linked(
-        evidence, threshold=current_thresholds(registry).linkage if threshold is None else threshold
-    )
+) -> ConsolidationResult:
+    threshold = current_thresholds(registry).linkage if threshold is None else threshold
+    return consolidate_repeatedly(evidence, threshold=threshold)
 
 
-def _places(groups: Sequence[tuple[str, ...]]) -> dict[str, str]:
-    """The identity that stays, by each member of a group."""
-    return {member: group[0] for group in groups for member in group}
+_SuggestedPair = tuple[str, str, float, bool, str]
+"""Whose id is kept, who joins it, their similarity, whether it is certain, and the reason."""
 
 
 def _suggestions(
     registry: Registry,
     evidence: Evidence,
-    lines: Sequence[tuple[str, str, float, bool, str]],
+    pairs: Sequence[_SuggestedPair],
 ) -> list[Suggestion]:
-    named = sorted({identity for line in lines for identity in line[:2]})
+    named = sorted({identity for two in pairs for identity in two[:2]})
     identities = registry.index.get_identities(named)
     tracks = {group.identity_id: len(group.tracks) for group in evidence.groups}
     return [
@@ -179,11 +183,11 @@ def _suggestions(
             certain=certain,
             reason=reason,
         )
-        for stays, joins, similarity, certain, reason in lines
+        for stays, joins, similarity, certain, reason in pairs
     ]
 
 
-def _side(identity: Identity, tracks: int) -> dict[str, Any]:
+def _identity_document(identity: Identity, tracks: int) -> dict[str, Any]:
     return {
         "identity": identity.identity_id,
         "name": identity.name,

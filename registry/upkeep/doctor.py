@@ -28,7 +28,6 @@ from registry.store.base import CollectionSpec, Filter, Point
 from registry.system import checked_json as checked
 from registry.upkeep.checks import FIX, FIX_DEEP, Finding, check_machine, list_first, run_check
 from registry.upkeep.index_comparison import Difference, compare_index, join_sorted
-from registry.urls import Url
 
 _PROBES = (keys.DOCTOR_PROBES, keys.LEASE_PROBES)
 """Prefixes of objects that interrupted checks leave: round trips, and probes for conditional
@@ -225,8 +224,8 @@ class Inspection:
         with self.registry.writing():
             for video_id in new:
                 self.registry.rereads.mark(video_id)
-        payloads = (self.registry.index.video(video_id) for video_id in sorted(scan.missing))
-        named = list_first(str(Url(payload["url"])) for payload in payloads if payload)
+        found = (self.registry.index.video(video_id) for video_id in sorted(scan.missing))
+        named = list_first(str(video.url) for video in found if video)
         return Finding(
             "crops", "fixed" if new else "warning",
             f"{text} Videos marked to be read again: {named}.",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -19,12 +20,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from registry.core.decisions import View
-from registry.core.index import Index, VideoPoints, identity_point, points_of, video_appearances
+from registry.core.index import Index
+from registry.core.points import IndexedVideo, VideoPoints, identity_point, points_of, video_in
 from registry.core.records import RecordStore
-from registry.domain import Appearance, Status, Vectors
+from registry.domain import Status, Vectors
 from registry.errors import StoreCorrupt
 from registry.faces.appearances import identity
-from registry.store.base import Payload, Point
+from registry.store.base import Point
 
 L = TypeVar("L")
 R = TypeVar("R")
@@ -32,6 +34,8 @@ R = TypeVar("R")
 VECTOR_TOLERANCE = 1e-6
 """Largest difference of a component. Engines normalise vectors again, each in its own float32
 arithmetic, which changes a component of a unit vector by 1e-7."""
+_PROVENANCE = ("registry_id", "run")
+"""Payload fields on where the content came from."""
 _CACHED = 4096
 """Videos for which it is remembered whether they are on record."""
 
@@ -93,11 +97,11 @@ def compare_index(
         StoreCorrupt: a record is damaged, or the index is so damaged that it cannot be read.
     """
     counted: Counter[str] = Counter()
-    stored = ((str(payload.get("video_id")), payload) for payload in index.videos())
-    for video_id, recorded, payload in join_sorted(((i, i) for i in records.ids()), stored):
-        if payload is not None:
-            counted[str(payload.get("status"))] += 1
-        faces = list(index.faces_in(video_id))
+    stored = ((str(point.payload.get("video_id")), point) for point in index.stored_videos())
+    for video_id, recorded, shown in join_sorted(((i, i) for i in records.ids()), stored):
+        if shown is not None:
+            counted[str(shown.payload.get("status"))] += 1
+        faces = list(index.stored_faces(video_id, with_vectors=True))
         counted["faces"] += len(faces)
         if recorded is None:
             yield Difference(DifferenceKind.EXTRA, "video", video_id, video_id)
@@ -113,14 +117,14 @@ def compare_index(
             continue
         if video is not None:
             points = points_of(video, view, index.contract)
-            yield from video_differences(points, payload, faces)
+            yield from video_differences(points, shown, faces)
             yield from _filter_differences(index, points)
     yield from _identity_differences(index, view)
     yield from _collection_differences(index, records, counted)
 
 
 def video_differences(
-    expected: VideoPoints, payload: Payload | None, faces: Iterable[Point]
+    expected: VideoPoints, stored: Point | None, faces: Iterable[Point]
 ) -> Iterator[Difference]:
     """Yield the differences between the points of one video and those that its record implies.
 
@@ -128,13 +132,13 @@ def video_differences(
 
     Args:
         expected: the points that the record implies.
-        payload: the payload of the video's point; None if it has none.
+        stored: the video's point in the index; None if there is none.
         faces: the points of its faces, in order of id.
     """
     video_id = expected.video.id
-    if payload is None:
+    if stored is None:
         yield Difference(DifferenceKind.MISSING, "video", video_id, video_id)
-    elif fields := different_fields(expected.video.payload, payload):
+    elif fields := different_fields(expected.video.payload, stored.payload):
         yield Difference(DifferenceKind.PAYLOAD, "video", video_id, video_id, fields)
     by_id = sorted(((point.id, point) for point in expected.faces), key=lambda pair: pair[0])
     for face_id, want, have in join_sorted(by_id, ((point.id, point) for point in faces)):
@@ -147,6 +151,21 @@ def video_differences(
                 yield Difference(DifferenceKind.PAYLOAD, "face", face_id, video_id, fields)
             if not same_vector(want.vector, have.vector):
                 yield Difference(DifferenceKind.VECTOR, "face", face_id, video_id)
+
+
+def comparable_payloads(index: Index) -> dict[str, list[dict[str, Any]]]:
+    """The payloads of videos and faces, each in order of id, for comparing one index with another.
+
+    They omit what may differ in indexes of the same content: ids of runs and of the registry.
+    """
+    points = {"videos": index.stored_videos(), "faces": index.stored_faces()}
+    return {
+        collection: [
+            {name: value for name, value in point.payload.items() if name not in _PROVENANCE}
+            for point in found
+        ]
+        for collection, found in points.items()
+    }
 
 
 def join_sorted(
@@ -193,7 +212,7 @@ def _filter_differences(index: Index, expected: VideoPoints) -> Iterator[Differe
     if digests and index.count_crops_of(video_id, digests) != len(expected.faces):
         yield Difference(DifferenceKind.FILTER, "video", video_id, video_id, ("crop_digest",))
     seen = [appearance.identity_id for appearance in expected.appearances]
-    known = {str(payload.get("identity_id")) for payload in index.identity_payloads(seen)}
+    known = {str(point.payload.get("identity_id")) for point in index.stored_identities(seen)}
     for identity_id in seen:
         if identity_id not in known:
             yield Difference(DifferenceKind.MISSING, "identity", identity_id, video_id)
@@ -201,19 +220,19 @@ def _filter_differences(index: Index, expected: VideoPoints) -> Iterator[Differe
 
 def _identity_differences(index: Index, view: View) -> Iterator[Difference]:
     """Compare identities with the videos of the index, which were compared before."""
-    for payload in index.identity_payloads():
-        identity_id = str(payload.get("identity_id"))
+    for point in index.stored_identities():
+        identity_id = str(point.payload.get("identity_id"))
         shown = [
-            (str(video["video_id"]), appearance)
-            for video in index.videos([identity_id])
-            for appearance in _appearances(video)
+            (video.video_id, appearance)
+            for video in _readable(index.stored_videos([identity_id]))
+            for appearance in video.appearances
             if appearance.identity_id == identity_id
         ]
         expected = identity(identity_id, view.name_of(identity_id), shown, view.same_as)
         if expected is None:
             yield Difference(DifferenceKind.EXTRA, "identity", identity_id)
             continue
-        if fields := different_fields(identity_point(expected).payload, payload):
+        if fields := different_fields(identity_point(expected).payload, point.payload):
             yield Difference(DifferenceKind.PAYLOAD, "identity", identity_id, fields=fields)
         if index.count_faces_of(identity_id) != expected.faces:
             yield Difference(
@@ -223,12 +242,11 @@ def _identity_differences(index: Index, view: View) -> Iterator[Difference]:
             yield Difference(DifferenceKind.FILTER, "identity", identity_id, fields=("name",))
 
 
-def _appearances(payload: Payload) -> list[Appearance]:
-    """Return the appearances of a video, or none if they are damaged: its payload was compared."""
-    try:
-        return video_appearances(payload)
-    except StoreCorrupt:
-        return []
+def _readable(points: Iterable[Point]) -> Iterator[IndexedVideo]:
+    """Yield the videos that can be decoded; `compare_index` has reported the others."""
+    for point in points:
+        with suppress(StoreCorrupt):
+            yield video_in(point.payload)
 
 
 def _collection_differences(
@@ -239,10 +257,10 @@ def _collection_differences(
 
         @lru_cache(_CACHED)
         def is_known(video_id: str) -> bool:
-            return records.has(video_id) or index.video(video_id) is not None
+            return records.has(video_id) or index.has_video(video_id)
 
         strays = 0
-        for point in index.faces():
+        for point in index.stored_faces():
             video_id = str(point.payload.get("video_id"))
             if not is_known(video_id):
                 strays += 1

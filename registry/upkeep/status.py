@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +16,7 @@ from registry.core.records import details_as_json
 from registry.core.registry import Registry
 from registry.core.staging import Staging
 from registry.domain import Face, Status, Video
-from registry.store.base import Payload
+from registry.upkeep.index_comparison import comparable_payloads
 
 
 def status(registry: Registry) -> dict[str, Any]:
@@ -44,6 +45,8 @@ def status(registry: Registry) -> dict[str, Any]:
             "source": lines.warning or lines.source,
         },
         "every": contract.every,
+        "max_gap_s": contract.max_gap_s,
+        "cuts": contract.cuts,
         "primary_metric": contract.primary_metric,
         "table": table_settings.read(registry.blobs).as_dict(),
         "retention_days": retention.days(registry.blobs),
@@ -80,15 +83,12 @@ def dump(registry: Registry) -> dict[str, Any]:
         "rereads": registry.rereads.marked(),
         "videos": [_video(video) for video in registry.records.all()],
         "appearances": [
-            {"video_id": payload["video_id"], **appearance}
-            for payload in index.videos()
-            for appearance in payload["appearances"]
+            {"video_id": video.video_id, **asdict(appearance)}
+            for video in index.videos()
+            for appearance in video.appearances
         ],
         "identities": [asdict(identity) for identity in index.identities()],
-        "index": {
-            "videos": [_without(payload, "registry_id", "run") for payload in index.videos()],
-            "faces": [_without(point.payload, "run") for point in index.faces()],
-        },
+        "index": comparable_payloads(index),
         "crops": [
             {"key": info.key, "sha256": hashlib.sha256(registry.blobs.get(info.key)).hexdigest()}
             for info in registry.blobs.list(keys.CROPS)
@@ -149,5 +149,5 @@ def _face(face: Face) -> dict[str, Any]:
     }
 
 
-def _without(payload: Payload, *names: str) -> dict[str, Any]:
-    return {name: value for name, value in payload.items() if name not in names}
+def _without(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name not in names}

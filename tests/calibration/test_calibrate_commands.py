@@ -78,14 +78,14 @@ def test_calibrate_then_reset(home: Path, tmp_path: Path) -> None:
 
     assert _json(home, "calibrate", "--reset") == {"calibrated": True, "removed": True}
     assert _json(home, "status")["thresholds"]["lookup"] == 0.4
-    assert "there is no calibration" in call(home, "calibrate", "--reset").stdout
+    assert "There is no calibration." in call(home, "calibrate", "--reset").stdout
 
 
 def test_it_says_plainly_what_it_rests_on(home: Path) -> None:
     said = call(home, "calibrate", "--dry-run")
-    assert "pairs of people: 15, among 6" in said.stdout
-    assert "would show in 30,000 independent pairs" in said.stdout
-    assert "nothing was changed" in said.stderr
+    assert "Pairs of people: 15, among 6" in said.stdout
+    assert "30,000 independent pairs (3 / rate) would show a rate of" in said.stdout
+    assert "Nothing was changed." in said.stderr
     refused = call(home, "calibrate", "--target-far", "2")
     assert isinstance(refused.exception, RegistryError)
     assert refused.exception.exit_code == 2
@@ -97,7 +97,7 @@ def test_one_who_is_alone_calibrates_nothing(tmp_path: Path) -> None:
     new_registry(home, video("alone", [person(0)])).close()
     said = call(home, "calibrate")
     assert said.exit_code == 0
-    assert "Too few: 10 pairs of people are needed" in said.stdout
+    assert "too few pairs of people (0) to move a threshold. 10 are needed" in said.stdout
     assert "the model's own, kept" in said.stdout
     assert not (home / "objects" / keys.CALIBRATION).exists()
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from registry.calibration.measuring import adopt, calibrate, supported
+from registry.calibration.measurement import adopt, calibrate, supported
 from registry.calibration.page import page
-from registry.calibration.pairs import gather, known_apart
+from registry.calibration.pairs import gather_pairs, known_apart
 from registry.calibration.text import sentences
 from registry.calibration.thresholds import Basis
 from registry.copies.backup import backup, restore
@@ -23,7 +23,7 @@ from registry.core.registry import Registry
 from registry.domain import Box, Face, Quality, Vectors, Video
 from registry.errors import StoreCorrupt, UsageError
 from registry.people import joining
-from registry.people.corrections import Part, merge, separate, split, undo
+from registry.people.corrections import FaceSelection, merge, separate, split, undo
 from registry.upkeep.status import dump
 from tests.support.factories import MODEL, face, person, unit, video
 from tests.support.registries import new_registry, put, who
@@ -65,8 +65,8 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 def test_faces_side_by_side_are_two_people_with_all_of_their_tracks(registry: Registry) -> None:
     one, other = person(0), person(1)
     put(registry, scene("a", [(one, 0, GOOD), (other, 200, GOOD)], [(person(0, 0.3), 0, GOOD)]))
-    found = gather(registry)
-    [sampled] = found.beside.values()
+    found = gather_pairs(registry)
+    [sampled] = found.side_by_side.values()
     assert len(sampled.faces.values()) == 2
     assert len(sampled.tracks.values()) == 1
     assert sampled.best is not None
@@ -78,16 +78,18 @@ def test_faces_side_by_side_are_two_people_with_all_of_their_tracks(registry: Re
 def test_boxes_that_overlap_are_no_pair_nor_is_a_poor_face(registry: Registry, left: float) -> None:
     frame = [(person(0), 0, GOOD), (person(1), left, GOOD), (person(2), 300, BLURRED)]
     put(registry, scene("a", frame))
-    assert gather(registry).beside == {}
+    assert gather_pairs(registry).side_by_side == {}
 
 
 def test_one_track_is_one_person_where_it_is_far_apart(registry: Registry) -> None:
     leaning = [person(0), person(0, 0.2), person(0, 0.4)]
     near = scene("near", *([(e, 0.0, GOOD)] for e in leaning), every_s=0.3)
     put(registry, near)
-    assert len(gather(registry).within.similarities) == 0
+    assert len(gather_pairs(registry).within.similarities) == 0
     put(registry, scene("far", *([(e, 0.0, GOOD)] for e in leaning)))
-    assert gather(registry).within.similarities.min() == pytest.approx(leaning[0] @ leaning[2])
+    assert gather_pairs(registry).within.similarities.min() == pytest.approx(
+        leaning[0] @ leaning[2]
+    )
 
 
 def test_what_a_person_merged_is_one_and_what_the_rule_joined_is_not(registry: Registry) -> None:
@@ -95,13 +97,13 @@ def test_what_a_person_merged_is_one_and_what_the_rule_joined_is_not(registry: R
         registry, beside("a", person(0)), beside("b", person(0, 0.1)), beside("c", person(0, 0.9))
     )
     assert who(registry, a) == who(registry, b)
-    assert len(gather(registry).across.similarities) == 0
+    assert len(gather_pairs(registry).across.similarities) == 0
     joining.consolidate(registry)
     assert who(registry, c) == who(registry, a)
-    assert len(gather(registry).across.similarities) == 0
+    assert len(gather_pairs(registry).across.similarities) == 0
     undo(registry)
     merge(registry, [who(registry, a), who(registry, c)])
-    found = gather(registry).across
+    found = gather_pairs(registry).across
     expected = [person(0) @ person(0, 0.9), person(0, 0.1) @ person(0, 0.9)]
     assert sorted(found.similarities) == pytest.approx(sorted(expected), abs=1e-6)
 
@@ -109,10 +111,10 @@ def test_what_a_person_merged_is_one_and_what_the_rule_joined_is_not(registry: R
 def test_what_a_person_told_apart_stands_for_itself_alone(registry: Registry) -> None:
     put(registry, party())
     a, b = put(registry, beside("a", person(6)), beside("b", person(6, 0.9)))
-    assert calibrate(registry).faces.operating.support.of_people == 15
+    assert calibrate(registry).faces.estimate.support.of_people == 15
     separate(registry, a.faces[0].identity_id, b.faces[0].identity_id)
     found = calibrate(registry)
-    assert found.faces.operating.support.of_people == 16
+    assert found.faces.estimate.support.of_people == 16
     weights = found.faces.impostors.weights
     assert weights is not None
     assert sorted(set(weights.tolist())) == [1.0, (8 * 7 / 2 - 1) / 15]
@@ -120,8 +122,8 @@ def test_what_a_person_told_apart_stands_for_itself_alone(registry: Registry) ->
 
 def test_a_split_tells_apart(registry: Registry) -> None:
     a, b = put(registry, beside("a", person(0)), beside("b", person(0, 0.1)))
-    split(registry, who(registry, a), Part(videos=(b.url.exposed(),)))
-    [sampled] = gather(registry).separated.values()
+    split(registry, who(registry, a), FaceSelection(videos=(b.url.exposed(),)))
+    [sampled] = gather_pairs(registry).separated.values()
     assert sampled.tracks.values() == pytest.approx([person(0) @ person(0, 0.1)], abs=1e-6)
 
 
@@ -131,7 +133,7 @@ def test_one_person_twice_in_a_frame_is_a_suspect_and_no_pair(registry: Registry
     [suspect] = found.suspects
     assert suspect.one_identity
     assert suspect.seen.video_url.exposed().endswith("mirror.mp4")
-    assert found.faces.operating.support.of_people == 15
+    assert found.faces.estimate.support.of_people == 15
 
 
 def test_the_page_and_the_text_show_whom_to_look_at(registry: Registry) -> None:
@@ -141,7 +143,7 @@ def test_the_page_and_the_text_show_whom_to_look_at(registry: Registry) -> None:
     assert html.count("data:image/jpeg;base64,") == 2
     assert "mirror&lt;b&gt;.mp4 at 0.0 s" in html
     assert "<b>" not in html
-    [line] = [line for line in sentences(found) if "both go by" in line]
+    [line] = [line for line in sentences(found) if "both are" in line]
     assert "mirror<b>.mp4 at 0.0 s" in line
 
 
@@ -152,11 +154,11 @@ def test_too_alike_to_be_two_is_set_aside_until_a_person_says_so(registry: Regis
     [suspect] = found.suspects
     assert not suspect.one_identity
     assert set(suspect.seen.identities) == {f.identity_id for f in screen.faces}
-    assert found.faces.with_suspects > found.faces.operating.threshold
+    assert found.faces.with_suspects > found.faces.estimate.threshold
     separate(registry, *suspect.seen.identities)
     again = calibrate(registry)
     assert again.suspects == ()
-    assert again.faces.operating.threshold == pytest.approx(found.faces.with_suspects)
+    assert again.faces.estimate.threshold == pytest.approx(found.faces.with_suspects)
 
 
 def test_identities_that_are_one_person_count_once(registry: Registry) -> None:
@@ -164,9 +166,9 @@ def test_identities_that_are_one_person_count_once(registry: Registry) -> None:
     one, other = person(0), person(1)
     put(registry, beside("a", one, other), beside("b", person(0, 0.8), person(1, 0.8)))
     assert registry.index.count_identities() == 4
-    found = gather(registry)
+    found = gather_pairs(registry)
     assert found.people == 2
-    [sampled] = found.beside.values()
+    [sampled] = found.side_by_side.values()
     assert len(sampled.tracks.values()) == 2
 
 
@@ -174,7 +176,7 @@ def test_too_few_change_nothing(registry: Registry) -> None:
     put(registry, beside("a", person(0), person(1)))
     found = calibrate(registry)
     assert not supported(found)
-    assert found.faces.operating.basis is Basis.SHIPPED
+    assert found.faces.estimate.basis is Basis.SHIPPED
     with pytest.raises(UsageError, match="--target-far"):
         calibrate(registry, target=0.5)
 
@@ -186,15 +188,17 @@ def test_thresholds_are_in_force_from_then_on(registry: Registry) -> None:
     found = calibrate(registry)
     assert supported(found)
     # Strangers are 0.5 alike here, far more than to the model.
-    assert found.faces.operating.threshold > 0.6
+    assert found.faces.estimate.threshold > 0.6
     assert found.calibration.linkage.threshold > 0.75
-    assert joining.likely_duplicates(registry) == 1
+    assert joining.count_duplicates(registry) == 1
     adopt(registry, found)
     lines = current_thresholds(registry)
-    assert (lines.lookup, lines.calibrated) == (found.faces.operating.threshold, True)
-    assert lines.curve.far(lines.lookup) == pytest.approx(found.faces.operating.far)
-    assert joining.likely_duplicates(registry) == 0
-    assert len(joining.duplicates(registry, threshold=0.32)) == 1, "an explicit one goes first"
+    assert (lines.lookup, lines.calibrated) == (found.faces.estimate.threshold, True)
+    assert lines.curve.far(lines.lookup) == pytest.approx(found.faces.estimate.far)
+    assert joining.count_duplicates(registry) == 0
+    assert len(joining.duplicate_groups(registry, threshold=0.32)) == 1, (
+        "an explicit one goes first"
+    )
     assert operating.remove_calibration(registry)
     assert current_thresholds(registry).linkage == 0.32
     assert not operating.remove_calibration(registry)
@@ -265,7 +269,8 @@ def test_a_backup_carries_it(registry: Registry, tmp_path: Path) -> None:
 def test_known_apart_says_how(registry: Registry) -> None:
     a, b = put(registry, beside("a", person(0), person(1)), beside("b", person(2)))
     first, second, third = (f.identity_id for f in (*a.faces, *b.faces))
-    assert known_apart(registry, first, second) == f"side by side in {a.url.exposed()} at 0.0 s"
+    sentence = f"They are side by side in {a.url.exposed()} at 0.0 s."
+    assert known_apart(registry, first, second) == sentence
     assert known_apart(registry, first, third) == ""
     number = separate(registry, first, third).number
-    assert known_apart(registry, first, third) == f"told apart by decision {number}"
+    assert known_apart(registry, first, third) == f"Decision {number} separates them."

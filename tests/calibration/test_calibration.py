@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registry.calibration.dependence import Pairs, support, wilson
-from registry.calibration.thresholds import LEAST_PAIRS, Basis, odd, operate, rejections
+from registry.calibration.sample_size import Pairs, support, wilson
+from registry.calibration.thresholds import (
+    LEAST_PAIRS,
+    Basis,
+    estimate_threshold,
+    false_rejects,
+    too_similar,
+)
 from registry.faces.rates import Curve, rate, score
 
 CURVE = Curve(((0.0, 0.5), (0.1, rate(1.0))))
@@ -43,7 +49,7 @@ def couples(seed: int, count: int, *, mean: float = 0.0, spread: float = 0.1) ->
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1e-2, 1e-4, 1e-6]))
 def test_the_curve_in_force_has_the_target_at_its_threshold(seed: int, target: float) -> None:
-    found = operate(couples(seed, 40, mean=0.1), CURVE, target)
+    found = estimate_threshold(couples(seed, 40, mean=0.1), CURVE, target)
     assert found.basis is Basis.MOVED
     assert found.low <= found.high
     assert found.far_low <= found.far <= found.far_high
@@ -58,21 +64,25 @@ def test_the_interval_holds_the_true_threshold(mean: float, target: float) -> No
     """95 % of it, by a hundred registries; 88 is what 95 % gives with a chance of 0.996."""
     truth = mean + 0.1 * 1.2 * score(target)
     samples = [couples(seed, 30, mean=mean, spread=0.12) for seed in range(100)]
-    held = sum(f.low <= truth <= f.high for f in (operate(s, CURVE, target) for s in samples))
+    held = sum(
+        f.low <= truth <= f.high for f in (estimate_threshold(s, CURVE, target) for s in samples)
+    )
     assert held >= 88
 
 
 def test_it_holds_when_pairs_share_people() -> None:
     truth = 0.05 + 0.1 * 1.2 * score(1e-3)
     samples = [crowd(seed, 15, mean=0.05, spread=0.12) for seed in range(100)]
-    held = sum(f.low <= truth <= f.high for f in (operate(s, CURVE, 1e-3) for s in samples))
+    held = sum(
+        f.low <= truth <= f.high for f in (estimate_threshold(s, CURVE, 1e-3) for s in samples)
+    )
     assert held >= 88
 
 
 def test_the_rate_at_the_threshold_lies_in_its_interval() -> None:
     held = 0
     for seed in range(100):
-        found = operate(couples(seed, 30, mean=0.1), CURVE, 1e-4)
+        found = estimate_threshold(couples(seed, 30, mean=0.1), CURVE, 1e-4)
         held += found.far_low <= rate((found.threshold - 0.1) / 0.1) <= found.far_high
     assert held >= 88
 
@@ -80,7 +90,7 @@ def test_the_rate_at_the_threshold_lies_in_its_interval() -> None:
 def test_with_enough_pairs_the_rate_is_read_off_them() -> None:
     random = np.random.default_rng(3)
     heavy = Pairs(0.1 * random.standard_t(4, 40_000), np.arange(80_000).reshape(-1, 2))
-    found = operate(heavy, CURVE, 1e-2)
+    found = estimate_threshold(heavy, CURVE, 1e-2)
     assert found.basis is Basis.MEASURED
     share = float((heavy.similarities >= found.threshold).mean())
     assert share == pytest.approx(1e-2, rel=0.1)
@@ -89,28 +99,28 @@ def test_with_enough_pairs_the_rate_is_read_off_them() -> None:
 
 
 def test_too_few_pairs_leave_the_shipped_threshold() -> None:
-    found = operate(couples(1, LEAST_PAIRS - 1, mean=0.5), CURVE, 1e-3)
+    found = estimate_threshold(couples(1, LEAST_PAIRS - 1, mean=0.5), CURVE, 1e-3)
     assert (found.basis, found.threshold) == (Basis.SHIPPED, CURVE.similarity(1e-3))
-    own = operate(couples(1, 3), CURVE, 1e-3, 0.45)
+    own = estimate_threshold(couples(1, 3), CURVE, 1e-3, 0.45)
     assert (own.basis, own.threshold) == (Basis.SHIPPED, 0.45)
     assert own.far == pytest.approx(CURVE.far(0.45))
-    nobody = operate(Pairs(np.zeros(0), np.zeros((0, 2), np.int64)), CURVE, 1e-3)
+    nobody = estimate_threshold(Pairs(np.zeros(0), np.zeros((0, 2), np.int64)), CURVE, 1e-3)
     assert (nobody.basis, nobody.support.independent) == (Basis.SHIPPED, 0)
 
 
 def test_two_hosts_in_a_thousand_videos_are_one_pair() -> None:
     hosts = Pairs(np.random.default_rng(0).normal(0.4, 0.05, 5000), np.tile([0, 1], (5000, 1)))
     assert support(hosts, CURVE).of_people == 1
-    assert operate(hosts, CURVE, 1e-4).basis is Basis.SHIPPED
+    assert estimate_threshold(hosts, CURVE, 1e-4).basis is Basis.SHIPPED
 
 
 def test_a_lower_threshold_needs_evidence_and_a_higher_one_does_not() -> None:
-    few, many = (operate(couples(2, n, mean=-0.05), CURVE, 1e-3) for n in (12, 2000))
+    few, many = (estimate_threshold(couples(2, n, mean=-0.05), CURVE, 1e-3) for n in (12, 2000))
     known = CURVE.similarity(1e-3)
     assert few.threshold == known < few.high
     assert many.threshold < known
     assert many.threshold == pytest.approx(many.high)
-    assert operate(couples(2, 12, mean=0.2), CURVE, 1e-3).threshold > known
+    assert estimate_threshold(couples(2, 12, mean=0.2), CURVE, 1e-3).threshold > known
 
 
 @pytest.mark.parametrize("own", [0.0, 0.3, 0.9])
@@ -147,15 +157,15 @@ def test_no_error_among_n_is_about_the_rule_of_three() -> None:
 
 def test_each_person_rejects_once() -> None:
     people = np.repeat([0, 1], [99, 1])
-    found = rejections(Pairs(np.repeat([0.9, 0.1], [99, 1]), np.stack([people] * 2, 1)), 0.5)
+    found = false_rejects(Pairs(np.repeat([0.9, 0.1], [99, 1]), np.stack([people] * 2, 1)), 0.5)
     assert found is not None
     assert (found.rate, found.people, found.pairs) == (0.5, 2, 100)
-    assert rejections(Pairs(np.zeros(0), np.zeros((0, 2), np.int64)), 0.5) is None
+    assert false_rejects(Pairs(np.zeros(0), np.zeros((0, 2), np.int64)), 0.5) is None
 
 
 def test_a_mirror_is_told_from_strangers() -> None:
     strangers = np.random.default_rng(0).normal(0, 0.1, 40).tolist()
-    assert odd([*strangers, 0.8], CURVE, 0.4) == [False] * 40 + [True]
+    assert too_similar([*strangers, 0.8], CURVE, 0.4) == [False] * 40 + [True]
     alike = (np.array(strangers) + 0.35).tolist()
-    assert odd(alike, CURVE, 0.4) == [False] * 40
-    assert odd([], CURVE, 0.4) == []
+    assert too_similar(alike, CURVE, 0.4) == [False] * 40
+    assert too_similar([], CURVE, 0.4) == []

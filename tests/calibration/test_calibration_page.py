@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from registry.calibration.measuring import calibrate
+from registry.calibration.measurement import calibrate
 from registry.calibration.page import page
 from registry.core.registry import Registry
 from registry.domain import Image
@@ -70,7 +70,7 @@ def test_a_browser_reads_all_that_the_page_says(
     for level in (found.calibration.lookup, found.calibration.linkage):
         assert f"{level.threshold:.3f} (moved) {level.low:.3f} to {level.high:.3f}" in said
     assert "two people: 15 pairs, of 15 pairs of people" in said
-    assert "false rejects" in said or "No pairs of one person" in said
+    assert "False rejects" in said or "no pairs of one person" in said
     assert "mirror<b>.mp4 at 0.0 s" in said, "what a stranger named shows as text"
     assert html.count("<svg") == html.count("</svg>") == 1
     assert html.count("<tr>") == 3, "the table is whole"

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from qdrant_client import QdrantClient
 
 from registry.blobs.folder import FolderStore
-from registry.changing.change import Change, discard, prepare, switch
+from registry.changing.change import ModelChange, discard, prepare, switch
 from registry.cli import cli
 from registry.copies.backup import backup, restore
 from registry.core import keys
@@ -73,7 +73,7 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
         yield opened
 
 
-def _change(registry: Registry) -> Change:
+def _change(registry: Registry) -> ModelChange:
     return prepare(registry, Pixels(), "pixels")
 
 
@@ -98,10 +98,10 @@ def test_the_preview_says_who_is_joined_and_split_and_whose_average_moves(
     assert {one["identity"] for one in joined["of"]} == {bea, other_bea}
     assert split["identity"] == cleo
     assert len(split["into"]) == 2
-    moved = {line["identity"]: line for line in document["averages"]}
-    assert ann not in moved
-    assert moved[joined["identity"]]["after"]["average"] == 2.0
-    assert moved[joined["identity"]]["before"]["average"] in (1.0, 3.0)
+    averages = {line["identity"]: line for line in document["averages"]}
+    assert ann not in averages
+    assert averages[joined["identity"]]["after"]["average"] == 2.0
+    assert averages[joined["identity"]]["before"]["average"] in (1.0, 3.0)
     assert document["faces"] == {
         "total": 7, "embedded_now": 7, "by_recorded_landmarks": 7, "unusable": {},
     }  # fmt: skip
@@ -123,14 +123,14 @@ def test_the_preview_speaks_of_those_whom_lists_show(registry: Registry) -> None
     index = registry.index
     assert (index.count_identities(), index.count_identities(provisional=True)) == (4, 3)
     change = _change(registry)
-    found, document = change.comparison, change.as_dict()
-    assert (found.before, found.after) == (4, 4)
+    preview, document = change.preview, change.as_dict()
+    assert (preview.before, preview.after) == (4, 4)
     assert document["provisional"] == {"before": 3, "after": 1}
-    assert [line.others.keys() for line in found.joined] == [
-        line.others.keys() for line in before.comparison.joined
+    assert [line.others.keys() for line in preview.joined] == [
+        line.others.keys() for line in before.preview.joined
     ]
-    assert [line.before is None for line in found.moved].count(True) == [
-        line.before is None for line in before.comparison.moved
+    assert [line.before is None for line in preview.averages].count(True) == [
+        line.before is None for line in before.preview.averages
     ].count(True)
     assert change.duplicates == before.duplicates
     switch(registry, change)
@@ -152,13 +152,13 @@ def test_a_switch_does_what_the_preview_says_and_keeps_what_people_said(
     assert registry.decisions.entries() == log
     assert registry.contract.model == Pixels.info
     assert [one.name for one in registry.contract.earlier_models] == ["test-model"]
-    assert registry.index.count_identities() == change.comparison.after == 2
+    assert registry.index.count_identities() == change.preview.after == 2
     assert registry.identity("Ann").faces == 5, "Bea's other face joined those merged with Ann"
     assert registry.identity("Cleo").faces == 2, "whom people called one is one"
     assert not list(registry.blobs.list("next/"))
     undo(registry, 3)
     assert registry.identity(bea).faces == 2
-    with pytest.raises(UsageError, match="built with pixels already"):
+    with pytest.raises(UsageError, match="uses pixels already"):
         _change(registry)
     # It goes on with the new model.
     later = Pixels().embed(Pixels().align(_picture(ANN), [None]))[0]  # type: ignore[list-item]
@@ -176,15 +176,15 @@ def test_a_switch_does_what_the_preview_says_and_keeps_what_people_said(
 
 def test_joined_videos_count_once_before_and_after_a_change(registry: Registry) -> None:
     bea = _who(registry, A, 1)
-    registry.update_metrics(A[0].video_id, {"Performance": 3.0})
-    join_videos(registry, [A[0].url, B[0].url])
+    set_metrics(registry, A[0].video_id, {"Performance": 3.0})
+    join_videos(registry, [A[0].url.exposed(), B[0].url.exposed()])
     change = _change(registry)
-    moved = {line.identity: line for line in change.comparison.moved}
+    moved = {line.identity: line for line in change.preview.averages}
     switch(registry, change)
     for identity, line in moved.items():
         if line.after is not None:
             assert registry.identity(identity).videos == line.after.videos
-    [joined] = change.comparison.joined
+    [joined] = change.preview.joined
     assert registry.identity(joined.identity).videos == 1, "two before they were joined"
     assert joined.identity not in moved, "one video, with the first one's 3.0, before and after"
     assert bea in {joined.identity, *joined.others}
@@ -208,8 +208,8 @@ def test_what_changed_in_between_is_brought_up_and_the_rest_is_not_done_again(
     change = _change(registry)
     assert (change.embedded, change.faces) == (2, 5)
     switch(registry, change)
-    metrics = {payload["url"]: payload["metrics"] for payload in registry.index.videos()}
-    assert metrics[B[0].url.exposed()] == {"Performance": 9.0}
+    metrics = {video.url: video.metrics for video in registry.index.videos()}
+    assert metrics[B[0].url] == {"Performance": 9.0}
     assert len(metrics) == 3
 
 
@@ -259,7 +259,7 @@ def test_blocks_and_damaged_crops_stand_in_the_way_until_they_are_given_up(
     change = _change(registry)
     assert change.as_dict()["faces"]["unusable"].keys() == {crop}
     for blocks, faces in ((False, False), (True, False), (False, True)):
-        with pytest.raises(UsageError, match="not switched"):
+        with pytest.raises(UsageError, match="The model was not changed"):
             switch(registry, change, drop_blocks=blocks, drop_faces=faces)
     assert registry.blocks.all()
     switch(registry, change, drop_blocks=True, drop_faces=True)
@@ -327,7 +327,7 @@ def _state(registry: Registry) -> dict[str, Any]:
         **dump(registry),
         "index_faces": [
             (p.id, dict(p.payload), p.vector.tobytes() if p.vector is not None else b"")
-            for p in index.faces(with_vectors=True)
+            for p in index.stored_faces(with_vectors=True)
         ],
         "identities": [asdict(one) for one in index.identities()],
         "objects": [info.key for info in registry.blobs.list()],

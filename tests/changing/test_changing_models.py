@@ -100,9 +100,9 @@ def test_a_registry_of_faces_changes_to_another_network(
         # A photo embedded by the new model finds its own faces, from either video.
         found = coarse.detect(t1_image)
         vectors = coarse.embed(coarse.align(t1_image, found))
-        for place, hits in enumerate(registry.index.neighbours(vectors, limit=2)):
-            assert hits[0].score > 0.7
-            assert hits[0].payload["box"][0] == pytest.approx(found[place].box.x1, abs=8)
+        for place, similar in enumerate(registry.index.similar_faces(vectors, limit=2)):
+            assert similar[0].similarity > 0.7
+            assert similar[0].face.box.x1 == pytest.approx(found[place].box.x1, abs=8)
 
 
 # --- real clips -----------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def test_a_registry_of_real_clips_changes_its_model(
     preview = _json(home, "migrate", "--model", models[new])
     assert preview["switched"] is False
     assert preview["faces"]["embedded_now"] == preview["faces"]["total"] > 100
-    assert call(home, "doctor").stdout.count("a change to") == 1
+    assert call(home, "doctor").stdout.count("A change of the model to") == 1
     done = _json(home, "migrate", "--switch")
     assert done["faces"]["embedded_now"] == 0
     assert done["identities"] == preview["identities"]

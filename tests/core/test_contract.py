@@ -1,4 +1,4 @@
-"""Which model a registry is worked with, whoever names one."""
+"""The contract: its bytes, which model it asks for, and how its sampling changes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from registry.core.contract import choose_model
+from registry.core.contract import choose_model, from_dict, new, with_sampling
 from registry.core.opening import open_registry
 from registry.domain import Contract
-from registry.errors import ContractError
+from registry.errors import ContractError, StoreCorrupt
 from registry.models.base import FaceModel
 from registry.settings import DEFAULT_MODEL, load_settings
 from tests.support.factories import contract
@@ -99,3 +99,44 @@ def test_an_explicit_model_other_than_the_registrys_is_refused(
         registry.adopt(registry.blobs)
         with pytest.raises(ContractError, match="built with model sface"):
             registry.model("sface")
+
+
+def test_a_contract_without_gaps_and_cuts_has_the_fields_of_version_0_1() -> None:
+    assert list(contract().as_dict()) == [
+        "registry_id", "model", "model_source", "threshold", "every", "primary_metric", "schema",
+    ]  # fmt: skip
+    assert from_dict(BUILT.as_dict()) == BUILT
+
+
+def test_gaps_and_cuts_are_kept() -> None:
+    made = new(
+        contract().model, "sface", threshold=0.85, every=10, primary_metric="Views",
+        max_gap_s=2.5, cuts=True,
+    )  # fmt: skip
+    body = made.as_dict()
+    assert (body["max_gap_s"], body["cuts"]) == (2.5, True)
+    assert from_dict(body) == made
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("max_gap_s", 0), ("max_gap_s", -1), ("max_gap_s", "soon"), ("max_gap_s", float("inf")),
+     ("max_gap_s", None), ("cuts", 1), ("cuts", "no")],
+)  # fmt: skip
+def test_a_contract_with_other_values_is_damaged(field: str, value: object) -> None:
+    with pytest.raises(StoreCorrupt, match=field):
+        from_dict({**contract().as_dict(), field: value})
+
+
+def test_sampling_changes_only_where_told() -> None:
+    old = contract()
+    assert with_sampling(old, max_gap_s=None, cuts=None) == (old, "")
+    assert with_sampling(old, max_gap_s=0, cuts=False) == (old, "")
+
+    changed, note = with_sampling(old, max_gap_s=1.5, cuts=None)
+
+    assert changed == replace(old, max_gap_s=1.5)
+    assert "from (longest gap: none, cuts: off) to (longest gap: 1.5 s, cuts: off)" in note
+    both, _ = with_sampling(changed, max_gap_s=None, cuts=True)
+    assert both == replace(old, max_gap_s=1.5, cuts=True)
+    assert with_sampling(both, max_gap_s=0, cuts=False)[0] == old

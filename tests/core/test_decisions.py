@@ -12,17 +12,18 @@ from hypothesis import strategies as st
 from registry.blobs.folder import FolderStore
 from registry.core.decisions import (
     Decision,
+    DecisionKind,
     DecisionLog,
-    Kind,
     View,
     fold,
     in_effect,
     regrouped_videos,
+    relabelled,
     stamped,
 )
 from registry.domain import Face
 from registry.errors import StoreCorrupt
-from tests.support.factories import face, person
+from tests.support.factories import face, person, video
 
 
 def _log(*entries: dict[str, Any]) -> list[Decision]:
@@ -30,25 +31,36 @@ def _log(*entries: dict[str, Any]) -> list[Decision]:
 
 
 def _name(who: str, name: str) -> dict[str, Any]:
-    return {"kind": Kind.NAME, "identity_id": who, "name": name}
+    return {"kind": DecisionKind.NAME, "identity_id": who, "name": name}
 
 
 def _merge(stays: str, *joins: str) -> dict[str, Any]:
-    return {"kind": Kind.MERGE, "identity_id": stays, "others": joins}
+    return {"kind": DecisionKind.MERGE, "identity_id": stays, "others": joins}
 
 
 def _separate(one: str, other: str) -> dict[str, Any]:
-    return {"kind": Kind.SEPARATE, "identity_id": one, "others": (other,)}
+    return {"kind": DecisionKind.SEPARATE, "identity_id": one, "others": (other,)}
 
 
 def _undo(number: int) -> dict[str, Any]:
-    return {"kind": Kind.UNDO, "undoes": number}
+    return {"kind": DecisionKind.UNDO, "undoes": number}
 
 
 def _face(frame: int, identity: str) -> Face:
     from dataclasses import replace
 
     return replace(face("video", frame, person(0)), identity_id=identity)
+
+
+def test_faces_of_a_video_get_other_identities_and_those_without_one_are_left_out() -> None:
+    made = video("a", [person(0), person(1), person(2)])
+    given_ids = {made.faces[0].face_id: "Ann", made.faces[2].face_id: "Bea"}
+    changed = relabelled(made, lambda face: given_ids.get(face.face_id))
+    assert [face.identity_id for face in changed.faces] == ["Ann", "Bea"]
+    assert [face.face_id for face in changed.faces] == list(given_ids)
+    assert changed.url == made.url
+    view = View(parents={"Bea": "Ann"})
+    assert {f.identity_id for f in relabelled(changed, view.identity_of).faces} == {"Ann"}
 
 
 def test_the_last_name_counts_and_an_empty_one_takes_it_back() -> None:
@@ -75,7 +87,7 @@ def test_an_unnamed_identity_takes_the_name_of_one_that_joins_it() -> None:
 
 def test_a_split_moves_faces_and_their_heirs() -> None:
     leaving, staying = _face(0, "a"), _face(10, "a")
-    split = {"kind": Kind.SPLIT, "identity_id": "a", "faces": (leaving.face_id,)}
+    split = {"kind": DecisionKind.SPLIT, "identity_id": "a", "faces": (leaving.face_id,)}
     log = _log(split)
     view = fold(log)
     new = log[0].new_identity
@@ -88,7 +100,7 @@ def test_a_split_moves_faces_and_their_heirs() -> None:
 
 def test_undoing_a_merge_after_a_split_keeps_the_split() -> None:
     ours, theirs = _face(0, "a"), _face(10, "b")
-    split = {"kind": Kind.SPLIT, "identity_id": "a", "faces": (theirs.face_id,)}
+    split = {"kind": DecisionKind.SPLIT, "identity_id": "a", "faces": (theirs.face_id,)}
     view = fold(_log(_merge("a", "b"), split, _undo(1)))
     assert view.identity_of(ours) == "a"
     assert view.identity_of(theirs) not in ("a", "b")
@@ -113,17 +125,17 @@ def test_undoing_an_undo_makes_a_decision_count_again() -> None:
 
 
 def test_a_consolidation_merges_groups_and_is_undone_as_one() -> None:
-    groups = {"kind": Kind.CONSOLIDATE, "groups": (("a", "b"), ("c", "d", "e"))}
+    groups = {"kind": DecisionKind.CONSOLIDATE, "groups": (("a", "b"), ("c", "d", "e"))}
     assert [fold(_log(groups)).root(i) for i in "abcde"] == ["a", "a", "c", "c", "c"]
     assert fold(_log(groups, _undo(1))) == View()
 
 
 def _join(*videos: str) -> dict[str, Any]:
-    return {"kind": Kind.JOIN_VIDEOS, "videos": videos}
+    return {"kind": DecisionKind.JOIN_VIDEOS, "videos": videos}
 
 
 def _separate_videos(one: str, other: str) -> dict[str, Any]:
-    return {"kind": Kind.SEPARATE_VIDEOS, "videos": (one, other)}
+    return {"kind": DecisionKind.SEPARATE_VIDEOS, "videos": (one, other)}
 
 
 def test_joined_videos_count_as_the_first_and_chain() -> None:
@@ -141,7 +153,7 @@ def test_separated_videos_stay_apart_from_what_they_are_joined_to() -> None:
     assert view.separated_videos("b", "c") == 1
     assert view.separated_videos("a", "c") is None
     conflict = fold(_log(_separate_videos("a", "b"), _join("a", "b"))).conflicts
-    assert conflict == ("decision 1 keeps a and b apart, and others join them",)
+    assert conflict == ("Decision 1 separates a and b, and other decisions join them.",)
 
 
 def test_the_videos_of_groups_that_differ() -> None:
@@ -174,7 +186,9 @@ def test_undoing_any_sequence_in_any_order_restores_the_view(
 def test_what_is_appended_is_read_in_order(tmp_path: Path) -> None:
     log = DecisionLog(FolderStore(tmp_path))
     for i in range(12):
-        log.append(stamped(Decision(0, Kind.NAME, f"id-{i}", name=f"name {i}"), log.entries()))
+        log.append(
+            stamped(Decision(0, DecisionKind.NAME, f"id-{i}", name=f"name {i}"), log.entries())
+        )
     found = log.entries()
     assert [d.number for d in found] == list(range(1, 13))
     assert (found[3].name, bool(found[0].at)) == ("name 3", True)
@@ -182,7 +196,7 @@ def test_what_is_appended_is_read_in_order(tmp_path: Path) -> None:
 
 def test_every_field_survives_the_log(tmp_path: Path) -> None:
     log = DecisionLog(FolderStore(tmp_path))
-    made = Decision(1, Kind.MERGE, "a", ("b",), ("f",), (("a", "b"),), "n", 7, "me", "now")
+    made = Decision(1, DecisionKind.MERGE, "a", ("b",), ("f",), (("a", "b"),), "n", 7, "me", "now")
     log.append(made)
     assert log.entries() == [made]
 
@@ -198,7 +212,9 @@ def _three(tmp_path: Path) -> tuple[FolderStore, DecisionLog]:
     blobs = FolderStore(tmp_path)
     log = DecisionLog(blobs)
     for i in range(3):
-        log.append(stamped(Decision(0, Kind.NAME, f"id-{i}", name=f"name {i}"), log.entries()))
+        log.append(
+            stamped(Decision(0, DecisionKind.NAME, f"id-{i}", name=f"name {i}"), log.entries())
+        )
     return blobs, log
 
 

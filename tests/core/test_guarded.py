@@ -13,15 +13,16 @@ from qdrant_client import QdrantClient
 
 from ingest import ingest
 from registry.blobs.folder import FolderStore
-from registry.changing.change import Change, discard, prepare, switch
+from registry.changing.change import ModelChange, discard, prepare, switch
 from registry.copies.backup import backup, restore
 from registry.copies.migration import migrate_to
 from registry.core import operating_point as operating
 from registry.core import retention
-from registry.core.decisions import Decision, Kind
+from registry.core.decisions import Decision, DecisionKind
 from registry.core.guarded import GuardedStore
 from registry.core.lease import Lease
 from registry.core.opening import open_registry
+from registry.core.operating_point import CalibratedThreshold
 from registry.core.registry import Registry
 from registry.core.runs import recorded
 from registry.core.video_changes import absorb, discard_crops, make_first, rename_metric
@@ -177,7 +178,7 @@ class Late:
         )
         self.registry.establish(contract())
         put(self.registry, A, B)
-        self.change: Change = prepare(self.registry, Pixels(), "pixels")
+        self.change: ModelChange = prepare(self.registry, Pixels(), "pixels")
         self.archive, self.other = home / "saved.zip", home / "other"
         backup(self.registry, self.archive)
         ann, bea = sorted(i.identity_id for i in self.registry.index.identities())[:2]
@@ -228,10 +229,8 @@ def _move(late: Late) -> None:
     migrate_to(late.registry, settings, FolderStore(late.other / "objects"), store)
 
 
-def _line(at: float) -> operating.CalibratedThreshold:
-    return operating.CalibratedThreshold(
-        at, at, at, 1e-4, 1e-4, 1e-6, 1e-3, "moved", 0.4, 40, 20, 20, 18.0
-    )
+def _line(at: float) -> CalibratedThreshold:
+    return CalibratedThreshold(at, at, at, 1e-4, 1e-4, 1e-6, 1e-3, "moved", 0.4, 40, 20, 20, 18.0)
 
 
 def _calibrate(late: Late) -> None:
@@ -262,7 +261,7 @@ OPERATIONS: dict[str, Callable[[Late], object]] = {
     "rename_metric": lambda late: rename_metric(late.registry, "Performance", "Views"),
     "make_first": lambda late: make_first(late.registry, "Performance"),
     "decide": lambda late: late.registry.decide(
-        Decision(0, Kind.MERGE, late.ann, others=(late.bea,))
+        Decision(0, DecisionKind.MERGE, late.ann, others=(late.bea,))
     ),
     "name": lambda late: late.registry.name(late.ann, "Anna"),
     "reindex": lambda late: late.registry.reindex(),

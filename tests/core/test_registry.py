@@ -52,9 +52,9 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 def _answers(registry: Registry) -> dict[str, Any]:
     index = registry.index
     return {
-        "videos": [dict(p) for p in index.videos()],
+        "videos": [dict(point.payload) for point in index.stored_videos()],
         "identities": list(index.identities()),
-        "faces": [dict(p.payload) for p in index.faces()],
+        "faces": [dict(point.payload) for point in index.stored_faces()],
     }
 
 
@@ -81,7 +81,7 @@ def test_unlike_faces_are_two_identities(registry: Registry) -> None:
 
 def test_each_face_carries_its_video_and_its_performance(registry: Registry) -> None:
     [put] = _put(registry, video("a", [person(0)], metrics={"Performance": 4.0}))
-    [face] = [point.payload for point in registry.index.faces()]
+    [face] = [point.payload for point in registry.index.stored_faces()]
     assert face["video_url"] == put.url.exposed()
     assert face["metrics"] == {"Performance": 4.0}
     assert face["identity_id"] == put.faces[0].identity_id
@@ -118,8 +118,9 @@ def test_a_video_read_again_drops_the_crops_it_no_longer_has(registry: Registry)
 def test_metrics_reach_the_video_and_each_of_its_faces(registry: Registry) -> None:
     [put] = _put(registry, video("a", [person(0), person(1)], metrics={"Performance": 1.0}))
     set_metrics(registry, put.video_id, {"Performance": 9.0, "Views": 3.0})
-    assert registry.video(put.url.exposed())["metrics"] == {"Performance": 9.0, "Views": 3.0}
-    assert all(p.payload["metrics"]["Performance"] == 9.0 for p in registry.index.faces())
+    assert registry.video(put.url.exposed()).metrics == {"Performance": 9.0, "Views": 3.0}
+    points = registry.index.stored_faces()
+    assert all(point.payload["metrics"]["Performance"] == 9.0 for point in points)
     record = registry.records.get(put.video_id)
     assert record is not None
     assert record.metrics["Views"] == 3.0
@@ -129,16 +130,15 @@ def test_a_video_is_found_under_the_name_an_earlier_version_gave_it(registry: Re
     signed = "https://example.com/a.mp4?Expires=1&Signature=s&Key-Pair-Id=K"
     kept = replace(video("a", [person(0)]), video_id=ids.video_id(signed), url=Url(signed))
     _put(registry, kept)
-    assert registry.video(signed)["video_id"] == kept.video_id
+    assert registry.video(signed).video_id == kept.video_id
     with pytest.raises(UnknownError, match=r"Signature=\*\*\*"):
         registry.video("https://example.com/b.mp4?Expires=1&Signature=s&Key-Pair-Id=K")
 
 
 def test_reindex_gives_the_same_answers(registry: Registry) -> None:
     _put(registry, video("a", [person(0), person(1)]), video("b", [person(0, 0.1)]))
-    registry.name(
-        registry.video("https://example.com/b.mp4")["appearances"][0]["identity_id"], "Ann"
-    )
+    [appearance] = registry.video("https://example.com/b.mp4").appearances
+    registry.name(appearance.identity_id, "Ann")
     before = _answers(registry)
     assert registry.reindex() == 2
     assert _answers(registry) == before

@@ -68,7 +68,7 @@ def test_a_video_is_found_by_id_other_name_content_and_attribute(registry: Regis
     assert registry.index.of_content("ab" * 32) == known
     assert registry.index.of_content("cd" * 32) is None
     for key in (other.exposed(), "AD-006", "One"):
-        assert registry.video(key)["video_id"] == A.video_id
+        assert registry.video(key).video_id == A.video_id
     with pytest.raises(UnknownError, match="attribute of 2 videos"):
         registry.video("Two")
     assert _differences(registry) == {}
@@ -77,7 +77,7 @@ def test_a_video_is_found_by_id_other_name_content_and_attribute(registry: Regis
 def test_a_video_that_is_absorbed_leaves_nothing_behind(registry: Registry) -> None:
     absorb(registry, B.video_id, replace(_record(registry, A), names=(B.url,)))
     assert registry.index.video(B.video_id) is None
-    assert registry.video(B.url.exposed())["video_id"] == A.video_id
+    assert registry.video(B.url.exposed()).video_id == A.video_id
     assert list(registry.blobs.list(keys.crops_of(B.video_id))) == []
     assert registry.index.count_identities() == 2
     assert _differences(registry) == {}

@@ -19,7 +19,7 @@ from qdrant_client import QdrantClient
 from registry.blobs.base import BlobInfo
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
-from registry.core.decisions import Decision, Kind
+from registry.core.decisions import Decision, DecisionKind
 from registry.core.lease import Lease
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
@@ -52,7 +52,7 @@ def _fill(registry: Registry) -> str:
     ann, bea = (face.identity_id for face in first.faces)
     registry.name(ann, NAME)
     registry.name(bea, "Bea")
-    registry.decide(Decision(0, Kind.SEPARATE, ann, (bea,)))
+    registry.decide(Decision(0, DecisionKind.SEPARATE, ann, (bea,)))
     return ann
 
 
@@ -89,7 +89,7 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 
 def _ids_of(registry: Registry, identity: str) -> list[str]:
-    return [identity, *(str(face["face_id"]) for face in registry.index.faces_of(identity))]
+    return [identity, *(face.face_id for face in registry.index.faces_of(identity))]
 
 
 def files_with(home: Path, wanted: dict[str, bytes]) -> list[tuple[str, str]]:
@@ -146,7 +146,7 @@ def test_a_receipt_says_what_went_and_nothing_of_whom(registry: Registry) -> Non
 def test_the_log_keeps_its_numbers_and_what_it_says_of_others(registry: Registry) -> None:
     registry.forget(_fill(registry))
     kinds = [(d.number, d.kind) for d in registry.decisions.entries()]
-    assert kinds == [(1, Kind.VOID), (2, Kind.NAME), (3, Kind.VOID)]
+    assert kinds == [(1, DecisionKind.VOID), (2, DecisionKind.NAME), (3, DecisionKind.VOID)]
     assert registry.identity("Bea").videos == 2
     with pytest.raises(UnknownError):
         registry.identity(NAME)
@@ -160,7 +160,7 @@ def test_those_who_were_split_off_a_person_stay_whoever_they_were_taken_from(
     [one] = put(registry, video("a", [ANN, ANN, BEA]))
     ann = one.faces[0].identity_id
     split = registry.decide(
-        Decision(0, Kind.SPLIT, ann, faces=(one.faces[1].face_id,))
+        Decision(0, DecisionKind.SPLIT, ann, faces=(one.faces[1].face_id,))
     ).new_identity
     registry.forget(ann)
     record = registry.records.get(one.video_id)
@@ -174,10 +174,10 @@ def test_a_merged_person_goes_with_all_their_ids(registry: Registry) -> None:
     registry.establish(contract())
     [one] = put(registry, video("a", [ANN, BEA, CLEO]))
     ann, bea, cleo = (face.identity_id for face in one.faces)
-    registry.decide(Decision(0, Kind.MERGE, ann, (bea,)))
+    registry.decide(Decision(0, DecisionKind.MERGE, ann, (bea,)))
     registry.forget(ann)
     assert [i.identity_id for i in registry.index.identities()] == [cleo]
-    assert registry.decisions.entries() == [Decision(1, Kind.VOID)]
+    assert registry.decisions.entries() == [Decision(1, DecisionKind.VOID)]
 
 
 def test_a_blocked_person_is_not_enrolled_again_until_the_block_is_lifted(
@@ -203,17 +203,14 @@ def test_a_video_goes_with_its_crops_and_those_who_are_in_no_other(home: Path) -
     url = "https://example.com/b.mp4"
     with open_registry(home=home) as opened:
         gone = opened.video(url)
-        cleo = next(
-            a["identity_id"]
-            for a in gone["appearances"]
-            if opened.identity(a["identity_id"]).videos == 1
-        )
+        people = [appearance.identity_id for appearance in gone.appearances]
+        cleo = next(one for one in people if opened.identity(one).videos == 1)
         receipt = opened.remove_videos([url])
         assert receipt["removed"]["videos"] == 1
         assert set(receipt["final_query"].values()) == {0}
         assert opened.index.count_videos() == 2
         assert opened.identity(NAME).videos == 1
-    wanted = traces({"Cleo": CLEO}, [gone["video_id"], cleo])
+    wanted = traces({"Cleo": CLEO}, [gone.video_id, cleo])
     wanted.pop("name")
     assert files_with(home, {**wanted, "url": url.encode()}) == []
 
@@ -253,7 +250,7 @@ def _state(registry: Registry) -> dict[str, Any]:
         "crops": [info.key for info in registry.blobs.list("crops/")],
         "under way": [i.key for p in ("intents/", "rewrites/") for i in registry.blobs.list(p)],
         "identities": identities,
-        "faces": [dict(point.payload) for point in registry.index.faces()],
+        "faces": [dict(point.payload) for point in registry.index.stored_faces()],
         "blocks": [b.template.tolist() for b in registry.blocks.all()],
     }
 

@@ -92,7 +92,7 @@ def test_what_is_older_is_listed_first_and_removed_with_yes(home: Path) -> None:
     assert receipt["removed"] == {"videos": 2, "faces": 2, "crops": 2, "identities": 1}
     assert len(receipt["subject"]["sha256"]) == 2
     with open_registry(home=home) as opened:
-        assert [payload["url"] for payload in opened.index.videos()] == [NEW.url.exposed()]
+        assert [video.url for video in opened.index.videos()] == [NEW.url]
         assert [info.key for info in opened.blobs.list("crops/")] == [NEW.faces[0].crop]
         assert {f.verdict for f in Inspection(opened).findings()} == {"ok"}
     again = _call(home, "videos", "remove", "--older-than", "30", "--yes")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from registry.domain import Appearance, Quality
-from registry.faces.appearances import appearances, identity
+from registry.faces.appearances import appearances, identity, mean
 from tests.support.factories import face, person
 
 
@@ -47,3 +51,14 @@ def test_an_identity_sums_its_appearances_and_takes_the_best_cover() -> None:
 
 def test_an_identity_that_appears_nowhere_is_none() -> None:
     assert identity("a", "", []) is None
+
+
+def test_a_mean_has_no_digits_of_binary_rounding() -> None:
+    assert repr(mean([7.4, 6.2])) == "6.8"
+    assert math.isnan(mean([]))
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.randoms())
+def test_a_mean_does_not_depend_on_the_order(values: list[float], random: object) -> None:
+    shuffled = sorted(values, key=lambda _: random.random())  # type: ignore[attr-defined]
+    assert mean(shuffled) == mean(values)

@@ -133,13 +133,15 @@ def _answers(registry: Registry) -> Any:
     """Each face's neighbours, and what is found by each field that is asked for."""
     index = registry.index
     faces = [face for video in registry.records.all() for face in video.faces]
-    hits = index.neighbours(np.stack([face.embedding for face in faces]), limit=3)
+    similar = index.similar_faces(np.stack([face.embedding for face in faces]), limit=3)
     return {
-        "neighbours": [[(hit.id, round(hit.score, _DIGITS)) for hit in row] for row in hits],
+        "neighbours": [
+            [(hit.face.face_id, round(hit.similarity, _DIGITS)) for hit in row] for row in similar
+        ],
         "of identities": {
             one.identity_id: [
-                [face["face_id"] for face in index.faces_of(one.identity_id)],
-                [video["video_id"] for video in index.videos([one.identity_id])],
+                [face.face_id for face in index.faces_of(one.identity_id)],
+                list(index.video_ids([one.identity_id])),
                 [same.identity_id for same in index.named(one.name)],
             ]
             for one in index.identities()

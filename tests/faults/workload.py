@@ -14,7 +14,7 @@ from typing import Any
 
 from registry.blobs.folder import FolderStore
 from registry.changing.change import prepare, switch
-from registry.core.decisions import Decision, Kind
+from registry.core.decisions import Decision, DecisionKind
 from registry.core.registry import Registry
 from registry.domain import Contract, Status, Vectors, Video
 from registry.settings import load_settings
@@ -94,17 +94,17 @@ def _split(registry: Registry) -> None:
     record = registry.records.get(_B.video_id)
     assert record is not None
     face = record.faces[0]
-    registry.decide(Decision(0, Kind.SPLIT, face.identity_id, faces=(face.face_id,)))
+    registry.decide(Decision(0, DecisionKind.SPLIT, face.identity_id, faces=(face.face_id,)))
 
 
 def _merge(registry: Registry) -> None:
     stays, joins = _identity(registry, _A, 1), _identity(registry, _B, 1)
     if stays != joins:
-        registry.decide(Decision(0, Kind.MERGE, stays, others=(joins,)))
+        registry.decide(Decision(0, DecisionKind.MERGE, stays, others=(joins,)))
 
 
 def _undo(registry: Registry) -> None:
-    registry.decide(Decision(0, Kind.UNDO, undoes=2))
+    registry.decide(Decision(0, DecisionKind.UNDO, undoes=2))
 
 
 def _change_model(registry: Registry) -> None:
@@ -151,11 +151,11 @@ def dump(registry: Registry) -> dict[str, Any]:
     return {
         "contract": contract,
         "records": [_plain(record) for record in registry.records.all()],
-        "videos": [dict(payload) for payload in index.videos()],
+        "videos": [dict(point.payload) for point in index.stored_videos()],
         "identities": [asdict(identity) for identity in index.identities()],
         "faces": [
             {**point.payload, "vector": _digest(_bytes(point.vector))}
-            for point in index.faces(with_vectors=True)
+            for point in index.stored_faces(with_vectors=True)
         ],
         "crops": {
             info.key: _digest(registry.blobs.get(info.key)) for info in registry.blobs.list("crops")

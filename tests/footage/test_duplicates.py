@@ -52,14 +52,15 @@ def registry(home: Path) -> Iterator[Registry]:
 
 
 def _put(registry: Registry, video: Video) -> None:
-    for face in video.faces:
-        registry.blobs.put(face.crop, picture(face.crop))
+    with registry.writing():
+        for face in video.faces:
+            registry.blobs.put(face.crop, picture(face.crop))
     registry.commit(video)
 
 
 def _pairs(registry: Registry, **given: Any) -> list[tuple[str, str, str]]:
     return [
-        (_name(pair.first.url), str(pair.overlap.kind), _name(pair.second.url))
+        (_name(pair.first.url.exposed()), str(pair.overlap.kind), _name(pair.second.url.exposed()))
         for pair in duplicate_videos(registry, **given)
     ]
 
@@ -75,8 +76,8 @@ def test_the_longer_one_comes_first_and_nothing_else_is_listed(registry: Registr
     assert pair.second.share == 1.0
     assert pair.first.share == pytest.approx(12 / 30, abs=0.05)
     assert pair.overlap.segments[0].start_s == pytest.approx(8, abs=0.5)
-    shown = registry.video(PART.url.exposed())["appearances"]
-    assert {a["identity_id"] for a in shown} >= set(pair.identities) != set()
+    shown = registry.video(PART.url.exposed()).appearances
+    assert {a.identity_id for a in shown} >= set(pair.identities) != set()
 
 
 def test_what_a_person_said_is_not_listed_again(registry: Registry) -> None:

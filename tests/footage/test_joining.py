@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from qdrant_client import QdrantClient
 
 from queries.averages import average_of, averages
-from queries.show import decision_documents, report_head
+from queries.documents import decision_documents, report_head
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
 from registry.copies.backup import backup, restore
 from registry.core import keys
-from registry.core.decisions import Decision, Kind, encode_decision, fold
+from registry.core.decisions import Decision, DecisionKind, encode_decision, fold
 from registry.core.erasing import Eraser, decode_plan, redact
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
@@ -161,12 +161,12 @@ def test_what_was_separated_is_not_joined_and_the_other_way_round(registry: Regi
     separate_videos(registry, FULL.url.exposed(), SHORT.url.exposed())
     with pytest.raises(UsageError, match=r"Decision 1 .*videos undo 1"):
         _join(registry, OTHER, SHORT, FULL)
-    with pytest.raises(UsageError, match="Decision 1 separates"):
+    with pytest.raises(UsageError, match="Decision 1 says already"):
         separate_videos(registry, SHORT.url.exposed(), FULL.url.exposed())
     _join(registry, OTHER, FULL)
     with pytest.raises(UsageError, match="Decision 1"):
         _join(registry, SHORT, OTHER)
-    with pytest.raises(UsageError, match="decision 3 keeps"):
+    with pytest.raises(UsageError, match="Decision 3 separates"):
         separate_videos(registry, OTHER.url.exposed(), FULL.url.exposed())
 
 
@@ -213,9 +213,9 @@ def test_who_remains_of_joined_videos_is_still_one(
         assert FULL.video_id.encode() not in log
         assert _is_sound(registry)
         registry.remove_videos([SHORT.url.exposed(), THIRD.url.exposed()])
-        assert {decision.kind for decision in registry.decisions.entries()} == {Kind.VOID}
+        assert {decision.kind for decision in registry.decisions.entries()} == {DecisionKind.VOID}
         assert _is_sound(registry)
-        with pytest.raises(UsageError, match="a video that was removed"):
+        with pytest.raises(UsageError, match="a video that has been removed"):
             undo(registry, 1)
 
 
@@ -225,15 +225,15 @@ def test_an_erasure_that_was_cut_off_between_two_decisions_keeps_the_rest_joined
     first = _join(registry, FULL, SHORT)
     _join(registry, FULL, THIRD)
     eraser = Eraser(registry.blobs, registry.records)
-    plan = decode_plan(eraser.plan_videos(registry.view, [FULL.video_id]).encoded())
+    plan = decode_plan(eraser.plan_videos(registry.view, [FULL.video_id]).encode())
     gone = {FULL.video_id}
     redacted = encode_decision(redact(first, gone, set(), plan.stand_ins))
     with registry.writing():
         registry.blobs.put(keys.decision(first.number), redacted)
-        eraser.clear(plan, fold(registry.decisions.entries()))
+        eraser.erase(plan, fold(registry.decisions.entries()))
     view = fold(registry.decisions.entries())
     assert view.counted_video(SHORT.video_id) == view.counted_video(THIRD.video_id)
-    assert eraser.left(plan)["decisions"] == 0
+    assert eraser.count_remaining(plan)["decisions"] == 0
 
 
 def test_of_two_joined_videos_the_one_that_stays_counts_alone(registry: Registry) -> None:
@@ -242,7 +242,7 @@ def test_of_two_joined_videos_the_one_that_stays_counts_alone(registry: Registry
     registry.remove_videos([FULL.url.exposed()])
     row = _rows(registry)[ann]
     assert (row["videos"], row["average_performance"]) == (3, 4.0)
-    assert registry.decisions.entries() == [Decision(1, Kind.VOID)]
+    assert registry.decisions.entries() == [Decision(1, DecisionKind.VOID)]
 
 
 def test_copies_carry_what_was_said(registry: Registry, tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_the_commands_say_what_counts(tmp_path: Path) -> None:
         ann = who(registry, FULL)
     assert "same as" not in _call(home, "videos", "list")
     joined = _call(home, "videos", "join", FULL.url.exposed(), SHORT.video_id[:8])
-    assert f"{SHORT.video_id[:8]} count as {FULL.video_id} now" in joined
+    assert f"{SHORT.video_id[:8]} now counts as {FULL.video_id}." in joined
     assert f"Performance: 10 counts ({FULL.video_id[:8]}); {SHORT.video_id[:8]} has 4" in joined
     assert f"Clicks: no value counts ({FULL.video_id[:8]}); {SHORT.video_id[:8]} has 7" in joined
     assert "Views" not in joined
@@ -298,8 +298,8 @@ def test_the_commands_say_what_counts(tmp_path: Path) -> None:
         THIRD.url.exposed(): None,
     }
     assert "same as" in _call(home, "videos", "list")
-    assert f"same footage as {FULL.video_id}" in _call(home, "videos", "show", SHORT.url.exposed())
-    assert f"counts for {SHORT.video_id[:8]} too" in _call(
+    assert f"Same footage as {FULL.video_id}" in _call(home, "videos", "show", SHORT.url.exposed())
+    assert f"Counts for {SHORT.video_id[:8]} too" in _call(
         home, "videos", "show", FULL.url.exposed()
     )
     assert f"(same as {FULL.video_id[:8]})" in _call(home, "identities", "show", ann)
@@ -310,6 +310,6 @@ def test_the_commands_say_what_counts(tmp_path: Path) -> None:
     assert [entry["kind"] for entry in log] == ["join_videos", "separate_videos"]
     assert log[0]["videos"] == [FULL.video_id, SHORT.video_id]
     assert "is the same footage as" in log[0]["text"]
-    assert "decision 1 (join_videos) no longer counts" in _call(home, "videos", "undo", "1")
+    assert "Decision 1 (join_videos) no longer counts" in _call(home, "videos", "undo", "1")
     assert "(separate_videos) no longer counts" in _call(home, "identities", "undo")
     assert "same as" not in _call(home, "videos", "list")

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.fetch.addresses import AddressPolicy
-from ingest.frames import MediaLimits, VideoReader
+from ingest.frames import MediaLimits, Sampling, VideoReader
 from ingest.tables.reading import read_table
 from ingest.tables.table import TableOptions
 from queries.photos import read_photo
@@ -65,7 +65,7 @@ def _media(suffix: str, data: bytes) -> None:
     path.write_bytes(data)
     limits = MediaLimits(max_pixels=500_000)
     try:
-        with VideoReader(path, every=3, limits=limits) as reader:
+        with VideoReader(path, sampling=Sampling(every=3), limits=limits) as reader:
             for frame in reader:
                 assert frame.image.shape[0] * frame.image.shape[1] <= limits.max_pixels
     except MediaError as exc:

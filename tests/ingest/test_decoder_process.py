@@ -15,7 +15,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from ingest.frames import DecoderClient, Frame, MediaLimits, OpenVideo, VideoReader
+from ingest.frames import DecoderClient, Frame, MediaLimits, OpenVideo, Sampling, VideoReader
 from ingest.frames.decoder_messages import HEADER, receive
 from registry.domain import Media
 from registry.errors import MediaError
@@ -56,7 +56,7 @@ def probe() -> Iterator[Callable[[str], ProbeClient]]:
 def read_all(
     open_video: OpenVideo, path: Path, limits: MediaLimits = LIMITS
 ) -> tuple[list[Frame], Media, str]:
-    with open_video(path, every=3, limits=limits) as reader:
+    with open_video(path, sampling=Sampling(3, 0.5, cuts=True), limits=limits) as reader:
         frames = list(reader)
         return frames, reader.media, reader.reason
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from ingest.frames import Frame, VideoReader
+from ingest.frames import Frame, Sampling, VideoReader
 from registry.domain import Image
 from registry.errors import UsageError
 from tests.support.media import number_of, numbered, remuxed, write_video
@@ -23,7 +23,7 @@ RED, GREEN, BLUE, WHITE = (0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 255, 255)
 
 
 def read_frames(path: Path, every: int = 10) -> list[Frame]:
-    with VideoReader(path, every=every) as reader:
+    with VideoReader(path, sampling=Sampling(every=every)) as reader:
         frames = list(reader)
         assert reader.reason == ""
         assert reader.media.frames_damaged == 0
@@ -79,7 +79,7 @@ def test_variable_frame_rates_keep_their_times(tmp_path: Path, codec: str, suffi
 def test_media_describes_the_video(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", numbered(31, (128, 96)), audio_s=1.0)
 
-    with VideoReader(path, every=5) as reader:
+    with VideoReader(path, sampling=Sampling(every=5)) as reader:
         for _ in reader:
             pass
         media = reader.media
@@ -143,7 +143,7 @@ def test_times_in_decoding_order_never_run_backwards(tmp_path: Path) -> None:
     confused = tmp_path / "confused.mkv"
     remuxed(whole, confused, presentation=False)
 
-    with VideoReader(confused, every=1) as reader:
+    with VideoReader(confused, sampling=Sampling(every=1)) as reader:
         frames = list(reader)
 
     assert [number_of(frame.image) for frame in frames] == list(range(60))
@@ -361,7 +361,7 @@ def test_images_are_released(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", numbered(20))
     alive = []
 
-    with VideoReader(path, every=1) as reader:
+    with VideoReader(path, sampling=Sampling(every=1)) as reader:
         images: list[weakref.ref[Image]] = []
         for frame in reader:
             images.append(weakref.ref(frame.image))
@@ -387,7 +387,7 @@ def test_a_reader_is_iterated_once_and_inside_its_block(tmp_path: Path) -> None:
 
 def test_a_reader_that_is_left_early_closes_its_file(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", numbered(60))
-    with VideoReader(path, every=1) as reader:
+    with VideoReader(path, sampling=Sampling(every=1)) as reader:
         frames = iter(reader)
         assert next(frames).index == 0
     frames.close()  # type: ignore[attr-defined]
@@ -398,7 +398,7 @@ def test_a_reader_that_is_left_early_closes_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("every", [0, -3])
 def test_counts_below_one_are_refused(tmp_path: Path, every: int) -> None:
     with pytest.raises(UsageError, match="every"):
-        VideoReader(tmp_path / "clip.mp4", every=every)
+        VideoReader(tmp_path / "clip.mp4", sampling=Sampling(every=every))
 
 
 def test_file_names_have_no_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

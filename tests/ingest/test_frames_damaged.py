@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from ingest.frames import Frame, VideoReader
+from ingest.frames import Frame, Sampling, VideoReader
 from ingest.frames.damage import DamageTracker
 from ingest.frames.decoding import FrameClock
 from ingest.frames.file_format import is_cut_off
@@ -40,7 +40,7 @@ class Result:
 
 
 def read_video(path: Path, every: int = 10) -> Result:
-    with VideoReader(path, every=every) as reader:
+    with VideoReader(path, sampling=Sampling(every=every)) as reader:
         frames = list(reader)
         return Result(frames, reader.media, reader.reason)
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from ingest.frames import MediaLimits, VideoReader
+from ingest.frames import MediaLimits, Sampling, VideoReader
 from ingest.frames.file_format import describe_non_video, is_animated_webp, still_image_format
 from registry.errors import MediaError
 from tests.support.media import number_of, numbered, require_encoder, write_video
@@ -135,7 +135,7 @@ def test_damaged_headers_raise_nothing_else(tmp_path: Path, data: st.DataObject)
     path.write_bytes(damaged[: data.draw(st.integers(1, len(whole)))])
     limits = MediaLimits(max_pixels=200_000)
     try:
-        with VideoReader(path, every=2, limits=limits) as reader:
+        with VideoReader(path, sampling=Sampling(every=2), limits=limits) as reader:
             for frame in reader:
                 assert frame.image.shape[0] * frame.image.shape[1] <= limits.max_pixels
                 assert frame.span_s >= 0
@@ -215,7 +215,9 @@ def test_frames_that_outgrow_their_header_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "clip.ts"
     path.write_bytes(small + large)
 
-    with VideoReader(path, every=1, limits=MediaLimits(max_pixels=20_000)) as reader:
+    with VideoReader(
+        path, sampling=Sampling(every=1), limits=MediaLimits(max_pixels=20_000)
+    ) as reader:
         shapes = {frame.image.shape for frame in reader}
 
     assert shapes == {(64, 96, 3)}

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ingest.frames import MediaLimits, VideoReader
+from ingest.frames import MediaLimits, Sampling, VideoReader
 from ingest.frames.container import open_video
 from ingest.frames.decoding import Sample, StreamSummary, decode_all, decode_selected
 from ingest.frames.packet_selection import PacketSelection, select_packets
@@ -44,7 +44,7 @@ def decode_with_pyav(path: Path, every: int) -> list[tuple[int, float, Image]]:
 
 def selection_of(path: Path, every: int) -> PacketSelection | None:
     with path.open("rb") as file, open_video(file, LIMITS) as source:
-        return select_packets(source, every, LIMITS)
+        return select_packets(source, Sampling(every), LIMITS)
 
 
 def by_selection(path: Path, every: int) -> tuple[PacketSelection, list[Sample]]:
@@ -183,7 +183,7 @@ def test_they_are_sorted_without_a_selection_too(tmp_path: Path) -> None:
 
     with path.open("rb") as file, open_video(file, LIMITS) as source:
         assert not source.has_header
-        samples = list(decode_all(source, 1, LIMITS, StreamSummary()))
+        samples = list(decode_all(source, Sampling(1), LIMITS, StreamSummary()))
 
     assert [number_of(sample.image) for sample in samples] == list(range(75))
 

@@ -122,5 +122,5 @@ def test_a_second_process_is_refused_or_waits(start: Starter, tmp_path: Path) ->
     assert first.wait(timeout=150) == 0
     out, said = waiting.communicate(timeout=150)
     assert waiting.returncode == 0
-    assert f"waiting: the registry at {home} is in use by process {first.pid}" in said
+    assert f"waiting: The registry at {home} is in use by process {first.pid}" in said
     assert json.loads(out)["videos"]["unchanged"] == VIDEOS

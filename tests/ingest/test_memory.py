@@ -47,7 +47,7 @@ def _bomb(path: Path) -> None:
 def _table(folder: Path) -> Path:
     _bomb(folder / "bomb.mp4")
     for name in ("before", "after"):
-        write_video(folder / f"{name}.mp4", lambda i: (i, 80, 120), frames=12)
+        write_video(folder / f"{name}.mp4", lambda i: (i, 80, 120), frames=10 + len(name))
     path = folder / "t.csv"
     path.write_text("Video URL,Performance\nbefore.mp4,1\nbomb.mp4,2\nafter.mp4,3\n")
     return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,6 +15,7 @@ from av.bitstream import BitStreamFilterContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.frames.interface import Sampling
 from ingest.frames.nal_units import Bits, Unproven, split_units
 from ingest.frames.packet_selection import PacketSelection, PictureIndex
 from ingest.frames.picture_headers import (
@@ -22,6 +24,7 @@ from ingest.frames.picture_headers import (
     HevcHeaderReader,
     PictureHeader,
 )
+from ingest.frames.sampling import Schedule
 from tests.support.media import numbered, write_video
 
 # Bits and units
@@ -337,11 +340,16 @@ def _steps(size: int) -> st.SearchStrategy[list[int]]:
     return st.lists(st.integers(1, 9), min_size=size, max_size=size)
 
 
-def selected(pictures: Sequence[Picture], every: int, duration: int = 3) -> PacketSelection:
+TICK = Fraction(1, 1000)
+
+
+def selected(
+    pictures: Sequence[Picture], every: int, duration: int = 3, *, cuts: bool = False
+) -> PacketSelection:
     index = PictureIndex()
     for picture in pictures:
         index.add(picture.header, picture.pts, duration, shown=picture.shown)
-    return index.select(every)
+    return index.select(Schedule(Sampling(every), TICK), cuts=cuts)
 
 
 @settings(deadline=None)
@@ -361,7 +369,9 @@ def test_a_selection_numbers_the_pictures_as_they_are_shown(
     numbers = {
         picture.pts: n for picture, n in zip(pictures, selection.number, strict=True) if n >= 0
     }
-    assert numbers == {pts: n for n, pts in enumerate(shown) if n % every == 0}
+    assert numbers == {pts: n for n, pts in enumerate(shown)}
+    due = {picture.pts for picture, is_due in zip(pictures, selection.due, strict=True) if is_due}
+    assert due == set(shown[::every])
     assert (selection.frames, selection.first_pts, selection.last_pts) == (
         len(shown),
         shown[0],
@@ -371,13 +381,15 @@ def test_a_selection_numbers_the_pictures_as_they_are_shown(
 
 
 @settings(deadline=None)
-@given(streams(), st.integers(1, 12))
-def test_a_selection_leaves_out_nothing_that_is_needed(pictures: list[Picture], every: int) -> None:
+@given(streams(), st.integers(1, 12), st.booleans())
+def test_a_selection_leaves_out_nothing_that_is_needed(
+    pictures: list[Picture], every: int, cuts: bool
+) -> None:
     pictures[0] = replace(pictures[0], shown=True)
-    selection = selected(pictures, every)
+    selection = selected(pictures, every, cuts=cuts)
 
-    for picture, decoded, number in zip(pictures, selection.decode, selection.number, strict=True):
-        if number >= 0:
+    for picture, decoded, due in zip(pictures, selection.decode, selection.due, strict=True):
+        if due:
             assert decoded, "a wanted picture is decoded"
         if decoded:
             assert all(selection.decode[need] for need in picture.needs), (
@@ -415,10 +427,14 @@ def test_a_selection_leaves_out_what_it_can() -> None:
     selection = selected(group(0) + group(4), every=5)
 
     assert selection.decode.tolist() == [True, False, False, False, True, True, True, False]
-    assert selection.number.tolist() == [0, -1, -1, -1, -1, -1, 5, -1]
+    assert selection.number.tolist() == [0, 3, 1, 2, 4, 7, 5, 6]
+    assert selection.due.tolist() == [True, *[False] * 5, True, False]
     assert not selected(group(0) + group(4), every=8).decode[4:].any(), (
         "a group without a wanted one"
     )
+    assert selected(group(0) + group(4), every=8, cuts=True).decode.tolist() == [
+        True, True, False, False, True, True, False, False,
+    ], "cuts are looked for in all that others refer to"  # fmt: skip
 
 
 FIRST = PictureHeader(5, restarts=True, is_reference=True, temporal_layer=0)
@@ -444,4 +460,4 @@ def test_what_is_not_proven_is_not_selected(
     with pytest.raises(Unproven):
         for header, pts in packets:
             index.add(header, pts, 1, shown=True)
-        index.select(10)
+        index.select(Schedule(Sampling(10), TICK))

@@ -73,7 +73,7 @@ def run(registry: Registry, folder: Path) -> Run:
 
 
 def _video(registry: Registry, folder: Path, name: str) -> Video:
-    found = registry.records.get(str(registry.video(str(folder / name))["video_id"]))
+    found = registry.records.get(registry.video(str(folder / name)).video_id)
     assert found is not None
     return found
 
@@ -398,7 +398,7 @@ def test_columns_that_are_not_metrics_stay_as_attributes(
     )
     ingest(registry, folder / "windows.csv", metrics=["Vues"], workers=0)
     assert _video(registry, folder, "a.mp4").attributes == {"Titre": "Été à Besançon"}
-    assert registry.video("Noël")["url"] == (folder / "b.mp4").as_uri()
+    assert registry.video("Noël").url.exposed() == (folder / "b.mp4").as_uri()
     run((URL, "Vues", "Published"), ("a.mp4", 5, "2026-10-01"))
     assert _video(registry, folder, "a.mp4").attributes == {
         "Titre": "Été à Besançon",

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ingest.frames import VideoReader
+from ingest.frames import Sampling, VideoReader
 from ingest.shots import ShotDetector, distance
 from registry.domain import Image
 
@@ -99,7 +99,7 @@ def test_distance_does_not_depend_on_where_things_are(a: Image, shift: int) -> N
 def test_the_cuts_of_a_real_clip_are_found_and_no_others(clip: Callable[[str], Path]) -> None:
     """A dark stage: a hand that waves, a camera that moves in the audience; three cuts."""
     shots = ShotDetector()
-    with VideoReader(clip("short_hamilton_clip.mp4"), every=10) as reader:
+    with VideoReader(clip("short_hamilton_clip.mp4"), sampling=Sampling(every=10)) as reader:
         cuts = [frame.index for frame in reader if shots.update(frame.image)]
     assert cuts == [20, 90, 220]
 
@@ -107,7 +107,7 @@ def test_the_cuts_of_a_real_clip_are_found_and_no_others(clip: Callable[[str], P
 def test_clips_without_a_cut_have_none(clip: Callable[[str], Path]) -> None:
     for name in ("asl_gestures/learn.mkv", "asl_gestures/want.mkv", "asl_gestures/walk.mkv"):
         shots = ShotDetector()
-        with VideoReader(clip(name), every=10) as reader:
+        with VideoReader(clip(name), sampling=Sampling(every=10)) as reader:
             assert not any([shots.update(frame.image) for frame in reader]), name
 
 
@@ -121,6 +121,6 @@ def test_one_clip_after_another_of_another_place_is_a_cut(clip: Callable[[str], 
     )
     shots = ShotDetector()
     for number, name in enumerate(names):
-        with VideoReader(clip(name), every=10) as reader:
+        with VideoReader(clip(name), sampling=Sampling(every=10)) as reader:
             first, *_ = [shots.update(frame.image) for frame in reader]
         assert first == (number > 0), name

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.frames import VideoReader
+from ingest.frames import Sampling, VideoReader
 from ingest.shots import ShotDetector
 from ingest.tracks import GAP_S, Sighting, Tracker
 from registry.domain import Box
@@ -241,7 +241,7 @@ def _sightings(
 ) -> list[tuple[float, bool, list[Sighting], list[float]]]:
     """Time, cut, faces, and how far right each is (0 to 1), of the sampled frames of a clip."""
     shots, frames = ShotDetector(), []
-    with VideoReader(path, every=every) as reader:
+    with VideoReader(path, sampling=Sampling(every=every)) as reader:
         for frame in reader:
             found = model.detect(frame.image)
             chips = model.align(frame.image, found)

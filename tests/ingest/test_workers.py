@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.frames import MediaLimits
+from ingest.frames import MediaLimits, Sampling
 from ingest.workers import PoolExtractor
 from registry.core import contract as contracts
 from registry.errors import MediaError
@@ -37,7 +37,7 @@ def _pool(sface: FaceModel, home: Path, timeout_s: float) -> PoolExtractor:
     )
     return PoolExtractor(
         load_settings(home=home), contract, "sface",
-        workers=1, every=1, limits=MediaLimits(), timeout_s=timeout_s,
+        workers=1, sampling=Sampling(every=1), limits=MediaLimits(), timeout_s=timeout_s,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from registry.domain import Box, Image
+from registry.faces.boxes import overlap
 from registry.models.base import FaceModel
 from registry.models.yunet import LARGE_FACE
 from tests.models.conftest import largest
@@ -23,14 +24,6 @@ def canvas(width: int, height: int, photo: Image, face: Box, *, size: int, at: f
     frame = np.full((height, width, 3), 110, np.uint8)
     frame[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
     return frame
-
-
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union."""
-    width = min(a.x2, b.x2) - max(a.x1, b.x1)
-    height = min(a.y2, b.y2) - max(a.y1, b.y1)
-    shared = max(0.0, width) * max(0.0, height)
-    return shared / (a.width * a.height + b.width * b.height - shared)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import AgglomerativeClustering
 
 from registry.domain import Vectors
-from registry.people.consolidation import Group, Outcome, consolidate
+from registry.people.consolidation import ConsolidationResult, Group, consolidate
 
 
 def _unit(rows: Any) -> Vectors:
@@ -23,7 +23,7 @@ def _group(name: str, *tracks: list[float], videos: int = 1) -> Group:
     return Group(name, _unit(tracks), (0, videos))
 
 
-def _sets(outcome: Outcome) -> set[frozenset[str]]:
+def _sets(outcome: ConsolidationResult) -> set[frozenset[str]]:
     return {frozenset(group) for group in outcome.groups}
 
 
@@ -67,7 +67,9 @@ def test_a_join_that_a_rival_contests_waits_for_a_person() -> None:
 
 def test_identities_of_poor_faces_only_are_left_alone() -> None:
     empty = Group("p", np.zeros((0, 3), dtype=np.float32))
-    assert consolidate([empty, _group("a", A)], [], threshold=0.1) == Outcome((), (), ())
+    assert consolidate([empty, _group("a", A)], [], threshold=0.1) == ConsolidationResult(
+        (), (), ()
+    )
 
 
 def _poor(name: str, track: list[float], along: tuple[str, ...] = ()) -> Group:
@@ -112,7 +114,7 @@ def test_of_two_poor_faces_in_one_frame_only_the_likelier_is_taken_in() -> None:
 
 
 def test_nothing_to_do() -> None:
-    assert consolidate([], [], threshold=0.5) == Outcome((), (), ())
+    assert consolidate([], [], threshold=0.5) == ConsolidationResult((), (), ())
 
 
 _vectors = st.lists(

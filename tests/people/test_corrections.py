@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from registry.core.registry import Registry
 from registry.errors import UnknownError, UsageError
 from registry.people import joining
-from registry.people.corrections import Part, merge, separate, split, undo
+from registry.people.corrections import FaceSelection, merge, separate, split, undo
 from tests.support.factories import person, unit, video
 from tests.support.registries import dump, new_registry, put, who
 
@@ -71,12 +71,12 @@ def test_a_separated_pair_is_never_merged_and_the_decision_is_named(registry: Re
     first, second, third = who(registry, A), who(registry, B), who(registry, C)
     registry.name(first, "Ann")
     separate(registry, first, second)
-    with pytest.raises(UsageError, match=r"decision 2 says that .*\(Ann\).*undo 2"):
+    with pytest.raises(UsageError, match=r"Decision 2 says that .*\(Ann\).*undo 2"):
         merge(registry, [second, first])
     merge(registry, [third, second])
-    with pytest.raises(UsageError, match="decision 2"):
+    with pytest.raises(UsageError, match="Decision 2"):
         merge(registry, [first, third])
-    with pytest.raises(UsageError, match=r"decision 2 keeps .* apart already"):
+    with pytest.raises(UsageError, match=r"Decision 2 says already that .* are two people"):
         separate(registry, first, third)
     undo(registry, 2)
     merge(registry, [first, third])
@@ -86,12 +86,12 @@ def test_a_separated_pair_is_never_merged_and_the_decision_is_named(registry: Re
 @pytest.mark.parametrize(
     "part",
     [
-        lambda: Part(videos=(C.url.exposed(),)),
-        lambda: Part(videos=(C.video_id[:8],)),
-        lambda: Part(tracks=(f"{C.video_id[:8]}:0",)),
-        lambda: Part(faces=(C.faces[1].face_id,)),
-        lambda: Part(faces=(C.faces[1].face_id[:13],)),
-        lambda: Part(videos=(C.video_id,), faces=(C.faces[1].face_id,)),
+        lambda: FaceSelection(videos=(C.url.exposed(),)),
+        lambda: FaceSelection(videos=(C.video_id[:8],)),
+        lambda: FaceSelection(tracks=(f"{C.video_id[:8]}:0",)),
+        lambda: FaceSelection(faces=(C.faces[1].face_id,)),
+        lambda: FaceSelection(faces=(C.faces[1].face_id[:13],)),
+        lambda: FaceSelection(videos=(C.video_id,), faces=(C.faces[1].face_id,)),
     ],
     ids=["video url", "video id", "track", "face", "face beginning", "video and face"],
 )
@@ -109,19 +109,19 @@ def test_a_split_by_video_track_or_face(registry: Registry, part: Any) -> None:
 def test_a_split_needs_some_faces_and_not_all(registry: Registry) -> None:
     identity = who(registry, A)
     for part, message in (
-        (Part(), "give --video"),
-        (Part(videos=(A.url.exposed(),)), "all 2 faces"),
-        (Part(tracks=("a:b",)), "VIDEO:N"),
-        (Part(tracks=("0",)), "VIDEO:N"),
+        (FaceSelection(), "Give --video"),
+        (FaceSelection(videos=(A.url.exposed(),)), "all 2 faces"),
+        (FaceSelection(tracks=("a:b",)), "VIDEO:N"),
+        (FaceSelection(tracks=("0",)), "VIDEO:N"),
     ):
         with pytest.raises(UsageError, match=message):
             split(registry, identity, part)
     for part, message in (
-        (Part(videos=(B.url.exposed(),)), "no face in video"),
-        (Part(tracks=(f"{A.video_id}:7",)), "no face in track"),
-        (Part(faces=(B.faces[0].face_id,)), "no face whose id"),
-        (Part(faces=("abc",)), "no face whose id"),
-        (Part(videos=("https://example.com/none.mp4",)), "no video"),
+        (FaceSelection(videos=(B.url.exposed(),)), "no face in video"),
+        (FaceSelection(tracks=(f"{A.video_id}:7",)), "no face in track"),
+        (FaceSelection(faces=(B.faces[0].face_id,)), "no face whose id"),
+        (FaceSelection(faces=("abc",)), "no face whose id"),
+        (FaceSelection(videos=("https://example.com/none.mp4",)), "no video"),
     ):
         with pytest.raises(UnknownError, match=message):
             split(registry, identity, part)
@@ -129,7 +129,7 @@ def test_a_split_needs_some_faces_and_not_all(registry: Registry) -> None:
 
 
 def test_nothing_to_undo_and_unknown_numbers(registry: Registry) -> None:
-    with pytest.raises(UsageError, match="nothing to undo"):
+    with pytest.raises(UsageError, match="There is nothing to undo"):
         undo(registry)
     merge(registry, [who(registry, A), who(registry, B)])
     with pytest.raises(UnknownError, match="no decision 9"):
@@ -137,7 +137,7 @@ def test_nothing_to_undo_and_unknown_numbers(registry: Registry) -> None:
     undo(registry, 1)
     with pytest.raises(UsageError, match="undone already, by decision 2"):
         undo(registry, 1)
-    with pytest.raises(UsageError, match="nothing to undo"):
+    with pytest.raises(UsageError, match="There is nothing to undo"):
         undo(registry)
     undo(registry, 2)
     assert who(registry, A) == who(registry, B)
@@ -145,7 +145,7 @@ def test_nothing_to_undo_and_unknown_numbers(registry: Registry) -> None:
 
 def test_undoing_a_split_against_a_separation_names_the_separation(registry: Registry) -> None:
     identity = who(registry, C, 1)
-    new = split(registry, identity, Part(videos=(C.url.exposed(),))).new_identity
+    new = split(registry, identity, FaceSelection(videos=(C.url.exposed(),))).new_identity
     separate(registry, identity, new)
     with pytest.raises(UsageError, match="Decision 2 separates"):
         undo(registry, 1)
@@ -156,7 +156,7 @@ def test_undoing_a_split_against_a_separation_names_the_separation(registry: Reg
 
 def test_split_faces_stay_split_when_their_video_is_read_again(registry: Registry) -> None:
     identity = who(registry, C, 1)
-    new = split(registry, identity, Part(videos=(C.url.exposed(),))).new_identity
+    new = split(registry, identity, FaceSelection(videos=(C.url.exposed(),))).new_identity
     before = dump(registry)
     put(registry, C, A)
     assert dump(registry) == before
@@ -165,7 +165,7 @@ def test_split_faces_stay_split_when_their_video_is_read_again(registry: Registr
 
 def test_later_faces_follow_the_split_off_identity_and_go_back_with_it(registry: Registry) -> None:
     identity = who(registry, C, 1)
-    new = split(registry, identity, Part(videos=(C.url.exposed(),))).new_identity
+    new = split(registry, identity, FaceSelection(videos=(C.url.exposed(),))).new_identity
     [later] = put(registry, video("later", [person(1, 0.1)]))
     assert who(registry, later) == new
     undo(registry)
@@ -184,7 +184,7 @@ def test_heirs_of_a_merged_identity_part_with_it(registry: Registry) -> None:
 def test_heirs_of_a_split_from_a_merge_go_where_its_faces_came_from(registry: Registry) -> None:
     first, second = who(registry, A), who(registry, B)
     merge(registry, [first, second])
-    new = split(registry, first, Part(videos=(B.url.exposed(),))).new_identity
+    new = split(registry, first, FaceSelection(videos=(B.url.exposed(),))).new_identity
     [later] = put(registry, video("later", [person(0, 1.0)]))
     assert who(registry, later) == new
     undo(registry, 2)
@@ -208,7 +208,7 @@ def test_names_survive_a_bridge_between_two_identities(registry: Registry) -> No
 
 def test_an_ingest_after_separate_never_rejoins(registry: Registry) -> None:
     first, second = who(registry, A), who(registry, B)
-    assert any({first, second} <= set(group) for group in joining.duplicates(registry))
+    assert any({first, second} <= set(group) for group in joining.duplicate_groups(registry))
     separate(registry, first, second)
     between = [person(0, 0.5), person(0, 0.4), person(0, 0.6)]
     put(registry, video("between", between), A, B)
@@ -219,7 +219,7 @@ def test_an_ingest_after_separate_never_rejoins(registry: Registry) -> None:
 
 def test_reindex_after_decisions_gives_the_same_index(registry: Registry) -> None:
     merge(registry, [who(registry, A), who(registry, B)])
-    split(registry, who(registry, C, 1), Part(videos=(C.url.exposed(),)))
+    split(registry, who(registry, C, 1), FaceSelection(videos=(C.url.exposed(),)))
     registry.name(who(registry, A), "Ann")
     separate(registry, who(registry, A), who(registry, C))
     joining.consolidate(registry)
@@ -250,8 +250,8 @@ def _take(registry: Registry, kind: str, i: int, j: int, name: str) -> None:
         elif kind == "separate":
             separate(registry, one, other)
         elif kind == "split":
-            faces = sorted(face["face_id"] for face in registry.index.faces_of(one))
-            split(registry, one, Part(faces=tuple(faces[: 1 + j % len(faces)])))
+            faces = sorted(face.face_id for face in registry.index.faces_of(one))
+            split(registry, one, FaceSelection(faces=tuple(faces[: 1 + j % len(faces)])))
         elif kind == "name":
             registry.name(one, name)
         else:

@@ -14,8 +14,8 @@ from registry.domain import Box, Face, Quality, Vectors, Video
 from registry.models.catalogue import linkage_threshold
 from registry.models.entries import find
 from registry.people import joining
-from registry.people.corrections import Part, merge, separate, split, undo
-from registry.people.evidence import gather, pair
+from registry.people.corrections import FaceSelection, merge, separate, split, undo
+from registry.people.evidence import gather_evidence, pair
 from tests.support.factories import MODEL, face, person, unit, video
 from tests.support.registries import dump, new_registry, put, who
 
@@ -62,7 +62,7 @@ def test_the_threshold_follows_the_weights() -> None:
 def test_a_track_speaks_once_through_its_good_faces(registry: Registry) -> None:
     leaning = [_good(person(0)), _good(person(0, 0.2)), _poor(person(0, 0.5)), _good(person(0), 1)]
     [scene] = put(registry, _scene("a", *([one] for one in leaning)))
-    [group] = gather(registry).groups
+    [group] = gather_evidence(registry).groups
     assert group.identity_id == scene.faces[0].identity_id
     assert group.tracks.shape == (2, 8)
     mean = person(0) + person(0, 0.2)
@@ -75,26 +75,26 @@ def test_two_in_one_frame_are_two_people(registry: Registry) -> None:
     one, other = person(0), person(0, 0.9)
     frame = [_good(one), _good(other, 1, left=200.0)]
     [scene] = put(registry, _scene("a", frame, frame))
-    evidence = gather(registry)
+    evidence = gather_evidence(registry)
     ids = pair(scene.faces[0].identity_id, scene.faces[1].identity_id)
     assert evidence.together == {ids: 2}
     assert joining.consolidate(registry) is None
     [doubt] = joining.suggest(registry)
     assert (doubt.certain, doubt.together) == (False, 2)
     assert "one frame" in doubt.reason
-    assert joining.likely_duplicates(registry) == 0
+    assert joining.count_duplicates(registry) == 0
 
 
 def test_a_face_found_twice_in_one_place_is_no_second_person(registry: Registry) -> None:
     put(registry, _scene("a", [_good(person(0)), _good(person(0, 0.9), 1, left=10.0)]))
-    assert gather(registry).together == {}
-    assert joining.likely_duplicates(registry) == 1
+    assert gather_evidence(registry).together == {}
+    assert joining.count_duplicates(registry) == 1
 
 
 def test_three_in_a_frame_are_three_pairs(registry: Registry) -> None:
     frame = [_good(person(i), i, left=100.0 * i) for i in range(3)]
     put(registry, _scene("a", frame), _scene("b", frame[:2]))
-    assert sorted(gather(registry).together.values()) == [1, 1, 2]
+    assert sorted(gather_evidence(registry).together.values()) == [1, 1, 2]
 
 
 def test_a_suggestion_says_why_and_the_best_comes_first(registry: Registry) -> None:
@@ -124,7 +124,7 @@ def test_consolidation_leaves_nothing_for_the_next_one(registry: Registry) -> No
     [best, last] = joining.suggest(registry)
     assert (best.shared_tracks, best.certain, last.certain) == (1, True, True)
     assert last.similarity == pytest.approx(0.6 / 2.8**0.5, abs=1e-5)
-    assert joining.likely_duplicates(registry) == 2
+    assert joining.count_duplicates(registry) == 2
     decision = joining.consolidate(registry)
     assert decision is not None
     everyone = sorted(face.identity_id for video in (a, b) for face in video.faces)
@@ -141,7 +141,7 @@ def test_consolidation_is_one_decision_that_is_undone_as_one(registry: Registry)
         video("c", [person(0, 0.8), person(2)]),
     )
     before = dump(registry)
-    assert joining.likely_duplicates(registry) == 2
+    assert joining.count_duplicates(registry) == 2
     decision = joining.consolidate(registry)
     assert decision is not None
     assert len(decision.merges) == 2
@@ -184,7 +184,7 @@ def test_poor_faces_do_not_join_whom_they_were_seen_beside(registry: Registry) -
     odd = unit(0, 0, 0, 0, 0, 1.0)
     frames = [_good(person(0))], [_poor(odd)], [_good(person(0)), _poor(odd, 1, left=300.0)]
     put(registry, _scene("a", *frames))
-    assert joining.duplicates(registry) == ()
+    assert joining.duplicate_groups(registry) == ()
 
 
 def test_poor_faces_go_to_the_one_they_resemble_unless_another_is_as_near(
@@ -201,7 +201,7 @@ def test_poor_faces_go_to_the_one_they_resemble_unless_another_is_as_near(
 
 def test_poor_faces_alone_join_nobody(registry: Registry) -> None:
     put(registry, _scene("a", [_poor(person(0))]), _scene("b", [_poor(person(0, 0.9))]))
-    assert joining.duplicates(registry) == ()
+    assert joining.duplicate_groups(registry) == ()
 
 
 def test_a_separated_pair_is_never_suggested_again_nor_through_a_third(registry: Registry) -> None:
@@ -227,7 +227,7 @@ def test_a_separated_pair_is_never_suggested_again_nor_through_a_third(registry:
 def test_what_was_split_off_is_not_joined_again_except_by_a_person(registry: Registry) -> None:
     a, b = put(registry, video("a", [person(0)]), video("b", [person(0)]))
     identity = a.faces[0].identity_id
-    new = split(registry, identity, Part(videos=(b.url.exposed(),))).new_identity
+    new = split(registry, identity, FaceSelection(videos=(b.url.exposed(),))).new_identity
     assert joining.suggest(registry) == []
     assert joining.consolidate(registry) is None
     merge(registry, [identity, new])
@@ -243,9 +243,9 @@ def test_a_split_of_a_merged_identity_leaves_all_that_it_was_made_of(registry: R
     )
     one, other = a.faces[0].identity_id, b.faces[0].identity_id
     merge(registry, [one, other])
-    new = split(registry, one, Part(videos=(c.url.exposed(),))).new_identity
+    new = split(registry, one, FaceSelection(videos=(c.url.exposed(),))).new_identity
     undo(registry, 1)
-    assert gather(registry).separated == {pair(one, new), pair(other, new)}
+    assert gather_evidence(registry).separated == {pair(one, new), pair(other, new)}
 
 
 def test_the_order_of_videos_does_not_change_who_is_who(tmp_path: Path) -> None:
@@ -255,8 +255,8 @@ def test_the_order_of_videos_does_not_change_who_is_who(tmp_path: Path) -> None:
         with new_registry(tmp_path / str(i), *order) as registry:
             joining.consolidate(registry)
             groups: dict[str, set[str]] = {}
-            for point in registry.index.faces():
-                groups.setdefault(point.payload["identity_id"], set()).add(point.id)
+            for one in registry.index.faces():
+                groups.setdefault(one.identity_id, set()).add(one.face_id)
             partitions.append({frozenset(group) for group in groups.values()})
     assert partitions[0] == partitions[1] == partitions[2]
 

@@ -58,10 +58,10 @@ def _identities(home: Path) -> set[str]:
 def test_merge_and_undo(home: Path, people: tuple[str, str, str]) -> None:
     one, other, third = people
     done = _done(home, "identities", "merge", one[:8], other)
-    assert f"{one} has 2 videos, 2 faces now" in done.stdout
+    assert f"{one} has 2 videos and 2 faces now." in done.stdout
     assert "identities undo 1" in done.stderr
     assert _identities(home) == {one, third}
-    assert "decision 1 (merge) no longer counts" in _done(home, "identities", "undo").stdout
+    assert "Decision 1 (merge) no longer counts." in _done(home, "identities", "undo").stdout
     assert _identities(home) == set(people)
 
 
@@ -69,7 +69,7 @@ def test_split_by_track(home: Path, people: tuple[str, str, str]) -> None:
     one, other, _ = people
     _done(home, "identities", "merge", one, other)
     split = _done(home, "identities", "split", one, "--track", f"{B.video_id}:0")
-    assert split.stdout.startswith("1 faces are identity ")
+    assert split.stdout.startswith("1 face is identity ")
     assert len(_identities(home)) == 3
     refused = _call(home, "identities", "split", one)
     assert isinstance(refused.exception, RegistryError)
@@ -101,7 +101,7 @@ def test_suggest_then_consolidate(home: Path, people: tuple[str, str, str]) -> N
     assert _json(home, "report")["likely_duplicates"] == 0
     assert "likely duplicates" not in _done(home, "report").stderr
     again = _done(home, "identities", "consolidate")
-    assert "0 identities joined others; 2 identities now" in again.stdout
+    assert "0 identities joined others. There are 2 identities now." in again.stdout
 
 
 def test_a_threshold_that_is_given_goes_first(home: Path, people: tuple[str, str, str]) -> None:
@@ -213,6 +213,5 @@ def test_suggest_counts_as_consolidate_and_reports_do(home: Path) -> None:
     new_registry(home, A, B, replace(poor, faces=faces)).close()
     told = _done(home, "identities", "suggest", "--threshold", "0.5")
     done = _done(home, "identities", "consolidate", "--threshold", "0.5")
-    assert "1 would be joined" in told.stderr
-    assert "(and 1 that lists leave out" in told.stderr
-    assert "1 identities joined others; 2 identities now" in done.stdout
+    assert "would join 1, and 1 of a few poor faces, which lists leave out." in told.stderr
+    assert "1 identities joined others. There are 2 identities now." in done.stdout

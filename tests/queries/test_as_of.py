@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from queries.averages import averages
-from queries.show import decision_documents, report_head
+from queries.documents import decision_documents, report_head
 from registry.core.registry import Registry
 from registry.errors import UnknownError
 from registry.people import joining
-from registry.people.corrections import Part, merge, split, undo
+from registry.people.corrections import FaceSelection, merge, split, undo
 from tests.queries.conftest import VIDEOS, put
 from tests.support.factories import person, video
 from tests.support.registries import who
@@ -27,7 +27,7 @@ def test_every_earlier_report_can_be_made_again(registry: Registry) -> None:
     keep()
     merge(registry, ["Ann", who(registry, c, 1)])
     keep()
-    split(registry, "Ann", Part(videos=("https://example.com/b.mp4",)))
+    split(registry, "Ann", FaceSelection(videos=("https://example.com/b.mp4",)))
     keep()
     undo(registry, 2)
     keep()
@@ -45,7 +45,7 @@ def test_faces_that_followed_a_later_split_are_where_they_would_have_been(
 ) -> None:
     c = VIDEOS[2]
     identity = who(registry, c)
-    split(registry, identity, Part(videos=(c.url.exposed(),)))
+    split(registry, identity, FaceSelection(videos=(c.url.exposed(),)))
     put(registry, video("later", [person(1, 0.1)], metrics={"Views": 500.0}))
     table = averages(registry, as_of=0).set_index("identity")
     assert table.loc[identity, "videos"] == 3
@@ -66,11 +66,11 @@ def test_the_head_of_a_report_counts_likely_duplicates_now(registry: Registry) -
 def test_the_log_as_documents_says_who_when_and_what_counts(registry: Registry) -> None:
     a, c = who(registry, VIDEOS[0]), who(registry, VIDEOS[2], 1)
     merge(registry, [a, c])
-    split(registry, a, Part(videos=("https://example.com/b.mp4",)))
+    split(registry, a, FaceSelection(videos=("https://example.com/b.mp4",)))
     undo(registry, 1)
     merged, parted, undone = decision_documents(registry.decisions.entries())
     assert (merged["counts"], merged["undone_by"]) == (False, 3)
-    assert merged["text"] == f"{a[:8]} takes in {c[:8]}"
+    assert merged["text"] == f"{c[:8]} joined {a[:8]}"
     assert merged["at"].endswith("+00:00")
     assert parted["text"].startswith(f"1 faces of {a[:8]} are {parted['new_identity'][:8]}")
     assert (undone["undoes"], undone["text"]) == (1, "decision 1 does not count")

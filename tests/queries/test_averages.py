@@ -16,9 +16,9 @@ from tests.support.factories import person, video
 
 def _by_pandas(registry: Registry, metric: str) -> pd.Series[float]:
     rows = [
-        {"video": p["video_id"], "identity": a["identity_id"], "value": p["metrics"].get(metric)}
-        for p in registry.index.videos()
-        for a in p["appearances"]
+        {"video": one.video_id, "identity": a.identity_id, "value": one.metrics.get(metric)}
+        for one in registry.index.videos()
+        for a in one.appearances
     ]
     table = pd.DataFrame(rows).drop_duplicates(["video", "identity"])
     table["value"] = table["value"].astype(float)

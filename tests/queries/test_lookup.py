@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from queries.answers import LookupAnswer
 from queries.commands import print_answer
-from queries.lookup import Answer, lookup
+from queries.lookup import lookup
 from registry.calibration.thresholds import Basis
 from registry.core import contract as contracts
 from registry.core import operating_point as operating
@@ -63,7 +64,7 @@ def in_frame(name: str, *embeddings: Vectors) -> Video:
     return replace(empty, faces=tuple(placed))
 
 
-def ask(registry: Registry, photo: Image, **options: float) -> Answer:
+def ask(registry: Registry, photo: Image, **options: float) -> LookupAnswer:
     threshold, top = options.get("threshold"), int(options.get("top", 5))
     return lookup(registry, photo, threshold=threshold, top=top)
 
@@ -99,7 +100,7 @@ def test_who_passes_only_a_lower_threshold_is_a_lead_and_no_likely_person(
     ]
     assert [line.partition("(")[2] for line in said(threshold=0.3) if "FPIR" not in line] == [
         "likely the same person)",
-        "a lead, no match: below the registry's threshold of 0.400)",
+        "a lead, not a match: below the registry's threshold of 0.400)",
     ]
 
 
@@ -135,7 +136,7 @@ def test_a_close_second_may_be_the_same_person(
     separate(registry, a.faces[0].identity_id, b.faces[0].identity_id)
     [probe] = ask(registry, astronaut).faces
     assert probe.close_second is not None
-    assert probe.close_second.apart == "told apart by decision 1"
+    assert probe.close_second.apart == "Decision 1 separates them."
 
 
 def test_a_close_second_who_was_beside_the_first_is_somebody_else(

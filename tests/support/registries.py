@@ -43,11 +43,11 @@ def dump(registry: Registry) -> dict[str, Any]:
     """All that the index says, vectors included."""
     index = registry.index
     return {
-        "videos": [dict(payload) for payload in index.videos()],
+        "videos": [dict(point.payload) for point in index.stored_videos()],
         "identities": list(index.identities()),
         "faces": [
             (dict(point.payload), None if point.vector is None else point.vector.tobytes())
-            for point in index.faces(with_vectors=True)
+            for point in index.stored_faces(with_vectors=True)
         ],
     }
 
@@ -55,6 +55,5 @@ def dump(registry: Registry) -> dict[str, Any]:
 def who(registry: Registry, video: Video, face: int = 0) -> str:
     """The identity that a face of a video goes by now."""
     wanted = video.faces[face].face_id
-    [found] = [p.payload for p in registry.index.faces() if p.id == wanted]
-    identity: str = found["identity_id"]
-    return identity
+    [indexed] = [one for one in registry.index.faces() if one.face_id == wanted]
+    return indexed.identity_id

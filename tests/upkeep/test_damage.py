@@ -38,7 +38,7 @@ def _read(home: Path, *, reindex: bool = False) -> Any:
         if reindex:
             registry.reindex()
         for face in registry.index.faces():
-            registry.crop(face.payload["crop"], face.payload["crop_digest"])
+            registry.crop(face.crop, face.crop_digest)
         return workload.dump(registry)
 
 

@@ -76,9 +76,9 @@ def test_numbers_that_the_index_reads_back_a_bit_off_are_no_difference(tmp_path:
         registry.store.close()
     with open_registry(home=tmp_path / "home") as registry:
         assert found(registry) == []
-        [payload] = registry.index.videos()
-        assert payload["metrics"] == pytest.approx(values, rel=1e-14)
-        set_metrics(registry, payload["video_id"], {"m0": values["m1"]})
+        [indexed] = registry.index.videos()
+        assert indexed.metrics == pytest.approx(values, rel=1e-14)
+        set_metrics(registry, indexed.video_id, {"m0": values["m1"]})
         assert found(registry) == []
 
 
@@ -110,7 +110,8 @@ def test_what_no_record_names_is_extra(registry: Registry) -> None:
 
 
 def test_an_identity_that_is_nowhere_is_extra(registry: Registry) -> None:
-    [payload] = [p for p in registry.index.identity_payloads() if p["name"]]
+    points = registry.index.stored_identities()
+    [payload] = [point.payload for point in points if point.payload["name"]]
     nobody = video("nobody", []).video_id
     raw(registry, IDENTITIES).upsert([Point(nobody, {**payload, "identity_id": nobody})])
     assert found(registry) == [(DifferenceKind.EXTRA, "identity", "")]

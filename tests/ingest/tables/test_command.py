@@ -41,7 +41,7 @@ def ingest(run: Run, table: str | Path, *more: str) -> Ended:
 def recorded(folder: Path) -> dict[str, Any]:
     """Metrics on record by the name of the file."""
     with open_registry(load_settings(home=folder / "home")) as registry:
-        return {Path(video["url"]).name: video["metrics"] for video in registry.index.videos()}
+        return {Path(v.url.exposed()).name: dict(v.metrics) for v in registry.index.videos()}
 
 
 def test_an_export_with_titles_and_totals_is_ingested(run: Run, folder: Path) -> None:

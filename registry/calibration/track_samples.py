@@ -1,6 +1,6 @@
-"""How a track is compared with others: a few of its faces, and their mean. Pure.
+"""Samples of tracks, and of similarities, small enough to keep for a whole registry. Pure.
 
-Of each track four faces speak: the first, the last, and those turned furthest to either side, which
+Four faces represent a track: the first, the last, and those turned furthest to either side, which
 are the hardest to match with one another.
 """
 
@@ -16,18 +16,18 @@ from registry.domain import Face, Vectors
 from registry.faces.rates import Floats
 
 APART_S = 1.0
-"""Seconds after which two faces of one track differ in expression and light: the tracker's own
-memory (`ingest.tracks.GAP_S`)."""
+"""Seconds after which two faces of one track differ in expression and light. Source: as long as the
+tracker remembers a face (`ingest.tracks.GAP_S`)."""
 TURNED = 0.25
-"""Difference in the nose tip's way off the middle, in distances between the eyes, from which two
-poses are two: some 25 degrees (`registry.faces.quality`: 0.40 is about 45)."""
+"""Difference between the positions of the nose tip, in distances between the eyes, from which two
+poses differ: about 25 degrees (`registry.faces.quality`: 0.40 is about 45)."""
 KEPT = 2048
-"""Similarities kept for one pair of people: 2,048 tell a quantile of theirs to half a per cent."""
+"""Similarities kept for one pair of people: 2,048 give a quantile of theirs to half a per cent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
-    """One track, as it is compared with others."""
+class TrackSample:
+    """The part of a track that is compared with other tracks."""
 
     mean: Vectors
     """float32 (D,), L2-normalised: of its good faces."""
@@ -35,15 +35,15 @@ class Speaker:
     """float32 (n, D): up to four of them."""
 
 
-class Thinned:
-    """Numbers as they come; every second one goes whenever there are too many."""
+class Subsample:
+    """An evenly thinned sample of a stream of numbers: `KEPT` at most."""
 
     def __init__(self) -> None:
         self._stride, self._seen = 1, 0
         self._kept: list[float] = []
 
     def add(self, numbers: Iterable[float]) -> None:
-        """Take more of them."""
+        """Add numbers. When the sample is full, every second one is dropped."""
         for number in numbers:
             if self._seen % self._stride == 0:
                 self._kept.append(number)
@@ -53,15 +53,23 @@ class Thinned:
             self._seen += 1
 
     def values(self) -> Floats:
-        """(n,): what is kept, in order."""
+        """float64 (n,): the numbers that are kept, in order."""
         return np.array(self._kept, dtype=np.float64)
 
 
-def speaker_of(faces: Sequence[Face]) -> Speaker:
-    """What stands for a track, of its good faces: one or more."""
+def sample_track(faces: Sequence[Face]) -> TrackSample:
+    """The sample of a track, from its good faces: one or more."""
     mean = np.mean([face.embedding for face in faces], axis=0)
     mean /= max(float(np.linalg.norm(mean)), 1e-12)
-    return Speaker(mean, np.stack([face.embedding for face in _extremes(faces)]))
+    return TrackSample(mean, np.stack([face.embedding for face in _extremes(faces)]))
+
+
+def similarities_within(faces: Sequence[Face]) -> Iterator[float]:
+    """Cosines of the faces of a track that are far apart in time or pose."""
+    for one, other in combinations(_extremes(faces), 2):
+        later = abs(other.time_s - one.time_s) >= APART_S
+        if later or abs(_turn(one) - _turn(other)) >= TURNED:
+            yield float(one.embedding @ other.embedding)
 
 
 def _extremes(faces: Sequence[Face]) -> list[Face]:
@@ -72,16 +80,8 @@ def _extremes(faces: Sequence[Face]) -> list[Face]:
     return [face for face in order if face.face_id in chosen]
 
 
-def hard(faces: Sequence[Face]) -> Iterator[float]:
-    """Similarities of the faces of a track that are far apart in time or pose."""
-    for one, other in combinations(_extremes(faces), 2):
-        later = abs(other.time_s - one.time_s) >= APART_S
-        if later or abs(_turn(one) - _turn(other)) >= TURNED:
-            yield float(one.embedding @ other.embedding)
-
-
 def _turn(face: Face) -> float:
-    """How far the nose tip lies off the middle of the eyes, along them, in their distance."""
+    """Offset of the nose tip from the middle of the eyes, along them, in distances between them."""
     left, right, nose = face.landmarks[:3].astype(np.float64)
     across = right - left
     length = float(across @ across)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry import ids
-from registry.changing.carrying import carried, spoken_of
-from registry.core.decisions import Decision, Kind, View, fold
+from registry.changing.reassignment import named_identities, reassign
+from registry.core.decisions import Decision, DecisionKind, View, fold
 from registry.domain import Face, Vectors, Video
 from tests.support.factories import person, video
 
@@ -50,7 +50,7 @@ def test_the_rule_groups_anew_what_nobody_spoke_of() -> None:
     videos = _videos(
         [("a", person(0)), ("a", person(1)), ("a", person(1))], [("b", person(2)), ("c", person(2))]
     )
-    after = carried(videos, [], THRESHOLD)
+    after = reassign(videos, [], THRESHOLD)
     assert _groups(videos, after) == ["a", "b", "b", "c", "c"]
     given_ids = [after[f.face_id] for one in videos for f in one.faces]
     assert given_ids[1] == ANN
@@ -60,25 +60,28 @@ def test_the_rule_groups_anew_what_nobody_spoke_of() -> None:
 
 def test_a_named_identity_keeps_its_faces_and_gains_those_alike() -> None:
     videos = _videos([("b", person(1))], [("a", person(0)), ("a", person(1)), ("c", person(2))])
-    after = carried(videos, [Decision(1, Kind.NAME, ANN, name="Ann")], THRESHOLD)
+    after = reassign(videos, [Decision(1, DecisionKind.NAME, ANN, name="Ann")], THRESHOLD)
     assert [after[f.face_id] for one in videos for f in one.faces] == [ANN, ANN, ANN, CLEO]
 
 
 def test_a_decision_that_was_undone_keeps_nothing_together() -> None:
     videos = _videos([("a", person(0)), ("a", person(1))])
-    log = [Decision(1, Kind.NAME, ANN, name="Ann"), Decision(2, Kind.UNDO, undoes=1)]
-    assert _groups(videos, carried(videos, log, THRESHOLD)) == ["a", "b"]
+    log = [
+        Decision(1, DecisionKind.NAME, ANN, name="Ann"),
+        Decision(2, DecisionKind.UNDO, undoes=1),
+    ]
+    assert _groups(videos, reassign(videos, log, THRESHOLD)) == ["a", "b"]
 
 
 def test_two_who_were_separated_stay_two_however_alike_they_become() -> None:
     videos = _videos([("a", person(0))], [("b", person(0)), ("c", person(0))])
-    after = carried(videos, [Decision(1, Kind.SEPARATE, ANN, (BEA,))], THRESHOLD)
+    after = reassign(videos, [Decision(1, DecisionKind.SEPARATE, ANN, (BEA,))], THRESHOLD)
     assert _groups(videos, after)[:2] == ["a", "b"]
 
 
-def test_a_registry_without_faces_is_carried() -> None:
-    assert carried([], [], THRESHOLD) == {}
-    assert carried([video("empty", [])], [], THRESHOLD) == {}
+def test_a_registry_without_faces_has_nothing_to_assign() -> None:
+    assert reassign([], [], THRESHOLD) == {}
+    assert reassign([video("empty", [])], [], THRESHOLD) == {}
 
 
 _LETTERS = "abcde"
@@ -99,25 +102,25 @@ def _registries(draw: st.DrawFn) -> tuple[list[Video], list[Decision]]:
         if not fold([*log, decision]).conflicts:
             log.append(decision)
         else:
-            log.append(Decision(number, Kind.VOID))
+            log.append(Decision(number, DecisionKind.VOID))
     return videos, log
 
 
 @st.composite
 def _decisions(draw: st.DrawFn, number: int, known: Sequence[Face]) -> Decision:
-    kind = draw(st.sampled_from(list(Kind)))
+    kind = draw(st.sampled_from(list(DecisionKind)))
     one, other, third = draw(st.permutations(_IDS))[:3]
     faces = tuple(f.face_id for f in known if f.identity_id == one)
-    if kind is Kind.SPLIT and faces:
+    if kind is DecisionKind.SPLIT and faces:
         leaving = draw(st.lists(st.sampled_from(faces), min_size=1, unique=True))
         return Decision(number, kind, one, (), tuple(leaving))
-    if kind is Kind.UNDO and number > 1:
+    if kind is DecisionKind.UNDO and number > 1:
         return Decision(number, kind, undoes=draw(st.integers(1, number - 1)))
-    if kind is Kind.CONSOLIDATE:
+    if kind is DecisionKind.CONSOLIDATE:
         return Decision(number, kind, groups=((one, other, third),))
-    if kind in (Kind.MERGE, Kind.SEPARATE):
+    if kind in (DecisionKind.MERGE, DecisionKind.SEPARATE):
         return Decision(number, kind, one, (other,))
-    return Decision(number, Kind.NAME, one, name=draw(st.sampled_from(["", "Ann", "Bea"])))
+    return Decision(number, DecisionKind.NAME, one, name=draw(st.sampled_from(["", "Ann", "Bea"])))
 
 
 def _after(videos: Sequence[Video], given_ids: dict[str, str]) -> list[Face]:
@@ -128,7 +131,7 @@ def _after(videos: Sequence[Video], given_ids: dict[str, str]) -> list[Face]:
 
 def _spoken(view: View, log: Sequence[Decision], one: Face) -> bool:
     """Whether a decision that stands names the identity of a face, or one that it was merged of."""
-    return view.identity_of(one) in {view.root(i) for i in spoken_of(log)}
+    return view.identity_of(one) in {view.root(i) for i in named_identities(log)}
 
 
 @settings(max_examples=80)
@@ -139,7 +142,7 @@ def test_what_people_said_holds_whatever_the_new_model_says(
     videos, log = registry
     view = fold(log)
     before = [f for one in videos for f in one.faces]
-    after = _after(videos, carried(videos, log, THRESHOLD))
+    after = _after(videos, reassign(videos, log, THRESHOLD))
     for old, new in zip(before, after, strict=True):
         if _spoken(view, log, old):
             assert view.origin_of(old) == view.origin_of(new), "so each entry can be undone"
@@ -163,8 +166,8 @@ def test_an_identity_that_nobody_spoke_of_is_reached_by_the_rule(
     and the same input gives the same answer, in whatever order the records come."""
     videos, log = registry
     view = fold(log)
-    given_ids = carried(videos, log, THRESHOLD)
-    assert given_ids == carried(videos[::-1], log, THRESHOLD)
+    given_ids = reassign(videos, log, THRESHOLD)
+    assert given_ids == reassign(videos[::-1], log, THRESHOLD)
     groups: dict[str, list[Face]] = defaultdict(list)
     for old, new in zip(
         (f for one in videos for f in one.faces), _after(videos, given_ids), strict=True

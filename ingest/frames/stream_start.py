@@ -1,0 +1,50 @@
+"""When the clock of a file starts, which need not be at zero, and when its sound does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ingest.frames.container import PacketReader, VideoSource
+from ingest.frames.interface import MediaLimits
+
+_MAX_PACKETS = 500
+"""Read at most to find the first packet of each stream. Muxers store packets by time, at most a
+second or two apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStart:
+    """The first times of a file, in seconds on the clock of its packets."""
+
+    clock_s: Fraction = Fraction(0)
+    """Of the first packet."""
+    audio_s: Fraction | None = None
+    """Of the earliest audio; None if there is none, or no presentation times."""
+
+
+def read_start(source: VideoSource, limits: MediaLimits) -> StreamStart:
+    """Read the first packets of a file, if its headers leave open when a player begins.
+
+    Afterwards, the file has to be opened again to read it from the beginning.
+
+    Raises:
+        MediaError: the header states a duration over the limit.
+    """
+    audio = {stream.index for stream in source.container.streams.audio}
+    if not audio and source.stated_duration_s <= limits.max_duration_s:
+        return StreamStart()
+    pending = {source.stream.index, *audio}
+    firsts: dict[int, Fraction] = {}
+    for count, packet in enumerate(PacketReader(source).iterate_all()):
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        if ticks is not None and packet.time_base is not None:
+            firsts.setdefault(packet.stream_index, ticks * packet.time_base)
+        pending.discard(packet.stream_index)
+        if not pending or count >= _MAX_PACKETS:
+            break
+    clock = max(Fraction(0), min(firsts.values(), default=Fraction(0)))
+    limits.check_duration(source.stated_duration_s - float(clock))
+    sounds = [time for index, time in firsts.items() if index in audio]
+    has_times = bool(sounds) and source.has_presentation_times
+    return StreamStart(clock, min(sounds) if has_times else None)

@@ -1,0 +1,297 @@
+"""Points of the index: what Qdrant holds of a record, and how it is read back.
+
+`video_point`, `face_points` and `identity_point` compute what is written. `video_in`, `face_in` and
+`identity_in` decode what is read, so that nothing above the index reads a payload by string key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from registry.core.decisions import View, relabelled
+from registry.core.known_videos import details
+from registry.domain import (
+    Appearance,
+    Box,
+    Contract,
+    Face,
+    Identity,
+    Media,
+    Quality,
+    Status,
+    Vectors,
+    Video,
+)
+from registry.errors import StoreCorrupt
+from registry.faces.appearances import appearances
+from registry.faces.matching import Neighbour
+from registry.store.base import Hit, Payload, Point
+from registry.urls import Url
+
+PROVISIONAL = "provisional"
+_DIGITS = 15
+"""Significant digits of a number in a payload: every decimal of so many is a double's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedFace:
+    """A face as the index holds it; fields as in `registry.domain.Face`."""
+
+    face_id: str
+    identity_id: str
+    """Its identity after all decisions."""
+    origin_id: str
+    """Its identity before merges: what a nearest neighbour inherits from it."""
+    video_id: str
+    video_url: Url
+    frame: int
+    time_s: float
+    box: Box
+    det_score: float
+    quality: Quality
+    track: int
+    crop: str
+    crop_digest: str
+    vector: Vectors | None = None
+    """float32 (D,), L2-normalised; None where it was not asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedVideo:
+    """A video as the index holds it; fields as in `registry.domain.Video`."""
+
+    video_id: str
+    url: Url
+    metrics: Mapping[str, float]
+    status: Status
+    reason: str
+    run: str
+    faces: int
+    """How many there are."""
+    media: Media
+    appearances: tuple[Appearance, ...]
+    """By first sight, then id, after all decisions."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPoints:
+    """Everything in the index about one video, but for its share in the identities."""
+
+    faces: tuple[Point, ...]
+    """In the order of the record."""
+    video: Point
+    appearances: tuple[Appearance, ...]
+
+
+# --- from a record to points ----------------------------------------------------------------------
+
+
+def points_of(video: Video, view: View, contract: Contract) -> VideoPoints:
+    """What the index must hold about a video whose record this is."""
+    point, seen = video_point(video, view, contract)
+    return VideoPoints(tuple(face_points(video, view, contract)), point, seen)
+
+
+def face_points(video: Video, view: View, contract: Contract) -> Iterator[Point]:
+    """The points of its faces, in the order of the record, one at a time."""
+    for face in video.faces:
+        origin = view.origin_of(face)
+        yield _face_point(video, face, origin, view.root(origin), contract)
+
+
+def video_point(
+    video: Video, view: View, contract: Contract
+) -> tuple[Point, tuple[Appearance, ...]]:
+    """The point of the video itself, and the appearances in it."""
+    seen = tuple(
+        Appearance(**_kept(asdict(appearance)))
+        for appearance in appearances(relabelled(video, view.identity_of).faces)
+    )
+    return _video_point(video, seen, contract), seen
+
+
+def _face_point(
+    video: Video, face: Face, origin: str, identity_id: str, contract: Contract
+) -> Point:
+    payload = {
+        "face_id": face.face_id,
+        "identity_id": identity_id,
+        "origin_id": origin,
+        "video_id": video.video_id,
+        "video_url": video.url.exposed(),
+        "metrics": dict(video.metrics),
+        "frame": face.frame,
+        "time_s": face.time_s,
+        "box": [face.box.x1, face.box.y1, face.box.x2, face.box.y2],
+        "det_score": face.det_score,
+        "quality": face.quality.score,
+        "reasons": list(face.quality.reasons),
+        "track": face.track,
+        "crop": face.crop,
+        "crop_digest": face.crop_digest,
+        "model": contract.model.name,
+        "run": video.run,
+    }
+    return Point(face.face_id, _kept(payload), np.asarray(face.embedding, dtype=np.float32))
+
+
+def _video_point(video: Video, seen: Sequence[Appearance], contract: Contract) -> Point:
+    payload = {
+        "registry_id": contract.registry_id,
+        "video_id": video.video_id,
+        "url": video.url.exposed(),
+        "metrics": dict(video.metrics),
+        "status": str(video.status),
+        "reason": video.reason,
+        "run": video.run,
+        "faces": len(video.faces),
+        "media": asdict(video.media),
+        "appearances": [asdict(appearance) for appearance in seen],
+        **details(video),
+    }
+    return Point(video.video_id, _kept(payload))
+
+
+def identity_point(identity: Identity) -> Point:
+    """What the index must hold about an identity."""
+    standing = PROVISIONAL if identity.provisional else "established"
+    return Point(identity.identity_id, {**asdict(identity), "standing": standing})
+
+
+def as_kept(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Metrics as payloads hold them: rounded, so that they compare equal to those of the index."""
+    kept: dict[str, float] = _kept(dict(metrics))
+    return kept
+
+
+def _kept(value: Any) -> Any:
+    """The value with every number in it rounded to `_DIGITS`."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    if isinstance(value, dict):
+        return {name: _kept(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_kept(inner) for inner in value]
+    return value
+
+
+def indexed_faces(video: Video, view: View) -> Iterator[IndexedFace]:
+    """The faces of a record as the index would return them, with their vectors."""
+    for face in video.faces:
+        origin = view.origin_of(face)
+        yield IndexedFace(
+            face_id=face.face_id,
+            identity_id=view.root(origin),
+            origin_id=origin,
+            video_id=video.video_id,
+            video_url=video.url,
+            frame=face.frame,
+            time_s=face.time_s,
+            box=face.box,
+            det_score=face.det_score,
+            quality=face.quality,
+            track=face.track,
+            crop=face.crop,
+            crop_digest=face.crop_digest,
+            vector=face.embedding,
+        )
+
+
+# --- from points to values ------------------------------------------------------------------------
+
+
+def face_in(payload: Payload, vector: Vectors | None = None) -> IndexedFace:
+    """The face in a payload, with the vector of its point. Raises `StoreCorrupt`."""
+    try:
+        return IndexedFace(
+            payload["face_id"],
+            payload["identity_id"],
+            payload["origin_id"],
+            payload["video_id"],
+            Url(payload["video_url"]),
+            payload["frame"],
+            payload["time_s"],
+            Box(*payload["box"]),
+            payload["det_score"],
+            Quality(payload["quality"], tuple(payload["reasons"])),
+            payload["track"],
+            payload["crop"],
+            payload["crop_digest"],
+            vector,
+        )
+    except _DAMAGE as exc:
+        raise _damaged("face", exc) from exc
+
+
+_STATUS: Mapping[str, Status] = {str(status): status for status in Status}
+
+
+def video_in(payload: Payload) -> IndexedVideo:
+    """The video in a payload. Raises `StoreCorrupt`."""
+    try:
+        return IndexedVideo(
+            payload["video_id"],
+            Url(payload["url"]),
+            payload["metrics"],
+            _STATUS[payload["status"]],
+            payload["reason"],
+            payload["run"],
+            payload["faces"],
+            Media(**payload["media"]),
+            tuple([Appearance(**appearance) for appearance in payload["appearances"]]),
+        )
+    except _DAMAGE as exc:
+        raise _damaged("video", exc) from exc
+
+
+_IDENTITY = tuple(field.name for field in fields(Identity))
+
+
+def identity_in(payload: Payload) -> Identity:
+    """The identity in a payload. Raises `StoreCorrupt`."""
+    try:
+        return Identity(**{name: payload[name] for name in _IDENTITY if name in payload})
+    except _DAMAGE as exc:
+        raise _damaged("identity", exc) from exc
+
+
+def neighbour_in(hit: Hit) -> Neighbour:
+    """The stored face that a query returned. Raises `StoreCorrupt`."""
+    try:
+        return Neighbour(hit.id, hit.payload["origin_id"], hit.score)
+    except _DAMAGE as exc:
+        raise _damaged("face", exc) from exc
+
+
+def failed_video_in(payload: Payload) -> Video:
+    """What remains of a video whose record is lost: a failed video with the URL and the metrics.
+
+    It reads no more of the payload than that, so damage to the rest loses nothing.
+    Raises `StoreCorrupt`.
+    """
+    try:
+        return Video(
+            video_id=payload["video_id"],
+            url=Url(payload["url"]),
+            metrics=dict(payload["metrics"]),
+            status=Status.FAILED,
+            reason=RECORD_LOST,
+            run=payload["run"],
+        )
+    except _DAMAGE as exc:
+        raise _damaged("video", exc) from exc
+
+
+RECORD_LOST = "its record was damaged and given up; ingesting its URL reads it again"
+_DAMAGE = (KeyError, TypeError, ValueError)
+
+
+def _damaged(what: str, exc: Exception) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"The index holds a damaged {what} ({type(exc).__name__}: {exc}). "
+        "Run `face-registry reindex` to rebuild it."
+    )
