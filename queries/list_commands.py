@@ -145,10 +145,11 @@ def videos_list(
     wanted = [parse_condition(text) for text in conditions]
     with terminal.open() as registry:
         _ = registry.contract
-        attributes = {v.video_id: v.attributes for v in registry.index.known_videos()}
+        indexed = list(registry.index.videos())
+        attributes = {video.video_id: video.attributes for video in indexed}
         _check_columns(wanted, attributes.values())
         keep = listed(registry, provisional=provisional)
-        documents = video_documents(registry.index.videos(), keep, registry.view.same_as)
+        documents = video_documents(indexed, keep, registry.view.same_as)
         videos = [
             {**document, "attributes": attributes_as_json(attributes[document["video"]])}
             for document in documents

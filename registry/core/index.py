@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from registry.core.decisions import View
-from registry.core.known_videos import ALIASES, CONTENT, KnownVideo, known_in
 from registry.core.points import (
+    ALIASES,
+    CONTENT,
     PROVISIONAL,
     IndexedFace,
     IndexedVideo,
@@ -235,20 +236,16 @@ class Index:
         """All videos, or those that show one of these identities, in order of id."""
         return (video_in(point.payload) for point in self.stored_videos(identity_ids))
 
-    def known(self, video_id: str) -> KnownVideo | None:
+    def known(self, video_id: str) -> IndexedVideo | None:
         """The video of this id, or the first one that has it as another name."""
         points = self._videos.get([video_id])
         point = points[0] if points else self._first_video(ALIASES, video_id)
-        return known_in(point.payload) if point else None
+        return video_in(point.payload) if point else None
 
-    def of_content(self, sha256: str) -> KnownVideo | None:
+    def of_content(self, sha256: str) -> IndexedVideo | None:
         """The first video of this content."""
         point = self._first_video(CONTENT, sha256)
-        return known_in(point.payload) if point else None
-
-    def known_videos(self) -> Iterator[KnownVideo]:
-        """All videos, in order of id."""
-        return (known_in(point.payload) for point in self._videos.scroll())
+        return video_in(point.payload) if point else None
 
     def count_on_record(self, video_ids: Sequence[str]) -> int:
         """How many of these videos the index holds."""

@@ -11,7 +11,6 @@ from registry import ids
 from registry.blobs.base import BlobStore
 from registry.core.decisions import View, normalize_name
 from registry.core.index import VIDEOS, VIDEOS_SPEC, Index
-from registry.core.known_videos import KnownVideo
 from registry.core.points import IndexedVideo, failed_video_in
 from registry.domain import Identity, Video
 from registry.errors import StoreCorrupt, UnknownError
@@ -62,8 +61,7 @@ def find_video(index: Index, key: str) -> IndexedVideo:
     Raises `UnknownError`.
     """
     for video_id in [key] if _is_uuid(key) else map(ids.video_id, _names(key)):
-        known = index.known(video_id)
-        video = index.video(known.video_id) if known else None
+        video = index.known(video_id)
         if video is not None:
             return video
     candidates = [video_id for video_id in index.video_ids() if _begins(video_id, key)]
@@ -74,10 +72,9 @@ def find_video(index: Index, key: str) -> IndexedVideo:
         raise UnknownError(
             f"{key!r} is the beginning of the ids of {len(candidates)} videos. Use a longer one."
         )
-    marked = [known for known in index.known_videos() if key in _texts(known)]
-    video = index.video(marked[0].video_id) if len(marked) == 1 else None
-    if video is not None:
-        return video
+    marked = [video for video in index.videos() if key in _texts(video)]
+    if len(marked) == 1:
+        return marked[0]
     if marked:
         raise UnknownError(f"{printable(key)!r} is an attribute of {len(marked)} videos.")
     raise UnknownError(
@@ -90,11 +87,11 @@ def _names(location: str) -> tuple[Url, ...]:
     return names(location if "://" in location else Path(location).resolve().as_uri())
 
 
-def _texts(known: KnownVideo) -> set[str]:
+def _texts(video: IndexedVideo) -> set[str]:
     """Its attributes as text."""
     return {
         str(value)
-        for attribute in known.attributes.values()
+        for attribute in video.attributes.values()
         for value in (attribute if isinstance(attribute, tuple) else (attribute,))
     }
 
