@@ -1,11 +1,11 @@
-"""Which parts of two videos show the same footage, told from times, boxes and embeddings. Pure.
+"""Find the parts of two videos that show the same footage. Pure.
 
 Two videos with one person in one pose before one wall prove nothing: all videos of a studio are
-like that. What tells a copy from another take is how a face changes. Eyes close, lips and head
-move, and embedding and box leave the mean of their track and return to it. Another codec, bit rate,
-frame rate, scale, crop and a mirror keep these changes; another take has others. So the faces of
-one video are compared with those of the other at the same moments, for the shift in time at which
-the changes agree best.
+like that. A copy differs from another take in how a face changes. Eyes close, lips and head move,
+and embedding and box leave the mean of their track and return to it. Another codec, bit rate, frame
+rate, scale, crop and a mirror keep these changes; another take has others. So the faces of one
+video are compared with those of the other at the same moments, for the shift in time at which the
+changes agree best.
 
 Subtracting the mean of each track takes away what does not tell copies apart: who it is, where the
 camera stands, and in which order people speak. A picture that stands still does not change, so it
@@ -219,7 +219,7 @@ def _step(series: Series) -> float:
 
 
 def _shifts(one: Series, other: Series) -> tuple[float, list[float]]:
-    """Half the time between sampled frames, and the shifts in time that most faces speak for."""
+    """Half the time between sampled frames, and the shifts in time with the most support."""
     t1, e1, d1 = _flat(one)
     t2, e2, d2 = _flat(other)
     if len(t1) > ANCHORS:

@@ -1,4 +1,4 @@
-"""Which videos on record are likely the same footage: candidates from the index, then compared.
+"""Find videos that are likely the same footage: candidates from the index, compared in pairs.
 
 Comparing every two videos would cost the square of their number. A few faces of each video are
 looked up instead, and only the videos that have the nearest faces are compared with it.
@@ -28,7 +28,7 @@ PROBES = 4
 """Faces of a video that are looked up: the best one of each quarter of its faces."""
 
 HITS = 50
-"""Nearest faces that each of them is answered with. One copy may hold many of them."""
+"""Nearest faces that the index returns for each of them. One copy may hold many of them."""
 
 RIVALS = 8
 """Videos that a video is compared with, at most: those nearest to its probes."""
@@ -53,7 +53,7 @@ class Side:
     """Share of its frames with faces that the other one shows too, 0 to 1."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As `videos duplicates --json` has it."""
+        """The fields that `videos duplicates --json` prints."""
         return {
             "video": self.video_id,
             "url": self.url.exposed(),
@@ -73,7 +73,7 @@ class DuplicateVideos:
     overlap: Overlap
     """Times are those of the first video."""
     identities: tuple[str, ...]
-    """Who is in both."""
+    """Ids of the identities in both, ascending."""
 
     def as_dict(self) -> dict[str, Any]:
         """An entry of `videos duplicates --json`."""
@@ -104,7 +104,7 @@ def duplicate_videos(
     """Videos that are likely the same footage, in pairs, those with the most evidence first.
 
     Videos that were joined or separated are left out. Of joined videos, the pair with the most
-    evidence stands for all.
+    evidence is listed.
 
     Args:
         registry: an open registry that has ingested something.
@@ -180,7 +180,7 @@ def _ordered(pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _rivals(faces: _Faces, video_id: str, view: View) -> list[str]:
-    """The videos with the nearest faces, but for those that a person joined or separated."""
+    """Ids of the videos with the nearest faces, nearest first, without `_settled` videos."""
     probes = _probes(faces.of(video_id))
     nearest: dict[str, dict[int, float]] = defaultdict(dict)
     vectors = np.stack([probe.vector for probe in probes if probe.vector is not None])
@@ -195,7 +195,7 @@ def _rivals(faces: _Faces, video_id: str, view: View) -> list[str]:
 
 
 def _settled(video_id: str, view: View) -> list[str]:
-    """The video and those of which a person said whether they are the same."""
+    """Ids of the video and of all that decisions joined to it or separated from it."""
     counted = view.counted_video(video_id)
     apart = {video for pair in view.videos_apart if counted in pair for video in pair}
     apart.add(counted)
@@ -210,14 +210,14 @@ def _probes(faces: Sequence[IndexedFace]) -> list[IndexedFace]:
 
 
 class _Faces:
-    """The faces of videos, read from the index when they are asked for."""
+    """Reads the faces of videos from the index, and keeps those of the last `_KEPT` videos."""
 
     def __init__(self, index: Index) -> None:
         self.index = index
         self._tracks = lru_cache(_KEPT)(self._read)
 
     def recording(self, video: IndexedVideo) -> Recording:
-        """The video as `compare` takes it."""
+        """The video in the form that `compare` takes."""
         return Recording(video.media.duration_s, self._tracks(video.video_id))
 
     def of(self, video_id: str) -> list[IndexedFace]:

@@ -1,4 +1,4 @@
-"""How much of two videos is the same footage, and of what kind the pair is. Pure."""
+"""Compare two videos: how much of them is the same footage, and what kind of pair it is. Pure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One video, as far as it is compared."""
+    """What is compared of one video."""
 
     duration_s: float
     faces: Series
@@ -87,7 +87,7 @@ class Overlap:
 
     @property
     def certain(self) -> bool:
-        """Whether there is hardly another explanation."""
+        """Whether the evidence is at least `CERTAIN`."""
         return self.evidence >= CERTAIN
 
     @property
