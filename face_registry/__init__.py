@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from registry.core.decisions import Decision
     from registry.core.points import IndexedVideo
     from registry.domain import Identity
+    from registry.footage.duplicates import DuplicateVideos, duplicate_videos
+    from registry.footage.joining import join_videos, separate_videos
     from registry.people.corrections import FaceSelection, merge, separate, split, undo
     from registry.people.joining import Suggestion, consolidate, suggest
 
@@ -64,6 +66,7 @@ __all__ = [
     "ContractError",
     "Decision",
     "DeviceError",
+    "DuplicateVideos",
     "EmptyRegistry",
     "FaceSelection",
     "Failure",
@@ -98,12 +101,15 @@ __all__ = [
     "__version__",
     "averages",
     "consolidate",
+    "duplicate_videos",
     "ingest",
+    "join_videos",
     "lookup",
     "merge",
     "open_registry",
     "retry",
     "separate",
+    "separate_videos",
     "split",
     "statistics",
     "suggest",
@@ -125,6 +131,8 @@ _MODULES = {
     "registry.core.decisions": "Decision",
     "registry.core.points": "IndexedVideo",
     "registry.domain": "Identity",
+    "registry.footage.duplicates": "DuplicateVideos duplicate_videos",
+    "registry.footage.joining": "join_videos separate_videos",
     "registry.people.corrections": "FaceSelection merge separate split undo",
     "registry.people.joining": "Suggestion consolidate suggest",
 }

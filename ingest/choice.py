@@ -11,7 +11,7 @@ from ingest.fetch.downloads import file_sha256, local_source
 from ingest.recorder import Recorder
 from ingest.tables.table import VideoRow
 from registry import ids
-from registry.core.known_videos import KnownVideo
+from registry.core.points import IndexedVideo
 from registry.core.registry import Registry
 from registry.core.runs import began
 from registry.core.video_changes import revise
@@ -26,7 +26,7 @@ class Job:
     row: VideoRow
     order: int
     """Its place among the jobs of the run."""
-    known: KnownVideo | None = None
+    known: IndexedVideo | None = None
     """What is on record."""
     unless_same: Source | None = None
     """What was known of the file when it was read: read it only if it was replaced since."""
@@ -88,20 +88,20 @@ class Choice:
             with self.registry.writing():
                 self.registry.rereads.unmark(video_id)
 
-    def seen_again(self, known: KnownVideo, source: Source) -> None:
+    def seen_again(self, known: IndexedVideo, source: Source) -> None:
         """The file of a video has the same content and another time or validator."""
         video = None if self.recorder.dry else self.registry.records.get(known.video_id)
         if video is not None and video.source != source:
             revise(self.registry, replace(video, source=source))
 
-    def _say_failed(self, row: VideoRow, known: KnownVideo) -> None:
+    def _say_failed(self, row: VideoRow, known: IndexedVideo) -> None:
         recorder = self.recorder
         recorder.update(row, known)
         text = f"failed before: {known.reason} (--retry-failed reads it again)"
         run_events.failed(recorder.summary, row.row, row.url, text, known.video_id)
         recorder.reporter.advance(recorder.summary, str(row.url), text)
 
-    def _changed(self, row: VideoRow, order: int, known: KnownVideo) -> Job | None:
+    def _changed(self, row: VideoRow, order: int, known: IndexedVideo) -> Job | None:
         """The job of a row whose file was, or may have been, replaced since it was read."""
         if "://" in row.location.exposed():
             if self.reread_changed and row.url == known.url and known.source:
@@ -123,7 +123,7 @@ class Choice:
 
 
 def is_replaced(
-    row: VideoRow, known: KnownVideo, on_same: Callable[[KnownVideo, Source], None]
+    row: VideoRow, known: IndexedVideo, on_same: Callable[[IndexedVideo, Source], None]
 ) -> bool:
     """Whether a local file has another content than when it was read.
 
@@ -145,7 +145,7 @@ def is_replaced(
     return False
 
 
-def describe_replaced(row: VideoRow, known: KnownVideo) -> str:
+def describe_replaced(row: VideoRow, known: IndexedVideo) -> str:
     """The sentence that says so."""
     read = began(known.run)
     when = f" on {read:%Y-%m-%d}" if read else ""

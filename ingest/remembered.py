@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ingest.tables.numbers import DecimalSign
 from ingest.tables.table import Table, TableOptions
+from ingest.tables.units import PLAIN
 from registry.core import table_settings
 from registry.core.registry import Registry
 from registry.core.table_settings import TableSettings
@@ -47,8 +48,19 @@ class Told:
 
 
 def read_settings(registry: Registry) -> TableSettings:
-    """What the registry remembers; nothing if it is empty."""
-    return TableSettings() if registry.is_empty else table_settings.read(registry.blobs)
+    """What the registry remembers; nothing if it is empty.
+
+    A registry of an earlier version did not record units. Its numbers count as plain ones, so that
+    a table with per cent is a question.
+    """
+    if registry.is_empty:
+        return TableSettings()
+    settings = table_settings.read(registry.blobs)
+    return (
+        settings
+        if settings.units
+        else replace(settings, units=dict.fromkeys(metric_names(registry), PLAIN))
+    )
 
 
 def settle(told: Told, remembered: TableSettings) -> TableSettings:
@@ -111,6 +123,7 @@ def options(told: Told, settings: TableSettings) -> TableOptions:
     return TableOptions(
         url_column=settings.url_column or DEFAULT_URL_COLUMN,
         metrics=settings.metrics or (DEFAULT_METRIC,) if told.metrics is None else told.metrics,
+        partial=told.metrics is None and bool(settings.metrics),
         decimal=decimals.get(settings.decimal, told.decimal or ""),
         units=by_column(settings.bare_units, settings.renames),
         known_units=by_column(settings.units, settings.renames),
@@ -157,7 +170,8 @@ def new_metrics(registry: Registry, remembered: TableSettings, table: Table) -> 
         if spec.name not in known
     ]
     first = table.metrics[0].name
-    if first in known and primary in known and first != primary:
+    given = {spec.name for spec in table.metrics}
+    if first in known and primary in known & given and first != primary:
         said.append(
             f"This registry reports {printable(primary)} by name, also if {printable(first)} is "
             f'named first: `face-registry metrics first "{printable(first)}"` changes that.'

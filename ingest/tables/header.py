@@ -1,4 +1,4 @@
-"""The header of a table: the first row that has the named columns; and the rows of totals.
+"""The header of a table: the first row that has the named columns.
 
 A name is looked for as it is written, white space and invisible characters aside. If no column is
 called so, upper and lower case and white space do not count; two columns that match only then are a
@@ -8,14 +8,10 @@ usage error.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from ingest.tables.cells import header_text, looks_like_url
-from ingest.tables.columns import is_missing
-from ingest.tables.numbers import NoValue, Number, read_number, visible
 from ingest.tables.sheet import Row
 from ingest.tables.specs import MetricSpec, likely_spec, parse_spec
 from registry.errors import SourceError, UsageError
@@ -24,15 +20,6 @@ from registry.urls import printable
 _SHOWN = 20
 _SAMPLE = 200
 """Rows whose cells are looked at for URLs."""
-_TOTALS = (
-    "total|totals|grand total|sub-?total|sum|sums|overall|total general|total général|totale|"
-    "total geral|totaal|totalt|gesamt|gesamtsumme|gesamtergebnis|insgesamt|summe|zwischensumme|"
-    "somme|suma|razem|celkem|yhteensä|toplam|итого|всего|合計|総計|总计|合计|합계|الإجمالي"
-)
-_TOTAL = re.compile(rf"(?:{_TOTALS})(?:\s*[:(\-–—].*|\s+of\s+[0-9].*)?", re.IGNORECASE)
-"""`Total`, `Total: Account`, `Total - 5 rows`, `Total of 5 results`; not `Total war`."""
-_LONGEST_LABEL, _LONGEST_BLANK = 80, 16
-"""Characters of a total's label, and of a word for no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +34,21 @@ class Header:
     specs: tuple[MetricSpec, ...]
     places: Mapping[str, int]
     """Of metric and weight columns, by the name that was asked for."""
+    absent: tuple[str, ...] = ()
+    """Metrics that were asked for and have no column."""
 
 
 def find_header(
-    source: str, rows: Sequence[Row], url_column: str, metrics: Sequence[str]
+    source: str,
+    rows: Sequence[Row],
+    url_column: str,
+    metrics: Sequence[str],
+    *,
+    partial: bool = False,
 ) -> Header | None:
     """The first row that has all named columns; None if none does.
 
+    With `partial`, a row is taken for the header if it has the URL column and one of the metrics.
     Raises `UsageError` if names match several columns loosely or a spec has several readings, and
     `SourceError` if two columns have just the name that was asked for.
     """
@@ -61,9 +56,10 @@ def find_header(
         names = tuple(header_text(cell) for cell in cells)
         found = _Columns(names)
         specs = [parse_spec(header_text(text), found.has) for text in metrics]
-        if not found.has(url_column) or None in specs:
-            continue
         fitting = [spec for spec in specs if spec is not None]
+        absent = [text for text, spec in zip(metrics, specs, strict=True) if spec is None]
+        if not found.has(url_column) or (absent if not partial else not fitting):
+            continue
         wanted = [name for spec in fitting for name in (spec.name, spec.weight) if name]
         return Header(
             row,
@@ -71,6 +67,7 @@ def find_header(
             found.place(source, url_column),
             tuple(fitting),
             {name: found.place(source, name) for name in wanted},
+            tuple(absent),
         )
     return None
 
@@ -138,8 +135,13 @@ def missing(
     if not found.has(url_column):
         below = [cells for _, cells in rows[place + 1 :][:_SAMPLE]]
         links = [f'--url-column "{printable(name)}"' for name in _link_columns(columns, below)]
-        if links:
-            hints.append(f"The cells of these columns look like URLs: {' or '.join(links)}.")
+        hints.append(
+            f"The cells of these columns look like URLs: {' or '.join(links)}."
+            if links
+            else "No column has cells that look like URLs. Name the column of the videos with "
+            '--url-column; if it holds ids, also say what URL they make: --url-template "https://'
+            'www.youtube.com/watch?v={}".'
+        )
     if lacking[-1:] != [url_column]:
         hints.append("Metrics are named with --metric.")
     absent = " and no ".join(f'column "{printable(name)}"' for name in lacking)
@@ -149,7 +151,7 @@ def missing(
 
 def _hint(name: str, columns: Sequence[str]) -> str:
     folded = {column.casefold(): column for column in columns}
-    close = difflib.get_close_matches(name.casefold(), folded, n=1)
+    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.75)
     return f'Did you mean "{printable(folded[close[0]])}"?' if close else ""
 
 
@@ -179,46 +181,3 @@ def _link_columns(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> l
         if name and cells and 2 * sum(map(looks_like_url, cells)) > len(cells):
             found.append(name)
     return found
-
-
-def total_label(cells: Sequence[object], url: int) -> str:
-    """The label of a row of totals, or "" if it is an ordinary row.
-
-    Its URL cell is blank, and the first cell that is neither blank nor a number says `Total` or the
-    like; or its URL cell says so itself.
-    """
-    link = cells[url] if url < len(cells) else None
-    if isinstance(link, str) and len(link) > _LONGEST_LABEL:
-        return ""
-    if not is_blank(link):
-        return _total(link)
-    return next((_total(cell) for cell in cells if not _is_number(cell)), "")
-
-
-def _total(cell: object) -> str:
-    label = visible(cell) if isinstance(cell, str) else ""
-    return label if _TOTAL.fullmatch(label) else ""
-
-
-def is_blank(cell: object) -> bool:
-    """Whether a cell holds nothing, or what exports write for it."""
-    if not isinstance(cell, str):
-        return is_missing(cell)
-    label = visible(cell)
-    if len(label) > _LONGEST_BLANK:
-        return False
-    try:
-        return read_number(label) is NoValue.EMPTY
-    except ValueError:
-        return False
-
-
-def _is_number(cell: object) -> bool:
-    """Whether a cell is a number or holds nothing."""
-    if not isinstance(cell, str):
-        return is_missing(cell) or isinstance(cell, (int, float, Decimal, Number))
-    try:
-        read_number(cell)
-    except ValueError:
-        return False
-    return True

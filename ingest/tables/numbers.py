@@ -57,6 +57,8 @@ _BODY = rf"[0-9](?:[0-9.,{_GROUPS_ONLY}{_ARABIC_DECIMAL}]*[0-9])?"
 _CELL = re.compile(
     rf"(?P<front>[^0-9]*)(?P<body>{_BODY})(?:[eE](?P<power>[+-]?[0-9]{{1,3}}))?(?P<back>[^0-9]*)"
 )
+_SEPARATORS = re.compile("([^0-9])")
+_QUOTED = re.compile(r'="([^"]*)"')
 _PARENTHESES = re.compile(r"([^0-9()]*)\(([^()]+)\)([^0-9()]*)")
 _BOUND = re.compile(r"(?:[<>]=?|[≤≥])\s*")
 _DURATION = re.compile(r"(?:(?P<h>[0-9]+):)?(?P<m>[0-9]+):(?P<s>[0-5][0-9])(?:[.,](?P<f>[0-9]+))?")
@@ -142,29 +144,33 @@ def _plain(cell: str) -> str:
             else letter
             for letter in text.translate(_SIGNS)
         )
-    quoted = re.fullmatch(r'="([^"]*)"', text)
-    return (quoted[1] if quoted else text.removeprefix("'")).strip()
+    if text[:1] in "='":
+        quoted = _QUOTED.fullmatch(text)
+        return (quoted[1] if quoted else text.removeprefix("'")).strip()
+    return text
 
 
 def _reading(text: str) -> Reading:
     if ":" in text:
         return _duration(text)
-    bracketed = _PARENTHESES.fullmatch(text)
+    bracketed = _PARENTHESES.fullmatch(text) if "(" in text else None
     match = _CELL.fullmatch("".join(bracketed.groups()) if bracketed else text)
     if match is None:
         if text.startswith("="):
             raise ValueError("it is a formula; write its result, or save the file with results")
         raise ValueError(EXPECTED)
-    front, body, power, back = match["front"], match["body"], match["power"], match["back"]
+    front, body, power, back = match.groups()
     if _leads(front):
         front, body = front[:-1], front[-1] + body
-    signs = [letter for letter in front if letter in "+-"]
-    if len(signs) > (0 if bracketed else 1):
+    minus, signs = front.count("-"), front.count("-") + front.count("+")
+    if signs > (0 if bracketed else 1):
         raise ValueError(EXPECTED)
+    if signs:
+        front = front.replace("-", "").replace("+", "")
     if back == "." and body.isdigit():
         back = ""
-    unit, scale = affixes(front.translate({43: None, 45: None}), back)
-    negative = bool(bracketed) or signs == ["-"]
+    unit, scale = affixes(front, back)
+    negative = bool(bracketed or minus)
     dot, comma, strong = _readings(body, power)
     if dot is None and comma is None:
         raise ValueError("its separators do not group digits in threes")
@@ -175,7 +181,7 @@ def _reading(text: str) -> Reading:
 
 def _leads(front: str) -> bool:
     """Whether the last character before the first digit is a decimal sign: `.5`, but `Rs.500`."""
-    if front[-1:] not in (".", ",", _ARABIC_DECIMAL):
+    if not front or front[-1] not in (".", ",", _ARABIC_DECIMAL):
         return False
     before = front[-2:-1]
     return before in {"", " ", "+", "-"} or unicodedata.category(before) == "Sc"
@@ -185,7 +191,7 @@ def _readings(body: str, power: str | None) -> tuple[str | None, str | None, boo
     """The digits as `float` takes them under either sign, and whether they show it strongly."""
     if body.isdigit():
         return body, body, False
-    pieces = re.split("([^0-9])", body)
+    pieces = _SEPARATORS.split(body)
     digits, separators = pieces[::2], pieces[1::2]
     if _ARABIC_DECIMAL in separators:
         only = _under(_ARABIC_DECIMAL, digits, separators, grouped=not power)

@@ -15,11 +15,12 @@ from ingest.fetch.share_links import Fetch, is_link, table_address
 from ingest.tables import files
 from ingest.tables.cells import header_text, looks_like_url
 from ingest.tables.columns import is_missing
-from ingest.tables.header import Header, closeness, find_header, missing, total_label
+from ingest.tables.header import Header, closeness, find_header, missing
 from ingest.tables.interpretation import interpret
 from ingest.tables.separated import swallowed
 from ingest.tables.sheet import HEAD, Row, Sheet
 from ingest.tables.table import SkippedRow, Table, TableOptions
+from ingest.tables.totals import total_label, unlabelled_total
 from ingest.tables.videos import Body
 from registry.errors import RowError, SourceError, UsageError
 from registry.urls import printable, redacted
@@ -97,6 +98,11 @@ def _read(
     with _collection_paused():
         sheet, header = _choose(source, candidates, options)
         body = _body(source, sheet, header)
+        if header.absent:
+            names = " and no ".join(f'column "{printable(name)}"' for name in header.absent)
+            body.warnings.append(
+                f"{source} has no {names}, which earlier tables had; what is on record stays."
+            )
         if len(candidates) > 1 and sheet.name:
             body.notes.append(f'{source}: read sheet "{printable(sheet.name)}".')
         return interpret(source, sheet, header, body, options, base)
@@ -119,24 +125,26 @@ def _choose(
 ) -> tuple[Sheet, Header]:
     """The separator, or the sheet, under which the table has the named columns."""
     candidates = _named(source, candidates, options.sheet)
-    fitting: list[tuple[Sheet, Header]] = []
-    heads: list[Sequence[Row]] = []
+    heads: list[tuple[Sheet, Sequence[Row]]] = []
     failure: SourceError | None = None
     for sheet in candidates:
         try:
-            rows = sheet.read(HEAD)
+            heads.append((sheet, sheet.read(HEAD)))
         except SourceError as exc:
             failure = failure or exc
-            continue
-        heads.append(rows)
-        header = find_header(source, rows, options.url_column, options.metrics)
-        if header is not None:
-            fitting.append((sheet, header))
+    url_column, metrics = options.url_column, options.metrics
+    fitting: list[tuple[Sheet, Header]] = []
+    for partial in (False, True) if options.partial else (False,):
+        fitting = fitting or [
+            (sheet, header)
+            for sheet, rows in heads
+            if (header := find_header(source, rows, url_column, metrics, partial=partial))
+        ]
     if not fitting:
         if failure is not None:
             raise failure
-        best = max(heads, key=lambda rows: closeness(rows, options.url_column, options.metrics))
-        raise missing(source, best, options.url_column, options.metrics)
+        best = max((rows for _, rows in heads), key=lambda r: closeness(r, url_column, metrics))
+        raise missing(source, best, url_column, metrics)
     named = [f'"{printable(sheet.name)}"' for sheet, _ in fitting if sheet.name]
     if len(named) > 1:
         raise UsageError(
@@ -178,6 +186,9 @@ def _body(source: str, sheet: Sheet, header: Header) -> Body:
             body.rows.append((row, (*cells[:width], *blanks)))
         if sheet.separator and "\n" in "".join(map(str, cells)):
             _check_quotes(source, sheet, header, row, cells)
+    total = unlabelled_total(body.rows, header.url)
+    if total is not None:
+        body.skipped.append(SkippedRow(body.rows.pop(total)[0], ""))
     if not body.rows and not body.failures:
         raise SourceError(f"{source} has a header and no rows.")
     if above:
@@ -221,7 +232,10 @@ def _repeated_header(cells: Sequence[object], header: Header) -> str:
 
 
 def _skipped(source: str, rows: Sequence[SkippedRow]) -> str:
-    labels = ", ".join(f"'{row.label}' (row {row.row})" for row in rows[:5])
+    labels = ", ".join(
+        (f"'{row.label}'" if row.label else "without a label") + f" (row {row.row})"
+        for row in rows[:5]
+    )
     more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
     what = "rows of totals or headers" if len(rows) > 1 else "row of totals or headers"
     return f"{source}: {len(rows)} {what} skipped: {labels}{more}."

@@ -29,6 +29,8 @@ class TableOptions:
     url_column: str = DEFAULT_URL_COLUMN
     metrics: Sequence[str] = (DEFAULT_METRIC,)
     """Metric columns, as `specs.py` has them: `Views`, `Views:sum`, `ROAS:mean@Spend`."""
+    partial: bool = False
+    """Whether it is enough that one of the metrics is there: earlier tables had all of them."""
     decimal: DecimalSign = ""
     """Settles numbers with two readings in columns that do not tell; `""`: ask."""
     units: Mapping[str, str] = field(default_factory=dict)
@@ -109,6 +111,7 @@ class SkippedRow:
 
     row: int
     label: str
+    """`""`: it has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 
 PLAIN = ""
 """The unit of a number that is written without one."""
@@ -96,6 +97,7 @@ def is_money(unit: str) -> bool:
     return unit not in RATIOS and unit != SECONDS
 
 
+@lru_cache(maxsize=4096)
 def affixes(front: str, back: str) -> tuple[str, Decimal]:
     """The unit and the factor that stand around a number.
 

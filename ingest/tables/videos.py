@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from ingest.tables.cells import url_text
 from ingest.tables.conversion import NumberColumn
-from ingest.tables.header import Header, is_blank
+from ingest.tables.header import Header
 from ingest.tables.locations import Locator
 from ingest.tables.placements import MOST_VALUES, combine, how_to_combine
 from ingest.tables.sheet import Row
 from ingest.tables.specs import Kind, MetricSpec
 from ingest.tables.table import SkippedRow, UnreadableCell, Value, VideoRow
+from ingest.tables.totals import is_blank
 from registry.domain import Weighted
 from registry.errors import RowError
 from registry.urls import Url, printable

@@ -16,11 +16,12 @@ from ingest.fetch.addresses import AddressPolicy
 from ingest.summary import Summary
 from ingest.tables.questions import QuestionError
 from registry import open_registry
+from registry.core import keys
 from registry.core.metric_history import history_of
 from registry.core.registry import Registry
 from registry.core.video_changes import rename_metric
 from registry.domain import Content, Image, MetricValue, Video
-from registry.errors import UsageError
+from registry.errors import SourceError, UsageError
 from registry.upkeep.doctor import Inspection
 from tests.support.media import numbered, write_video
 from tests.support.web import Exchange, Web, serve, web_server
@@ -339,6 +340,38 @@ def test_what_a_table_was_told_is_remembered_and_replacing_it_is_said(
     other = run(("Film", "CTR"), ("c.mp4", "3,5"), url_column="Film")
     assert "--url-column is 'Film' from now on; until now it was 'Link'." in other.notes
     assert other.gone == 2
+
+
+def test_per_cent_is_a_question_where_an_earlier_version_recorded_no_units(
+    registry: Registry, run: Run
+) -> None:
+    run(*FULL, **BOTH)
+    with registry.writing():
+        registry.blobs.delete(keys.TABLE)
+    with pytest.raises(QuestionError, match="ROAS"):
+        run((URL, "ROAS"), ("b.mp4", "220%"), metrics=["ROAS"], name="week2.csv")
+    run((URL, "ROAS"), ("b.mp4", "3"), metrics=["ROAS"], name="week3.csv")
+    run((URL, "ROAS"), ("b.mp4", "$4"), metrics=["ROAS"], name="week4.csv")
+
+
+def test_a_table_without_one_of_the_metrics_leaves_that_one_as_it_is(
+    registry: Registry, run: Run, folder: Path
+) -> None:
+    run(*FULL, **BOTH)
+    later = run((URL, "Views"), ("b.mp4", 90), ("c.mp4", 7), name="week2.csv")
+    [warning] = [text for text in later.warnings if "has no column" in text]
+    assert 'no column "ROAS", which earlier tables had; what is on record stays.' in warning
+    assert not [note for note in later.notes if "named first" in note]
+    assert _video(registry, folder, "b.mp4").metrics == {"ROAS": 2.0, "Views": 90}
+    assert _video(registry, folder, "c.mp4").metrics == {"Views": 7}
+    third = run((URL, "Views", "ROAS"), ("c.mp4", 7, 3), name="week3.csv")
+    assert (third.updated, third.warnings) == (1, [])
+    with pytest.raises(SourceError, match='no column "ROAS" and no column "Views"'):
+        run((URL, "Clicks"), ("b.mp4", 90), name="week4.csv")
+    with pytest.raises(SourceError, match='no column "ROAS"; its'):
+        run((URL, "Views"), ("b.mp4", 90), name="week4.csv", **BOTH)
+    with pytest.raises(QuestionError, match="ROAS"):
+        run((URL, "ROAS"), ("b.mp4", "220%"), name="week5.csv")
 
 
 def test_a_plan_says_what_would_be_done_and_does_nothing(

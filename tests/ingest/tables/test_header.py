@@ -104,6 +104,14 @@ def test_a_missing_url_column_names_those_that_look_like_urls(write: Write) -> N
     )
 
 
+def test_a_table_of_ids_is_told_of_the_template(write: Write) -> None:
+    with pytest.raises(SourceError) as caught:
+        read(write("Content,Video title,Performance\nAAAAAAAAAA1,Guide,1\n"))
+    assert "No column has cells that look like URLs." in str(caught.value)
+    assert "--url-template" in str(caught.value)
+    assert "Did you mean" not in str(caught.value)
+
+
 def test_a_missing_metric_says_how_metrics_are_named(write: Write) -> None:
     with pytest.raises(SourceError) as caught:
         read(write("Video URL,Views\na.mp4,1\n"), "Vews:sum", "ROAS:mean@Spend")
