@@ -74,10 +74,13 @@ def compare(observed: Observations, values: Floats, spread: Dispersion, level: f
     with_person, without = inside / own, (total - inside) / rest
     squares = sums_by_person(observed, w * w * v)[tested]
     cubes = sums_by_person(observed, (w * np.sqrt(v)) ** 3)[tested]
+    wider = spread.own[tested]
     sums = Sums.of(
         spread.shape,
-        np.column_stack([squares / own**2, ((w * w * v).sum() - squares) / rest**2]),
-        np.column_stack([cubes / own**3, -(((w * np.sqrt(v)) ** 3).sum() - cubes) / rest**3]),
+        np.column_stack([wider * squares / own**2, ((w * w * v).sum() - squares) / rest**2]),
+        np.column_stack(
+            [wider**1.5 * cubes / own**3, -(((w * np.sqrt(v)) ** 3).sum() - cubes) / rest**3]
+        ),
     )
     mean, share = total / w.sum(), own / w.sum()
     difference = with_person - without
@@ -105,6 +108,7 @@ def compare_adjusted(
     values: Floats,
     covariates: Floats,
     relative: Floats,
+    wider: Floats,
     model: Membership,
 ) -> Comparison:
     """The same difference among videos with equal covariates; without an interval.
@@ -136,8 +140,8 @@ def compare_adjusted(
     root = np.sqrt(w * relative)[videos]
     safe = np.where(left > 0, left, 1)
     inside = part / safe[person] * root
-    squares = np.bincount(person, inside**2, people)[tested]
-    cubes = np.bincount(person, inside**3, people)[tested]
+    squares = (wider * np.bincount(person, inside**2, people))[tested]
+    cubes = (wider**1.5 * np.bincount(person, inside**3, people))[tested]
     plain = np.bincount(person, (part / safe[person]) ** 2, people)[tested]
     outside = np.maximum(1 / left[tested] - plain, 0) * (w * w * relative).sum() / w.sum()
     number = np.maximum(len(w) - observed.counts[tested], 1)
@@ -151,6 +155,41 @@ def compare_adjusted(
     found.difference[tested] = difference
     found.p[tested] = np.maximum(p, _smallest(observed)[tested])
     return found
+
+
+def own_p(observed: Observations, values: Floats) -> Floats:
+    """Two-sided p of no difference by each person's own spread (Welch 1947). NaN below two videos.
+
+    Args:
+        observed: the videos that count; their values are not used.
+        values: one for each video, the part that attributes explain taken out.
+    """
+    w, values = observed.weights, values - values.mean()  # against cancellation
+    sums = [sums_by_person(observed, part) for part in (w, w * values, w**2)]
+    squares = [sums_by_person(observed, w**2 * values**power) for power in (0, 1, 2)]
+    spreads = []
+    means = []
+    for inside in (True, False):
+        own, first, second = (
+            part if inside else whole - part
+            for part, whole in zip(sums, (w.sum(), w @ values, w @ w), strict=True)
+        )
+        q0, q1, q2 = (
+            part if inside else float((w**2 * values**power).sum()) - part
+            for power, part in enumerate(squares)
+        )
+        own = np.where(own > 0, own, np.nan)
+        mean = first / own
+        number = own**2 / second
+        error = np.maximum(q2 - 2 * mean * q1 + mean**2 * q0, 0) / own**2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            spreads.append((error * number / (number - 1), number - 1))
+        means.append(mean)
+    (one, n_one), (other, n_other) = spreads
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.abs(means[0] - means[1]) / np.sqrt(one + other)
+        freedom = (one + other) ** 2 / (one**2 / n_one + other**2 / n_other)
+    return np.asarray(2 * stats.t.sf(t, freedom))
 
 
 def _ends(sums: Sums, freedom: float, level: float, unit: float) -> tuple[Floats, Floats]:

@@ -23,6 +23,12 @@ EVIDENCE = 2.71
 counted as dispersion. Below it, nothing is taken out, and the answer is that of randomisation. The
 95 % point where the true ratio is 0 (Self and Liang 1987)."""
 
+_OWN = 3
+"""Videos of a person, and such people, from which own variances are looked at."""
+_OWN_FLOOR = 0.25
+_PASSES = 3
+_DOUBT = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Dispersion:
@@ -37,6 +43,8 @@ class Dispersion:
     for power 2 as a share of that mean."""
     relative: Floats
     """Relative variance of each video, which its weight decides. Mean 1."""
+    own: Floats
+    """How many times larger the variance is in each person's videos, at least 1."""
     freedom: float
     model: Membership
     """Without covariates; of the logarithms if `logarithmic`."""
@@ -64,11 +72,12 @@ def pooled(observed: Observations, values: Floats, logarithmic: bool) -> Dispers
     if model.evidence > EVIDENCE:
         variance, freedom = model.residual_variance, model.freedom
     rest *= np.sqrt(variance / np.mean((rest - rest.mean()) ** 2))
+    own = own_variance(observed, rest / np.sqrt(variance), power == 1)
     if power == 2:
         shape, sigma = _multiplied(rest, relative, weights)
     else:
         shape, sigma = Shape(rest, np.ones(len(rest))), float(np.sqrt(variance))
-    return Dispersion(power, shape, sigma, relative, freedom, model, logarithmic or power == 2)
+    return Dispersion(power, shape, sigma, relative, own, freedom, model, logarithmic or power == 2)
 
 
 def _multiplied(rest: Floats, relative: Floats, weights: Floats) -> tuple[Shape, float]:
@@ -84,6 +93,45 @@ def _multiplied(rest: Floats, relative: Floats, weights: Floats) -> tuple[Shape,
     middle = float((residuals * p).sum())
     sigma = float(np.sqrt((p * (residuals - middle) ** 2).sum()))
     return Shape(residuals.ravel(), p.ravel(), smooth=0.02), sigma
+
+
+def own_variance(observed: Observations, standard: Floats, growing: bool) -> Floats:
+    """How many times larger the variance within each person's videos is than the pooled one.
+
+    The variance of a few values tells little, so it is drawn towards the pooled one like a mean is
+    (Smyth 2004, with moments in place of the normal theory: a sample variance has the variance
+    2 / (n - 1) + k / n where k is the excess kurtosis of a value). If variances scatter no more than
+    chance explains, by half a standard error, all are the pooled one. None is taken to be smaller.
+
+    Args:
+        observed: the videos that count.
+        standard: values less their mean, in units of the pooled deviation.
+        growing: whether the variance grows with the mean, and values are those of the metric.
+    """
+    n = observed.counts
+    usable = n >= _OWN
+    if usable.sum() < _OWN:
+        return np.ones(len(n))
+    safe = np.maximum(n, 2)
+    middle = observed.incidence.T @ standard / safe
+    squares = observed.incidence.T @ standard**2
+    ratio = (squares - n * middle**2) / (safe - 1)
+    if growing:
+        mean = float(np.average(observed.values))
+        part = observed.incidence.T @ observed.values / safe / mean
+        ratio = ratio / np.maximum((part + part**2) / 2, _OWN_FLOOR)
+    drawn = np.ones(len(n))
+    videos, person = observed.pairs
+    for _ in range(_PASSES):  # unequal variances alone also cause kurtosis: take it out
+        values = standard[videos] / np.sqrt(np.maximum(drawn, _OWN_FLOOR))[person]
+        chance = 2 / (safe - 1) + max(float(stats.kurtosis(values)), 0) / safe
+        trust = np.where(usable, 1 / chance**2, 0)
+        scatter = float((trust * ((ratio - 1) ** 2 - chance)).sum() / trust.sum())
+        scatter -= _DOUBT * float(np.sqrt(2 / trust.sum()))
+        if scatter <= 0:
+            return np.ones(len(n))
+        drawn = np.where(usable, 1 + scatter / (scatter + chance) * (ratio - 1), 1)
+    return np.maximum(drawn, 1)
 
 
 def relative_variance(values: Floats, weights: Floats) -> Floats:

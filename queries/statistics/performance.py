@@ -18,6 +18,7 @@ from queries.statistics.comparison import (
     Comparison,
     compare,
     compare_adjusted,
+    own_p,
     sums_by_person,
 )
 from queries.statistics.dispersion import Dispersion, pooled, relative_variance
@@ -111,17 +112,18 @@ def performance(
     table["total"] = np.where(seen, sums_by_person(observed, w * counted), np.nan)
     table["shrunk"] = table["mean"].copy()
     tested = Comparison(*(table[name].copy() for name in ("difference", "low", "high", "p")))
-    direction = tested.difference
+    direction, own_spread = tested.difference, tested.p
     design = covariates(videos, names, observed.rows)
     if len(values) > design.shape[1] + 2 and seen.any() and _varies(values):
         spread = pooled(observed, values, scale == "log")
         tested = compare(observed, values, spread, level)
         direction, p = tested.difference, tested.p
+        own_spread = own_p(observed, np.log(counted) if spread.logarithmic else counted)
         _add_shrunk(table, observed, means, spread, scale, level)
         model = _credit(observed, values, design, spread, names, scale)
         _add_credit(table, model, seen, scale, level)
         if names:
-            adjusted = _adjusted(observed, values, design, spread, model)
+            adjusted, own_spread = _adjusted(observed, values, design, spread, model)
             direction = np.where(np.isfinite(direction), adjusted.difference, np.nan)
             p = np.where(np.isfinite(direction), adjusted.p, np.nan)
             table["adjusted"] = np.expm1(direction) if scale == "log" else direction
@@ -130,7 +132,7 @@ def performance(
         column = getattr(tested, name)
         table[name] = np.expm1(column) if scale == "log" else column
     table["p"] = tested.p
-    table["q"], table["verdict"] = _verdicts(tested, direction, 1 - level)
+    table["q"], table["verdict"] = _verdicts(tested, direction, own_spread, 1 - level)
     table["inseparable_from"] = np.array(
         [
             ", ".join(str(observed.people[i]) for i in group)
@@ -227,20 +229,25 @@ def _adjusted(
     design: Floats,
     spread: Dispersion,
     credit: Membership,
-) -> Comparison:
-    """The differences among videos with equal attributes: of logarithms where people multiply."""
+) -> tuple[Comparison, Floats]:
+    """The differences among videos with equal attributes, and p by each person's own spread.
+
+    Of logarithms where people multiply.
+    """
     multiplied = spread.power == 2
     modelled = np.log(values) if multiplied else values
     relative = spread.relative if multiplied else relative_variance(values, observed.weights)
     model = fit(observed.incidence, modelled, design, 1 / relative) if multiplied else credit
-    found = compare_adjusted(observed, modelled, design, relative, model)
+    found = compare_adjusted(observed, modelled, design, relative, spread.own, model)
+    own_spread = own_p(observed, modelled - model.fitted + observed.incidence @ model.effects)
     if not multiplied:
-        return found
+        return found, own_spread
     w = observed.weights
     own = sums_by_person(observed, w)
     rest = np.maximum(w.sum() - own, 1e-300)
     without = (float(w @ values) - sums_by_person(observed, w * values)) / rest
-    return Comparison(without * np.expm1(found.difference), found.low, found.high, found.p)
+    difference = without * np.expm1(found.difference)
+    return Comparison(difference, found.low, found.high, found.p), own_spread
 
 
 def _add_credit(
@@ -257,11 +264,14 @@ def _add_credit(
         table[name] = np.where(seen, np.expm1(end) if scale == "log" else end, np.nan)
 
 
-def _verdicts(tested: Comparison, direction: Floats, alpha: float) -> tuple[Floats, np.ndarray]:
+def _verdicts(
+    tested: Comparison, direction: Floats, own_spread: Floats, alpha: float
+) -> tuple[Floats, Any]:
     """False discovery rates, and the answers in words.
 
     "Clearly" holds for all rows together: by Holm's method (1979), the chance that anybody at all
-    is wrongly called so is at most `CAUTION` alpha. "Leaning" holds for a row alone.
+    is wrongly called so is at most `CAUTION` alpha. The person's own spread has to allow it as
+    well. "Leaning" holds for a row alone.
     """
     q = np.full(len(tested.p), np.nan)
     known = np.flatnonzero(np.isfinite(tested.p))
@@ -273,7 +283,7 @@ def _verdicts(tested: Comparison, direction: Floats, alpha: float) -> tuple[Floa
     order = np.argsort(p, kind="stable")
     passes = p[order] * (len(p) - np.arange(len(p))) <= CAUTION * alpha
     first_failure = int(np.argmin(passes)) if not passes.all() else len(p)
-    clear = set(known[order[:first_failure]])
+    clear = set(known[order[:first_failure]]) - set(np.flatnonzero(own_spread > alpha))
     for row in known[p <= alpha]:
         side = "above" if direction[row] > 0 else "below"
         words[row] = f"{'clearly' if row in clear else 'leaning'} {side}"
