@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize
 
 from queries.statistics.membership import Membership, fit
 from queries.statistics.observations import Floats, Observations
@@ -61,7 +61,7 @@ def pooled(observed: Observations, values: Floats, logarithmic: bool) -> Dispers
     """
     weights = observed.weights
     power = 0
-    if not logarithmic and values.min() >= 0 and stats.skew(values) > SKEWED:
+    if not logarithmic and values.min() >= 0 and moment(values, 3) > SKEWED:
         power = 2 if values.min() > 0 else 1
     modelled = np.log(values) if power == 2 else values
     relative = relative_variance(modelled, weights)
@@ -95,13 +95,24 @@ def _multiplied(rest: Floats, relative: Floats, weights: Floats) -> tuple[Shape,
     return Shape(residuals.ravel(), p.ravel(), smooth=0.02), sigma
 
 
+def moment(values: Floats, power: int) -> float:
+    """The standardised central moment of this power; that of a normal sample if all are equal."""
+    centred = values - values.mean()
+    largest = float(np.abs(centred).max())
+    if largest <= 1e-12 * float(np.abs(values).max()):
+        return 3.0 if power == 4 else 0.0
+    centred /= largest
+    return float(np.mean(centred**power) / np.mean(centred**2) ** (power / 2))
+
+
 def own_variance(observed: Observations, standard: Floats, growing: bool) -> Floats:
     """How many times larger the variance within each person's videos is than the pooled one.
 
     The variance of a few values tells little, so it is drawn towards the pooled one like a mean is
     (Smyth 2004, with moments in place of the normal theory: a sample variance has the variance
-    2 / (n - 1) + k / n where k is the excess kurtosis of a value). If variances scatter no more than
-    chance explains, by half a standard error, all are the pooled one. None is taken to be smaller.
+    2 / (n - 1) + k / n where k is the excess kurtosis of a value). If variances scatter no more
+    than chance explains, by half a standard error, all are the pooled one. None is taken to be
+    smaller.
 
     Args:
         observed: the videos that count.
@@ -124,7 +135,7 @@ def own_variance(observed: Observations, standard: Floats, growing: bool) -> Flo
     videos, person = observed.pairs
     for _ in range(_PASSES):  # unequal variances alone also cause kurtosis: take it out
         values = standard[videos] / np.sqrt(np.maximum(drawn, _OWN_FLOOR))[person]
-        chance = 2 / (safe - 1) + max(float(stats.kurtosis(values)), 0) / safe
+        chance = 2 / (safe - 1) + max(moment(values, 4) - 3, 0) / safe
         trust = np.where(usable, 1 / chance**2, 0)
         scatter = float((trust * ((ratio - 1) ** 2 - chance)).sum() / trust.sum())
         scatter -= _DOUBT * float(np.sqrt(2 / trust.sum()))

@@ -19,6 +19,10 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
 
 
+_NUMBERS = {"integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty"}
+"""What `pandas.api.types.infer_dtype` says of numbers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observations:
     """The videos that count, and the people in them."""
@@ -104,7 +108,7 @@ def numbers(table: pd.DataFrame, column: str, what: str) -> Floats:
     if isinstance(table[column], pd.DataFrame):
         raise UsageError(f"The table of videos has two columns {column!r}. Rename one.")
     try:
-        if not pd.api.types.is_numeric_dtype(table[column].dtype):
+        if pd.api.types.infer_dtype(table[column], skipna=True) not in _NUMBERS:
             raise ValueError
         found = table[column].astype("Float64").to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError):
@@ -135,7 +139,9 @@ def inseparable(incidence: sparse.csr_array) -> list[list[int]]:
     ]
 
 
-def _require(table: pd.DataFrame, columns: tuple[str, ...], what: str) -> None:
+def _require(table: object, columns: tuple[str, ...], what: str) -> None:
+    if not isinstance(table, pd.DataFrame):
+        raise UsageError(f"The table of {what} is a {type(table).__name__}. Give a DataFrame.")
     for column in columns:
         if column not in table.columns:
             listed = ", ".join(str(name) for name in table.columns)

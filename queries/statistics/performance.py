@@ -7,6 +7,7 @@ association: nothing says that a person causes a value.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from queries.statistics.comparison import (
     own_p,
     sums_by_person,
 )
-from queries.statistics.dispersion import Dispersion, pooled, relative_variance
+from queries.statistics.dispersion import Dispersion, moment, pooled, relative_variance
 from queries.statistics.membership import Membership, fit, interval
 from queries.statistics.observations import Floats, Observations, inseparable, observe
 from queries.statistics.shrinkage import shrink
@@ -50,6 +51,7 @@ COLUMNS = (
 CAUTION = 0.5
 """Share of 1 - level at which "clearly" is tested: the other half is a margin for what the model
 does not know. In worlds without effects the full share gave 4 to 5 % wrong worlds, 7 % for t(3)."""
+_IN_UNITS = [name for name in COLUMNS[2:] if name not in ("p", "q", "verdict", "inseparable_from")]
 TOO_FEW = "too few"
 CANNOT_TELL = "cannot tell"
 _HEAVY = 3.0
@@ -94,6 +96,12 @@ def performance(
     names = (adjust,) if isinstance(adjust, str) else tuple(adjust)
     _check(metric, weight, names, scale, level)
     observed = observe(appearances, videos, metric, weight)
+    unit = (
+        1.0  # linear results are computed in units of the largest value, so that squares are finite
+    )
+    if scale == "linear" and len(observed.values) and np.abs(observed.values).max() > 0:
+        unit = float(np.abs(observed.values).max())
+    observed = replace(observed, values=observed.values / unit)
     counted, w = observed.values, observed.weights
     if scale == "log" and (counted <= 0).any():
         name = videos["video"].iloc[int(observed.rows[int(counted.argmin())])]
@@ -132,6 +140,8 @@ def performance(
         column = getattr(tested, name)
         table[name] = np.expm1(column) if scale == "log" else column
     table["p"] = tested.p
+    for name in _IN_UNITS:
+        table[name] = table[name] * unit
     table["q"], table["verdict"] = _verdicts(tested, direction, own_spread, 1 - level)
     table["inseparable_from"] = np.array(
         [
@@ -204,7 +214,7 @@ def _without_outliers(values: Floats, weights: Floats) -> Floats:
     """Values with heavy tails on both sides, drawn in to four robust standard deviations."""
     middle = float(np.median(values))
     deviation = float(stats.median_abs_deviation(values, scale="normal"))
-    if deviation <= 0 or stats.kurtosis(values) < _HEAVY:
+    if deviation <= 0 or moment(values, 4) - 3 < _HEAVY:
         return values
     return np.clip(values, middle - _CUT * deviation, middle + _CUT * deviation)
 

@@ -311,6 +311,30 @@ def test_zeros_only_give_an_interval_with_a_width() -> None:
     assert found["high"] > 0
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [1e-300, 1e-9, 1e12, 1e300])
+def test_very_small_and_very_large_values(size: float) -> None:
+    rng = np.random.default_rng(3)
+    values = np.exp(0.5 * rng.normal(size=40))
+    people = {"a": list(range(8)), "b": list(range(5, 15))}
+    one = performance(*tables(people, list(values)), "score")
+    other = performance(*tables(people, list(values * size)), "score")
+    for name in ("mean", "total", "difference", "low", "high", "shrunk", "shared_high"):
+        assert (other[name] / size).to_numpy() == pytest.approx(one[name].to_numpy(), rel=1e-6)
+    assert other["p"].to_numpy() == pytest.approx(one["p"].to_numpy(), rel=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_extreme_value_decides_nothing() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.normal(10, 1, 60)
+    values[3] = 1e6
+    people = {name: list(range(6 * i, 6 * i + 6)) for i, name in enumerate("abcdefgh")}
+    table = performance(*tables(people, list(values)), "score")
+    assert not table["verdict"].str.startswith("clearly").any()
+    assert (table.set_index("person")["shrunk"].drop("a") < 1e5).all()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
