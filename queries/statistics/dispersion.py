@@ -64,8 +64,7 @@ def pooled(observed: Observations, values: Floats, logarithmic: bool) -> Dispers
     if not logarithmic and values.min() >= 0 and moment(values, 3) > SKEWED:
         power = 2 if values.min() > 0 else 1
     modelled = np.log(values) if power == 2 else values
-    relative = relative_variance(modelled, weights)
-    model = fit(observed.incidence, modelled, np.ones((len(values), 1)), 1 / relative)
+    model, relative = fitted(observed, modelled, np.ones((len(values), 1)))
     centred = modelled - np.average(modelled, weights=weights)
     rest = centred / np.sqrt(relative)
     variance, freedom = float(np.var(rest, ddof=1)), len(values) - 1.0
@@ -145,7 +144,23 @@ def own_variance(observed: Observations, standard: Floats, growing: bool) -> Flo
     return np.maximum(drawn, 1)
 
 
-def relative_variance(values: Floats, weights: Floats) -> Floats:
+def fitted(observed: Observations, values: Floats, design: Floats) -> tuple[Membership, Floats]:
+    """The multiple-membership model of values with covariates, and their relative variances.
+
+    With weights it is fitted twice: the second time, how the variance depends on the weight is
+    estimated from what the people leave, if they differ.
+    """
+    weights = observed.weights
+    deviations = values - np.average(values, weights=weights)
+    relative = relative_variance(deviations, weights)
+    model = fit(observed.incidence, values, design, 1 / relative)
+    if np.ptp(relative) > 0 and (model.evidence > EVIDENCE or design.shape[1] > 1):
+        relative = relative_variance(values - model.fitted, weights)
+        model = fit(observed.incidence, values, design, 1 / relative)
+    return model, relative
+
+
+def relative_variance(deviations: Floats, weights: Floats) -> Floats:
     """Variance of each value by its weight: a part that stays plus a part that falls with 1 / w.
 
     The first is how videos differ, the second sampling noise, as of a rate of `w` views. Both are
@@ -153,14 +168,14 @@ def relative_variance(values: Floats, weights: Floats) -> Floats:
     its variance. Scaled to a mean of 1.
     """
     if np.ptp(weights) <= 1e-12 * weights.max():
-        return np.ones(len(values))
-    deviations = (values - np.average(values, weights=weights)) ** 2
-    terms = np.column_stack([np.ones(len(values)), 1 / (weights / weights.mean())])
-    variance = np.ones(len(values))
+        return np.ones(len(deviations))
+    squares = deviations**2
+    terms = np.column_stack([np.ones(len(squares)), 1 / (weights / weights.mean())])
+    variance = np.ones(len(squares))
     for _ in range(5):
-        parts, _ = optimize.nnls(terms / variance[:, None], deviations / variance)
+        parts, _ = optimize.nnls(terms / variance[:, None], squares / variance)
         if not parts.any():
-            return np.ones(len(values))
+            return np.ones(len(squares))
         variance = terms @ parts
         variance = np.maximum(variance / variance.mean(), 1e-6)
     return variance

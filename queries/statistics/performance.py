@@ -22,8 +22,8 @@ from queries.statistics.comparison import (
     own_p,
     sums_by_person,
 )
-from queries.statistics.dispersion import Dispersion, moment, pooled, relative_variance
-from queries.statistics.membership import Membership, fit, interval
+from queries.statistics.dispersion import Dispersion, fitted, moment, pooled
+from queries.statistics.membership import Membership, interval
 from queries.statistics.observations import Floats, Observations, inseparable, observe
 from queries.statistics.shrinkage import shrink
 from registry.errors import UsageError
@@ -128,10 +128,10 @@ def performance(
         direction, p = tested.difference, tested.p
         own_spread = own_p(observed, np.log(counted) if spread.logarithmic else counted)
         _add_shrunk(table, observed, means, spread, scale, level)
-        model = _credit(observed, values, design, spread, names, scale)
-        _add_credit(table, model, seen, scale, level)
+        credit = _credit(observed, values, design, spread, names, scale)
+        _add_credit(table, credit[0], seen, scale, level)
         if names:
-            adjusted, own_spread = _adjusted(observed, values, design, spread, model)
+            adjusted, own_spread = _adjusted(observed, values, design, spread, credit)
             direction = np.where(np.isfinite(direction), adjusted.difference, np.nan)
             p = np.where(np.isfinite(direction), adjusted.p, np.nan)
             table["adjusted"] = np.expm1(direction) if scale == "log" else direction
@@ -226,11 +226,10 @@ def _credit(
     spread: Dispersion,
     adjust: Sequence[str],
     scale: str,
-) -> Membership:
+) -> tuple[Membership, Floats]:
     if not adjust and (scale == "log" or spread.power < 2):
-        return spread.model  # the same model has been fitted already
-    precision = 1 / relative_variance(values, observed.weights)
-    return fit(observed.incidence, values, design, precision)
+        return spread.model, spread.relative  # the same model has been fitted already
+    return fitted(observed, values, design)
 
 
 def _adjusted(
@@ -238,7 +237,7 @@ def _adjusted(
     values: Floats,
     design: Floats,
     spread: Dispersion,
-    credit: Membership,
+    credit: tuple[Membership, Floats],
 ) -> tuple[Comparison, Floats]:
     """The differences among videos with equal attributes, and p by each person's own spread.
 
@@ -246,8 +245,7 @@ def _adjusted(
     """
     multiplied = spread.power == 2
     modelled = np.log(values) if multiplied else values
-    relative = spread.relative if multiplied else relative_variance(values, observed.weights)
-    model = fit(observed.incidence, modelled, design, 1 / relative) if multiplied else credit
+    model, relative = fitted(observed, modelled, design) if multiplied else credit
     found = compare_adjusted(observed, modelled, design, relative, spread.own, model)
     own_spread = own_p(observed, modelled - model.fitted + observed.incidence @ model.effects)
     if not multiplied:
