@@ -247,7 +247,7 @@ def test_a_replaced_file_is_noticed_and_read_again_when_asked(
     (folder / "a.mp4").write_bytes(clips["b"])
     noticed = run(*rows)
     assert (noticed.changed_files, noticed.ingested) == (1, 0)
-    assert "--reread-changed reads it again" in noticed.warnings[0]
+    assert "Use --reread-changed" in noticed.warnings[0]
     again = run(*rows, reread_changed=True)
     assert (again.ingested, again.changed_files) == (1, 0)
     content = _video(registry, folder, "a.mp4").content
@@ -337,7 +337,7 @@ def test_what_a_table_was_told_is_remembered_and_replacing_it_is_said(
     assert run(*rows, name="week2.csv").unchanged == 2
     assert _video(registry, folder, "a.mp4").metrics == {"CTR": 1.25}
     other = run(("Film", "CTR"), ("c.mp4", "3,5"), url_column="Film")
-    assert "--url-column is 'Film' from now on; until now it was 'Link'." in other.notes
+    assert "--url-column is now 'Film'. Earlier ingests used 'Link'." in other.notes
     assert other.gone == 2
 
 
@@ -389,7 +389,7 @@ def test_a_metric_under_a_new_name_is_said(run: Run) -> None:
     run((URL, "Views"), ("a.mp4", 1), metrics=["Views"])
     summary = run((URL, "View count"), ("a.mp4", 2), metrics=["View count"])
     assert any(
-        "This registry reports Views; 'View count' is kept beside it" in said
+        "This registry has the metrics Views. 'View count' is a new one." in said
         and 'metrics rename "View count" "Views"' in said
         for said in summary.notes
     )
