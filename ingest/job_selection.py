@@ -11,7 +11,7 @@ from ingest.fetch.downloads import file_sha256, local_source
 from ingest.recorder import Recorder
 from ingest.tables.table import VideoRow
 from registry import ids
-from registry.core.known_videos import KnownVideo
+from registry.core.points import IndexedVideo
 from registry.core.registry import Registry
 from registry.core.runs import began
 from registry.core.video_changes import revise
@@ -26,7 +26,7 @@ class Job:
     row: VideoRow
     order: int
     """Its position among the jobs of the run."""
-    known: KnownVideo | None = None
+    known: IndexedVideo | None = None
     """The video on record; None if it is new."""
     unless_same: Source | None = None
     """The state of the file when it was read; the job reads the file only if it was replaced."""
@@ -88,20 +88,20 @@ class JobSelection:
             with self.registry.writing():
                 self.registry.rereads.unmark(video_id)
 
-    def update_source(self, known: KnownVideo, source: Source) -> None:
+    def update_source(self, known: IndexedVideo, source: Source) -> None:
         """Record that an unchanged file has another time or validator."""
         video = None if self.recorder.dry else self.registry.records.get(known.video_id)
         if video is not None and video.source != source:
             revise(self.registry, replace(video, source=source))
 
-    def _report_failed_before(self, row: VideoRow, known: KnownVideo) -> None:
+    def _report_failed_before(self, row: VideoRow, known: IndexedVideo) -> None:
         recorder = self.recorder
         recorder.update(row, known)
         text = f"failed before: {known.reason} (--retry-failed reads it again)"
         run_events.failed(recorder.summary, row.row, row.url, text, known.video_id)
         recorder.reporter.advance(recorder.summary, str(row.url), text)
 
-    def _job_if_replaced(self, row: VideoRow, order: int, known: KnownVideo) -> Job | None:
+    def _job_if_replaced(self, row: VideoRow, order: int, known: IndexedVideo) -> Job | None:
         """A job if the file of the row was, or may have been, replaced since it was read."""
         if "://" in row.location.exposed():
             if self.reread_changed and row.url == known.url and known.source:
@@ -123,7 +123,7 @@ class JobSelection:
 
 
 def is_replaced(
-    row: VideoRow, known: KnownVideo, on_unchanged: Callable[[KnownVideo, Source], None]
+    row: VideoRow, known: IndexedVideo, on_unchanged: Callable[[IndexedVideo, Source], None]
 ) -> bool:
     """Whether the content of a local file has changed since it was read.
 
@@ -145,7 +145,7 @@ def is_replaced(
     return False
 
 
-def describe_replaced(row: VideoRow, known: KnownVideo) -> str:
+def describe_replaced(row: VideoRow, known: IndexedVideo) -> str:
     """A sentence that reports a replaced file."""
     read_at = began(known.run)
     when = f" on {read_at:%Y-%m-%d}" if read_at else ""

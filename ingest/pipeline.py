@@ -33,6 +33,7 @@ from registry.core.runs import new_run
 from registry.domain import Content, Status
 from registry.errors import MediaError, RegistryError, VideoError
 from registry.faces.appearances import appearances
+from registry.footage.duplicates import duplicate_videos
 from registry.people import joining
 from registry.urls import Url
 
@@ -121,6 +122,7 @@ def run(
         if not read_again:
             _count_gone(registry, summary, recorder.listed)
         _find_duplicates(registry, summary, consolidate)
+        _look_for_copies(registry, summary, reporter)
     _count_identities(registry, summary)
     if summary.ingested or summary.joined_identities:
         registry.index.optimize()
@@ -324,6 +326,21 @@ def _find_duplicates(registry: Registry, summary: Summary, consolidate: bool) ->
         joining.consolidate(registry)
         summary.joined_identities = before - registry.index.count_identities()
     summary.likely_duplicates = joining.count_duplicates(registry)
+
+
+def _look_for_copies(registry: Registry, summary: Summary, reporter: Reporter) -> None:
+    """Warn of videos of this run that are likely the same footage as others: they count twice."""
+    read = {one.video_id for one in registry.index.videos() if one.run == summary.run}
+    pairs = duplicate_videos(registry, among=read) if read else []
+    copies = read.intersection(s.video_id for pair in pairs for s in (pair.first, pair.second))
+    if copies:
+        text = (
+            f"{len(copies)} of the videos read are likely the same footage as other videos, and "
+            "are counted separately. `face-registry videos duplicates` lists them."
+        )
+        summary.warnings.append(text)
+        run_events.warning(summary, text)
+        reporter.warn(text)
 
 
 def _count_identities(registry: Registry, summary: Summary) -> None:

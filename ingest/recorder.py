@@ -20,8 +20,8 @@ from ingest.tables.questions import plain
 from ingest.tables.specs import MetricSpec
 from ingest.tables.table import VideoRow
 from registry import ids
-from registry.core.known_videos import KnownVideo
 from registry.core.metric_history import before_run, read_by, with_values
+from registry.core.points import IndexedVideo
 from registry.core.registry import Registry
 from registry.core.video_changes import absorb, discard_crops, revise
 from registry.domain import Content, Source, Status, Video
@@ -51,7 +51,7 @@ class Recorder:
     listed: set[str] = field(default_factory=set)
     """Ids of the videos of the table."""
     _rows: dict[str, list[VideoRow]] = field(default_factory=dict)
-    _before: dict[str, KnownVideo] = field(default_factory=dict)
+    _before: dict[str, IndexedVideo] = field(default_factory=dict)
     """Videos with several rows, as they were before this run."""
     _warned: set[str] = field(default_factory=set)
 
@@ -60,7 +60,7 @@ class Recorder:
         """The metric columns of the table."""
         return [spec.name for spec in self.specs]
 
-    def known(self, row: VideoRow) -> KnownVideo | None:
+    def known(self, row: VideoRow) -> IndexedVideo | None:
         """The video of a row: found by its URL, another name, or the name of an earlier version."""
         index = self.registry.index
         known = index.known(ids.video_id(row.url))
@@ -69,7 +69,7 @@ class Recorder:
             known = next((video for video in earlier if video), None)
         return known
 
-    def update(self, row: VideoRow, known: KnownVideo, *, gone: str = "") -> str:
+    def update(self, row: VideoRow, known: IndexedVideo, *, gone: str = "") -> str:
         """Update a video on record with a row, and describe the changes in words.
 
         Args:
@@ -95,7 +95,7 @@ class Recorder:
         return changes.describe(before.metrics) if first else "combined with its other rows"
 
     def ingest(
-        self, row: VideoRow, known: KnownVideo | None, extraction: Extraction, facts: FileFacts
+        self, row: VideoRow, known: IndexedVideo | None, extraction: Extraction, facts: FileFacts
     ) -> Video:
         """Record a video that was read."""
         video_id = known.video_id if known else ids.video_id(row.url)
@@ -112,7 +112,7 @@ class Recorder:
         )
         return self.registry.commit(video)
 
-    def fail(self, row: VideoRow, known: KnownVideo | None, reason: str) -> Video:
+    def fail(self, row: VideoRow, known: IndexedVideo | None, reason: str) -> Video:
         """Record a video that cannot be read and was never read."""
         video_id = known.video_id if known else ids.video_id(row.url)
         combined = self._combined(row, video_id)
@@ -187,12 +187,12 @@ class Recorder:
             run_events.warning(self.summary, message)
             self.reporter.warn(message)
 
-    def _before_run(self, known: KnownVideo) -> KnownVideo:
+    def _before_run(self, known: IndexedVideo) -> IndexedVideo:
         if known.video_id in self._before:
             return self._before[known.video_id]
         return replace(known, metrics={}, weights={}, attributes={})
 
-    def _changes(self, row: VideoRow, known: KnownVideo) -> RowChanges:
+    def _changes(self, row: VideoRow, known: IndexedVideo) -> RowChanges:
         return row_changes(
             row,
             self.metrics,
@@ -203,7 +203,13 @@ class Recorder:
         )
 
     def _count(
-        self, row: VideoRow, before: KnownVideo, changes: RowChanges, *, new_name: bool, again: bool
+        self,
+        row: VideoRow,
+        before: IndexedVideo,
+        changes: RowChanges,
+        *,
+        new_name: bool,
+        again: bool,
     ) -> None:
         """Count a video on record once, by what all of its rows change."""
         summary, video_id = self.summary, before.video_id

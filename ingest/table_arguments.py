@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ingest.tables.numbers import DecimalSign
 from ingest.tables.table import Table, TableOptions
+from ingest.tables.units import PLAIN
 from registry.core.registry import Registry
 from registry.core.table_settings import (
     TableSettings,
@@ -50,8 +51,17 @@ class TableArguments:
 
 
 def load_settings(registry: Registry) -> TableSettings:
-    """Load the settings that the registry remembers; empty ones from an empty registry."""
-    return TableSettings() if registry.is_empty else load_table_settings(registry.blobs)
+    """Load the settings that the registry remembers; empty ones from an empty registry.
+
+    Earlier versions did not record units. Values without one count as plain numbers, so that the
+    user is asked about a table in per cent.
+    """
+    if registry.is_empty:
+        return TableSettings()
+    settings = load_table_settings(registry.blobs)
+    if settings.units:
+        return settings
+    return replace(settings, units=dict.fromkeys(metric_names(registry), PLAIN))
 
 
 def merge_settings(arguments: TableArguments, remembered: TableSettings) -> TableSettings:

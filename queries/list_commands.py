@@ -109,7 +109,8 @@ def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
     with terminal.open() as registry:
         person = registry.identity(identity)
         indexed = registry.index.videos([person.identity_id])
-        videos = video_documents(indexed, keep=person.identity_id.__eq__)
+        same_as = registry.view.same_as
+        videos = video_documents(indexed, keep=person.identity_id.__eq__, same_as=same_as)
     document = {**identity_document(person), "appearances": videos}
     if as_json:
         terminal.json(document)
@@ -123,7 +124,9 @@ def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
         seen = video["appearances"][0]
         metrics = ", ".join(f"{name} {number(v)}" for name, v in video["metrics"].items())
         times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s, {seen['faces']} faces"
-        terminal.say(f"  {Url(video['url']).redacted(None)}  {times}  {metrics}")
+        same = f"  (same as {short(video['same_as'])})" if "same_as" in video else ""
+        url = Url(video["url"]).redacted(None)
+        terminal.say(f"  {url}  {times}  {metrics}{same}")
 
 
 @click.command("list")
@@ -142,19 +145,25 @@ def videos_list(
     wanted = [parse_condition(text) for text in conditions]
     with terminal.open() as registry:
         _ = registry.contract
-        attributes = {v.video_id: v.attributes for v in registry.index.known_videos()}
+        indexed = list(registry.index.videos())
+        attributes = {video.video_id: video.attributes for video in indexed}
         _check_columns(wanted, attributes.values())
         keep = listed(registry, provisional=provisional)
+        documents = video_documents(indexed, keep, registry.view.same_as)
         videos = [
             {**document, "attributes": shown_attributes(attributes[document["video"]])}
-            for document in video_documents(registry.index.videos(), keep)
+            for document in documents
             if all(one.holds(attributes[document["video"]]) for one in wanted)
         ]
     if as_json:
         terminal.json({"videos": videos})
         return
-    grid = Table("video", "status", "faces", "identities", "url", box=None, pad_edge=False)
-    if any(video["reason"] for video in videos):
+    joined = any("same_as" in video for video in videos)
+    failed = any(video["reason"] for video in videos)
+    grid = Table("video", "status", "faces", "identities", box=None, pad_edge=False)
+    for title in (*(("same as",) if joined else ()), "url"):
+        grid.add_column(title)
+    if failed:
         grid.add_column("reason", overflow="fold")
     for video in videos:
         grid.add_row(
@@ -162,8 +171,9 @@ def videos_list(
             video["status"],
             str(video["faces"]),
             str(len(video["appearances"])),
+            *((short(video.get("same_as", "-")),) if joined else ()),
             Url(video["url"]).redacted(None),
-            *([clean(video["reason"])] if len(grid.columns) > 5 else []),
+            *((clean(video["reason"]),) if failed else ()),
         )
     terminal.table(grid)
 
@@ -195,7 +205,8 @@ def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool
     """
     with terminal.open() as registry:
         keep = listed(registry, provisional=provisional)
-        [found] = video_documents([registry.video(video)], keep)
+        same_as = registry.view.same_as
+        [found] = video_documents([registry.video(video)], keep, same_as)
         document = {**found, **video_details(registry, found["video"])}
     if as_json:
         terminal.json(document)
@@ -205,6 +216,10 @@ def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool
     terminal.say(
         f"{document['status']}{reason}; {document['frames']} frames, {document['faces']} faces"
     )
+    if "same_as" in document:
+        terminal.say(f"Same footage as {document['same_as']}, and counts as that video.")
+    if others := sorted(v for v, counts in same_as.items() if counts == document["video"]):
+        terminal.say(f"Counts for {', '.join(map(short, others))} too: the same footage.")
     _say_details(terminal, document)
     for seen in document["appearances"]:
         times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s"

@@ -18,7 +18,7 @@ def metric_documents(registry: Registry) -> list[dict[str, Any]]:
     """Each metric: its name, how rows are combined, its unit, and how many videos have a value."""
     primary = registry.contract.primary_metric
     settings = load_table_settings(registry.blobs)
-    videos = Counter(name for known in registry.index.known_videos() for name in known.metrics)
+    videos = Counter(name for video in registry.index.videos() for name in video.metrics)
     names = videos.keys() | settings.units.keys() | {primary}
     return [
         {

@@ -30,6 +30,7 @@ from registry.core.decisions import (
     affected_identities,
     checked_name,
     fold,
+    regrouped_videos,
     repeats,
     stamped,
 )
@@ -340,6 +341,7 @@ class Registry:
                 self.decisions.append(decision)
                 self._view = after
                 affected = affected_identities(log, [*log, decision])
+                affected |= index.identities_in(regrouped_videos(before, after))
                 regrouped = (before.parents, before.moved) != (after.parents, after.moved)
                 videos = records_showing(index, self.records, affected) if regrouped else ()
                 index.regroup(videos, affected, after)

@@ -12,7 +12,6 @@ from registry import ids
 from registry.blobs.base import BlobStore
 from registry.core.decisions import View, normalize_name
 from registry.core.index import VIDEOS, VIDEOS_SPEC, Index
-from registry.core.known_videos import KnownVideo
 from registry.core.points import IndexedVideo, failed_video_in
 from registry.domain import Identity, Video
 from registry.errors import StoreCorrupt, UnknownError
@@ -63,8 +62,7 @@ def find_video(index: Index, key: str) -> IndexedVideo:
     of an ad, is compared as text. Both have to be unique. Raises `UnknownError`.
     """
     for video_id in [key] if _is_uuid(key) else map(ids.video_id, _names(key)):
-        known = index.known(video_id)
-        video = index.video(known.video_id) if known else None
+        video = index.known(video_id)
         if video is not None:
             return video
     candidates = [video_id for video_id in index.video_ids() if _begins(video_id, key)]
@@ -77,15 +75,14 @@ def find_video(index: Index, key: str) -> IndexedVideo:
         )
     name = f"/{quote(key, safe='')}"
     matching = [
-        known
-        for known in index.known_videos()
-        if known.url.exposed().endswith(name) or key in _texts(known)
+        video
+        for video in index.videos()
+        if video.url.exposed().endswith(name) or key in _texts(video)
     ]
-    video = index.video(matching[0].video_id) if len(matching) == 1 else None
-    if video is not None:
-        return video
+    if len(matching) == 1:
+        return matching[0]
     if matching:
-        some = ", ".join(str(known.url) for known in matching[:5])
+        some = ", ".join(str(video.url) for video in matching[:5])
         raise UnknownError(
             f"{printable(key)!r} is the file name or an attribute of {len(matching)} videos: "
             f"{some}. Use a URL or an id."
@@ -100,11 +97,11 @@ def _names(location: str) -> tuple[Url, ...]:
     return names(location if "://" in location else Path(location).resolve().as_uri())
 
 
-def _texts(known: KnownVideo) -> set[str]:
+def _texts(video: IndexedVideo) -> set[str]:
     """Its attributes as text."""
     return {
         str(value)
-        for attribute in known.attributes.values()
+        for attribute in video.attributes.values()
         for value in (attribute if isinstance(attribute, tuple) else (attribute,))
     }
 

@@ -65,7 +65,7 @@ def discard_crops(registry: Registry, video_id: str) -> None:
 
 def metric_names(registry: Registry) -> set[str]:
     """The metrics of which a video has a value."""
-    return {name for known in registry.index.known_videos() for name in known.metrics}
+    return {name for video in registry.index.videos() for name in video.metrics}
 
 
 def rename_metric(registry: Registry, old: str, new: str) -> int:

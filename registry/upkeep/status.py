@@ -96,7 +96,7 @@ def dump(registry: Registry) -> dict[str, Any]:
         ],
         "calibration": _calibration(registry),
         "decisions": [
-            _without(asdict(decision), "at", "by") for decision in registry.decisions.entries()
+            _without(decision.as_dict(), "at", "by") for decision in registry.decisions.entries()
         ],
     }
 

@@ -16,6 +16,7 @@ from ingest.fetch.addresses import AddressPolicy
 from ingest.summary import Summary
 from ingest.tables.questions import QuestionError
 from registry import open_registry
+from registry.core import keys
 from registry.core.metric_history import history_of
 from registry.core.registry import Registry
 from registry.core.video_changes import rename_metric
@@ -339,6 +340,18 @@ def test_what_a_table_was_told_is_remembered_and_replacing_it_is_said(
     other = run(("Film", "CTR"), ("c.mp4", "3,5"), url_column="Film")
     assert "--url-column is now 'Film'. Earlier ingests used 'Link'." in other.notes
     assert other.gone == 2
+
+
+def test_per_cent_is_a_question_where_an_earlier_version_recorded_no_units(
+    registry: Registry, run: Run
+) -> None:
+    run(*FULL, **BOTH)
+    with registry.writing():
+        registry.blobs.delete(keys.TABLE)
+    with pytest.raises(QuestionError, match="ROAS"):
+        run((URL, "ROAS"), ("b.mp4", "220%"), metrics=["ROAS"], name="week2.csv")
+    run((URL, "ROAS"), ("b.mp4", "3"), metrics=["ROAS"], name="week3.csv")
+    run((URL, "ROAS"), ("b.mp4", "$4"), metrics=["ROAS"], name="week4.csv")
 
 
 def test_a_table_without_one_of_the_metrics_leaves_that_one_as_it_is(
