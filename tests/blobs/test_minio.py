@@ -125,7 +125,7 @@ def test_an_object_that_changed_on_the_server_is_not_returned(
     digest = s3_server.client().stat_object(bucket, "changed/a").metadata
     assert digest is not None
     put_bare(s3_server, bucket, "changed/a", b"as it is!", sha256=digest["x-amz-meta-sha256"])
-    with pytest.raises(StoreCorrupt, match=r"object a in bucket .*SHA-256"):
+    with pytest.raises(StoreCorrupt, match=r"Object a in bucket .*SHA-256"):
         store.get("a")
 
 
