@@ -214,4 +214,4 @@ def test_suggest_counts_as_consolidate_and_reports_do(home: Path) -> None:
     told = _done(home, "identities", "suggest", "--threshold", "0.5")
     done = _done(home, "identities", "consolidate", "--threshold", "0.5")
     assert "would join 1, and 1 of a few poor faces, which lists leave out." in told.stderr
-    assert "1 identities joined others. There are 2 identities now." in done.stdout
+    assert "1 identity joined others. There are 2 identities now." in done.stdout
