@@ -1,8 +1,8 @@
-"""Recording the rows of a run: new videos, further rows of videos on record, failures.
+"""Records the rows of a run: new videos, further rows of videos on record, and failures.
 
-Rows of one run that turn out to be one video (another name, the same content) are combined as the
-metrics ask, in the order of the table, whichever is recorded first. So each time, the values that
-this run brought are taken back and computed again from all rows of the video so far.
+Rows of one run that are one video (another name, the same content) are combined as the metric specs
+define it, in the order of the table, whichever is recorded first. So for each further row, the
+values of this run are removed and computed again from all rows of the video so far.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from registry.urls import Url, name_video, printable
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What is known of the file of a video that was read."""
+    """Content and source of the file of a video that was read."""
 
     content: Content
     source: Source
@@ -47,7 +47,7 @@ class Recorder:
     reporter: Reporter
     blank_clears: bool = False
     dry: bool = False
-    """Whether to write nothing, and only count and say what would change."""
+    """Whether to write nothing, and only count and report changes."""
     listed: set[str] = field(default_factory=set)
     """Ids of the videos of the table."""
     _rows: dict[str, list[VideoRow]] = field(default_factory=dict)
@@ -61,21 +61,21 @@ class Recorder:
         return [spec.name for spec in self.specs]
 
     def known(self, row: VideoRow) -> IndexedVideo | None:
-        """The video of a row, by its URL, another name, or the name of an earlier version."""
+        """The video of a row: found by its URL, another name, or the name of an earlier version."""
         index = self.registry.index
         known = index.known(ids.video_id(row.url))
         if known is None:
-            names = (index.known(ids.video_id(name)) for name in _name(row)[1])
-            known = next((found for found in names if found), None)
+            earlier = (index.known(ids.video_id(name)) for name in _name(row)[1])
+            known = next((video for video in earlier if video), None)
         return known
 
     def update(self, row: VideoRow, known: IndexedVideo, *, gone: str = "") -> str:
-        """Bring a video on record up to a row of it; returns what that did in words.
+        """Update a video on record with a row, and describe the changes in words.
 
         Args:
             row: a row whose URL is one of the video's names, or whose file has its content.
             known: the video.
-            gone: id of another record, of the row's URL, that this one takes the place of.
+            gone: id of the record of the row's URL, which this video absorbs.
         """
         video_id = known.video_id
         first = video_id not in self._rows
@@ -100,7 +100,7 @@ class Recorder:
         """Record a video that was read."""
         video_id = known.video_id if known else ids.video_id(row.url)
         combined = self._combined(row, video_id)
-        video = self._with_row(self._read(row, video_id), combined)
+        video = self._with_row(self._base_record(row, video_id), combined)
         video = replace(
             video,
             status=Status.PARTIAL if extraction.reason else Status.DONE,
@@ -113,14 +113,14 @@ class Recorder:
         return self.registry.commit(video)
 
     def fail(self, row: VideoRow, known: IndexedVideo | None, reason: str) -> Video:
-        """Record a video that cannot be read, and was not read before."""
+        """Record a video that cannot be read and was never read."""
         video_id = known.video_id if known else ids.video_id(row.url)
         combined = self._combined(row, video_id)
-        video = self._with_row(self._read(row, video_id), combined)
+        video = self._with_row(self._base_record(row, video_id), combined)
         return self.registry.commit(replace(video, status=Status.FAILED, reason=reason))
 
-    def _read(self, row: VideoRow, video_id: str) -> Video:
-        """The record as this run reads it again, or a new one, without values of this run."""
+    def _base_record(self, row: VideoRow, video_id: str) -> Video:
+        """The record without the values of this run, or a new one."""
         run = self.summary.run
         known = self.registry.records.get(video_id)
         if known is None:
@@ -142,7 +142,7 @@ class Recorder:
         if gone and (other := self.registry.records.get(gone)):
             names += [other.url, *other.names]
             video = self._with_record(video, other, row)
-        names = [one for one in dict.fromkeys(names) if one != video.url]
+        names = [name for name in dict.fromkeys(names) if name != video.url]
         video = replace(video, names=tuple(names))
         if gone:
             absorb(self.registry, gone, video)
@@ -152,7 +152,7 @@ class Recorder:
                 discard_crops(self.registry, ids.video_id(name))
 
     def _with_record(self, video: Video, other: Video, row: VideoRow) -> Video:
-        """A video with what the record of another one, of the same content, has beside it."""
+        """A video with the values that only the record of another one, of the same content, has."""
         values = {}
         for name, value in other.metrics.items():
             if name not in video.metrics:
@@ -160,8 +160,8 @@ class Recorder:
             elif name not in row.metrics and video.metrics[name] != value:
                 self.warn(
                     f"{other.url} had {printable(name)} {plain(value)} on record and is the same "
-                    f"file as {video.url}, whose {plain(video.metrics[name])} counts. To combine "
-                    "the rows of a video, ingest their table again."
+                    f"file as {video.url}, whose value {plain(video.metrics[name])} is used. To "
+                    "combine the rows of a video, ingest their table again."
                 )
         video = with_values(video, self.summary.run, values, other.weights)
         return replace(video, attributes={**other.attributes, **video.attributes})
@@ -172,15 +172,15 @@ class Recorder:
         rows.append(row)
         if len(rows) == 1:
             return row
-        rows.sort(key=lambda one: one.row)
+        rows.sort(key=lambda row: row.row)
         combined = combine(rows, self.specs)
-        for metric, said in combined.conflicts:
-            self.warn(said)
+        for metric, sentence in combined.conflicts:
+            self.warn(sentence)
             self.warn(how_to_combine(metric))
         return combined.video
 
     def warn(self, message: str) -> None:
-        """Say something once."""
+        """Warn the user; each message is shown once."""
         if message not in self._warned:
             self._warned.add(message)
             self.summary.warnings.append(message)
@@ -229,7 +229,7 @@ class Recorder:
 
 
 def _name(row: VideoRow) -> tuple[tuple[str, ...], tuple[Url, ...]]:
-    """The parameters left out of the URL of a row, and the names that earlier versions gave it."""
+    """The parameters dropped from the URL of a row, and its names in earlier versions."""
     for link in (row.location, row.url):
         try:
             name = name_video(link.exposed())

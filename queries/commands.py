@@ -19,6 +19,7 @@ from registry.terminal import (
     Terminal,
     clean,
     cosine,
+    count,
     duplicates_note,
     file_path,
     json_option,
@@ -61,10 +62,10 @@ def report_command(
         contract = registry.contract
         if csv_path:
             write_csv(table, csv_path)
-            terminal.note(f"Wrote {csv_path} with {len(table)} identities.")
+            terminal.note(f"Wrote {csv_path} with {count(len(table), 'identity', 'identities')}.")
         if zip_path:
             faces = write_zip(registry, zip_path)
-            terminal.note(f"Wrote {zip_path} with {faces} face images.")
+            terminal.note(f"Wrote {zip_path} with {count(faces, 'face image')}.")
     if as_json:
         terminal.json({**head, "rows": table.to_dict(orient="records")})
     else:

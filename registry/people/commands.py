@@ -14,6 +14,7 @@ from registry.terminal import (
     Terminal,
     clean,
     cosine,
+    count,
     json_option,
     pass_terminal,
     short,
@@ -35,7 +36,8 @@ def merge_command(terminal: Terminal, identity: str, others: tuple[str, ...]) ->
         person = registry.identity(decision.identity_id)
     name = f" {person.name}" if person.name else ""
     terminal.say(
-        f"{person.identity_id}{name} has {person.videos} videos and {person.faces} faces now."
+        f"{person.identity_id}{name} has {count(person.videos, 'video')} and "
+        f"{count(person.faces, 'face')} now."
     )
     _print_undo(terminal, decision)
 
@@ -60,9 +62,9 @@ def split_command(
     selection = corrections.FaceSelection(videos, tracks, faces)
     with terminal.open() as registry:
         decision = corrections.split(registry, identity, selection)
-    count = len(decision.faces)
-    faces_are = "1 face is" if count == 1 else f"{count} faces are"
-    terminal.say(f"{faces_are} identity {decision.new_identity} now.")
+    moved = count(len(decision.faces), "face")
+    are = "is" if len(decision.faces) == 1 else "are"
+    terminal.say(f"{moved} {are} identity {decision.new_identity} now.")
     _print_undo(terminal, decision)
 
 
@@ -137,7 +139,10 @@ def consolidate_command(terminal: Terminal, threshold: float | None, as_json: bo
         return
     for group in decision.groups if decision else ():
         terminal.say(f"{', '.join(short(other) for other in group[1:])} joined {group[0]}.")
-    terminal.say(f"{before - after} identities joined others. There are {after} identities now.")
+    terminal.say(
+        f"{count(before - after, 'identity', 'identities')} joined others. "
+        f"There {'is' if after == 1 else 'are'} {count(after, 'identity', 'identities')} now."
+    )
     if decision:
         _print_undo(terminal, decision)
 

@@ -162,9 +162,9 @@ def comparable_payloads(index: Index) -> dict[str, list[dict[str, Any]]]:
     return {
         collection: [
             {name: value for name, value in point.payload.items() if name not in _PROVENANCE}
-            for point in found
+            for point in stored
         ]
-        for collection, found in points.items()
+        for collection, stored in points.items()
     }
 
 

@@ -92,7 +92,7 @@ def test_suggest_then_consolidate(home: Path, people: tuple[str, str, str]) -> N
     assert found["stays"]["identity"][:8] in text
     assert found["joins"]["crop"] in text
     report = _done(home, "report")
-    assert "1 of 3 identities are likely duplicates" in report.stderr
+    assert "1 of 3 identities is likely a duplicate" in report.stderr
     assert "face-registry identities consolidate" in report.stderr
     assert _json(home, "report")["likely_duplicates"] == 1
     done = _json(home, "identities", "consolidate")
@@ -214,4 +214,4 @@ def test_suggest_counts_as_consolidate_and_reports_do(home: Path) -> None:
     told = _done(home, "identities", "suggest", "--threshold", "0.5")
     done = _done(home, "identities", "consolidate", "--threshold", "0.5")
     assert "would join 1, and 1 of a few poor faces, which lists leave out." in told.stderr
-    assert "1 identities joined others. There are 2 identities now." in done.stdout
+    assert "1 identity joined others. There are 2 identities now." in done.stdout
