@@ -71,8 +71,8 @@ def test_a_track_speaks_once_through_its_good_faces(registry: Registry) -> None:
 
 
 def test_two_in_one_frame_are_two_people(registry: Registry) -> None:
-    """Alike enough to be joined, and seen side by side twice."""
-    one, other = person(0), person(0, 0.9)
+    """Alike enough to be joined, not more than two people can be, and side by side twice."""
+    one, other = unit(1.0), unit(0.37, (1 - 0.37**2) ** 0.5)
     frame = [_good(one), _good(other, 1, left=200.0)]
     [scene] = put(registry, _scene("a", frame, frame))
     evidence = gather_evidence(registry)
@@ -83,6 +83,28 @@ def test_two_in_one_frame_are_two_people(registry: Registry) -> None:
     assert (doubt.certain, doubt.together) == (False, 2)
     assert "one frame" in doubt.reason
     assert joining.count_duplicates(registry) == 0
+
+
+def test_two_too_alike_in_one_frame_may_be_one_person(registry: Registry) -> None:
+    """A mirror, or a picture before and one after."""
+    one, other = person(0), person(0, 0.9)
+    frame = [_good(one), _good(other, 1, left=200.0)]
+    [scene] = put(registry, _scene("a", frame, frame))
+    evidence = gather_evidence(registry)
+    assert evidence.together == {}
+    ids = pair(scene.faces[0].identity_id, scene.faces[1].identity_id)
+    assert evidence.repeated == {ids: 2}
+    [suggestion] = joining.suggest(registry)
+    assert suggestion.certain
+    assert (suggestion.together, suggestion.repeated) == (0, 2)
+    assert suggestion.as_dict()["frames_too_alike"] == 2
+
+
+def test_two_who_are_covered_alike_in_one_frame_are_two_people(registry: Registry) -> None:
+    masked = Quality(0.9, ("covered_mouth",))
+    frame = [(person(0), 0, 0.0, masked), (person(0, 0.2), 1, 200.0, masked)]
+    put(registry, _scene("a", frame, frame))
+    assert list(gather_evidence(registry).together.values()) == [2]
 
 
 def test_a_face_found_twice_in_one_place_is_no_second_person(registry: Registry) -> None:
