@@ -46,7 +46,7 @@ def _plain(image: Image, marks: Landmarks, random: Random) -> Image:
 def _small(image: Image, marks: Landmarks, random: Random) -> Image:
     """The face 48 px high, in a frame of 320 x 320 px."""
     scale = 48 / (_FACE_HEIGHT * _eye_distance(marks))
-    size = max(24, round(SIDE * scale))
+    size = min(320, max(24, round(SIDE * scale)))
     picture = np.full((320, 320, 3), 110, np.uint8)
     at = (320 - size) // 2
     picture[at : at + size, at : at + size] = cv2.resize(

@@ -71,7 +71,12 @@ def _assigned(video: Video, stored: Sequence[Face], known: Grouping, threshold: 
 
 
 def consolidated(
-    videos: Sequence[Video], threshold: float, *, batches: int = 1, rule: float = 0.85
+    videos: Sequence[Video],
+    threshold: float,
+    *,
+    batches: int = 1,
+    rule: float = 0.85,
+    alike: float = 1.0,
 ) -> Grouping:
     """The plain rule, and a consolidation after each of so many tables.
 
@@ -84,7 +89,7 @@ def consolidated(
         now = {
             face.face_id: _root(joined, origin[face.face_id]) for face in all_faces(videos[:end])
         }
-        joined |= joins(videos[:end], now, threshold)
+        joined |= joins(videos[:end], now, threshold, alike)
     return {face: _root(joined, identity) for face, identity in origin.items()}
 
 

@@ -33,7 +33,7 @@ from registry.domain import Vectors
 MARGIN = 0.05
 """Cosine by which the better of two joins that exclude each other must lead. Source:
 docs/BENCHMARKS.md, "Margin between two joins"."""
-STEP = 0.7
+STEP = 0.75
 """A join needs this share of the smaller similarity inside two groups of `STEP_TRACKS` tracks."""
 STEP_TRACKS = 3
 IN_TRACK = "Poor faces, in tracks of this person alone."
