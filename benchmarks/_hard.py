@@ -22,9 +22,7 @@ from registry.models.base import FaceModel
 FOUR = ("plain", "small", "dark", "glasses")
 """The kinds of the table; each person has a clip of each, of another photograph each."""
 _NEAR = 0.2
-"""Of the picture's height: the labelled face is no further from its middle."""
-_GHOST = 0.22
-"""Of the picture's height: in vertical videos, larger faces are the blurred copy's."""
+"""Of a photograph's side: the labelled face is no further from its middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,12 @@ def _landmarks(image: np.ndarray, marker: FaceModel) -> Landmarks:
 
 
 def _is_labelled(face: Face, kind: str, width: int, height: int) -> bool:
-    if kind == "ghost":
-        return face.box.height < _GHOST * height
     x, y = (face.box.x1 + face.box.x2) / 2, (face.box.y1 + face.box.y2) / 2
-    return max(abs(x - width / 2), abs(y - height / 2)) <= _NEAR * height
+    across, middles = float(height), [height / 2]
+    if kind == "small":
+        across = pictures.SMALL_SIDE
+    elif kind == "ghost":  # the small picture is above or below
+        across = pictures.INSET
+        middles = [pictures.INSET_GAP + across / 2, height - pictures.INSET_GAP - across / 2]
+    off = min(abs(y - middle) for middle in middles)
+    return max(abs(x - width / 2), off) <= _NEAR * across and face.box.height < across

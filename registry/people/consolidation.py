@@ -10,8 +10,13 @@ that separates them. A join is left to a person if a third identity, known to be
 resembles one of the two almost as much (`MARGIN`).
 
 Identities with poor faces only are joined last. Each goes to the group in whose track its faces
-lie, or to the one that it clearly resembles, or stays alone. They add nothing to a group's average,
-so a blurred face never brings two people together.
+lie, or to one that is in all of its videos and that it clearly resembles, or stays alone. They add
+nothing to a group's average, so a blurred face brings neither two people together nor a video to a
+person.
+
+Tracks that are covered alike (by sunglasses, by a mask) are alike whoever they are, so their
+similarity counts nowhere. And where two groups are each alike inside, and clearly less like each
+other (`STEPS`), a person has to decide: they may be relatives.
 
 Average linkage is reducible (Murtagh and Contreras 2012, "Algorithms for hierarchical clustering"):
 a join never makes a pair of groups more similar than the more similar of its parts was. So pairs
@@ -33,11 +38,16 @@ from registry.domain import Vectors
 MARGIN = 0.05
 """Cosine by which the better of two joins that exclude each other must lead. Source:
 docs/BENCHMARKS.md, "Margin between two joins"."""
-STEP = 0.75
-"""A join needs this share of the smaller similarity inside two groups of `STEP_TRACKS` tracks."""
-STEP_TRACKS = 3
+STEPS = (0.5, 0.65, 0.75)
+"""Two groups that are each alike inside and a clear step apart are rather two relatives. A join
+needs this share of the smaller similarity inside: of a group of one track, two, and three or more.
+Source: docs/BENCHMARKS.md, "Relatives"."""
+LEAST_INSIDE = 3
+"""Tracks that the larger of two groups must have for that."""
+ELSEWHERE = 0.1
+"""Cosine by which poor faces must exceed the threshold to join a person of other videos."""
 IN_TRACK = "Poor faces, in tracks of this person alone."
-RESEMBLE = "Poor faces, which resemble this person and clearly no other."
+RESEMBLE = "Poor faces in videos of this person, whom they resemble and clearly no other."
 _UNKNOWN = np.float32(-2.0)
 """Instead of a similarity: below every cosine."""
 _CHUNK = 1024
@@ -64,6 +74,10 @@ class Group:
     share a bit is no evidence. Empty: nothing is covered."""
     weights: tuple[float, ...] = ()
     """t numbers above 0: how much each track counts. Empty: all count the same."""
+    videos: frozenset[str] = frozenset()
+    """Ids of the videos that show it."""
+    elsewhere: bool = True
+    """Whether its poor faces may join a person who is not in all of `videos`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +146,7 @@ class _Cluster:
     """Of the pairs of its own tracks."""
     tracks: int
     rank: tuple[int, ...]
+    videos: frozenset[str]
     near: set[int] = field(default_factory=set)
     """Clusters that had a similarity at or above the threshold with a part of this one."""
     apart: set[int] = field(default_factory=set)
@@ -159,7 +174,7 @@ def _cluster(group: Group) -> _Cluster:
         rows = [row for row, one in enumerate(covers) if one == kind]
         totals[kind] = weighted[rows].sum(axis=0)
         sums[kind] = float(weights[rows].sum())
-    cluster = _Cluster([group.identity_id], totals, sums, _NOTHING, count, group.rank)
+    cluster = _Cluster([group.identity_id], totals, sums, _NOTHING, count, group.rank, group.videos)
     both = cluster.likeness(cluster)  # each pair twice, and each uncovered track with itself
     own = float((weights[[not one for one in covers]] ** 2).sum())
     cluster.inside = _Likeness((both.total - own) / 2, (both.weight - own) / 2)
@@ -171,7 +186,7 @@ def consolidate(
     apart: Iterable[tuple[str, str]],
     *,
     threshold: float,
-    step: float = STEP,
+    steps: Sequence[float] = STEPS,
 ) -> ConsolidationResult:
     """Join identities that are one person.
 
@@ -180,11 +195,11 @@ def consolidate(
         apart: pairs of identity ids that are two people.
         threshold: least average cosine of a join, from the model's entry in the catalogue or from
             a calibration.
-        step: see `STEP`; 0 joins whatever reaches the threshold.
+        steps: see `STEPS`; zeros join whatever reaches the threshold.
     """
     good = sorted((g for g in groups if len(g.tracks)), key=lambda g: g.identity_id)
     poor = [g for g in groups if not len(g.tracks)]
-    linkage = _Linkage(good, poor, apart, threshold, step)
+    linkage = _Linkage(good, poor, apart, threshold, steps)
     linkage.join_similar()
     linkage.assign_poor()
     return linkage.result()
@@ -199,10 +214,10 @@ class _Linkage:
         poor: Sequence[Group],
         apart: Iterable[tuple[str, str]],
         threshold: float,
-        step: float,
+        steps: Sequence[float],
     ) -> None:
         self._threshold = threshold
-        self._step = step
+        self._steps = steps
         self._poor = {g.identity_id: g for g in poor}
         self._strangers: dict[str, set[str]] = {name: set() for name in self._poor}
         """Those who are known to be somebody else, for each identity of poor faces."""
@@ -271,14 +286,20 @@ class _Linkage:
                 if lead < MARGIN:
                     name = self._clusters[rival].members[0]
                     return f"{this.members[0]} resembles {name}, somebody else, almost as much."
-        if min(first.tracks, second.tracks) >= STEP_TRACKS:
-            one, other = first.inside.mean, second.inside.mean
-            if similarity < self._step * min(one, other):
-                return (
-                    f"Each is alike in itself ({one:.2f} and {other:.2f} on average), and less "
-                    f"like the other ({similarity:.2f}): they may be relatives."
-                )
-        return ""
+        return self._reason_of_step(first, second, similarity)
+
+    def _reason_of_step(self, first: _Cluster, second: _Cluster, similarity: float) -> str:
+        smaller, larger = sorted((first, second), key=lambda cluster: cluster.tracks)
+        inside = [c.inside.mean for c in (smaller, larger) if c.inside.weight > 0]
+        if larger.tracks < LEAST_INSIDE or not inside:
+            return ""
+        if similarity >= self._steps[min(smaller.tracks, len(self._steps)) - 1] * min(inside):
+            return ""
+        alike = " and ".join(f"{mean:.2f}" for mean in inside)
+        return (
+            f"Each is alike in itself ({alike} on average) and clearly less like the other "
+            f"({similarity:.2f}): they may be relatives."
+        )
 
     def _doubt(self, a: int, b: int, similarity: float, reason: str) -> None:
         first, second = sorted((self._clusters[a].members[0], self._clusters[b].members[0]))
@@ -300,6 +321,7 @@ class _Linkage:
             one.inside.plus(other.inside, one.likeness(other)),
             one.tracks + other.tracks,
             one.rank,
+            one.videos | other.videos,
             apart=one.apart | other.apart,
         )
         self._clusters[new] = joined
@@ -327,6 +349,10 @@ class _Linkage:
             similarities = np.full(len(numbers), _UNKNOWN, np.float32)
             if rows is not None and group.poor is not None and len(group.poor):
                 similarities[plain] = rows @ group.poor.mean(axis=0)
+            for row, cluster in enumerate(self._clusters.values()):
+                if not group.videos <= cluster.videos:
+                    lowered = similarities[row] - ELSEWHERE
+                    similarities[row] = lowered if group.elsewhere else _UNKNOWN
             strangers = [row_of[other] for other in self._strangers[name] if other in row_of]
             similarities[strangers] = -np.inf
             tracked = {row_of[other] for other in group.along if other in row_of}

@@ -29,7 +29,11 @@ _Sums = dict[str, dict[Track, Vectors]]
 _PLAIN, _POOR = 0, -1
 """Kinds of faces: not covered, and poor. Other kinds are the bits of what covers a face."""
 ALIKE_FAR = 1e-6
-"""False-accept rate from whose similarity on two faces of one frame are no proof of two people."""
+"""False-accept rate from whose similarity on two faces of one frame are no proof of two people.
+Source: docs/BENCHMARKS.md, "One person several times in a frame"."""
+_ELSEWHERE_SCORE = 0.4
+"""Least score of an identity of poor faces that may join a person of other videos: faces below it
+tell people apart no better than chance does (docs/BENCHMARKS.md, "Quality of faces")."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,8 @@ class ObservedFaces:
         """By kind. Spoilt faces are in none."""
         self._counts: Counter[tuple[int, str, Track]] = Counter()
         """Faces by kind, identity and track."""
+        self._scores: dict[str, float] = {}
+        """The best score of a face that lies within its frame, by identity."""
         self._frames: dict[tuple[str, int], int] = {}
         self._numbers: dict[str, int] = {}
         self._places: dict[Track, int] = {}
@@ -167,6 +173,8 @@ class ObservedFaces:
         self._rows += (at, number, self._places.setdefault(track, len(self._places)))
         self._boxes += (box.x1, box.y1, box.x2, box.y2)
         kind = cover_bits(quality) if is_comparable(quality) else _POOR
+        if "cut_off" not in quality.reasons:
+            self._scores[identity] = max(self._scores.get(identity, 0.0), quality.score)
         _add(self._sums[kind][identity], track, vector)
         self._counts[kind, identity, track] += 1
 
@@ -181,6 +189,9 @@ class ObservedFaces:
                     who = into.get(identity, identity)
                     _add(result._sums[kind][who], track, vector)
                     result._counts[kind, who, track] += self._counts[kind, identity, track]
+        for identity, score in self._scores.items():
+            who = into.get(identity, identity)
+            result._scores[who] = max(result._scores.get(who, 0.0), score)
         number = [
             result._numbers.setdefault(into.get(identity, identity), len(result._numbers))
             for identity in self._numbers
@@ -202,13 +213,26 @@ class ObservedFaces:
         none = np.zeros((0, self._dimension), np.float32)
         groups = []
         for identity in sorted(ranks):
+            videos = frozenset(video for video, _ in self.tracks.get(identity, ()))
             if identity in good:
                 covers = tuple(comparable[identity][t][1] for t in sorted(comparable[identity]))
-                groups.append(Group(identity, good[identity], ranks[identity], covers=covers))
+                groups.append(
+                    Group(identity, good[identity], ranks[identity], covers=covers, videos=videos)
+                )
                 continue
             along = {who for track in self.tracks.get(identity, ()) for who in owners[track]}
             means = poor.get(identity, none)
-            groups.append(Group(identity, none, ranks[identity], means, tuple(sorted(along))))
+            groups.append(
+                Group(
+                    identity,
+                    none,
+                    ranks[identity],
+                    means,
+                    tuple(sorted(along)),
+                    videos=videos,
+                    elsewhere=self._scores.get(identity, 0.0) >= _ELSEWHERE_SCORE,
+                )
+            )
         return tuple(groups)
 
     def _comparable(self) -> dict[str, dict[Track, tuple[Vectors, int]]]:

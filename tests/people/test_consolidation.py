@@ -147,7 +147,7 @@ def test_without_constraints_it_is_average_linkage(seed: int, threshold: float) 
         [_group(f"{i:02d}", list(v)) for i, v in enumerate(vectors)],
         [],
         threshold=threshold,
-        step=0.0,
+        steps=(0.0,) * 3,
     )
     labels = AgglomerativeClustering(
         n_clusters=None, distance_threshold=1 - threshold, metric="cosine", linkage="average"

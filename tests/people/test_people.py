@@ -54,9 +54,9 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 def test_the_threshold_follows_the_weights() -> None:
     sface, pack = find("sface"), find("buffalo_l")
-    assert linkage_threshold(replace(MODEL, digest=sface.digest)) == 0.38
-    assert linkage_threshold(replace(MODEL, digest=pack.digest)) == 0.32
-    assert linkage_threshold(MODEL) == 0.32
+    assert linkage_threshold(replace(MODEL, digest=sface.digest)) == 0.34
+    assert linkage_threshold(replace(MODEL, digest=pack.digest)) == 0.28
+    assert linkage_threshold(MODEL) == 0.28
 
 
 def test_a_track_speaks_once_through_its_good_faces(registry: Registry) -> None:
