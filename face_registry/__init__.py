@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from registry.core.decisions import Decision
     from registry.core.points import IndexedVideo
     from registry.domain import Identity
+    from registry.footage.duplicates import DuplicateVideos, duplicate_videos
+    from registry.footage.joining import join_videos, separate_videos
     from registry.people.corrections import FaceSelection, merge, separate, split, undo
     from registry.people.joining import Suggestion, consolidate, suggest
 
@@ -63,6 +65,7 @@ __all__ = [
     "ContractError",
     "Decision",
     "DeviceError",
+    "DuplicateVideos",
     "EmptyRegistry",
     "FaceSelection",
     "Failure",
@@ -97,12 +100,15 @@ __all__ = [
     "__version__",
     "averages",
     "consolidate",
+    "duplicate_videos",
     "ingest",
+    "join_videos",
     "lookup",
     "merge",
     "open_registry",
     "retry",
     "separate",
+    "separate_videos",
     "split",
     "suggest",
     "undo",
@@ -123,6 +129,8 @@ _MODULES = {
     "registry.core.decisions": "Decision",
     "registry.core.points": "IndexedVideo",
     "registry.domain": "Identity",
+    "registry.footage.duplicates": "DuplicateVideos duplicate_videos",
+    "registry.footage.joining": "join_videos separate_videos",
     "registry.people.corrections": "FaceSelection merge separate split undo",
     "registry.people.joining": "Suggestion consolidate suggest",
 }

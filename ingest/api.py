@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from ingest import remembered
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import Downloader, FetchLimits
 from ingest.fetch.share_links import is_link
@@ -19,9 +18,18 @@ from ingest.frames import MediaLimits, Sampling
 from ingest.pipeline import RunContext, default_workers, run
 from ingest.plan import plan as plan_table
 from ingest.progress import Reporter, SilentReporter
-from ingest.remembered import Told
 from ingest.retry_table import retry_table, with_hint
 from ingest.summary import Summary
+from ingest.table_arguments import (
+    TableArguments,
+    describe_changes,
+    describe_new_metrics,
+    load_settings,
+    merge_settings,
+    remember,
+    table_options,
+    with_renames,
+)
 from ingest.tables.files import MAX_FILE
 from ingest.tables.numbers import DecimalSign
 from ingest.tables.reading import STANDARD_INPUT, read_frame, read_table
@@ -44,8 +52,8 @@ VIDEO_TIMEOUT_S = 3 * 3600.0
 processor is several times faster than that."""
 
 _INLINE = (
-    "0 workers: videos are processed in this process, without a limit on memory or time. One that "
-    "crashes the decoder ends the run."
+    "With 0 workers, videos are processed in this process, without limits on memory and time. A "
+    "video that crashes the decoder ends the run."
 )
 
 
@@ -82,8 +90,8 @@ def ingest(
 ) -> Summary:
     """Find and record the faces of every video of a table.
 
-    What is said of the table (`url_column`, `metrics`, `decimal`, `units`, `encoding`, `sheet`,
-    `url_template`, `consolidate`) is remembered, and holds for later tables where it is None.
+    The registry remembers `url_column`, `metrics`, `decimal`, `units`, `encoding`, `sheet`,
+    `url_template` and `consolidate`, and uses them for later tables where they are None.
 
     Args:
         registry: an open registry; a new one takes its model, threshold and sampling from here.
@@ -132,8 +140,8 @@ def ingest(
         RegistryLocked: another process writes to the registry.
         StoreError: a store failed. Committed videos stay, and the next run continues from there.
     """
-    why = check_purpose(registry.settings.purpose or "" if purpose is None else purpose)
-    told = Told(
+    purpose = check_purpose(registry.settings.purpose or "" if purpose is None else purpose)
+    arguments = TableArguments(
         url_column=url_column,
         metrics=metrics,
         decimal=decimal,
@@ -145,13 +153,13 @@ def ingest(
         base_folder=Path(base_folder) if base_folder else None,
         allow_local_files=allow_local_files,
     )
-    earlier = remembered.read_settings(registry)
-    settings = remembered.settle(told, earlier)
-    table = _read(registry.settings, videos, remembered.options(told, settings), policy)
-    table = remembered.with_renames(table, settings.renames)
+    earlier = load_settings(registry)
+    settings = merge_settings(arguments, earlier)
+    table = _read_table(registry.settings, videos, table_options(arguments, settings), policy)
+    table = with_renames(table, settings.renames)
     notes = [
-        *remembered.replaced(settings, earlier),
-        *remembered.new_metrics(registry, earlier, table),
+        *describe_changes(settings, earlier),
+        *describe_new_metrics(registry, earlier, table),
     ]
     if plan:
         return plan_table(
@@ -167,14 +175,14 @@ def ingest(
     note = _check_contract(registry, model, threshold, every, max_gap, cuts, names)
     if note:
         notes.append(note)
-    remembered.remember(registry, settings, table)
-    csv = "" if isinstance(videos, pd.DataFrame) else _called(videos)
+    remember(registry, settings, table)
+    csv = "" if isinstance(videos, pd.DataFrame) else _table_name(videos)
     reporter = _reporter(reporter, workers)
     with (
         _context(
             registry, model, workers, len(table.rows), limits, policy, fetch_limits
         ) as context,
-        _recorded(registry, context.summary, "ingest", csv=csv, purpose=why),
+        _recorded(registry, context.summary, "ingest", csv=csv, purpose=purpose),
     ):
         context.summary.notes += notes
         return run(
@@ -213,13 +221,13 @@ def retry(
     The other arguments, and errors, are those of `ingest`. Raises `UnknownError` if a video is not
     on record and `UsageError` if it is complete.
     """
-    why = check_purpose(registry.settings.purpose or "" if purpose is None else purpose)
+    purpose = check_purpose(registry.settings.purpose or "" if purpose is None else purpose)
     registry.hold()
     table = retry_table(registry, videos)
     reporter = _reporter(reporter, workers)
     with (
         _context(registry, None, workers, len(table.rows), limits, policy, fetch_limits) as context,
-        _recorded(registry, context.summary, "retry", purpose=why),
+        _recorded(registry, context.summary, "retry", purpose=purpose),
     ):
         summary = run(
             context,
@@ -252,7 +260,7 @@ def _context(
     policy: AddressPolicy | None,
     fetch_limits: FetchLimits | None,
 ) -> Iterator[RunContext]:
-    """What a run works with; closes it at the end."""
+    """The context of a run, which is closed at the end."""
     settings, summary = registry.settings, Summary(new_run())
     workers = min(default_workers() if workers is None else workers, max(1, videos))
     buckets = open_buckets(settings)
@@ -285,7 +293,7 @@ def _recorded(
             recording.interrupted = summary.stopped
 
 
-def _read(
+def _read_table(
     settings: Settings,
     videos: pd.DataFrame | str | Path,
     options: TableOptions,
@@ -293,11 +301,11 @@ def _read(
 ) -> Table:
     if isinstance(videos, pd.DataFrame):
         return read_frame(videos, options, Path.cwd())
-    return read_table(videos, options, lambda url: _table_behind(settings, url, policy))
+    return read_table(videos, options, lambda url: _download_table(settings, url, policy))
 
 
-def _table_behind(settings: Settings, url: str, policy: AddressPolicy | None) -> bytes:
-    """The bytes of a table at a URL, under the rules for addresses."""
+def _download_table(settings: Settings, url: str, policy: AddressPolicy | None) -> bytes:
+    """The bytes of the table at a URL, whose address the policy must allow."""
     downloader = Downloader(
         settings.downloads,
         limits=FetchLimits(max_bytes=MAX_FILE),
@@ -311,8 +319,8 @@ def _table_behind(settings: Settings, url: str, policy: AddressPolicy | None) ->
         downloader.close()
 
 
-def _called(source: str | Path) -> str:
-    """The name of a table in the registry's history: no folder, host or query."""
+def _table_name(source: str | Path) -> str:
+    """The name of a table in the registry's history, without folder, host and query."""
     text = str(source)
     if text == STANDARD_INPUT:
         return text
@@ -333,7 +341,7 @@ def _check_contract(
     Returns a note if the contract changes.
     """
     if max_gap is not None and not 0 <= max_gap < math.inf:
-        raise UsageError(f"max_gap is {max_gap:g}: give seconds, or 0 for no limit")
+        raise UsageError(f"max_gap is {max_gap:g}. Give a number of seconds, or 0 for no limit.")
     if not registry.is_empty:
         contracts.check_rule(registry.contract, threshold=threshold, every=every)
         if model:

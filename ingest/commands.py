@@ -59,15 +59,16 @@ private_hosts_option = click.option(
 )
 @click.option(
     "--url-template", metavar="URL",
-    help="What the cells of the URL column go into, at {}: https://www.youtube.com/watch?v={}.",
+    help="URL for cells that hold ids, with {} in the place of the cell: "
+    "https://www.youtube.com/watch?v={}.",
 )  # fmt: skip
 @click.option(
     "--decimal", type=click.Choice([".", ","]), default=None,
-    help="Decimal sign of numbers such as 1.250, where the table does not tell.",
+    help="Decimal sign of numbers such as 1.250, where the table leaves it open.",
 )  # fmt: skip
 @click.option(
     "--unit", "units", multiple=True, metavar="METRIC=UNIT",
-    help="What the numbers of a metric without a unit are: %, plain, s or a currency.",
+    help="Unit of the numbers of a metric that have none: %, plain, s or a currency.",
 )  # fmt: skip
 @click.option("--encoding", help="Encoding of a text file.  [default: as last time; detected]")
 @click.option(
@@ -82,11 +83,11 @@ private_hosts_option = click.option(
 )
 @click.option(
     "--max-gap", type=click.FloatRange(min=0), metavar="S",
-    help="Also look at a frame where more than S seconds would pass without one; 0: no limit.  "
+    help="Also sample a frame where more than S seconds would pass without one; 0: no limit.  "
     "[default: 1.0]",
 )  # fmt: skip
 @click.option(
-    "--cuts/--no-cuts", default=None, help="Also look at a frame behind each cut.  [default: cuts]"
+    "--cuts/--no-cuts", default=None, help="Also sample a frame after each cut.  [default: cuts]"
 )
 @click.option(
     "--threshold", type=cosine(),
@@ -105,14 +106,14 @@ private_hosts_option = click.option(
 )  # fmt: skip
 @click.option(
     "--blank-clears", is_flag=True,
-    help="A blank cell takes away the value that the metric has on record. By default it stays.",
+    help="A blank cell removes the value that the metric has on record. By default it stays.",
 )  # fmt: skip
 @click.option(
     "--reread-changed", is_flag=True,
     help="Also read videos again whose files were replaced under the same name.",
 )  # fmt: skip
 @click.option(
-    "--plan", is_flag=True, help="Show what would be done with the table, and do nothing."
+    "--plan", is_flag=True, help="Show what an ingest would do with the table, and change nothing."
 )
 @click.option(
     "--purpose", metavar="TEXT",
@@ -163,13 +164,13 @@ def ingest_command(
     TABLE is a file (CSV, TSV, Excel, OpenDocument, Parquet), the address of one or of a Google
     sheet, or - for standard input. It has a column of video URLs (http, https, or files in its
     folder) and columns of performance numbers. Recorded videos are not read again; changed numbers
-    are updated. What is said of the table (columns, metrics, decimal sign, encoding, sheet,
-    template, --consolidate) is remembered, so that next week's table needs no options.
+    are updated. The options that describe the table (columns, metrics, decimal sign, encoding,
+    sheet, template) and --consolidate are remembered, so next week's table needs no options.
     """
     with (
         terminal.open(device=device, wait=wait) as registry,
         nullcontext() if plan else as_writer(registry),
-        _measured(registry, metrics_file),
+        _writing_metrics(registry, metrics_file),
         reporting(terminal) as reporter,
         stoppable(terminal) as stop,
     ):
@@ -216,21 +217,23 @@ def _units(options: Sequence[str]) -> dict[str, str]:
     for option in options:
         metric, equals, unit = option.rpartition("=")
         if not equals or not metric.strip():
-            raise UsageError(f'--unit "{printable(option)}": write --unit "METRIC=UNIT".')
+            raise UsageError(
+                f'--unit "{printable(option)}" is not valid. Write --unit "METRIC=UNIT".'
+            )
         units[metric.strip()] = unit.strip()
     return units
 
 
 @contextmanager
 def as_writer(registry: Registry) -> Iterator[None]:
-    """Wait for the right to write first, while Ctrl-C still ends the process at once."""
+    """Acquire the right to write first, while Ctrl-C still ends the process at once."""
     registry.hold()
     yield
 
 
 @contextmanager
-def _measured(registry: Registry, path: Path | None) -> Iterator[None]:
-    """Write measurements at the end, also of a run that failed."""
+def _writing_metrics(registry: Registry, path: Path | None) -> Iterator[None]:
+    """Write measurements to a file at the end, even if the run failed."""
     try:
         yield
     except BaseException:
@@ -263,7 +266,7 @@ def stoppable(terminal: Terminal) -> Iterator[Event]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        terminal.note("stopping after the current video; press Ctrl-C again to stop at once")
+        terminal.note("Stopping after the current video. Press Ctrl-C again to stop at once.")
 
     before = {
         number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)

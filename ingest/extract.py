@@ -1,4 +1,4 @@
-"""From one video file to its faces: sample, detect, embed, link into tracks, store the crops.
+"""Extracts the faces of a video file: samples, detects, embeds, links tracks, stores crops.
 
 Memory grows with the number of faces, not with the length of the video: an image is released as
 soon as its faces are cropped, and embedding runs in batches over several frames.
@@ -76,7 +76,7 @@ def extract(
         video_id: determines the ids of the faces and the keys of the crops.
         model: detects and embeds the faces.
         blobs: where crops are stored.
-        sampling: which frames are looked at.
+        sampling: which frames are sampled.
         limits: larger videos are refused.
         open_video: decodes the file.
 

@@ -1,10 +1,9 @@
 """A limit on the memory of a process that reads a video or a page.
 
 A thread watches the peak memory of its own process and ends the process over the limit. Limits of
-the operating system do not serve: RLIMIT_AS counts address space that runtimes reserve and never
-use, macOS enforces neither it nor RLIMIT_DATA, and under RLIMIT_DATA libav takes a failed
-allocation for a damaged frame: of a video of 20 frames that needs 1.5 GB, a limit of 800 MB let one
-frame through, and the other 19 were reported as damaged.
+the operating system are not suitable: RLIMIT_AS counts address space that runtimes reserve and
+never use, macOS enforces neither it nor RLIMIT_DATA, and under RLIMIT_DATA libav reports a failed
+allocation as a damaged frame (docs/BENCHMARKS.md, "Memory of a decoder").
 """
 
 from __future__ import annotations

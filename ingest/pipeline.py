@@ -18,28 +18,29 @@ from pathlib import Path
 from threading import Event, Lock
 
 from ingest import run_events
-from ingest.choice import Choice, Job
 from ingest.extract import Extraction
 from ingest.fetch.downloads import Downloader
+from ingest.job_selection import Job, JobSelection
 from ingest.progress import Reporter
 from ingest.recorder import FileFacts, Recorder
 from ingest.summary import Summary
 from ingest.tables.table import Table
 from ingest.workers import Extractor
 from registry import ids
-from registry.core import listed_videos
+from registry.core.listed_videos import load_listed_videos, save_listed_videos
 from registry.core.registry import Registry
 from registry.core.runs import new_run
 from registry.domain import Content, Status
 from registry.errors import MediaError, RegistryError, VideoError
 from registry.faces.appearances import appearances
+from registry.footage.duplicates import duplicate_videos
 from registry.people import joining
 from registry.urls import Url
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What a run works with."""
+    """The registry, the downloader and the extractor of a run, and its counts."""
 
     registry: Registry
     downloader: Downloader
@@ -47,7 +48,7 @@ class RunContext:
     ahead: int
     """Videos that are fetched or processed at once."""
     summary: Summary = field(default_factory=lambda: Summary(run=new_run()))
-    """The run counts in it, so that the caller has the counts of a run that an error ended."""
+    """Counts of the run; the caller has them even if an error ends the run."""
 
 
 def default_workers(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
@@ -78,14 +79,14 @@ def run(
     """Record every row of a table.
 
     Args:
-        context: what the run works with.
+        context: registry, downloader, extractor and counts.
         table: the rows; a video keeps the metrics that the table has no column for.
         retry_failed: whether to process videos that failed before.
         consolidate: whether to join identities that are one person at the end.
         reporter: receives the progress.
         stop: set it to end the run after the video that is being committed.
         read_again: process every video of the table, whatever is on record.
-        blank_clears: whether a blank cell takes away the value that a metric has on record.
+        blank_clears: whether a blank cell removes the value that a metric has on record.
         reread_changed: whether to process videos again whose files were replaced.
 
     Returns:
@@ -106,12 +107,12 @@ def run(
     reporter.begin(len(table.rows))
     before = _established(registry)
     recorder = Recorder(registry, summary, table.metrics, reporter, blank_clears)
-    choice = Choice(
+    selection = JobSelection(
         registry, recorder, retry_failed=retry_failed, reread_changed=reread_changed,
         everything=read_again,
     )  # fmt: skip
-    for job, read in _read_ahead(context, choice.jobs(table.rows), stop):
-        text = _commit(choice, job, read)
+    for job, outcome in _read_ahead(context, selection.jobs(table.rows), stop):
+        text = _commit(selection, job, outcome)
         summary.seconds = time.monotonic() - started
         reporter.advance(summary, str(job.row.url), text)
     summary.stopped = stop.is_set()
@@ -121,6 +122,7 @@ def run(
         if not read_again:
             _count_gone(registry, summary, recorder.listed)
         _find_duplicates(registry, summary, consolidate)
+        _look_for_copies(registry, summary, reporter)
     _count_identities(registry, summary)
     if summary.ingested or summary.joined_identities:
         registry.index.optimize()
@@ -130,20 +132,20 @@ def run(
 
 @dataclass(frozen=True, slots=True)
 class _SameFile:
-    """The content is that of another video, on record or earlier in the table: not decoded."""
+    """Another video, on record or in the table, has the content: the file is not decoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Unchanged:
-    """The file is the one that was read before."""
+    """The file has not changed since it was read."""
 
     problem: str = ""
-    """Why that could not be found out; the record stays as it is."""
+    """Why this could not be checked; the record stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """What came of a job."""
+class _Outcome:
+    """The result of a job."""
 
     result: Extraction | VideoError | _SameFile | _Unchanged
     file: FileFacts | None = None
@@ -151,14 +153,14 @@ class _Read:
 
 
 class _Claims:
-    """Which job of a run reads a content: the first in the order of the table that has it."""
+    """Assigns each content to the first job, in the order of the table, that has it."""
 
     def __init__(self) -> None:
         self._orders: dict[str, int] = {}
         self._lock = Lock()
 
     def claim(self, sha256: str, order: int) -> bool:
-        """Whether no earlier job has claimed this content; it is claimed then."""
+        """Claim a content. Returns False if an earlier job has claimed it."""
         with self._lock:
             first = self._orders.setdefault(sha256, order)
             if order < first:
@@ -172,9 +174,9 @@ _POLL_S = 0.2
 
 def _read_ahead(
     context: RunContext, jobs: Iterator[Job], stop: Event
-) -> Iterator[tuple[Job, _Read]]:
+) -> Iterator[tuple[Job, _Outcome]]:
     """Results in the order of the jobs, with `ahead` videos in progress at once."""
-    pending: deque[tuple[Job, Future[_Read]]] = deque()
+    pending: deque[tuple[Job, Future[_Outcome]]] = deque()
     claims, complete = _Claims(), False
     with ThreadPoolExecutor(context.ahead, thread_name_prefix="read") as threads:
         try:
@@ -198,7 +200,7 @@ def _read_ahead(
                 context.extractor.close()
 
 
-def _wait_for(future: Future[_Read], stop: Event) -> bool:
+def _wait_for(future: Future[_Outcome], stop: Event) -> bool:
     """Wait for a result; False if the run is stopped first."""
     while not stop.is_set():
         if wait([future], timeout=_POLL_S).done:
@@ -206,90 +208,92 @@ def _wait_for(future: Future[_Read], stop: Event) -> bool:
     return False
 
 
-def _fetch_and_extract(context: RunContext, claims: _Claims, job: Job) -> _Read:
+def _fetch_and_extract(context: RunContext, claims: _Claims, job: Job) -> _Outcome:
     row, started = job.row, time.monotonic()
     file: FileFacts | None = None
     try:
         if job.unless_same and not _has_changed(context, job):
-            return _Read(_Unchanged())
+            return _Outcome(_Unchanged())
         download = context.downloader.fetch(row.location.exposed(), job.video_id)
         run_events.fetched(context.summary, row, time.monotonic() - started)
         try:
             file = FileFacts(Content(download.sha256, download.size), download.source)
             if job.known and job.unless_same and job.known.content == download.sha256:
-                return _Read(_Unchanged(), file)
+                return _Outcome(_Unchanged(), file)
             other = context.registry.index.of_content(download.sha256)
             is_other = other is not None and other.video_id != job.video_id
             if is_other or not claims.claim(download.sha256, job.order):
-                return _Read(_SameFile(), file)
+                return _Outcome(_SameFile(), file)
             with context.registry.writing():  # the extractor stores crops
-                return _Read(context.extractor.extract(download.path, job.video_id), file)
+                return _Outcome(context.extractor.extract(download.path, job.video_id), file)
         finally:
             download.discard()
     except VideoError as exc:
         if job.unless_same and file is None:
-            return _Read(_Unchanged(str(exc)))
-        return _Read(exc, file)
+            return _Outcome(_Unchanged(str(exc)))
+        return _Outcome(exc, file)
     except RegistryError:
         raise
     except MemoryError:
-        return _Read(MediaError("there was not enough memory to process the video."), file)
+        return _Outcome(MediaError("there was not enough memory to process the video."), file)
     except Exception as exc:
         # A bug that one video triggers costs that video, not the run.
         error = f"{type(exc).__name__}: {exc}"
         reason = f"processing the video failed with an unexpected error ({error})."
-        return _Read(MediaError(reason), file)
+        return _Outcome(MediaError(reason), file)
 
 
 def _has_changed(context: RunContext, job: Job) -> bool:
-    """Whether the server says that a file was replaced; a local file was compared before."""
+    """Whether the server reports that a file was replaced; local files were compared before."""
     location = job.row.location.exposed()
     if job.unless_same is None or "://" not in location:
         return True
     return context.downloader.changed_source(location, job.unless_same) is not None
 
 
-def _commit(choice: Choice, job: Job, read: _Read) -> str:
-    """Record the result; returns it in words."""
+def _commit(selection: JobSelection, job: Job, outcome: _Outcome) -> str:
+    """Record the result of a job, and describe it in words."""
     row, started = job.row, time.monotonic()
-    recorder, registry = choice.recorder, choice.registry
+    recorder, registry = selection.recorder, selection.registry
     summary, index = recorder.summary, registry.index
     known = index.known(job.video_id)
-    result, file = read.result, read.file
+    result, file = outcome.result, outcome.file
     other = index.of_content(file.content.sha256) if file else None
     if isinstance(result, _Unchanged) and known:
         if result.problem:
-            recorder.warn(f"row {row.row} {row.url} was not compared: {result.problem}")
+            recorder.warn(f"Row {row.row} {row.url} was not compared: {result.problem}")
         if file:
-            choice.seen_again(known, file.source)
+            selection.update_source(known, file.source)
         return recorder.update(row, known)
-    if other and (other.video_id != job.video_id or choice.was_read(other.video_id)):
+    if other and (other.video_id != job.video_id or selection.was_read(other.video_id)):
         text = recorder.update(row, other, gone=known.video_id if known else "")
         if row.url == other.url:
             return text
-        said = f"is the same file as {other.url}: recorded as another name of it"
-        summary.same_files.append(f"row {row.row} {row.url} {said}")
-        choice.unmark(job.video_id)
-        return f"{said}; {text}"
+        alias = f"is the same file as {other.url}: recorded as another name of it"
+        summary.same_files.append(f"row {row.row} {row.url} {alias}")
+        selection.unmark(job.video_id)
+        return f"{alias}; {text}"
     if isinstance(result, (_SameFile, _Unchanged)):
-        # The row that was to read this content failed.
-        result = MediaError(choice.failures.get(file.content.sha256 if file else "", _LOST))
+        # The row that claimed this content failed.
+        result = MediaError(
+            selection.failures.get(file.content.sha256 if file else "", _CLAIMANT_FAILED)
+        )
     if isinstance(result, VideoError):
-        # Wherever the reason is shown, so are row and URL.
+        # The reason is always shown together with row and URL.
         reason = str(result).removeprefix(f"{row.location}: ")
         if file:
-            choice.failures.setdefault(file.content.sha256, reason)
+            selection.failures.setdefault(file.content.sha256, reason)
         if known and known.status != Status.FAILED:
             recorder.listed.add(known.video_id)
             reason = f"{reason.removesuffix('.')}. The record of the video stays as it is."
         else:
             recorder.fail(row, known, reason)
-            choice.unmark(job.video_id)
+            selection.unmark(job.video_id)
         run_events.failed(summary, row.row, row.url, reason, job.video_id)
         return f"failed: {reason}"
     assert file is not None
     video = recorder.ingest(row, known, result, file)
-    choice.read(video.video_id)
+    selection.mark_done(video.video_id)
     summary.ingested += 1
     summary.frames += video.media.frames_sampled
     summary.faces += len(video.faces)
@@ -300,19 +304,20 @@ def _commit(choice: Choice, job: Job, read: _Read) -> str:
     summary.total_identities = index.count_identities()
     run_events.recorded(summary, row, video, len(present), new, time.monotonic() - started)
     people = "identity" if len(present) == 1 else "identities"
-    text = f"{len(video.faces)} faces, {len(present)} {people} ({new} new)"
+    faces = "face" if len(video.faces) == 1 else "faces"
+    text = f"{len(video.faces)} {faces}, {len(present)} {people} ({new} new)"
     return f"{text}; partial: {result.reason}" if result.reason else text
 
 
-_LOST = "another row has the same file, and it could not be read."
+_CLAIMANT_FAILED = "another row has the same file, and it could not be read."
 
 
 def _count_gone(registry: Registry, summary: Summary, listed: set[str]) -> None:
-    """Count the videos of the last table that this one does not list, and remember this one's."""
+    """Count the videos of the last table that are not listed now, and save the new list."""
     with registry.writing():
-        left = listed_videos.read(registry.blobs) - listed
-        summary.gone = sum(registry.index.known(video_id) is not None for video_id in left)
-        listed_videos.write(registry.blobs, listed)
+        gone = load_listed_videos(registry.blobs) - listed
+        summary.gone = sum(registry.index.known(video_id) is not None for video_id in gone)
+        save_listed_videos(registry.blobs, listed)
 
 
 def _find_duplicates(registry: Registry, summary: Summary, consolidate: bool) -> None:
@@ -321,6 +326,21 @@ def _find_duplicates(registry: Registry, summary: Summary, consolidate: bool) ->
         joining.consolidate(registry)
         summary.joined_identities = before - registry.index.count_identities()
     summary.likely_duplicates = joining.count_duplicates(registry)
+
+
+def _look_for_copies(registry: Registry, summary: Summary, reporter: Reporter) -> None:
+    """Warn of videos of this run that are likely the same footage as others: they count twice."""
+    read = {one.video_id for one in registry.index.videos() if one.run == summary.run}
+    pairs = duplicate_videos(registry, among=read) if read else []
+    copies = read.intersection(s.video_id for pair in pairs for s in (pair.first, pair.second))
+    if copies:
+        text = (
+            f"{len(copies)} of the videos read are likely the same footage as other videos, and "
+            "are counted separately. `face-registry videos duplicates` lists them."
+        )
+        summary.warnings.append(text)
+        run_events.warning(summary, text)
+        reporter.warn(text)
 
 
 def _count_identities(registry: Registry, summary: Summary) -> None:

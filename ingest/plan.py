@@ -1,14 +1,14 @@
-"""What an ingest would do with a table: everything but fetching, found out without writing."""
+"""The plan of an ingest: what it would do with a table. Fetches and writes nothing."""
 
 from __future__ import annotations
 
 from ingest import run_events
-from ingest.choice import Choice
+from ingest.job_selection import JobSelection
 from ingest.progress import SilentReporter
 from ingest.recorder import Recorder
 from ingest.summary import Planned, PlannedVideo, Summary
 from ingest.tables.table import Table
-from registry.core import listed_videos
+from registry.core.listed_videos import load_listed_videos
 from registry.core.registry import Registry
 from registry.urls import Url
 
@@ -22,10 +22,9 @@ def plan(
     blank_clears: bool = False,
     reread_changed: bool = False,
 ) -> Summary:
-    """Fill in the counts that an ingest of this table would have, and `summary.planned`.
+    """Fill in `summary.planned` and the counts that an ingest of this table would have.
 
-    A video that turns out to have the content of another one counts as new here: no file is
-    fetched.
+    No file is fetched, so a video with the content of another one counts as new here.
     """
     summary.rows = table.total
     summary.duplicates = table.total - len(table.rows) - len(table.failures)
@@ -40,18 +39,18 @@ def plan(
     recorder = Recorder(
         registry, summary, table.metrics, SilentReporter(), blank_clears, dry=True
     )  # fmt: skip
-    choice = Choice(
+    selection = JobSelection(
         registry, recorder, retry_failed=retry_failed, reread_changed=reread_changed,
         everything=False,
     )  # fmt: skip
-    for job in choice.jobs(table.rows):
+    for job in selection.jobs(table.rows):
         recorder.listed.add(job.video_id)
         if job.unless_same and "://" in job.row.location.exposed():
             planned.compared += 1
             continue
         videos = planned.again if job.known else planned.new
         videos.append(PlannedVideo(job.row.row, job.row.url))
-    gone = listed_videos.read(registry.blobs) - recorder.listed
+    gone = load_listed_videos(registry.blobs) - recorder.listed
     known = (registry.index.known(video_id) for video_id in sorted(gone))
     planned.gone = [video.url for video in known if video is not None]
     summary.gone = len(planned.gone)

@@ -1,4 +1,4 @@
-"""What a run did, or would do, as text on the terminal."""
+"""Prints the summary of a run, or its plan, to the terminal."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ _SHOWN = 10
 def print_summary(terminal: Terminal, summary: Summary, *, hints: bool = True) -> None:
     """Print what a run did and, with `hints`, what to do next."""
     terminal.say(
-        f"{summary.rows} rows: {summary.ingested} videos ingested, {summary.updated} updated, "
-        f"{summary.unchanged} unchanged, {len(summary.failures)} failed"
-        + (f", {summary.duplicates} repeated" if summary.duplicates else "")
-        + (f", {summary.gone} of the last table gone" if summary.gone else "")
+        f"{count(summary.rows, 'row')}: {count(summary.ingested, 'video')} ingested, "
+        f"{summary.updated:,} updated, {summary.unchanged:,} unchanged, "
+        f"{len(summary.failures):,} failed"
+        + (f", {summary.duplicates:,} repeated" if summary.duplicates else "")
+        + (f", {summary.gone:,} of the last table gone" if summary.gone else "")
     )
     terminal.say(
-        f"{summary.frames:,} frames sampled, {summary.faces:,} faces, "
-        f"{summary.new_identities} new identities ({summary.total_identities} in all), "
-        f"{summary.seconds:.1f} s"
+        f"{count(summary.frames, 'frame')} sampled, {count(summary.faces, 'face')}, "
+        f"{count(summary.new_identities, 'new identity', 'new identities')} "
+        f"({summary.total_identities:,} in all), {summary.seconds:.1f} s"
     )
     if summary.blocked:
-        terminal.note(f"{summary.blocked:,} faces of blocked people left out")
+        terminal.note(f"Left out {count(summary.blocked, 'face')} of blocked people.")
     if summary.joined_identities:
-        terminal.say(f"{summary.joined_identities} identities joined others (`identities undo`)")
+        joined = count(summary.joined_identities, "identity", "identities")
+        terminal.say(f"Joined {joined} to others. `face-registry identities undo` takes it back.")
     _print_changes(terminal, summary)
     for failure in summary.failures[:_SHOWN]:
         terminal.note(f"failed: {_failure_line(failure)}")
-    if len(summary.failures) > _SHOWN:
-        terminal.note(f"… and {len(summary.failures) - _SHOWN} more; --json lists them all")
+    _print_rest(terminal, len(summary.failures))
     if hints:
         _print_hints(terminal, summary)
 
 
 def _failure_line(failure: Failure) -> str:
-    """Row, URL and reason; the row only once if the reason begins with it."""
+    """Row, URL and reason, without repeating a row with which the reason begins."""
     row = f"row {failure.row}" if failure.row else ""
     reason = failure.reason
     if row and reason.lower().startswith(row):
@@ -52,22 +53,22 @@ def _print_hints(terminal: Terminal, summary: Summary) -> None:
     if summary.likely_duplicates:
         terminal.note(duplicates_note(summary.likely_duplicates, total))
     elif total >= 4 and single > total / 2:
-        terminal.note(f"{single} of {total} identities are in one video only")
+        terminal.note(f"{single:,} of {total:,} identities are in one video only.")
     if summary.stopped:
-        terminal.note("stopped; run the same command again to continue")
+        terminal.note("Stopped. Run the same command again to continue.")
         return
     if summary.failures:
         terminal.note(
-            "the next run skips videos that failed; with --retry-failed it reads them again"
+            "The next run skips videos that failed. Use --retry-failed to read them again."
         )
     if total:
         terminal.note(
-            "next: `face-registry report --csv influencer_performance.csv --zip faces.zip`"
+            "Next: `face-registry report --csv influencer_performance.csv --zip faces.zip`."
         )
 
 
 def _print_changes(terminal: Terminal, summary: Summary) -> None:
-    """Notes on the table, and what changed of videos on record."""
+    """Print the notes on the table, and the changes of videos on record."""
     for note in summary.notes:
         terminal.note(note)
     _print_some(terminal, summary.same_files)
@@ -82,46 +83,53 @@ def _print_changes(terminal: Terminal, summary: Summary) -> None:
     )
     for metric, cells in summary.blank_cells().items():
         terminal.note(
-            f"{printable(metric)}: {count(cells, 'blank cell')} left the earlier value as it is; "
-            "--blank-clears takes it away"
+            f"{printable(metric)}: {count(cells, 'blank cell')} left the earlier value unchanged. "
+            "Use --blank-clears to remove it."
         )
 
 
 def _print_some(terminal: Terminal, lines: Sequence[str]) -> None:
     for line in lines[:_SHOWN]:
         terminal.note(line)
-    if len(lines) > _SHOWN:
-        terminal.note(f"… and {len(lines) - _SHOWN} more; --json lists them all")
+    _print_rest(terminal, len(lines))
+
+
+def _print_rest(terminal: Terminal, total: int) -> None:
+    """Print how many of `total` lines are not shown, if any."""
+    if total > _SHOWN:
+        terminal.note(f"… and {total - _SHOWN:,} more. --json lists all of them.")
 
 
 def print_plan(terminal: Terminal, summary: Summary, planned: Planned) -> None:
-    """Print what an ingest would do."""
+    """Print what an ingest of the table would do."""
     table, detected = planned.table, planned.table.detected
     read_as = ", ".join(part for part in (detected.form, detected.encoding, detected.sheet) if part)
     terminal.say(f"{read_as}; the header is row {detected.header_row}")
     terminal.say(f"URLs: {printable(detected.url_column)}")
     for spec in table.metrics:
         unit = table.units.get(spec.name)
-        said = f"metric: {printable(str(spec))}"
-        terminal.say(f"{said} ({unit})" if unit else said)
+        line = f"metric: {printable(str(spec))}"
+        terminal.say(f"{line} ({unit})" if unit else line)
     if table.attributes:
         terminal.say(f"attributes: {', '.join(map(printable, table.attributes))}")
     terminal.say(
-        f"{summary.rows} rows: {len(planned.new)} new videos, {len(planned.again)} to read again, "
-        f"{summary.updated} to update, {summary.unchanged} unchanged, "
-        f"{len(summary.failures)} failed, {summary.duplicates} repeated, {summary.gone} of the "
-        f"last table gone, {len(table.skipped)} rows skipped"
+        f"{count(summary.rows, 'row')}: {count(len(planned.new), 'new video')}, "
+        f"{len(planned.again):,} to read again, {summary.updated:,} to update, "
+        f"{summary.unchanged:,} unchanged, {len(summary.failures):,} failed, "
+        f"{summary.duplicates:,} repeated, {summary.gone:,} of the last table gone, "
+        f"{count(len(table.skipped), 'row')} skipped"
     )
-    for what, videos in (("new", planned.new), ("read again", planned.again)):
-        _print_some(terminal, [_planned(what, video) for video in videos])
+    for label, videos in (("new", planned.new), ("read again", planned.again)):
+        _print_some(terminal, [_planned_line(label, video) for video in videos])
     if planned.compared:
-        terminal.note(f"{count(planned.compared, 'file')} to compare with the server's")
+        compared = count(planned.compared, "video")
+        terminal.note(f"The servers of {compared} would be asked whether the file has changed.")
     _print_some(terminal, [f"gone: {url}" for url in planned.gone])
     _print_changes(terminal, summary)
     _print_some(terminal, summary.warnings)
     _print_some(terminal, [f"failed: {_failure_line(failure)}" for failure in summary.failures])
-    terminal.note("nothing was done; leave out --plan to do it")
+    terminal.note("Nothing was changed. Leave out --plan to ingest the table.")
 
 
-def _planned(what: str, video: PlannedVideo) -> str:
-    return f"{what}: row {video.row} {video.url}"
+def _planned_line(label: str, video: PlannedVideo) -> str:
+    return f"{label}: row {video.row} {video.url}"

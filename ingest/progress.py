@@ -16,13 +16,13 @@ class Reporter(Protocol):
     """Receives the progress of a run."""
 
     def begin(self, videos: int) -> None:
-        """The run starts, with so many videos to process."""
+        """The run starts with this number of videos to process."""
 
     def advance(self, summary: Summary, url: str, outcome: str) -> None:
         """One more video is finished; `summary` includes it."""
 
     def warn(self, message: str) -> None:
-        """The user should know this; the run continues."""
+        """Report a message that the user should see; the run continues."""
 
 
 class SilentReporter:

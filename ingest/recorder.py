@@ -1,8 +1,8 @@
-"""Recording the rows of a run: new videos, further rows of videos on record, failures.
+"""Records the rows of a run: new videos, further rows of videos on record, and failures.
 
-Rows of one run that turn out to be one video (another name, the same content) are combined as the
-metrics ask, in the order of the table, whichever is recorded first. So each time, the values that
-this run brought are taken back and computed again from all rows of the video so far.
+Rows of one run that are one video (another name, the same content) are combined as the metric specs
+define it, in the order of the table, whichever is recorded first. So for each further row, the
+values of this run are removed and computed again from all rows of the video so far.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ingest.tables.questions import plain
 from ingest.tables.specs import MetricSpec
 from ingest.tables.table import VideoRow
 from registry import ids
-from registry.core.known_videos import KnownVideo
 from registry.core.metric_history import before_run, read_by, with_values
+from registry.core.points import IndexedVideo
 from registry.core.registry import Registry
 from registry.core.video_changes import absorb, discard_crops, revise
 from registry.domain import Content, Source, Status, Video
@@ -31,7 +31,7 @@ from registry.urls import Url, name_video, printable
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What is known of the file of a video that was read."""
+    """Content and source of the file of a video that was read."""
 
     content: Content
     source: Source
@@ -47,11 +47,11 @@ class Recorder:
     reporter: Reporter
     blank_clears: bool = False
     dry: bool = False
-    """Whether to write nothing, and only count and say what would change."""
+    """Whether to write nothing, and only count and report changes."""
     listed: set[str] = field(default_factory=set)
     """Ids of the videos of the table."""
     _rows: dict[str, list[VideoRow]] = field(default_factory=dict)
-    _before: dict[str, KnownVideo] = field(default_factory=dict)
+    _before: dict[str, IndexedVideo] = field(default_factory=dict)
     """Videos with several rows, as they were before this run."""
     _warned: set[str] = field(default_factory=set)
 
@@ -60,22 +60,22 @@ class Recorder:
         """The metric columns of the table."""
         return [spec.name for spec in self.specs]
 
-    def known(self, row: VideoRow) -> KnownVideo | None:
-        """The video of a row, by its URL, another name, or the name of an earlier version."""
+    def known(self, row: VideoRow) -> IndexedVideo | None:
+        """The video of a row: found by its URL, another name, or the name of an earlier version."""
         index = self.registry.index
         known = index.known(ids.video_id(row.url))
         if known is None:
-            names = (index.known(ids.video_id(name)) for name in _name(row)[1])
-            known = next((found for found in names if found), None)
+            earlier = (index.known(ids.video_id(name)) for name in _name(row)[1])
+            known = next((video for video in earlier if video), None)
         return known
 
-    def update(self, row: VideoRow, known: KnownVideo, *, gone: str = "") -> str:
-        """Bring a video on record up to a row of it; returns what that did in words.
+    def update(self, row: VideoRow, known: IndexedVideo, *, gone: str = "") -> str:
+        """Update a video on record with a row, and describe the changes in words.
 
         Args:
             row: a row whose URL is one of the video's names, or whose file has its content.
             known: the video.
-            gone: id of another record, of the row's URL, that this one takes the place of.
+            gone: id of the record of the row's URL, which this video absorbs.
         """
         video_id = known.video_id
         first = video_id not in self._rows
@@ -95,12 +95,12 @@ class Recorder:
         return changes.describe(before.metrics) if first else "combined with its other rows"
 
     def ingest(
-        self, row: VideoRow, known: KnownVideo | None, extraction: Extraction, facts: FileFacts
+        self, row: VideoRow, known: IndexedVideo | None, extraction: Extraction, facts: FileFacts
     ) -> Video:
         """Record a video that was read."""
         video_id = known.video_id if known else ids.video_id(row.url)
         combined = self._combined(row, video_id)
-        video = self._with_row(self._read(row, video_id), combined)
+        video = self._with_row(self._base_record(row, video_id), combined)
         video = replace(
             video,
             status=Status.PARTIAL if extraction.reason else Status.DONE,
@@ -112,15 +112,15 @@ class Recorder:
         )
         return self.registry.commit(video)
 
-    def fail(self, row: VideoRow, known: KnownVideo | None, reason: str) -> Video:
-        """Record a video that cannot be read, and was not read before."""
+    def fail(self, row: VideoRow, known: IndexedVideo | None, reason: str) -> Video:
+        """Record a video that cannot be read and was never read."""
         video_id = known.video_id if known else ids.video_id(row.url)
         combined = self._combined(row, video_id)
-        video = self._with_row(self._read(row, video_id), combined)
+        video = self._with_row(self._base_record(row, video_id), combined)
         return self.registry.commit(replace(video, status=Status.FAILED, reason=reason))
 
-    def _read(self, row: VideoRow, video_id: str) -> Video:
-        """The record as this run reads it again, or a new one, without values of this run."""
+    def _base_record(self, row: VideoRow, video_id: str) -> Video:
+        """The record without the values of this run, or a new one."""
         run = self.summary.run
         known = self.registry.records.get(video_id)
         if known is None:
@@ -142,7 +142,7 @@ class Recorder:
         if gone and (other := self.registry.records.get(gone)):
             names += [other.url, *other.names]
             video = self._with_record(video, other, row)
-        names = [one for one in dict.fromkeys(names) if one != video.url]
+        names = [name for name in dict.fromkeys(names) if name != video.url]
         video = replace(video, names=tuple(names))
         if gone:
             absorb(self.registry, gone, video)
@@ -152,7 +152,7 @@ class Recorder:
                 discard_crops(self.registry, ids.video_id(name))
 
     def _with_record(self, video: Video, other: Video, row: VideoRow) -> Video:
-        """A video with what the record of another one, of the same content, has beside it."""
+        """A video with the values that only the record of another one, of the same content, has."""
         values = {}
         for name, value in other.metrics.items():
             if name not in video.metrics:
@@ -160,8 +160,8 @@ class Recorder:
             elif name not in row.metrics and video.metrics[name] != value:
                 self.warn(
                     f"{other.url} had {printable(name)} {plain(value)} on record and is the same "
-                    f"file as {video.url}, whose {plain(video.metrics[name])} counts. To combine "
-                    "the rows of a video, ingest their table again."
+                    f"file as {video.url}, whose value {plain(video.metrics[name])} is used. To "
+                    "combine the rows of a video, ingest their table again."
                 )
         video = with_values(video, self.summary.run, values, other.weights)
         return replace(video, attributes={**other.attributes, **video.attributes})
@@ -172,27 +172,27 @@ class Recorder:
         rows.append(row)
         if len(rows) == 1:
             return row
-        rows.sort(key=lambda one: one.row)
+        rows.sort(key=lambda row: row.row)
         combined = combine(rows, self.specs)
-        for metric, said in combined.conflicts:
-            self.warn(said)
+        for metric, sentence in combined.conflicts:
+            self.warn(sentence)
             self.warn(how_to_combine(metric))
         return combined.video
 
     def warn(self, message: str) -> None:
-        """Say something once."""
+        """Warn the user; each message is shown once."""
         if message not in self._warned:
             self._warned.add(message)
             self.summary.warnings.append(message)
             run_events.warning(self.summary, message)
             self.reporter.warn(message)
 
-    def _before_run(self, known: KnownVideo) -> KnownVideo:
+    def _before_run(self, known: IndexedVideo) -> IndexedVideo:
         if known.video_id in self._before:
             return self._before[known.video_id]
         return replace(known, metrics={}, weights={}, attributes={})
 
-    def _changes(self, row: VideoRow, known: KnownVideo) -> RowChanges:
+    def _changes(self, row: VideoRow, known: IndexedVideo) -> RowChanges:
         return row_changes(
             row,
             self.metrics,
@@ -203,7 +203,13 @@ class Recorder:
         )
 
     def _count(
-        self, row: VideoRow, before: KnownVideo, changes: RowChanges, *, new_name: bool, again: bool
+        self,
+        row: VideoRow,
+        before: IndexedVideo,
+        changes: RowChanges,
+        *,
+        new_name: bool,
+        again: bool,
     ) -> None:
         """Count a video on record once, by what all of its rows change."""
         summary, video_id = self.summary, before.video_id
@@ -223,7 +229,7 @@ class Recorder:
 
 
 def _name(row: VideoRow) -> tuple[tuple[str, ...], tuple[Url, ...]]:
-    """The parameters left out of the URL of a row, and the names that earlier versions gave it."""
+    """The parameters dropped from the URL of a row, and its names in earlier versions."""
     for link in (row.location, row.url):
         try:
             name = name_video(link.exposed())

@@ -1,4 +1,4 @@
-"""`face-registry videos retry`."""
+"""The command `face-registry videos retry`."""
 
 from __future__ import annotations
 

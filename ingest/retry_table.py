@@ -20,7 +20,7 @@ _DENIED = re.compile(r"answered 40[13]\b")
 
 
 def retry_table(registry: Registry, videos: Sequence[str]) -> Table:
-    """These videos, or all that failed, are partial or are marked as damaged; row numbers are 0.
+    """The table of these videos, or of all that can be retried; row numbers are 0.
 
     Raises `UnknownError` for a video that is not on record, `UsageError` for one that is complete.
     """

@@ -1,4 +1,4 @@
-"""What a row of a table changes of a video on record. Pure."""
+"""The difference between a row of a table and the record of its video. Pure."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ class RowChanges:
         return bool(self.metrics or self.attributes or self.weights)
 
     def describe(self, metrics: Mapping[str, float]) -> str:
-        """In words; `metrics` are those on record."""
+        """The changes in words; `metrics` are those on record."""
         changed = [str(change) for change in self.metrics]
         changed += [printable(name) for name in self.attributes]
         text = f"updated {', '.join(changed or ['weights'])}" if self else "unchanged"
-        kept = [
+        unchanged = [
             f"{printable(name)} stays {plain(metrics[name])} (its cell {why})"
             for names, why in ((self.blank, "is blank"), (self.unreadable, "cannot be read"))
             for name in names
         ]
-        return "; ".join((text, *kept))
+        return "; ".join((text, *unchanged))
 
 
 def cleared(row: VideoRow, metrics: Sequence[str]) -> list[str]:
@@ -77,7 +77,7 @@ def row_changes(
     known_weights: Mapping[str, Weighted],
     blank_clears: bool,
 ) -> RowChanges:
-    """Compare a row with what the index has of its video.
+    """Compare a row with the video in the index.
 
     Args:
         row: all rows of the video, combined.
@@ -85,7 +85,7 @@ def row_changes(
         known: the metrics on record, rounded as the index keeps them; the weights likewise.
         known_attributes: the attributes on record.
         known_weights: numerator and weight of means on record.
-        blank_clears: whether a blank cell takes the value away.
+        blank_clears: whether a blank cell removes the value.
     """
     new = as_kept(row.metrics)
     blank = [name for name in cleared(row, metrics) if name in known]
@@ -96,11 +96,13 @@ def row_changes(
     ]
     if blank_clears:
         changes += [MetricChange(name, known[name], None) for name in blank]
-    found = attributes_of(row)
+    attributes = attributes_of(row)
     return RowChanges(
         metrics=tuple(changes),
         attributes=tuple(
-            name for name, value in found.items() if not same(value, known_attributes.get(name))
+            name
+            for name, value in attributes.items()
+            if not is_same(value, known_attributes.get(name))
         ),
         weights=any(
             _pair(row.weights.get(name)) != _pair(known_weights.get(name))
@@ -126,18 +128,18 @@ def _plain(value: Value) -> AttributeValue:
     return float(value) if isinstance(value, int) and abs(value) >= _LARGEST else value
 
 
-def same(one: Attribute, other: Attribute | None) -> bool:
+def is_same(a: Attribute, b: Attribute | None) -> bool:
     """Whether two attributes are equal, with numbers rounded as the index keeps them."""
-    if isinstance(one, tuple) or isinstance(other, tuple):
+    if isinstance(a, tuple) or isinstance(b, tuple):
         return (
-            isinstance(one, tuple)
-            and isinstance(other, tuple)
-            and len(one) == len(other)
-            and all(map(same, one, other))
+            isinstance(a, tuple)
+            and isinstance(b, tuple)
+            and len(a) == len(b)
+            and all(map(is_same, a, b))
         )
-    if isinstance(one, float) and isinstance(other, (int, float)):
-        return as_kept({"": one}) == as_kept({"": float(other)})
-    return one == other
+    if isinstance(a, float) and isinstance(b, (int, float)):
+        return as_kept({"": a}) == as_kept({"": float(b)})
+    return a == b
 
 
 def _pair(weighted: Weighted | None) -> dict[str, float]:

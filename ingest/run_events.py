@@ -13,26 +13,26 @@ from registry.urls import Url
 
 
 def warning(summary: Summary, message: str) -> None:
-    """The user should know this; the run continues."""
+    """Log a message that the user should see; the run continues."""
     events.emit("warning", logging.WARNING, run=summary.run, message=message)
 
 
 def failed(summary: Summary, row: int, url: Url, reason: str, video: str = "") -> None:
-    """A row failed; adds it to the summary. `video` is the id of its video, if it has one."""
+    """Log that a row failed, and add it to the summary; `video` is the id of its video, if any."""
     summary.failures.append(Failure(row, str(url), reason))
     fields = events.Fields(run=summary.run, video=video, row=row, url=url, reason=reason)
     events.emit("video.failed", logging.WARNING, **fields)
 
 
 def fetched(summary: Summary, row: VideoRow, seconds: float) -> None:
-    """A video was fetched."""
+    """Log that a video was fetched."""
     _emit("video.fetched", logging.INFO, summary, row, seconds=seconds)
 
 
 def recorded(
     summary: Summary, row: VideoRow, video: Video, identities: int, new: int, seconds: float
 ) -> None:
-    """A video was recorded; of its `identities`, `new` were founded by its faces."""
+    """Log that a video was recorded; `new` of its `identities` began with its faces."""
     _emit(
         "video.recorded",
         logging.INFO,
@@ -48,12 +48,12 @@ def recorded(
 
 
 def updated(summary: Summary, row: VideoRow) -> None:
-    """The metrics of a recorded video changed."""
+    """Log that the metrics of a recorded video changed."""
     _emit("video.updated", logging.INFO, summary, row)
 
 
 def unchanged(summary: Summary, row: VideoRow) -> None:
-    """The record of a video agrees with its row."""
+    """Log that the record of a video agrees with its row."""
     _emit("video.unchanged", logging.DEBUG, summary, row)
 
 

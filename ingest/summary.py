@@ -22,7 +22,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What the rows of a video on record changed."""
+    """The changes that the rows of a video made to its record."""
 
     row: int
     url: Url
@@ -41,7 +41,7 @@ class PlannedVideo:
 
 @dataclass(slots=True)
 class Planned:
-    """What `ingest --plan` found beyond the counts of a run."""
+    """The result of `ingest --plan`, in addition to the counts of a run."""
 
     table: Table
     new: list[PlannedVideo] = field(default_factory=list)
@@ -49,12 +49,12 @@ class Planned:
     again: list[PlannedVideo] = field(default_factory=list)
     """Videos on record that would be read again: failed, damaged or replaced ones."""
     compared: int = 0
-    """Videos whose servers would be asked whether the file was replaced."""
+    """Number of videos whose servers would be asked whether the file was replaced."""
     gone: list[Url] = field(default_factory=list)
     """Videos of the last table that this one does not list."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """The fields as JSON values."""
         table, detected = self.table, self.table.detected
         return {
             "form": detected.form,
@@ -75,14 +75,14 @@ class Planned:
                 for spec in table.metrics
             ],
             "attributes": list(table.attributes),
-            "new": [{"row": one.row, "url": str(one.url)} for one in self.new],
-            "again": [{"row": one.row, "url": str(one.url)} for one in self.again],
+            "new": [{"row": video.row, "url": str(video.url)} for video in self.new],
+            "again": [{"row": video.row, "url": str(video.url)} for video in self.again],
             "compared": self.compared,
             "gone": [str(url) for url in self.gone],
-            "skipped": [{"row": one.row, "label": one.label} for one in table.skipped],
+            "skipped": [{"row": row.row, "label": row.label} for row in table.skipped],
             "unreadable": [
-                {"row": one.row, "column": one.column, "cell": one.cell, "why": one.why}
-                for one in table.unreadable
+                {"row": cell.row, "column": cell.column, "cell": cell.cell, "why": cell.why}
+                for cell in table.unreadable
             ],
         }
 
@@ -105,7 +105,7 @@ class Summary:
     updates: dict[str, Update] = field(default_factory=dict)
     """By the id of each video on record that the table lists."""
     same_files: list[str] = field(default_factory=list)
-    """URLs that became other names of videos, in words."""
+    """Sentences on URLs that became other names of videos."""
     changed_files: int = 0
     """Videos whose files were replaced since they were read, and were not read again."""
     frames: int = 0
@@ -127,9 +127,9 @@ class Summary:
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """How the table was read: its encoding, rows that were skipped, what decided a sign."""
+    """Sentences on how the table was read: its encoding, skipped rows, decimal signs."""
     planned: Planned | None = None
-    """Of `--plan`, which does nothing."""
+    """The result of `--plan`; None for a run."""
     seconds: float = 0.0
     stopped: bool = False
     """Whether Ctrl-C ended the run early."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from registry.core.counting import Metrics, counted_metrics, metrics_by_identity
 from registry.core.decisions import fold, relabelled
 from registry.core.registry import Registry
 from registry.domain import Identity, Video
@@ -35,8 +36,8 @@ _FIRST = [
 ]
 _LAST = ["spread", "interval_low", "interval_high"]
 
-_Metrics = Mapping[str, Sequence[Mapping[str, float]]]
-"""The metrics of each video that shows an identity, by identity."""
+_MetricsOf = Mapping[str, Sequence[Metrics]]
+"""The metrics of each distinct video that shows an identity, by identity."""
 
 
 def averages(
@@ -104,15 +105,16 @@ def _row(
     }
 
 
-def _current(registry: Registry) -> tuple[_Metrics, list[Identity]]:
-    metrics: dict[str, list[Mapping[str, float]]] = defaultdict(list)
-    for video in registry.index.videos():
-        for appearance in video.appearances:
-            metrics[appearance.identity_id].append(video.metrics)
+def _current(registry: Registry) -> tuple[_MetricsOf, list[Identity]]:
+    shown = (
+        (video.video_id, video.metrics, [one.identity_id for one in video.appearances])
+        for video in registry.index.videos()
+    )
+    metrics = metrics_by_identity(shown, registry.view.same_as)
     return metrics, list(registry.index.identities())
 
 
-def _as_of(registry: Registry, number: int) -> tuple[_Metrics, list[Identity]]:
+def _as_of(registry: Registry, number: int) -> tuple[_MetricsOf, list[Identity]]:
     """From the records and the decisions up to this one: the index only holds the current state."""
     log = registry.decisions.entries()
     if not 0 <= number <= len(log):
@@ -121,24 +123,30 @@ def _as_of(registry: Registry, number: int) -> tuple[_Metrics, list[Identity]]:
             "decisions; 0 stands for none."
         )
     view = fold(log, as_of=number)
-    metrics: dict[str, list[Mapping[str, float]]] = defaultdict(list)
+    shown: list[tuple[str, Metrics, set[str]]] = []
 
     def videos() -> Iterator[Video]:
         for record in registry.records.all():
             video = relabelled(record, view.identity_of)
-            for identity_id in {face.identity_id for face in video.faces}:
-                metrics[identity_id].append(video.metrics)
+            who = {face.identity_id for face in video.faces}
+            shown.append((video.video_id, video.metrics, who))
             yield video
 
-    people = identities(videos(), view.name_of)
-    return metrics, people
+    people = identities(videos(), view.name_of, view.same_as)
+    return metrics_by_identity(shown, view.same_as), people
 
 
 def average_of(registry: Registry, identity_id: str) -> dict[str, float]:
     """Mean of each metric over the distinct videos of one identity."""
+    index, same_as = registry.index, registry.view.same_as
+    metrics = {video.video_id: video.metrics for video in index.videos([identity_id])}
+    counted = {registry.view.counted_video(video) for video in metrics}
+    for other in {video for pair in same_as.items() if pair[1] in counted for video in pair}:
+        if (joined := index.video(other)) is not None:
+            metrics[other] = joined.metrics
     values: dict[str, list[float]] = defaultdict(list)
-    for video in registry.index.videos([identity_id]):
-        for name, value in video.metrics.items():
+    for counted_values in counted_metrics(metrics.items(), same_as).values():
+        for name, value in counted_values.items():
             values[name].append(value)
     return {name: mean(values[name]) for name in sorted(values)}
 

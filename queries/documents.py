@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 from registry.core.decisions import Decision, DecisionKind, undone_by
 from registry.core.points import IndexedVideo
+from registry.core.records import attributes_as_json
 from registry.core.registry import Registry
-from registry.domain import Appearance, Identity, Media
+from registry.domain import Appearance, Attribute, Identity, Media
 from registry.people.joining import count_duplicates
+from registry.urls import redacted
 
 
 def identity_document(identity: Identity) -> dict[str, Any]:
@@ -34,11 +37,17 @@ def report_head(registry: Registry, as_of: int | None) -> dict[str, Any]:
     return {
         "model": registry.contract.model.name,
         "threshold": registry.contract.threshold,
-        "videos": registry.index.count_videos(),
+        "videos": registry.index.count_videos() - count_joined_videos(registry),
         "as_of": as_of,
         "likely_duplicates": count_duplicates(registry) if as_of is None else None,
         "provisional": registry.index.count_identities(provisional=True) if as_of is None else None,
     }
+
+
+def count_joined_videos(registry: Registry) -> int:
+    """How many videos on record were joined to another video and count as that one."""
+    joined = sorted(registry.view.same_as)
+    return registry.index.count_on_record(joined) if joined else 0
 
 
 def decision_documents(log: Sequence[Decision]) -> list[dict[str, Any]]:
@@ -59,6 +68,7 @@ def decision_documents(log: Sequence[Decision]) -> list[dict[str, Any]]:
             "name": decision.name,
             "undoes": decision.undoes or None,
             "new_identity": decision.new_identity if decision.kind is DecisionKind.SPLIT else None,
+            **({"videos": list(decision.videos)} if decision.videos else {}),
             "text": _sentence(decision),
         }
         for decision in log
@@ -79,22 +89,31 @@ def _sentence(decision: Decision) -> str:
             return f"{who} and {others} are two people"
         case DecisionKind.CONSOLIDATE:
             return f"{len(decision.merges)} identities joined {len(decision.groups)} others"
+        case DecisionKind.JOIN_VIDEOS:
+            first, *rest = (video[:8] for video in decision.videos)
+            return f"video {first} is the same footage as {', '.join(rest)}"
+        case DecisionKind.SEPARATE_VIDEOS:
+            return f"videos {' and '.join(v[:8] for v in decision.videos)} are not the same footage"
         case DecisionKind.UNDO:
             return f"decision {decision.undoes} does not count"
         case DecisionKind.VOID:
-            return "was about a person who was forgotten"
+            return "was about a person who was forgotten, or a video that was removed"
 
 
 def video_documents(
-    videos: Iterable[IndexedVideo], keep: Callable[[str], bool] = lambda identity: True
+    videos: Iterable[IndexedVideo],
+    keep: Callable[[str], bool] = lambda identity: True,
+    same_as: Mapping[str, str] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """Videos as documents, in order of URL.
 
     Args:
         videos: from the index.
         keep: given an identity id, whether its appearances are listed.
+        same_as: the video that each joined video counts as, by id; its document names that video
+            in `same_as`, which the documents of other videos do not have.
     """
-    documents = [_video_document(video, keep) for video in videos]
+    documents = [_video_document(video, keep, same_as) for video in videos]
     return sorted(documents, key=lambda document: document["url"])
 
 
@@ -104,10 +123,14 @@ def listed(registry: Registry, *, provisional: bool) -> Callable[[str], bool]:
     return lambda identity: identity not in out
 
 
-def _video_document(video: IndexedVideo, keep: Callable[[str], bool]) -> dict[str, Any]:
+def _video_document(
+    video: IndexedVideo, keep: Callable[[str], bool], same_as: Mapping[str, str]
+) -> dict[str, Any]:
+    counts_as = same_as.get(video.video_id)
     return {
         "video": video.video_id,
         "url": video.url.exposed(),
+        **({"same_as": counts_as} if counts_as else {}),
         "status": str(video.status),
         "reason": video.reason,
         "metrics": video.metrics,
@@ -143,3 +166,15 @@ def _appearance_document(appearance: Appearance) -> dict[str, Any]:
         "best_face": appearance.best_face,
         "best_crop": appearance.best_crop,
     }
+
+
+def shown_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Any]:
+    """Attributes as JSON values: several values are a list, links are without what signs them."""
+    return {
+        name: [_shown(one) for one in value] if isinstance(value, list) else _shown(value)
+        for name, value in attributes_as_json(attributes).items()
+    }
+
+
+def _shown(value: Any) -> Any:
+    return redacted(value, None) if isinstance(value, str) and "://" in value else value

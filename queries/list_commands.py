@@ -14,10 +14,10 @@ from queries.documents import (
     identity_document,
     identity_documents,
     listed,
+    shown_attributes,
     video_documents,
 )
 from queries.video_details import video_details
-from registry.core.records import attributes_as_json
 from registry.domain import Attribute
 from registry.errors import UsageError
 from registry.terminal import Terminal, clean, json_option, number, pass_terminal, short
@@ -109,7 +109,8 @@ def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
     with terminal.open() as registry:
         person = registry.identity(identity)
         indexed = registry.index.videos([person.identity_id])
-        videos = video_documents(indexed, keep=person.identity_id.__eq__)
+        same_as = registry.view.same_as
+        videos = video_documents(indexed, keep=person.identity_id.__eq__, same_as=same_as)
     document = {**identity_document(person), "appearances": videos}
     if as_json:
         terminal.json(document)
@@ -123,7 +124,9 @@ def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
         seen = video["appearances"][0]
         metrics = ", ".join(f"{name} {number(v)}" for name, v in video["metrics"].items())
         times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s, {seen['faces']} faces"
-        terminal.say(f"  {Url(video['url']).redacted(None)}  {times}  {metrics}")
+        same = f"  (same as {short(video['same_as'])})" if "same_as" in video else ""
+        url = Url(video["url"]).redacted(None)
+        terminal.say(f"  {url}  {times}  {metrics}{same}")
 
 
 @click.command("list")
@@ -142,19 +145,25 @@ def videos_list(
     wanted = [parse_condition(text) for text in conditions]
     with terminal.open() as registry:
         _ = registry.contract
-        attributes = {v.video_id: v.attributes for v in registry.index.known_videos()}
+        indexed = list(registry.index.videos())
+        attributes = {video.video_id: video.attributes for video in indexed}
         _check_columns(wanted, attributes.values())
         keep = listed(registry, provisional=provisional)
+        documents = video_documents(indexed, keep, registry.view.same_as)
         videos = [
-            {**document, "attributes": attributes_as_json(attributes[document["video"]])}
-            for document in video_documents(registry.index.videos(), keep)
+            {**document, "attributes": shown_attributes(attributes[document["video"]])}
+            for document in documents
             if all(one.holds(attributes[document["video"]]) for one in wanted)
         ]
     if as_json:
         terminal.json({"videos": videos})
         return
-    grid = Table("video", "status", "faces", "identities", "url", box=None, pad_edge=False)
-    if any(video["reason"] for video in videos):
+    joined = any("same_as" in video for video in videos)
+    failed = any(video["reason"] for video in videos)
+    grid = Table("video", "status", "faces", "identities", box=None, pad_edge=False)
+    for title in (*(("same as",) if joined else ()), "url"):
+        grid.add_column(title)
+    if failed:
         grid.add_column("reason", overflow="fold")
     for video in videos:
         grid.add_row(
@@ -162,8 +171,9 @@ def videos_list(
             video["status"],
             str(video["faces"]),
             str(len(video["appearances"])),
+            *((short(video.get("same_as", "-")),) if joined else ()),
             Url(video["url"]).redacted(None),
-            *([clean(video["reason"])] if len(grid.columns) > 5 else []),
+            *((clean(video["reason"]),) if failed else ()),
         )
     terminal.table(grid)
 
@@ -190,12 +200,13 @@ def _check_columns(
 def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool) -> None:
     """Show one video: names, metrics with their history, attributes, and who is in it.
 
-    VIDEO is one of its URLs, its id, the beginning of its id, or an attribute that only this video
-    has, such as the id of an ad.
+    VIDEO is one of its URLs, its id, the beginning of its id, or what only this video has: the last
+    part of its URL, such as ad-7.mp4, or an attribute, such as the id of an ad.
     """
     with terminal.open() as registry:
         keep = listed(registry, provisional=provisional)
-        [found] = video_documents([registry.video(video)], keep)
+        same_as = registry.view.same_as
+        [found] = video_documents([registry.video(video)], keep, same_as)
         document = {**found, **video_details(registry, found["video"])}
     if as_json:
         terminal.json(document)
@@ -205,6 +216,10 @@ def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool
     terminal.say(
         f"{document['status']}{reason}; {document['frames']} frames, {document['faces']} faces"
     )
+    if "same_as" in document:
+        terminal.say(f"Same footage as {document['same_as']}, and counts as that video.")
+    if others := sorted(v for v, counts in same_as.items() if counts == document["video"]):
+        terminal.say(f"Counts for {', '.join(map(short, others))} too: the same footage.")
     _say_details(terminal, document)
     for seen in document["appearances"]:
         times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s"

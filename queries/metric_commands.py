@@ -8,8 +8,8 @@ from typing import Any
 import click
 from rich.table import Table
 
-from registry.core import table_settings
 from registry.core.registry import Registry
+from registry.core.table_settings import load_table_settings
 from registry.core.video_changes import make_first, rename_metric
 from registry.terminal import Terminal, clean, count, json_option, pass_terminal
 
@@ -17,8 +17,8 @@ from registry.terminal import Terminal, clean, count, json_option, pass_terminal
 def metric_documents(registry: Registry) -> list[dict[str, Any]]:
     """Each metric: its name, how rows are combined, its unit, and how many videos have a value."""
     primary = registry.contract.primary_metric
-    settings = table_settings.read(registry.blobs)
-    videos = Counter(name for known in registry.index.known_videos() for name in known.metrics)
+    settings = load_table_settings(registry.blobs)
+    videos = Counter(name for video in registry.index.videos() for name in video.metrics)
     names = videos.keys() | settings.units.keys() | {primary}
     return [
         {

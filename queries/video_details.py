@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from queries.documents import shown_attributes
 from registry.core.metric_history import history_of
-from registry.core.records import attributes_as_json
 from registry.core.registry import Registry
 
 
@@ -21,7 +21,7 @@ def video_details(registry: Registry, video_id: str) -> dict[str, Any]:
         "content": video.content.sha256 if video.content else None,
         "size": video.content.size if video.content else None,
         "run": video.run,
-        "attributes": attributes_as_json(video.attributes),
+        "attributes": shown_attributes(video.attributes),
         "weights": {
             name: {"numerator": one.numerator, "weight": one.weight}
             for name, one in sorted(video.weights.items())

@@ -82,13 +82,26 @@ _IDENTITIES: _Commands = {
     "undo": ("registry.people.commands:undo_command", "Undo a decision."),
 }
 _VIDEOS: _Commands = {
+    "duplicates": (
+        "registry.footage.commands:duplicates_command",
+        "List videos that are likely the same footage.",
+    ),
+    "join": (
+        "registry.footage.commands:join_command",
+        "Declare videos to be the same footage.",
+    ),
     "list": ("queries.list_commands:videos_list", "List the videos."),
     "remove": ("registry.erasure.commands:videos_remove", "Remove videos for good."),
     "retry": (
         "ingest.retry_commands:retry_command",
         "Read failed, partial and damaged videos again.",
     ),
+    "separate": (
+        "registry.footage.commands:separate_command",
+        "Declare two videos not to be the same footage.",
+    ),
     "show": ("queries.list_commands:videos_show", "Show a video and who is in it."),
+    "undo": ("registry.people.commands:undo_command", "Undo a decision."),
 }
 _METRICS: _Commands = {
     "first": ("queries.metric_commands:metrics_first", "Choose the metric of reports."),
@@ -171,7 +184,7 @@ def identities() -> None:
 
 @cli.group(cls=_Group, lazy=_VIDEOS)
 def videos() -> None:
-    """List, show, read again and remove videos."""
+    """List, show, join, read again and remove videos."""
 
 
 @cli.group(cls=_Group, lazy=_METRICS)

@@ -164,9 +164,10 @@ class _Cosine(click.FloatRange):
 
 def duplicates_note(duplicates: int, total: int) -> str:
     """Warn of identities that are likely the same person as others."""
+    likely = "is likely a duplicate" if duplicates == 1 else "are likely duplicates"
     return (
-        f"warning: {duplicates} of {total} identities are likely duplicates: one person under "
-        "several identities, each with an average of its own. Run `face-registry identities "
+        f"warning: {duplicates:,} of {total:,} identities {likely}: one person under several "
+        "identities, each with an average of its own. Run `face-registry identities "
         "suggest` to see them and `face-registry identities consolidate` to join them."
     )
 

@@ -40,6 +40,7 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "changing": "registry.changing.*",
         "copies": "registry.copies.*",
         "erasure": "registry.erasure.*",
+        "footage": "registry.footage.*",
         "upkeep": "registry.upkeep.*",
     },
     {
@@ -53,15 +54,16 @@ EMPTY = {
     *("registry.core", "registry.faces", "registry.system"),
     *("registry.store", "registry.blobs", "registry.models", "registry.demo"),
     *("registry.people", "registry.calibration", "registry.changing"),
-    *("registry.copies", "registry.erasure", "registry.upkeep"),
+    *("registry.copies", "registry.erasure", "registry.footage", "registry.upkeep"),
 }
 """Packages that only hold modules: their `__init__` imports nothing."""
 
 PURE = (
     "registry.domain registry.errors registry.ids registry.redaction registry.urls registry.urls.* "
-    "registry.faces.* registry.people.consolidation ingest.fetch.sniffing "
+    "registry.core.counting registry.faces.* registry.people.consolidation ingest.fetch.sniffing "
     "registry.calibration.drawing registry.calibration.sample_size "
-    "registry.calibration.thresholds registry.calibration.track_samples"
+    "registry.calibration.thresholds registry.calibration.track_samples "
+    "registry.footage.alignment registry.footage.overlap"
 )
 """Modules that decide and open nothing: they import nouns, pure rules and libraries of numbers."""
 
@@ -225,6 +227,8 @@ def test_modules_are_of_one_subject() -> None:
         ("registry.erasure.commands", "registry.changing.change"),
         ("registry.changing.change", "registry.erasure.commands"),
         ("registry.people.joining", "registry.calibration.pairs"),
+        ("registry.people.joining", "registry.footage.joining"),
+        ("registry.footage.overlap", "registry.core.index"),
         ("registry.upkeep.doctor", "registry.copies.backup"),
         ("registry.calibration.thresholds", "registry.core.registry"),
         ("ingest.pipeline", "queries.averages"),

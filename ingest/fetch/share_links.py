@@ -38,12 +38,12 @@ def table_address(url: str) -> str:
     A link to a sheet names one of its tabs (`gid`), else the first is meant.
     """
     parts = urlsplit(url)
-    found = _SHEET.fullmatch(parts.path) if parts.hostname == "docs.google.com" else None
-    if not found:
+    match = _SHEET.fullmatch(parts.path) if parts.hostname == "docs.google.com" else None
+    if not match:
         return download_address(url)
     asked: dict[str, str] = dict(parse_qsl(parts.query) + parse_qsl(parts.fragment))
     wanted: dict[str, str] = {name: asked[name] for name in ("gid", "single") if name in asked}
-    sheet, rest = found["id"], found["rest"] or ""
+    sheet, rest = match["id"], match["rest"] or ""
     if sheet.startswith("e/"):  # published: https://docs.google.com/spreadsheets/d/e/…/pubhtml
         query = urlencode({**wanted, "output": "csv"})
         return f"https://docs.google.com/spreadsheets/d/{sheet}/pub?{query}"
@@ -75,9 +75,9 @@ def download_address(url: str) -> str:
     if host in _DROPBOX_HOSTS:
         kept = {name: value for name, value in query.items() if name not in {"dl", "raw", "st"}}
         return f"https://www.dropbox.com{parts.path}?{urlencode({**kept, 'dl': '1'})}"
-    found = _DRIVE_FILE.fullmatch(parts.path)
-    file = found[1] if found else query.get("id", "")
-    if not file or not (found or parts.path in {"/open", "/uc"}):
+    match = _DRIVE_FILE.fullmatch(parts.path)
+    file = match[1] if match else query.get("id", "")
+    if not file or not (match or parts.path in {"/open", "/uc"}):
         return url
     asked = {"id": file, "export": "download", "confirm": "t"}
     if "resourcekey" in query:

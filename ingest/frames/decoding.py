@@ -115,13 +115,13 @@ def decode_selected(
             if frame.is_corrupt:
                 raise SelectionFailedError
             limits.check_pixels(frame.width, frame.height)
-            found = positions.pop(frame.pts, None)
-            if found is None or frame.pts is None:
+            selected = positions.pop(frame.pts, None)
+            if selected is None or frame.pts is None:
                 continue
-            number = int(selection.number[found])
+            number = int(selection.number[selected])
             if number != next(expected, None):
                 raise SelectionFailedError
-            sampled = bool(selection.due[found])
+            sampled = bool(selection.due[selected])
             if detector is not None:
                 sampled = detector.update(converter.preview(frame), due=sampled)
             if sampled:

@@ -1,4 +1,4 @@
-"""What a cell says when it is not a number: the URL in it, a name, an attribute. Pure."""
+"""Reads cells that are not metrics: headings, URLs, attributes. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ingest.tables.units import PERCENT
 from registry.urls import is_video_file
 
 _FUNCTIONS = "HYPERLINK|HIPERVINCULO|HIPERVÍNCULO|LIEN_HYPERTEXTE|COLLEG.IPERTESTUALE|HIPERLIGAÇÃO"
-"""What spreadsheets call it in English and German, Spanish, French, Italian and Portuguese."""
+"""The name of the function in English and German, Spanish, French, Italian and Portuguese."""
 _STRING = r'"((?:[^"]|"")*)"'
 _HYPERLINK = re.compile(
     rf"=\s*(?:{_FUNCTIONS})\s*\(\s*{_STRING}\s*(?:[,;]\s*(?:{_STRING}|[^\"]*)\s*)?\)", re.IGNORECASE
@@ -34,15 +34,15 @@ _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?")
 
 
 def header_text(cell: object) -> str:
-    """The name of a column: white space of any kind is one space, invisible characters go."""
+    """The name of a column, with single spaces and without invisible characters."""
     return "" if is_missing(cell) else " ".join(visible(str(cell)).split())
 
 
 def url_text(cell: object) -> str:
-    """The URL (or path, or id) in a cell, out of what programs and people put around it.
+    """The URL (or path, or id) in a cell, without the text around it.
 
-    `=HYPERLINK("url","text")`, `<url>`, `[text](url)`, `"url"`, a leading apostrophe, and invisible
-    characters go. A formula that is more than that stays as it is.
+    Unwraps `=HYPERLINK("url","text")`, `<url>`, `[text](url)` and `"url"`, and removes a leading
+    apostrophe and invisible characters. Other formulas stay as they are.
     """
     if type(cell) is not str:
         return _typed_text(cell)
@@ -71,7 +71,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _trimmed(text: str) -> str:
-    """Without white space and invisible characters at the ends: a file's name may hold some."""
+    """Strip white space and invisible characters at the ends; a file's name may contain some."""
     text = text.strip()
     if text.isascii():
         return text
@@ -83,7 +83,7 @@ def _trimmed(text: str) -> str:
 
 
 def _typed_text(cell: object) -> str:
-    """Text of a cell that is not text: an id that a spreadsheet took for a number."""
+    """The text of a cell that is not text, such as an id that a spreadsheet took for a number."""
     if is_missing(cell):
         return ""
     if isinstance(cell, Number):
@@ -94,7 +94,7 @@ def _typed_text(cell: object) -> str:
 
 
 def looks_like_url(cell: object) -> bool:
-    """Whether a cell most likely names a video: a URL, or a file that is called like one."""
+    """Whether a cell most likely names a video: a URL, or the name of a video file."""
     text = url_text(cell)
     return bool(_SCHEME.match(text) or text.startswith("www.") or is_video_file(text))
 
@@ -102,8 +102,8 @@ def looks_like_url(cell: object) -> bool:
 def attribute_column(cells: Sequence[object]) -> list[Value | None]:
     """The cells of an attribute column as text, numbers or dates; None for blank ones.
 
-    Cells with a type keep it. Text is read as dates or as numbers only if the whole column is
-    written so that it can mean nothing else: ISO 8601 dates; whole numbers of at most 15 digits and
+    Cells with a type keep it. Text becomes dates or numbers only if the form of the whole column
+    allows no other reading: ISO 8601 dates; whole numbers of at most 15 digits and
     without leading zeros, as ids have; decimals with a dot, unless each has three decimals.
     """
     values = [_attribute(cell) for cell in cells]
@@ -137,7 +137,7 @@ def _attribute(cell: object) -> Value | None:
 
 
 def _conversion(texts: Sequence[str]) -> Callable[[str], Value] | None:
-    """What turns every text into a date or a number; None: they are texts."""
+    """The function that converts every text to a date or a number; None if they stay text."""
     for pattern, convert in (
         (_ISO_DATE, dt.date.fromisoformat),
         (_ISO_TIME, dt.datetime.fromisoformat),

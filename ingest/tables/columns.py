@@ -1,4 +1,4 @@
-"""A column of cells to numbers: its decimal sign and its unit are decided for all of it together.
+"""Reads the cells of a column of numbers, and decides the decimal sign of the whole column.
 
 The decimal sign matters only for cells that have two readings (`1.250`). A column decides it
 
@@ -8,7 +8,8 @@ The decimal sign matters only for cells that have two readings (`1.250`). A colu
 2. else by `--decimal`;
 3. else by the other columns of the table, if those that decide by themselves agree.
 
-Otherwise it is a question. One cell against many is taken for a slip, which must not turn them all.
+Otherwise the user is asked. One cell that disagrees with many is taken for a typing error, which
+must not decide the whole column.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from registry.urls import printable
 _WHOLE = 15
 """Digits of a whole number that a float holds exactly."""
 _DECIMAL = re.compile(r"-?[0-9]+\.(?:[0-9]{1,2}|[0-9]{4,12})")
-"""Programs write most numbers so; what it matches has one reading, with a dot."""
+"""The form in which programs write most numbers; it has one reading, with a decimal dot."""
 _NUMERIC = 0.9
-"""Share of a column's cells that must be numbers for it to speak for the table's decimal sign."""
+"""Share of a column's cells that must be numbers for it to decide the signs of other columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +46,15 @@ class Unreadable:
     why: str
 
 
-Found = float | Reading | NoValue | Unreadable
+ParsedCell = float | Reading | NoValue | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
-    """A column before anything is decided."""
+class ScannedColumn:
+    """The parsed cells of a column, before its decimal sign and unit are decided."""
 
     name: str
-    found: tuple[Found, ...]
+    cells_read: tuple[ParsedCell, ...]
     """One for each cell; a float is a number without a unit that has one reading."""
     cells: Sequence[object]
     dots: int
@@ -64,7 +65,7 @@ class Scanned:
     strong_commas: int
 
     def own_sign(self) -> DecimalSign:
-        """What the column decides by itself; `""`: nothing."""
+        """The sign that the column shows by itself; `""` if it shows none."""
         dots, commas, either = self.dots, self.commas, self.ambiguous
         if dots > commas + either:
             return "."
@@ -77,60 +78,60 @@ class Scanned:
         return ""
 
     def is_numeric(self) -> bool:
-        """Whether nearly all cells that hold anything are numbers."""
-        filled = [one for one in self.found if not isinstance(one, NoValue)]
-        numbers = sum(not isinstance(one, Unreadable) for one in filled)
+        """Whether nearly all cells that are not blank are numbers."""
+        filled = [cell for cell in self.cells_read if not isinstance(cell, NoValue)]
+        numbers = sum(not isinstance(cell, Unreadable) for cell in filled)
         return bool(filled) and numbers >= _NUMERIC * len(filled)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The decimal sign of a column, and what decided it."""
+    """The decimal sign of a column, and its source."""
 
     sign: DecimalSign
     by: str = ""
-    """For a note; empty where the column itself decided or nothing had to be."""
+    """The source, for a note; empty if the column itself decided, or if no sign was needed."""
 
 
 def _enough(shown: int, either: int) -> bool:
     return (shown >= 1 and shown >= either) or (shown >= 2 and 20 * shown >= either)
 
 
-def scan(name: str, cells: Sequence[object]) -> Scanned:
-    """Read each cell as far as it can be read by itself."""
-    known: dict[str, Found] = {}
-    found: list[Found] = []
+def scan(name: str, cells: Sequence[object]) -> ScannedColumn:
+    """Parse each cell as far as this is possible without the rest of the column."""
+    known: dict[str, ParsedCell] = {}
+    parsed: list[ParsedCell] = []
     plain_dots = 0
     for cell in cells:
         if type(cell) is str:
             if cell.isascii():
                 if cell.isdigit() and len(cell) <= _WHOLE:
-                    found.append(float(cell))
+                    parsed.append(float(cell))
                     continue
                 if _DECIMAL.fullmatch(cell):
-                    found.append(float(cell) + 0.0)
+                    parsed.append(float(cell) + 0.0)
                     plain_dots += 1
                     continue
-            one = known.get(cell)
-            if one is None:
-                one = known[cell] = _read(cell)
-            found.append(one)
+            reading = known.get(cell)
+            if reading is None:
+                reading = known[cell] = _parse_text(cell)
+            parsed.append(reading)
         else:
-            found.append(_typed(cell))
-    return _counted(name, tuple(found), cells, plain_dots)
+            parsed.append(_parse_typed(cell))
+    return _counted(name, tuple(parsed), cells, plain_dots)
 
 
 def _counted(
-    name: str, found: tuple[Found, ...], cells: Sequence[object], plain_dots: int
-) -> Scanned:
+    name: str, parsed: tuple[ParsedCell, ...], cells: Sequence[object], plain_dots: int
+) -> ScannedColumn:
     shown: Counter[tuple[str, bool]] = Counter()
-    for one in found:
-        if type(one) is Reading:
-            shown["?" if one.ambiguous else one.shows, one.strong] += 1
+    for cell in parsed:
+        if type(cell) is Reading:
+            shown["?" if cell.ambiguous else cell.shows, cell.strong] += 1
     strong_dots, strong_commas = shown[".", True], shown[",", True]
-    return Scanned(
+    return ScannedColumn(
         name=name,
-        found=found,
+        cells_read=parsed,
         cells=cells,
         dots=plain_dots + shown[".", False] + strong_dots,
         commas=shown[",", False] + strong_commas,
@@ -140,19 +141,19 @@ def _counted(
     )
 
 
-def _read(cell: str) -> Found:
+def _parse_text(cell: str) -> ParsedCell:
     try:
         return read_number(cell)
     except ValueError as exc:
         return Unreadable(cell.strip(), str(exc))
 
 
-def _typed(cell: object) -> Found:
-    """A cell of a workbook or a DataFrame, which has a type."""
+def _parse_typed(cell: object) -> ParsedCell:
+    """Parse a cell of a workbook or a DataFrame, which has a type."""
     if is_missing(cell):
         return NoValue.EMPTY
     if isinstance(cell, str):
-        return _read(cell)
+        return _parse_text(cell)
     if isinstance(cell, Number) and math.isfinite(cell.value):
         return Reading(cell.value, cell.value, cell.unit)
     if isinstance(cell, dt.timedelta):
@@ -176,7 +177,7 @@ def _seconds(duration: dt.timedelta) -> Reading:
 
 
 def is_missing(cell: object) -> bool:
-    """Whether a typed cell holds nothing: None, NaN, NA, NaT."""
+    """Whether a typed cell has no value: None, NaN, NA, NaT."""
     return (
         cell is None
         or cell is pd.NA
@@ -186,50 +187,51 @@ def is_missing(cell: object) -> bool:
 
 
 def decide(
-    column: Scanned,
+    column: ScannedColumn,
     rows: Sequence[int],
-    told: DecimalSign,
-    others: Callable[[], Iterable[Scanned]],
+    requested: DecimalSign,
+    others: Callable[[], Iterable[ScannedColumn]],
 ) -> Decision | Question:
-    """The decimal sign of a column.
+    """Decide the decimal sign of a column, or ask for it.
 
     Args:
         column: the column.
         rows: the number of each row.
-        told: what `--decimal` says.
+        requested: the sign given with `--decimal`; `""` if none was given.
         others: the other columns of the table; called only if they are needed.
     """
     if not column.ambiguous:
         return Decision("")
     own = column.own_sign()
     if own:
-        against = told and told != own
-        return Decision(own, f'its own cells, against "--decimal {told}"' if against else "")
-    if told:
-        return Decision(told)
-    speaking = {
+        contradicts = requested and requested != own
+        source = f'its own cells, against "--decimal {requested}"' if contradicts else ""
+        return Decision(own, source)
+    if requested:
+        return Decision(requested)
+    own_signs = {
         other.name: other.own_sign()
         for other in others()
         if other.name != column.name and other.is_numeric()
     }
-    signs = {sign for sign in speaking.values() if sign}
+    signs = {sign for sign in own_signs.values() if sign}
     if len(signs) == 1:
         (sign,) = signs
-        witnesses = [f'"{printable(name)}"' for name, its in speaking.items() if its]
-        return Decision(sign, f"column {witnesses[0]}")
+        deciding = next(name for name, own_sign in own_signs.items() if own_sign)
+        return Decision(sign, f'column "{printable(deciding)}"')
     return _question(column, rows)
 
 
-def _question(column: Scanned, rows: Sequence[int]) -> Question:
+def _question(column: ScannedColumn, rows: Sequence[int]) -> Question:
     examples = tuple(
-        Example(row, str(cell).strip(), (one.value("."), one.value(",")))
-        for row, cell, one in zip(rows, column.cells, column.found, strict=True)
-        if type(one) is Reading and one.ambiguous
+        Example(row, str(cell).strip(), (parsed.value("."), parsed.value(",")))
+        for row, cell, parsed in zip(rows, column.cells, column.cells_read, strict=True)
+        if type(parsed) is Reading and parsed.ambiguous
     )
     return Question(
         column.name,
         f'The numbers in "{printable(column.name)}" can be read in two ways, and nothing in the '
-        "table tells which; say it with --decimal.",
+        "table shows which. Choose one with --decimal.",
         (Choice("--decimal .", "decimal dot"), Choice("--decimal ,", "decimal comma")),
         examples,
     )

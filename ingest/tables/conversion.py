@@ -1,9 +1,9 @@
-"""The unit of a column of numbers, and what its cells are in that unit.
+"""Decides the unit of a column of numbers, and converts its cells to that unit.
 
-Numbers in two units are never averaged as if they were in one. `%`, `‰` and plain ratios convert
-into each other, but a number without a unit may be a ratio or may have lost its per cent sign. So
-where both kinds meet, in one column or with what the registry has, it is a question, and
-`--unit "COLUMN=%"` or `--unit "COLUMN=plain"` says what the numbers without a unit are.
+Numbers in different units are never averaged together. `%`, `‰` and plain ratios convert into each
+other, but a number without a unit may be a ratio or may have lost its per cent sign. If a column
+has both kinds, or differs in kind from the registry, the user is asked, and answers with
+`--unit "COLUMN=%"` or `--unit "COLUMN=plain"`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ingest.tables.columns import Scanned, Unreadable
+from ingest.tables.columns import ScannedColumn, Unreadable
 from ingest.tables.numbers import DecimalSign, NoValue, Reading
 from ingest.tables.questions import Choice, Example, Question
 from ingest.tables.units import (
@@ -21,10 +21,10 @@ from ingest.tables.units import (
     PLAIN,
     RATIOS,
     SECONDS,
+    format_unit,
     is_money,
     meanings,
     same_money,
-    shown,
 )
 from registry.urls import printable
 
@@ -33,19 +33,19 @@ _ONE = Decimal(1)
 
 @dataclass(frozen=True, slots=True)
 class UnitPlan:
-    """How a column's numbers become numbers in one unit."""
+    """How the numbers of a column are converted to one unit."""
 
     unit: str
-    """Of what comes out: `""` (plain), `%`, `‰`, `s`, or a currency (ISO 4217, or its sign)."""
+    """The unit after conversion: `""` (plain), `%`, `‰`, `s`, or a currency (ISO 4217 or sign)."""
     factors: Mapping[str, Decimal]
-    """By the unit of the cell; 1 for what is not here."""
+    """By the unit of the cell; units without an entry have the factor 1."""
     note: str = ""
-    """What a person should know of it."""
+    """A warning for the user; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class NumberColumn:
-    """A column of numbers, decided."""
+    """A column of numbers in one unit."""
 
     name: str
     values: tuple[float | None, ...]
@@ -54,55 +54,59 @@ class NumberColumn:
     decimal: DecimalSign
     """`""`: no cell needed one."""
     unreadable: Mapping[int, Unreadable]
-    """By place in `values`."""
+    """By position in `values`."""
     bounds: int
     """Cells such as `< 10%`, which have no value."""
 
 
-def settle_unit(
-    column: Scanned, rows: Sequence[int], sign: DecimalSign, known: str | None, told: str | None
+def plan_unit(
+    column: ScannedColumn,
+    rows: Sequence[int],
+    sign: DecimalSign,
+    recorded: str | None,
+    requested: str | None,
 ) -> UnitPlan | Question:
-    """The unit of a column.
+    """Decide the unit of a column, or ask for it.
 
     Args:
         column: the column.
         rows: the number of each row.
         sign: its decimal sign.
-        known: the unit that the metric has on record; None: none yet.
-        told: what `--unit` says; None: nothing.
+        recorded: the unit that the metric has on record; None if it has none yet.
+        requested: the unit given with `--unit`; None if none was given.
     """
     first = dict(_units(column, sign))
-    units = set(first) | ({known} if known is not None else set())
+    units = set(first) | ({recorded} if recorded is not None else set())
     if len(units) <= 1:
         unit = next(iter(units), PLAIN)
-        return UnitPlan(told if told and unit == PLAIN and known is None else unit, {})
-    if units <= {PERCENT, PER_MILLE} or (units <= RATIOS.keys() and told in RATIOS):
-        return _ratios(known, told)
-    if units == {PLAIN, SECONDS} and told == SECONDS:
+        return UnitPlan(requested if requested and unit == PLAIN and recorded is None else unit, {})
+    if units <= {PERCENT, PER_MILLE} or (units <= RATIOS.keys() and requested in RATIOS):
+        return _ratios(recorded, requested)
+    if units == {PLAIN, SECONDS} and requested == SECONDS:
         return UnitPlan(SECONDS, {})
     if all(is_money(unit) for unit in units - {PLAIN}):
-        currency = same_money(units - {PLAIN}, told or PLAIN)
+        currency = same_money(units - {PLAIN}, requested or PLAIN)
         if currency is not None:
             return UnitPlan(currency, {}, _bare_amounts(column.name, rows, first, currency))
-    return _question(column, rows, sign, known, first)
+    return _question(column, rows, sign, recorded, first)
 
 
-def _ratios(known: str | None, told: str | None) -> UnitPlan:
-    """Per cent, per mille and plain numbers; `told` says what the plain ones are."""
-    bare = told or PLAIN
+def _ratios(recorded: str | None, requested: str | None) -> UnitPlan:
+    """Per cent, per mille and plain numbers; the plain ones have the requested unit."""
+    bare = requested or PLAIN
     scale = {unit: RATIOS[bare] if unit == PLAIN else RATIOS[unit] for unit in RATIOS}
-    unit = known if known is not None else told if told is not None else PERCENT
+    unit = recorded if recorded is not None else requested if requested is not None else PERCENT
     return UnitPlan(unit, {each: scale[each] / scale[unit] for each in scale})
 
 
-def _units(column: Scanned, sign: DecimalSign) -> Iterator[tuple[str, int]]:
-    """Each unit and the place of its first cell. A zero without a unit is zero in any."""
+def _units(column: ScannedColumn, sign: DecimalSign) -> Iterator[tuple[str, int]]:
+    """Each unit and the position of its first cell, except zeros without a unit: they fit any."""
     seen = set()
-    for place, one in enumerate(column.found):
-        if isinstance(one, Reading):
-            unit, bare_zero = one.unit, not one.unit and not one.value(sign)
-        elif isinstance(one, float):
-            unit, bare_zero = PLAIN, not one
+    for place, cell in enumerate(column.cells_read):
+        if isinstance(cell, Reading):
+            unit, bare_zero = cell.unit, not cell.unit and not cell.value(sign)
+        elif isinstance(cell, float):
+            unit, bare_zero = PLAIN, not cell
         else:
             continue
         if unit not in seen and not bare_zero:
@@ -115,15 +119,15 @@ def _bare_amounts(name: str, rows: Sequence[int], first: Mapping[str, int], curr
         return ""
     return (
         f'Column "{printable(name)}" has amounts in {currency} and numbers without a currency '
-        f"(row {rows[first[PLAIN]]}); they count as {currency}."
+        f"(row {rows[first[PLAIN]]}). They count as {currency}."
     )
 
 
 def _question(
-    column: Scanned,
+    column: ScannedColumn,
     rows: Sequence[int],
     sign: DecimalSign,
-    known: str | None,
+    recorded: str | None,
     first: Mapping[str, int],
 ) -> Question:
     name = printable(column.name)
@@ -131,20 +135,20 @@ def _question(
         f"'{printable(str(column.cells[place]).strip())}' (row {rows[place]})"
         for place in first.values()
     )
-    units = set(first) | ({known} if known is not None else set())
-    if known is None:
+    units = set(first) | ({recorded} if recorded is not None else set())
+    if recorded is None:
         asks = f'Column "{name}" mixes units: {written}.'
     else:
-        was = "plain numbers" if known == PLAIN else _called(known)
+        was = "plain numbers" if recorded == PLAIN else _unit_name(recorded)
         asks = f'"{name}" of this registry has been {was}, and the table has {written}.'
-    choices, plans = _choices(name, units, known)
+    choices, plans = _choices(name, units, recorded)
     if not choices:
-        asks += " They cannot be averaged together: give each unit a column of its own."
+        asks += " They cannot be averaged together. Give each unit a column of its own."
     examples = tuple(
         Example(
             rows[place],
             str(column.cells[place]).strip(),
-            tuple(_value(column.found[place], sign, plan) for plan in plans),
+            tuple(_value(column.cells_read[place], sign, plan) for plan in plans),
         )
         for place in first.values()
     )
@@ -152,47 +156,49 @@ def _question(
 
 
 def _choices(
-    name: str, units: set[str], known: str | None
+    name: str, units: set[str], recorded: str | None
 ) -> tuple[tuple[Choice, ...], tuple[UnitPlan, ...]]:
     if units <= RATIOS.keys():
-        told = [*sorted(units - {PLAIN}), PLAIN]
-        plans = [_ratios(known, unit) for unit in told]
+        answers = [*sorted(units - {PLAIN}), PLAIN]
+        plans = [_ratios(recorded, unit) for unit in answers]
     elif units == {PLAIN, SECONDS}:
-        told, plans = [SECONDS], [UnitPlan(SECONDS, {})]
+        answers, plans = [SECONDS], [UnitPlan(SECONDS, {})]
     elif all(is_money(unit) for unit in units - {PLAIN}):
-        told = [code for code in meanings(units) if same_money(units - {PLAIN}, code)]
-        plans = [UnitPlan(unit, {}) for unit in told]
+        answers = [code for code in meanings(units) if same_money(units - {PLAIN}, code)]
+        plans = [UnitPlan(unit, {}) for unit in answers]
     else:
-        told, plans = [], []
+        answers, plans = [], []
     choices = (
-        Choice(f'--unit "{name}={shown(unit)}"', f"numbers without a unit are {_called(unit)}")
-        for unit in told
+        Choice(
+            f'--unit "{name}={format_unit(unit)}"', f"numbers without a unit are {_unit_name(unit)}"
+        )
+        for unit in answers
     )
     return tuple(choices), tuple(plans)
 
 
-def _called(unit: str) -> str:
+def _unit_name(unit: str) -> str:
     names = {PLAIN: "plain: 1 is 100%", PERCENT: "per cent", PER_MILLE: "per mille"}
     return names.get(unit, "seconds" if unit == SECONDS else unit)
 
 
-def finish(column: Scanned, sign: DecimalSign, plan: UnitPlan) -> NumberColumn:
-    """The numbers of a column."""
+def convert(column: ScannedColumn, sign: DecimalSign, plan: UnitPlan) -> NumberColumn:
+    """Convert a column to numbers in the unit of the plan."""
     values: list[float | None] = []
     unreadable: dict[int, Unreadable] = {}
     bounds = 0
-    convert = any(factor != 1 for factor in plan.factors.values())
-    for place, one in enumerate(column.found):
-        if isinstance(one, Unreadable):
-            unreadable[place] = one
+    has_factors = any(factor != 1 for factor in plan.factors.values())
+    for place, cell in enumerate(column.cells_read):
+        if isinstance(cell, Unreadable):
+            unreadable[place] = cell
             values.append(None)
-        elif isinstance(one, NoValue):
-            bounds += one is NoValue.BOUND
+        elif isinstance(cell, NoValue):
+            bounds += cell is NoValue.BOUND
             values.append(None)
-        elif convert or not isinstance(one, float):
-            values.append(_value(one, sign, plan))
+        elif has_factors or not isinstance(cell, float):
+            values.append(_value(cell, sign, plan))
         else:
-            values.append(one)
+            values.append(cell)
     return NumberColumn(
         column.name,
         tuple(values),
@@ -203,8 +209,8 @@ def finish(column: Scanned, sign: DecimalSign, plan: UnitPlan) -> NumberColumn:
     )
 
 
-def _value(one: object, sign: DecimalSign, plan: UnitPlan) -> float:
-    assert isinstance(one, (float, Reading))
-    unit, value = (PLAIN, one) if isinstance(one, float) else (one.unit, one.value(sign))
+def _value(cell: object, sign: DecimalSign, plan: UnitPlan) -> float:
+    assert isinstance(cell, (float, Reading))
+    unit, value = (PLAIN, cell) if isinstance(cell, float) else (cell.unit, cell.value(sign))
     factor = plan.factors.get(unit, _ONE)
     return value if factor == 1 else float(Decimal(repr(value)) * factor)

@@ -1,8 +1,8 @@
-"""Bytes of a text file to text: which encoding it is in, by rules that can be said in a sentence.
+"""Decodes the bytes of a text file, and detects its encoding by a few simple rules.
 
-A byte order mark tells UTF-8 and UTF-16; NUL bytes in every second place tell UTF-16 without one.
-What is valid UTF-8 is UTF-8. Anything else is Windows-1252, the encoding of Western European
-exports, unless it is UTF-8 in the main, which is then damaged. Statistical detectors
+A byte order mark identifies UTF-8 and UTF-16; NUL bytes in every second position identify UTF-16
+without one. Valid UTF-8 is UTF-8. Anything else is Windows-1252, the encoding of Western European
+exports, unless most of it is UTF-8, which is then damaged. Statistical detectors
 (charset-normalizer) were no better: a list of short titles gives them too little to go by.
 """
 
@@ -26,7 +26,7 @@ _MULTIBYTE = re.compile(
 _HIGH = re.compile(rb"[\x80-\xff]")
 _WORDS = re.compile(r"[^\t\n\r,;\"]*[^\x00-\x7f][^\t\n\r,;\"]*")
 _SAMPLE = 4096
-"""Bytes that are looked at for the NUL bytes of UTF-16."""
+"""Bytes that are searched for the NUL bytes of UTF-16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +35,19 @@ class Decoded:
 
     text: str
     encoding: str
-    """Its name for people."""
+    """The name of the encoding, for messages."""
     note: str = ""
-    """How it was read, where that may surprise; with an example that can be checked by eye."""
+    """A note if the encoding may be wrong, with an example that can be checked by eye."""
 
 
-def decode(source: str, data: bytes, told: str = "") -> Decoded:
-    """The text of a file.
+def decode(source: str, data: bytes, encoding: str = "") -> Decoded:
+    """Decode the text of a file, in `encoding` if it is given.
 
-    `told` is what `--encoding` says. Raises `SourceError` if the bytes are not in the encoding, and
-    `UsageError` if there is no such encoding.
+    Raises `SourceError` if the bytes are not in the encoding, and `UsageError` if there is no such
+    encoding.
     """
-    if told:
-        return _as_told(source, data, told)
+    if encoding:
+        return _decode_as(source, data, encoding)
     for mark, codec, name in _MARKS:
         if data.startswith(mark):
             return _strict(source, data, codec, name, skip=len(mark))
@@ -82,7 +82,7 @@ def _western(source: str, data: bytes) -> Decoded:
     example = _WORDS.search(text)
     shown = f" ('{printable(example[0].strip())}')" if example else ""
     note = (
-        f"{source} is not UTF-8 and was read as Windows-1252{shown}; if that looks wrong, name "
+        f"{source} is not UTF-8 and was read as Windows-1252{shown}. If that looks wrong, name "
         "its encoding with --encoding."
     )
     return Decoded(text, "Windows-1252", note)
@@ -105,20 +105,20 @@ def _damaged(source: str, data: bytes, offset: int, name: str) -> SourceError:
     )
 
 
-def _as_told(source: str, data: bytes, told: str) -> Decoded:
+def _decode_as(source: str, data: bytes, encoding: str) -> Decoded:
     try:
-        text = data.decode(told)
+        text = data.decode(encoding)
     except LookupError as exc:
         raise UsageError(
-            f"--encoding {printable(told)}: there is no such text encoding; write utf-8, utf-16, "
-            "windows-1252, or another that Python knows."
+            f"--encoding {printable(encoding)}: there is no such text encoding. Write utf-8, "
+            "utf-16, windows-1252, or another that Python knows."
         ) from exc
     except (UnicodeError, ValueError) as exc:
         start = getattr(exc, "start", 0)
         raise SourceError(
-            f"{source} is not in {printable(told)}: it has other bytes at offset {start}."
+            f"{source} is not valid {printable(encoding)} at offset {start}. Name another encoding."
         ) from exc
-    return Decoded(text.removeprefix("\ufeff"), told)
+    return Decoded(text.removeprefix("\ufeff"), encoding)
 
 
 def _line(data: bytes, offset: int) -> int:

@@ -1,4 +1,4 @@
-"""The bytes of a table to sheets: what form they are in, whatever the file is called."""
+"""Detects the format of a table by its bytes, whatever its name, and opens its sheets."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _MAX_UNPACKED = 1024**3
 _SIGNATURES = (
     (
         b"\xd0\xcf\x11\xe0",
-        "an Excel workbook of the old form (.xls), or one with a password; save it as .xlsx "
+        "an Excel workbook in the old format (.xls), or one with a password. Save it as .xlsx "
         "without a password, or as CSV",
     ),
-    (b"\x1f\x8b", "a gzip file; unpack it first"),
-    (b"\xff\xfe\x00\x00", "UTF-32 text; save it as CSV (UTF-8)"),
-    (b"\x00\x00\xfe\xff", "UTF-32 text; save it as CSV (UTF-8)"),
-    (b"%PDF", "a PDF; export the table itself"),
-    (b"\x89PNG", "a picture; export the table itself"),
-    (b"\xff\xd8\xff", "a picture; export the table itself"),
+    (b"\x1f\x8b", "a gzip file. Unpack it first"),
+    (b"\xff\xfe\x00\x00", "UTF-32 text. Save it as CSV (UTF-8)"),
+    (b"\x00\x00\xfe\xff", "UTF-32 text. Save it as CSV (UTF-8)"),
+    (b"%PDF", "a PDF. Export the table itself"),
+    (b"\x89PNG", "a picture. Export the table itself"),
+    (b"\xff\xd8\xff", "a picture. Export the table itself"),
 )
 _PAGE = (b"<!doctype html", b"<html")
 
@@ -42,23 +42,25 @@ def read_file(path: Path) -> bytes:
         with path.open("rb") as file:
             return read_stream(str(path), file)
     except FileNotFoundError as exc:
-        raise SourceError(f"There is no file {path}.") from exc
+        raise SourceError(f"There is no file {path}. Correct the path of the table.") from exc
     except IsADirectoryError as exc:
-        raise SourceError(f"{path} is a folder; name the table in it.") from exc
+        raise SourceError(f"{path} is a folder. Name the table in it.") from exc
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else exc
         raise SourceError(f"{printable(str(path))} cannot be read: {reason}.") from exc
 
 
 def read_stream(source: str, stream: BinaryIO) -> bytes:
-    """All that a stream has. Raises `SourceError` if it is too long."""
+    """Read a stream to its end. Raises `SourceError` if it is too long."""
     return check_size(source, stream.read(MAX_FILE + 1))
 
 
 def check_size(source: str, data: bytes) -> bytes:
-    """The data. Raises `SourceError` if they are too long."""
+    """Return the data. Raises `SourceError` if they are too long."""
     if len(data) > MAX_FILE:
-        raise SourceError(f"{source} is larger than {MAX_FILE >> 20} MiB; split it into several.")
+        raise SourceError(
+            f"{source} is larger than {MAX_FILE >> 20} MiB. Split it into several files."
+        )
     return data
 
 
@@ -87,7 +89,7 @@ def sheets(source: str, data: bytes, encoding: str = "") -> Sequence[Sheet]:
     tried, text = separators(decoded.text)
     return [
         Sheet(
-            read=partial(read_rows, source, text, separator),
+            read_rows=partial(read_rows, source, text, separator),
             form="TSV" if separator == "\t" else "CSV",
             encoding=decoded.encoding,
             separator=separator,
@@ -107,11 +109,11 @@ def _packed(source: str, data: bytes) -> Sequence[Sheet]:
     if sum(parts.values()) > _MAX_UNPACKED:
         raise SourceError(f"{source} unpacks to more than {_MAX_UNPACKED >> 30} GiB.")
     if "xl/workbook.bin" in parts:
-        raise SourceError(f"{source} is a binary Excel workbook (.xlsb); save it as .xlsx.")
+        raise SourceError(f"{source} is a binary Excel workbook (.xlsb). Save it as .xlsx.")
     if any(part.startswith("xl/") for part in parts):
         return workbooks.excel(source, data)
     if "content.xml" in parts:
         return opendocument.spreadsheet(source, data)
     raise SourceError(
-        f"{source} is a zip file and not a workbook; unpack it first, or export it as CSV."
+        f"{source} is a zip file and not a workbook. Unpack it first, or export it as CSV."
     )

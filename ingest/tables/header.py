@@ -1,21 +1,17 @@
-"""The header of a table: the first row that has the named columns; and the rows of totals.
+"""Finds the header of a table: the first row that has the named columns.
 
-A name is looked for as it is written, white space and invisible characters aside. If no column is
-called so, upper and lower case and white space do not count; two columns that match only then are a
-usage error.
+Names are compared as written, except for surrounding white space and invisible characters. If no
+column has the name, case and white space are ignored; two columns that match only then are a usage
+error.
 """
 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from ingest.tables.cells import header_text, looks_like_url
-from ingest.tables.columns import is_missing
-from ingest.tables.numbers import NoValue, Number, read_number, visible
 from ingest.tables.sheet import Row
 from ingest.tables.specs import MetricSpec, likely_spec, parse_spec
 from registry.errors import SourceError, UsageError
@@ -23,60 +19,61 @@ from registry.urls import printable
 
 _SHOWN = 20
 _SAMPLE = 200
-"""Rows whose cells are looked at for URLs."""
-_TOTALS = (
-    "total|totals|grand total|sub-?total|sum|sums|overall|total general|total général|totale|"
-    "total geral|totaal|totalt|gesamt|gesamtsumme|gesamtergebnis|insgesamt|summe|zwischensumme|"
-    "somme|suma|razem|celkem|yhteensä|toplam|итого|всего|合計|総計|总计|合计|합계|الإجمالي"
-)
-_TOTAL = re.compile(rf"(?:{_TOTALS})(?:\s*[:(\-–—].*|\s+of\s+[0-9].*)?", re.IGNORECASE)
-"""`Total`, `Total: Account`, `Total - 5 rows`, `Total of 5 results`; not `Total war`."""
-_LONGEST_LABEL, _LONGEST_BLANK = 80, 16
-"""Characters of a total's label, and of a word for no value."""
+"""Rows whose cells are searched for URLs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The header row of a table, with every named column found."""
+    """The header row of a table, and the positions of the named columns."""
 
     row: int
     columns: tuple[str, ...]
     """Names, without white space around them; `""` for a blank one."""
     url: int
-    """Place of the URL column."""
+    """Position of the URL column."""
     specs: tuple[MetricSpec, ...]
     places: Mapping[str, int]
-    """Of metric and weight columns, by the name that was asked for."""
+    """Positions of metric and weight columns, by their names in the specs."""
+    absent: tuple[str, ...] = ()
+    """Requested metrics that have no column."""
 
 
 def find_header(
-    source: str, rows: Sequence[Row], url_column: str, metrics: Sequence[str]
+    source: str,
+    rows: Sequence[Row],
+    url_column: str,
+    metrics: Sequence[str],
+    *,
+    partial: bool = False,
 ) -> Header | None:
     """The first row that has all named columns; None if none does.
 
+    With `partial`, a row is taken for the header if it has the URL column and one of the metrics.
     Raises `UsageError` if names match several columns loosely or a spec has several readings, and
     `SourceError` if two columns have just the name that was asked for.
     """
     for row, cells in rows:
         names = tuple(header_text(cell) for cell in cells)
-        found = _Columns(names)
-        specs = [parse_spec(header_text(text), found.has) for text in metrics]
-        if not found.has(url_column) or None in specs:
-            continue
+        heading = _Headings(names)
+        specs = [parse_spec(header_text(text), heading.has) for text in metrics]
         fitting = [spec for spec in specs if spec is not None]
-        wanted = [name for spec in fitting for name in (spec.name, spec.weight) if name]
+        absent = [text for text, spec in zip(metrics, specs, strict=True) if spec is None]
+        if not heading.has(url_column) or (absent if not partial else not fitting):
+            continue
+        required = [name for spec in fitting for name in (spec.name, spec.weight) if name]
         return Header(
             row,
             names,
-            found.place(source, url_column),
+            heading.place(source, url_column),
             tuple(fitting),
-            {name: found.place(source, name) for name in wanted},
+            {name: heading.place(source, name) for name in required},
+            tuple(absent),
         )
     return None
 
 
-class _Columns:
-    """The names of a row, by how they are written and by what is left without case and space."""
+class _Headings:
+    """The names in a row, as written and in loose form (`loose`)."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
@@ -90,135 +87,97 @@ class _Columns:
         exact = self._exact.get(header_text(name), [])
         if len(exact) > 1:
             raise SourceError(
-                f'{source} has {len(exact)} columns named "{printable(name)}"; '
-                "rename all but the one that is meant."
+                f'{source} has {len(exact)} columns named "{printable(name)}". '
+                "Rename all but the right one."
             )
         places = exact or self._loose[loose(name)]
         if len(places) > 1:
-            found = " and ".join(f'"{printable(self._names[place])}"' for place in places)
+            alike = " and ".join(f'"{printable(self._names[place])}"' for place in places)
             raise UsageError(
-                f'{source} has no column that is called just "{printable(name)}", and {found} '
-                "differ from it only in case and space; name one of them as it is written."
+                f'{source} has no column with the exact name "{printable(name)}", and {alike} '
+                "differ from it only in case and space. Give the exact name of one of them."
             )
         return places[0]
 
 
 def _places(names: Sequence[str]) -> Mapping[str, list[int]]:
-    found: dict[str, list[int]] = {}
+    places: dict[str, list[int]] = {}
     for place, name in enumerate(names):
         if name:
-            found.setdefault(name, []).append(place)
-    return found
+            places.setdefault(name, []).append(place)
+    return places
 
 
 def loose(name: str) -> str:
-    """A name without what does not count where no column is called just so."""
+    """A name without case and white space."""
     return "".join(header_text(name).split()).casefold()
 
 
 def missing(
     source: str, rows: Sequence[Row], url_column: str, metrics: Sequence[str]
 ) -> SourceError:
-    """What to say of a table without a row that has all named columns."""
+    """The error for a table without a row that has all named columns."""
     if not rows:
-        return SourceError(f"{source} is empty; a header and one row for each video are expected.")
+        return SourceError(f"{source} is empty. A header and one row for each video are expected.")
     place = _likely_header(rows, url_column, metrics)
     columns = [header_text(cell) for cell in rows[place][1]]
-    found = _Columns(columns)
+    heading = _Headings(columns)
     named = [name for name in columns if name]
     shown = ", ".join(f'"{printable(name)}"' for name in named[:_SHOWN])
     more = ", …" if len(named) > _SHOWN else ""
-    lacking = [] if found.has(url_column) else [url_column]
+    lacking = [] if heading.has(url_column) else [url_column]
     for text in metrics:
-        if parse_spec(header_text(text), found.has) is None:
+        if parse_spec(header_text(text), heading.has) is None:
             spec = likely_spec(header_text(text))
-            lacking += [name for name in (spec.name, spec.weight) if name and not found.has(name)]
+            lacking += [name for name in (spec.name, spec.weight) if name and not heading.has(name)]
     lacking = list(dict.fromkeys(lacking))
     hints = [hint for name in lacking if (hint := _hint(name, named))]
-    if not found.has(url_column):
+    if not heading.has(url_column):
         below = [cells for _, cells in rows[place + 1 :][:_SAMPLE]]
         links = [f'--url-column "{printable(name)}"' for name in _link_columns(columns, below)]
-        if links:
-            hints.append(f"The cells of these columns look like URLs: {' or '.join(links)}.")
+        hints.append(
+            f"The cells of these columns look like URLs: {' or '.join(links)}."
+            if links
+            else "No column has cells that look like URLs. Name the column of the videos with "
+            '--url-column. If it contains ids, also give the form of the URL: --url-template "https://'
+            'www.youtube.com/watch?v={}".'
+        )
     if lacking[-1:] != [url_column]:
-        hints.append("Metrics are named with --metric.")
+        hints.append("Name the metrics with --metric.")
     absent = " and no ".join(f'column "{printable(name)}"' for name in lacking)
-    said = " ".join([f"{source} has no {absent}; its columns are {shown}{more}.", *hints])
-    return SourceError(said)
+    message = f"{source} has no {absent}. Its columns are {shown}{more}."
+    return SourceError(" ".join([message, *hints]))
 
 
 def _hint(name: str, columns: Sequence[str]) -> str:
     folded = {column.casefold(): column for column in columns}
-    close = difflib.get_close_matches(name.casefold(), folded, n=1)
+    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.75)
     return f'Did you mean "{printable(folded[close[0]])}"?' if close else ""
 
 
 def _likely_header(rows: Sequence[Row], url_column: str, metrics: Sequence[str]) -> int:
-    """The row with most of the named columns; of several, the first that fills most cells."""
+    """Position of the row with most of the named columns, then with most filled cells."""
     scores = [_score(cells, url_column, metrics) for _, cells in rows]
     return scores.index(max(scores))
 
 
 def _score(cells: Sequence[object], url_column: str, metrics: Sequence[str]) -> tuple[int, int]:
     names = [header_text(cell) for cell in cells]
-    has = _Columns(names).has
-    wanted = [url_column, *(likely_spec(header_text(text)).name for text in metrics)]
-    return sum(map(has, wanted)), sum(map(bool, names))
+    has = _Headings(names).has
+    requested = [url_column, *(likely_spec(header_text(text)).name for text in metrics)]
+    return sum(map(has, requested)), sum(map(bool, names))
 
 
 def closeness(rows: Sequence[Row], url_column: str, metrics: Sequence[str]) -> tuple[int, int]:
-    """How near rows come to having the named columns: how many, and how many cells in that row."""
+    """How well rows match: the most named columns in one row, and the filled cells of that row."""
     return max((_score(cells, url_column, metrics) for _, cells in rows), default=(0, 0))
 
 
 def _link_columns(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     """Columns of which most cells look like URLs."""
-    found = []
+    names = []
     for place, name in enumerate(columns):
         cells = [row[place] for row in rows if place < len(row) and row[place] not in (None, "")]
         if name and cells and 2 * sum(map(looks_like_url, cells)) > len(cells):
-            found.append(name)
-    return found
-
-
-def total_label(cells: Sequence[object], url: int) -> str:
-    """The label of a row of totals, or "" if it is an ordinary row.
-
-    Its URL cell is blank, and the first cell that is neither blank nor a number says `Total` or the
-    like; or its URL cell says so itself.
-    """
-    link = cells[url] if url < len(cells) else None
-    if isinstance(link, str) and len(link) > _LONGEST_LABEL:
-        return ""
-    if not is_blank(link):
-        return _total(link)
-    return next((_total(cell) for cell in cells if not _is_number(cell)), "")
-
-
-def _total(cell: object) -> str:
-    label = visible(cell) if isinstance(cell, str) else ""
-    return label if _TOTAL.fullmatch(label) else ""
-
-
-def is_blank(cell: object) -> bool:
-    """Whether a cell holds nothing, or what exports write for it."""
-    if not isinstance(cell, str):
-        return is_missing(cell)
-    label = visible(cell)
-    if len(label) > _LONGEST_BLANK:
-        return False
-    try:
-        return read_number(label) is NoValue.EMPTY
-    except ValueError:
-        return False
-
-
-def _is_number(cell: object) -> bool:
-    """Whether a cell is a number or holds nothing."""
-    if not isinstance(cell, str):
-        return is_missing(cell) or isinstance(cell, (int, float, Decimal, Number))
-    try:
-        read_number(cell)
-    except ValueError:
-        return False
-    return True
+            names.append(name)
+    return names

@@ -1,4 +1,4 @@
-"""Rows below a header to a `Table`: videos, their numbers and attributes, what is to be said."""
+"""Turns the rows below a header into a `Table`: videos, numbers, attributes, warnings."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from ingest.tables.cells import attribute_column
-from ingest.tables.columns import Decision, Scanned, decide, scan
-from ingest.tables.conversion import NumberColumn, UnitPlan, finish, settle_unit
+from ingest.tables.columns import Decision, ScannedColumn, decide, scan
+from ingest.tables.conversion import NumberColumn, UnitPlan, convert, plan_unit
 from ingest.tables.header import Header, loose
 from ingest.tables.locations import Locator
 from ingest.tables.questions import Question, QuestionError
@@ -35,7 +35,7 @@ def interpret(
     options: TableOptions,
     base: Path | None,
 ) -> Table:
-    """The table that rows below a header are.
+    """Turn the rows below a header into a table.
 
     Raises `QuestionError` if numbers can be read in several ways, and `UsageError` if a column is
     named twice.
@@ -48,11 +48,11 @@ def interpret(
     )
     total = len(body.rows) + len(body.failures)
     reader = RowReader(header, numbers, attributes)
-    rows = list(reader.read(body, locator))
+    rows = list(reader.video_rows(body, locator))
     videos = combined(rows, header.specs, body)
-    _tell_unreadable(reader, body)
+    _warn_of_unreadable_cells(reader, body)
     if videos:
-        _tell_columns(header, numbers, body)
+        _report_columns(header, numbers, body)
     return Table(
         rows=tuple(videos),
         failures=tuple(sorted(body.failures, key=lambda failure: failure.row)),
@@ -90,64 +90,69 @@ def _check(header: Header) -> None:
     for spec, place in zip(header.specs, places, strict=True):
         if place == header.url:
             raise UsageError(
-                f"'{printable(spec.name)}' cannot be both the URL column and a metric."
+                f"'{printable(spec.name)}' cannot be both the URL column and a metric. Name "
+                "another column."
             )
         if places.count(place) > 1:
             raise UsageError(
-                f'"{printable(header.columns[place])}" is named twice as a metric; name it once.'
+                f'"{printable(header.columns[place])}" is named twice as a metric. Name it once.'
             )
 
 
 def _numbers(
     source: str, header: Header, body: Body, options: TableOptions
 ) -> Mapping[str, NumberColumn]:
-    """Every metric and weight column, by the name that was asked for."""
-    numbers = [row for row, _ in body.rows]
+    """Every metric and weight column, by its name in the metric specs."""
+    row_numbers = [row for row, _ in body.rows]
 
     @cache
-    def scanned(place: int) -> Scanned:
+    def scanned(place: int) -> ScannedColumn:
         return scan(header.columns[place], [cells[place] for _, cells in body.rows])
 
-    def others() -> Iterator[Scanned]:
+    def others() -> Iterator[ScannedColumn]:
         return (scanned(place) for place in range(len(header.columns)) if place != header.url)
 
-    told = {loose(name): parse_unit(unit) for name, unit in options.units.items()}
-    known = {loose(name): unit for name, unit in options.known_units.items()}
-    found: dict[str, NumberColumn] = {}
+    requested = {loose(name): parse_unit(unit) for name, unit in options.units.items()}
+    recorded = {loose(name): unit for name, unit in options.known_units.items()}
+    columns: dict[str, NumberColumn] = {}
     questions: list[Question] = []
     for name, place in header.places.items():
         column = replace(scanned(place), name=name)
-        decision = decide(column, numbers, options.decimal, others)
+        decision = decide(column, row_numbers, options.decimal, others)
         if isinstance(decision, Question):
             questions.append(decision)
             continue
-        plan = settle_unit(
-            column, numbers, decision.sign, known.get(loose(name)), told.get(loose(name))
+        plan = plan_unit(
+            column,
+            row_numbers,
+            decision.sign,
+            recorded.get(loose(name)),
+            requested.get(loose(name)),
         )
         if isinstance(plan, Question):
             questions.append(plan)
             continue
-        found[name] = finish(column, decision.sign, plan)
-        _tell_decision(name, decision, plan, body)
+        columns[name] = convert(column, decision.sign, plan)
+        _report_decision(name, decision, plan, body)
     if questions:
         raise QuestionError(source, questions)
-    return found
+    return columns
 
 
-def _tell_decision(name: str, decision: Decision, plan: UnitPlan, body: Body) -> None:
+def _report_decision(name: str, decision: Decision, plan: UnitPlan, body: Body) -> None:
     if decision.by:
-        called = "comma" if decision.sign == "," else "dot"
+        word = "comma" if decision.sign == "," else "dot"
         body.notes.append(
-            f'"{printable(name)}" was read with a decimal {called}, as {decision.by} shows.'
+            f'"{printable(name)}" was read with a decimal {word}, as {decision.by} shows.'
         )
     if plan.note:
         body.warnings.append(plan.note)
 
 
 def _attributes(header: Header, body: Body) -> Mapping[str, Sequence[Value | None]]:
-    """Every column that is neither the URL nor a metric, by a name of its own."""
+    """Every column that is neither the URL nor a metric, by a unique name."""
     taken = {header.url, *(header.places[spec.name] for spec in header.specs)}
-    found: dict[str, Sequence[Value | None]] = {}
+    columns: dict[str, Sequence[Value | None]] = {}
     for place, name in enumerate(header.columns):
         if place in taken:
             continue
@@ -156,14 +161,14 @@ def _attributes(header: Header, body: Body) -> Mapping[str, Sequence[Value | Non
             continue
         plain = name or f"Column {place + 1}"
         unique, count = plain, 1
-        while unique in found:
+        while unique in columns:
             count += 1
             unique = f"{plain} ({count})"
-        found[unique] = values
-    return found
+        columns[unique] = values
+    return columns
 
 
-def _tell_unreadable(reader: RowReader, body: Body) -> None:
+def _warn_of_unreadable_cells(reader: RowReader, body: Body) -> None:
     cells = reader.unreadable
     body.warnings += [f"{cell} The metric is left empty." for cell in cells[:SHOWN]]
     if len(cells) > SHOWN:
@@ -171,12 +176,12 @@ def _tell_unreadable(reader: RowReader, body: Body) -> None:
     for name, rows in reader.weightless.items():
         listed = ", ".join(map(str, rows[:SHOWN])) + (", …" if len(rows) > SHOWN else "")
         body.warnings.append(
-            f"{len(rows)} rows have {printable(name)} and no weight for it (rows {listed}); they "
-            "are left out of the mean, and a video without any other row keeps its value."
+            f"{len(rows)} rows have a value of {printable(name)} but no weight (rows {listed}). "
+            "They are left out of the mean; a video without other rows keeps its value."
         )
 
 
-def _tell_columns(header: Header, numbers: Mapping[str, NumberColumn], body: Body) -> None:
+def _report_columns(header: Header, numbers: Mapping[str, NumberColumn], body: Body) -> None:
     for spec in header.specs:
         column = numbers[spec.name]
         if all(value is None for value in column.values) and not column.unreadable:
@@ -184,6 +189,6 @@ def _tell_columns(header: Header, numbers: Mapping[str, NumberColumn], body: Bod
         if column.bounds:
             count = f"{column.bounds} cells" if column.bounds > 1 else "1 cell"
             body.notes.append(
-                f'"{printable(spec.name)}": {count} without a value, such as < 10%, which only '
-                "bounds it."
+                f'"{printable(spec.name)}": {count} without a value, because a cell such '
+                "as < 10% only bounds it."
             )

@@ -1,4 +1,4 @@
-"""The URL cell of a row: which video it names, and where its bytes are."""
+"""Finds the video that a URL cell names, and where its file is."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _MAX_URL = 2048
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 """Of two letters or more, so that C:\\video.mp4 is a path."""
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-"""Half a character: no file or URL is named with one; a DataFrame can hold it."""
+"""Lone surrogates, which no file or URL contains, but a DataFrame may."""
 _HOSTLIKE = re.compile(r"(www\.|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,24}/)")
 _ROUNDED = re.compile(r"[0-9][.,]?[0-9]*[eE]\+?[0-9]+|[0-9]{16,}(?:\.0)?")
-"""An id that a spreadsheet took for a number: `1.20212E+17`. Its last digits are lost."""
+"""An id that a spreadsheet converted to a number: `1.20212E+17`. Its last digits are lost."""
 
 
 class Locator:
-    """Finds what the cells of one table's URL column name."""
+    """Resolves the cells of the URL column of one table."""
 
     def __init__(
         self, base: Path | None, *, allow_local_files: bool = False, template: str = ""
@@ -34,11 +34,11 @@ class Locator:
         Args:
             base: where relative paths start; None: they are not accepted.
             allow_local_files: whether files outside `base` may be named.
-            template: what the cell is put into; `""`: the cell is the URL itself.
+            template: the URL into which the cell is inserted; `""`: the cell is the URL itself.
         """
         if template and template.count("{}") != 1:
             raise UsageError(
-                f"--url-template '{redacted(template)}' needs one {{}}, where the cell goes."
+                f"--url-template '{redacted(template)}' needs one {{}}, in the place of the cell."
             )
         self._base = base
         self._real_base = base.resolve() if base else None
@@ -50,23 +50,23 @@ class Locator:
         """The canonical URL that a cell names, and what to fetch: a URL or an absolute path.
 
         Relative paths must end below the base folder, symlinks followed, unless local files are
-        allowed. Whether a file exists is seen when it is fetched: a video that is already on record
-        needs none. Raises `RowError`.
+        allowed. Whether a file exists is checked only when it is fetched: a video on record needs
+        none. Raises `RowError`.
         """
         if not cell:
-            raise _error(row, cell, "the URL is missing.")
+            raise _error(row, cell, "the URL is missing. Fill in the cell, or remove the row.")
         if cell.startswith("=") and not self._is_file(cell):
             raise _error(
-                row, cell, f"'{redacted(cell)}' is a formula; export the column with its results."
+                row, cell, f"'{redacted(cell)}' is a formula. Export the column with its results."
             )
         if self._template and "://" not in cell:
             cell = self._filled(row, cell)
         if len(cell) > _MAX_URL:
             raise _error(
-                row, cell, f"the URL has {len(cell):,} characters; {_MAX_URL:,} is the most."
+                row, cell, f"the URL has {len(cell):,} characters, and {_MAX_URL:,} are allowed."
             )
         if not cell.isprintable() and (CONTROL.search(cell) or _SURROGATE.search(cell)):
-            raise _error(row, cell, f"'{redacted(cell)}' has control characters in it.")
+            raise _error(row, cell, f"'{redacted(cell)}' contains control characters. Remove them.")
         scheme = _SCHEME.match(cell)
         if scheme is None or ("://" not in cell and self._is_file(cell)):
             return self._path(row, cell)
@@ -75,8 +75,8 @@ class Locator:
             raise _error(
                 row,
                 cell,
-                f"'{redacted(cell)}' starts with {printable(scheme[1])}:, which is not read; "
-                "use http, https, s3 or the name of a file.",
+                f"'{redacted(cell)}' starts with {printable(scheme[1])}:, which is not supported. "
+                "Use http, https, s3 or the name of a file.",
             )
         try:
             return reader(self, row, cell)
@@ -88,7 +88,7 @@ class Locator:
             raise _error(
                 row,
                 cell,
-                f"'{printable(cell)}' is an id that a spreadsheet rounded to a number; export the "
+                f"'{printable(cell)}' is an id that a spreadsheet rounded to a number. Export the "
                 "column as text.",
             )
         is_url = "://" in self._template
@@ -97,14 +97,14 @@ class Locator:
     def _web(self, row: int, cell: str) -> tuple[Url, Url]:
         try:
             return canonical(cell), Url(download_address(cell))
-        except ValueError as exc:  # urlsplit's, of what canonical lets pass
-            raise _error(row, cell, f"'{redacted(cell)}' cannot be used as a URL.") from exc
+        except ValueError as exc:  # raised by urlsplit for URLs that canonical accepts
+            raise _error(row, cell, f"'{redacted(cell)}' is not a valid URL. Correct it.") from exc
 
     def _bucket(self, row: int, cell: str) -> tuple[Url, Url]:
         return canonical(cell), canonical(cell)
 
     def _file(self, row: int, cell: str) -> tuple[Url, Url]:
-        canonical(cell)  # refuses what does not name a file on this machine
+        canonical(cell)  # raises if it does not name a file on this machine
         path = unquote(urlsplit(cell).path, errors="surrogateescape")
         return self._path(row, path, "file: URLs")
 
@@ -114,7 +114,7 @@ class Locator:
         "file": _file,
         "s3": _bucket,
     }
-    """A kind of URL is added here, and to those that `Downloader` fetches."""
+    """Schemes of URLs; `Downloader` has to support them too."""
 
     def _path(self, row: int, cell: str, kind: str = "absolute paths") -> tuple[Url, Url]:
         if cell.startswith("'") and not self._is_file(cell):
@@ -124,14 +124,14 @@ class Locator:
             raise _error(
                 row,
                 cell,
-                f"there is no file {where}; if it is a web address, write https:// in front.",
+                f"there is no file {where}. If it is a web address, write https:// in front.",
             )
         if self._base is None and not Path(cell).is_absolute():
             raise _error(
                 row,
                 cell,
-                f"'{redacted(cell)}' is a relative path, and the table is not a file in a folder; "
-                "name the folder of the videos with --base-folder.",
+                f"'{redacted(cell)}' is a relative path, and the table is not a file in a folder. "
+                "Name the folder of the videos with --base-folder.",
             )
         real, inside = self._resolved(row, cell)
         if not self._allow:
@@ -155,11 +155,13 @@ class Locator:
             real = self._without_links(joined)
             inside = self._real_base is not None and Path(real).is_relative_to(self._real_base)
         except (OSError, RuntimeError) as exc:
-            raise _error(row, cell, f"'{redacted(cell)}' is a path that leads nowhere.") from exc
+            raise _error(
+                row, cell, f"'{redacted(cell)}' cannot be resolved to a file. Correct the path."
+            ) from exc
         return real, inside
 
     def _without_links(self, path: Path) -> str:
-        """As `Path.resolve`, asking the disk about each folder once."""
+        """As `Path.resolve`, but resolves each folder only once."""
         folder, name = os.path.split(path)
         if name in {"", ".", ".."}:
             return str(path.resolve())

@@ -1,4 +1,6 @@
-"""One cell of text to what it can mean as a number. Pure; `columns.py` decides what it does mean.
+"""Parses the text of one cell into all its readings as a number. Pure.
+
+`columns.py` chooses between the readings.
 
 Digits of any script are digits; full-width signs count as the ordinary ones. White space of any
 kind, apostrophes and the Arabic thousands separator (U+066C) group digits, in threes. U+066B is a
@@ -28,22 +30,22 @@ from typing import Literal
 from ingest.tables.units import SECONDS, affixes
 
 DecimalSign = Literal[".", ",", ""]
-"""`""`: not decided, or there is nothing to decide."""
+"""`""` stands for a sign that is not decided or not needed."""
 
 EXPECTED = "a number such as 1234.5, 1,234.5 or 12% is expected"
 _LONGEST = 64
-"""Characters; a float of 17 digits with exponent, signs, groups and a currency is well below."""
+"""Characters; a float of 17 digits with exponent, signs, groups and a currency is shorter."""
 
 _WORDS = (
     "-|--|---|—|——|na|n/a|#n/a|n.a.|k.a.|k. a.|#nv|#n/d|null|none|nan|(not set)|(not provided)|"
     "(none)|(blank)|(empty)|#div/0!|#¡div/0!|#div/0|not available|not applicable"
 )
 _EMPTY = frozenset({"", *_WORDS.split("|")})
-"""What exports and spreadsheets write for no value; case ignored."""
+"""What exports and spreadsheets write for a missing value; case ignored."""
 
 _INVISIBLE = "\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
 INVISIBLE = re.compile(f"[{_INVISIBLE}]")
-"""Marks of direction, joiners, soft hyphens, byte order marks: they show nothing."""
+"""Marks of direction, joiners, soft hyphens, byte order marks: they are not displayed."""
 
 _SIGNS = str.maketrans(
     {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # full-width forms
@@ -57,30 +59,32 @@ _BODY = rf"[0-9](?:[0-9.,{_GROUPS_ONLY}{_ARABIC_DECIMAL}]*[0-9])?"
 _CELL = re.compile(
     rf"(?P<front>[^0-9]*)(?P<body>{_BODY})(?:[eE](?P<power>[+-]?[0-9]{{1,3}}))?(?P<back>[^0-9]*)"
 )
+_SEPARATORS = re.compile("([^0-9])")
+_QUOTED = re.compile(r'="([^"]*)"')
 _PARENTHESES = re.compile(r"([^0-9()]*)\(([^()]+)\)([^0-9()]*)")
 _BOUND = re.compile(r"(?:[<>]=?|[≤≥])\s*")
 _DURATION = re.compile(r"(?:(?P<h>[0-9]+):)?(?P<m>[0-9]+):(?P<s>[0-5][0-9])(?:[.,](?P<f>[0-9]+))?")
 
 
 class NoValue(Enum):
-    """Why a cell has no value, and is not unreadable."""
+    """Why a readable cell has no value."""
 
     EMPTY = "empty"
     BOUND = "bound"
-    """`< 10%`: on which side of a number the value lies."""
+    """A bound such as `< 10%`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a cell can mean."""
+    """The readings of a cell."""
 
     dot: float | None
-    """Its value if the dot is the decimal sign; None: it is not a number then."""
+    """The value if the dot is the decimal sign; None if it cannot be."""
     comma: float | None
-    """Its value if the comma is."""
+    """The value if the comma is the decimal sign; None if it cannot be."""
     unit: str = ""
     strong: bool = False
-    """Whether the cell shows its decimal sign by two separators or more, which no slip makes."""
+    """Whether two or more separators show the decimal sign, which rules out a typing error."""
 
     @property
     def ambiguous(self) -> bool:
@@ -89,13 +93,13 @@ class Reading:
 
     @property
     def shows(self) -> DecimalSign:
-        """The decimal sign that only this cell's form allows; `""` if it does not tell."""
+        """The only decimal sign that the cell's form allows; `""` if it allows both."""
         if self.dot is None:
             return ","
         return "." if self.comma is None else ""
 
     def value(self, decimal: DecimalSign) -> float:
-        """The number. `decimal` settles what is ambiguous and is ignored otherwise."""
+        """The number; `decimal` is used only if the cell is ambiguous."""
         if self.dot is None or (self.comma is not None and decimal == ","):
             assert self.comma is not None
             return self.comma
@@ -104,19 +108,19 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number with its unit, as a spreadsheet keeps it."""
+    """A number with its unit, as a spreadsheet stores it."""
 
     value: float
     unit: str = ""
 
 
 def visible(text: str) -> str:
-    """Text without invisible characters, and without white space around it."""
+    """The text without invisible characters and surrounding white space."""
     return text.strip() if text.isascii() else INVISIBLE.sub("", text).strip()
 
 
 def read_number(cell: str) -> Reading | NoValue:
-    """What a cell can mean. Raises `ValueError` saying what is expected."""
+    """Parse a cell. Raises `ValueError`, which says what is expected."""
     text = _plain(cell)
     if text.casefold() in _EMPTY:
         return NoValue.EMPTY
@@ -131,7 +135,7 @@ def read_number(cell: str) -> Reading | NoValue:
 
 
 def _plain(cell: str) -> str:
-    """ASCII digits, signs and spaces; a formula that only quotes its text, without the quotes."""
+    """The text with ASCII digits, signs and spaces, and without the quotes of `="text"`."""
     text = visible(cell)
     if not text.isascii():
         text = "".join(
@@ -142,29 +146,33 @@ def _plain(cell: str) -> str:
             else letter
             for letter in text.translate(_SIGNS)
         )
-    quoted = re.fullmatch(r'="([^"]*)"', text)
-    return (quoted[1] if quoted else text.removeprefix("'")).strip()
+    if text[:1] in "='":
+        quoted = _QUOTED.fullmatch(text)
+        return (quoted[1] if quoted else text.removeprefix("'")).strip()
+    return text
 
 
 def _reading(text: str) -> Reading:
     if ":" in text:
         return _duration(text)
-    bracketed = _PARENTHESES.fullmatch(text)
+    bracketed = _PARENTHESES.fullmatch(text) if "(" in text else None
     match = _CELL.fullmatch("".join(bracketed.groups()) if bracketed else text)
     if match is None:
         if text.startswith("="):
-            raise ValueError("it is a formula; write its result, or save the file with results")
+            raise ValueError("it is a formula; export the file with results")
         raise ValueError(EXPECTED)
-    front, body, power, back = match["front"], match["body"], match["power"], match["back"]
-    if _leads(front):
+    front, body, power, back = match.groups()
+    if _starts_with_decimal_sign(front):
         front, body = front[:-1], front[-1] + body
-    signs = [letter for letter in front if letter in "+-"]
-    if len(signs) > (0 if bracketed else 1):
+    minus, signs = front.count("-"), front.count("-") + front.count("+")
+    if signs > (0 if bracketed else 1):
         raise ValueError(EXPECTED)
+    if signs:
+        front = front.replace("-", "").replace("+", "")
     if back == "." and body.isdigit():
         back = ""
-    unit, scale = affixes(front.translate({43: None, 45: None}), back)
-    negative = bool(bracketed) or signs == ["-"]
+    unit, scale = affixes(front, back)
+    negative = bool(bracketed or minus)
     dot, comma, strong = _readings(body, power)
     if dot is None and comma is None:
         raise ValueError("its separators do not group digits in threes")
@@ -173,30 +181,32 @@ def _reading(text: str) -> Reading:
     )
 
 
-def _leads(front: str) -> bool:
+def _starts_with_decimal_sign(front: str) -> bool:
     """Whether the last character before the first digit is a decimal sign: `.5`, but `Rs.500`."""
-    if front[-1:] not in (".", ",", _ARABIC_DECIMAL):
+    if not front or front[-1] not in (".", ",", _ARABIC_DECIMAL):
         return False
     before = front[-2:-1]
     return before in {"", " ", "+", "-"} or unicodedata.category(before) == "Sc"
 
 
 def _readings(body: str, power: str | None) -> tuple[str | None, str | None, bool]:
-    """The digits as `float` takes them under either sign, and whether they show it strongly."""
+    """The digits for `float` under either sign, and whether two separators show the sign."""
     if body.isdigit():
         return body, body, False
-    pieces = re.split("([^0-9])", body)
+    pieces = _SEPARATORS.split(body)
     digits, separators = pieces[::2], pieces[1::2]
     if _ARABIC_DECIMAL in separators:
-        only = _under(_ARABIC_DECIMAL, digits, separators, grouped=not power)
+        only = _read_with(_ARABIC_DECIMAL, digits, separators, grouped=not power)
         return only, only, False
-    dot = _under(".", digits, separators, grouped=not power)
-    comma = _under(",", digits, separators, grouped=not power)
+    dot = _read_with(".", digits, separators, grouped=not power)
+    comma = _read_with(",", digits, separators, grouped=not power)
     return dot, comma, len(separators) > 1
 
 
-def _under(decimal: str, digits: list[str], separators: list[str], *, grouped: bool) -> str | None:
-    """The number if `decimal` is its decimal sign, or None."""
+def _read_with(
+    decimal: str, digits: list[str], separators: list[str], *, grouped: bool
+) -> str | None:
+    """The digits for `float` if `decimal` is the decimal sign; None if it cannot be."""
     fraction = ""
     if separators[-1] == decimal:
         digits, separators, fraction = digits[:-1], separators[:-1], f".{digits[-1]}"

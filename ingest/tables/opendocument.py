@@ -1,8 +1,8 @@
-"""OpenDocument spreadsheets (.ods) to rows of typed cells.
+"""Reads OpenDocument spreadsheets (.ods) into rows of typed cells.
 
-Read here, from the XML: no library keeps what a number's meaning hangs on. calamine gives 0.0125
-for a cell of 1.25 % and drops links, odfpy has had no release since 2020, and odfdo took 10 s for
-100,000 rows of five cells where this takes 2.
+The XML is read here, because no library keeps units and links at speed: calamine returns 0.0125 for
+a cell of 1.25 % and drops links, odfpy has had no release since 2020, and odfdo takes five times as
+long (docs/BENCHMARKS.md, "Tables").
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ _OFFICE, _TABLE, _TEXT = (_NAMESPACE % name for name in ("office", "table", "tex
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _CELLS = frozenset({f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"})
 _MOST_COLUMNS = 16_384
-"""Of a sheet, in LibreOffice and in Excel."""
+"""Columns of a sheet, in LibreOffice and in Excel."""
 _MOST_CELLS = 20_000_000
-"""That hold anything, of a document: repeated rows could make any number of them."""
+"""Cells with content in a document, whose repeated rows could make any number of them."""
 _TIME = re.compile(r"(-?)PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:[.,]\d+)?)S)?")
 
 
 def spreadsheet(source: str, data: bytes) -> Sequence[Sheet]:
     """The sheets of a document. Raises `SourceError` if it cannot be read."""
-    found = _tables(source, data)
-    if not found:
-        raise SourceError(f"{source} has no sheet.")
+    sheets = _tables(source, data)
+    if not sheets:
+        raise SourceError(f"{source} has no sheet. Use another file.")
     return [
-        Sheet(read=partial(_first, rows), form="OpenDocument spreadsheet", name=name)
-        for name, rows in found
+        Sheet(read_rows=partial(_first, rows), form="OpenDocument spreadsheet", name=name)
+        for name, rows in sheets
     ]
 
 
@@ -48,28 +48,28 @@ def _first(rows: Sequence[Row], most: int | None) -> Sequence[Row]:
 
 
 def _events(source: str, data: bytes) -> Iterator[tuple[str, Element]]:
-    """Starts and ends of elements. Expat reads no outside entities and bounds those inside."""
+    """Starts and ends of elements. Expat loads no external entities and limits internal ones."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open("content.xml") as content:
             yield from iterparse(content, ("start", "end"))
     except (ParseError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError) as exc:
         raise SourceError(
-            f"{source} cannot be read as an OpenDocument spreadsheet ({exc}); save it without a "
+            f"{source} cannot be read as an OpenDocument spreadsheet ({exc}). Save it without a "
             "password, or export it as CSV."
         ) from exc
 
 
 def _tables(source: str, data: bytes) -> list[tuple[str, list[Row]]]:
-    """Every sheet with its filled rows; what is written once and repeated, as often."""
-    found: list[tuple[str, list[Row]]] = []
-    number, held = 0, 0
+    """Every sheet with its rows that are not blank; repeated rows and cells are expanded."""
+    tables: list[tuple[str, list[Row]]] = []
+    number, cell_count = 0, 0
     for event, element in _events(source, data):
         if event == "start":
             if element.tag == f"{_TABLE}table":
-                found.append((element.get(f"{_TABLE}name", ""), []))
+                tables.append((element.get(f"{_TABLE}name", ""), []))
                 number = 0
             continue
-        if element.tag != f"{_TABLE}table-row" or not found:
+        if element.tag != f"{_TABLE}table-row" or not tables:
             continue
         repeated = _count(source, element, "rows")
         cells = list(_cells(source, element))
@@ -77,12 +77,12 @@ def _tables(source: str, data: bytes) -> list[tuple[str, list[Row]]]:
         while cells and cells[-1] in (None, ""):
             cells.pop()
         if cells:
-            held += repeated * len(cells)
-            if held > _MOST_CELLS or number + repeated > MOST_ROWS:
-                raise SourceError(f"{source} has more cells than a sheet can hold.")
-            found[-1][1].extend((number + nth, cells) for nth in range(1, repeated + 1))
+            cell_count += repeated * len(cells)
+            if cell_count > _MOST_CELLS or number + repeated > MOST_ROWS:
+                raise SourceError(f"{source} has more cells than a sheet can hold. Split it.")
+            tables[-1][1].extend((number + nth, cells) for nth in range(1, repeated + 1))
         number += repeated
-    return found
+    return tables
 
 
 def _count(source: str, element: Element, of: str) -> int:
@@ -108,7 +108,7 @@ def _cells(source: str, row: Element) -> Iterator[object]:
             continue
         filled += blank + repeated
         if filled > _MOST_COLUMNS:
-            raise SourceError(f"{source} has more than {_MOST_COLUMNS:,} columns.")
+            raise SourceError(f"{source} has more than {_MOST_COLUMNS:,} columns. Remove some.")
         yield from [None] * blank
         yield from [cell] * repeated
         blank = 0
@@ -133,9 +133,9 @@ def _cell(element: Element) -> object:
     text = element.get(f"{_OFFICE}string-value") or _text(element)
     link = next(
         (
-            found.get(_LINK)
+            anchor.get(_LINK)
             for paragraph in element.findall(f"{_TEXT}p")
-            for found in paragraph.iter(f"{_TEXT}a")
+            for anchor in paragraph.iter(f"{_TEXT}a")
         ),
         None,
     )
@@ -171,10 +171,10 @@ def _date(text: str) -> object:
 
 
 def _duration(text: str) -> object:
-    found = _TIME.fullmatch(text)
-    if not found:
+    match = _TIME.fullmatch(text)
+    if not match:
         return text
-    sign, hours, minutes, seconds = found.groups()
+    sign, hours, minutes, seconds = match.groups()
     try:
         whole = dt.timedelta(
             hours=int(hours or 0),

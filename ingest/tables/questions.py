@@ -1,4 +1,4 @@
-"""What a table does not tell and only its owner can: asked with every reading, never guessed."""
+"""Questions to the user, where a table can be read in several ways."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One cell, and what it is under each choice."""
+    """One cell, and its value under each choice."""
 
     row: int
-    """As a spreadsheet counts; 0: a number on record."""
+    """As a spreadsheet counts; 0 for a number on record."""
     cell: str
     values: tuple[float, ...]
     """In the order of the question's choices."""
@@ -24,38 +24,38 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One answer."""
+    """One possible answer."""
 
     option: str
-    """As it is typed: `--decimal ,`."""
+    """The option as typed: `--decimal ,`."""
     meaning: str
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something about one column that can be answered in several ways, or in none."""
+    """A question about one column."""
 
     column: str
     asks: str
-    """What is not certain, as a sentence."""
+    """The question, as a sentence."""
     choices: tuple[Choice, ...]
-    """Empty where no option can answer: the table has to be changed."""
+    """Empty if no option can answer, so that the table has to be changed."""
     examples: tuple[Example, ...]
 
     def __str__(self) -> str:
-        """One paragraph: what is asked, each choice with what the examples are under it."""
-        said = [self.asks]
+        """One paragraph: the question, and each choice with the values of the examples."""
+        sentences = [self.asks]
         for place, choice in enumerate(self.choices):
             numbers = "; ".join(
                 f"{_place(example)} '{printable(example.cell)}' is {plain(example.values[place])}"
                 for example in self.examples[:_EXAMPLES]
             )
-            said.append(f"{choice.option} ({choice.meaning}): {numbers}.")
-        return " ".join(said)
+            sentences.append(f"{choice.option} ({choice.meaning}): {numbers}.")
+        return " ".join(sentences)
 
 
 class QuestionError(UsageError):
-    """The table can be read in several ways: its owner has to say which. Exit code 2."""
+    """The table can be read in several ways, and the user has to choose one. Exit code 2."""
 
     def __init__(self, source: str, questions: Sequence[Question]) -> None:
         """`source` names the table in the message."""
@@ -64,7 +64,7 @@ class QuestionError(UsageError):
 
 
 def plain(value: float) -> str:
-    """A number without grouping, so that it can be read in one way only."""
+    """Format a number without grouping digits, so that it has only one reading."""
     return f"{value:.15g}" if abs(value) < 1e15 else f"{value:.0f}"
 
 

@@ -1,4 +1,4 @@
-"""A table of videos, as it was exported, to rows with numbers; each row judged for itself."""
+"""Reads a table of videos from a file, a URL, standard input or a DataFrame."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from ingest.fetch.share_links import Fetch, is_link, table_address
 from ingest.tables import files
 from ingest.tables.cells import header_text, looks_like_url
 from ingest.tables.columns import is_missing
-from ingest.tables.header import Header, closeness, find_header, missing, total_label
+from ingest.tables.header import Header, closeness, find_header, missing
 from ingest.tables.interpretation import interpret
-from ingest.tables.separated import swallowed
+from ingest.tables.separated import joined_row
 from ingest.tables.sheet import HEAD, Row, Sheet
 from ingest.tables.table import SkippedRow, Table, TableOptions
+from ingest.tables.totals import total_label, unlabelled_total
 from ingest.tables.videos import Body
 from registry.errors import RowError, SourceError, UsageError
 from registry.urls import printable, redacted
@@ -35,23 +36,23 @@ class _Loaded:
     """Its name in messages."""
     data: bytes
     folder: Path | None
-    """Where it lies; None: nowhere."""
+    """The folder of the file; None if it is not a file."""
 
 
 def read_table(source: str | Path, options: TableOptions, fetch: Fetch | None = None) -> Table:
-    """Read a table: CSV or TSV, an Excel or OpenDocument workbook, or Parquet, told by its bytes.
+    """Read a table: CSV, TSV, an Excel or OpenDocument workbook, or Parquet, detected by content.
 
     Args:
         source: a path; `-` for standard input; or an http(s) URL, also of a Google sheet.
         options: how to read it.
-        fetch: gets the bytes of a URL; without it, URLs are refused.
+        fetch: downloads the bytes of a URL; if None, URLs are refused.
 
     Raises:
-        SourceError: the file as a whole cannot be used. What is wrong with single rows is in the
-            table's `failures`, with single cells in `unreadable`.
-        UsageError: options that do not fit the table. `QuestionError` is one: the numbers can be
-            read in several ways.
-        FetchError: the bytes of a URL cannot be had.
+        SourceError: the file as a whole cannot be used. Errors of single rows are in the table's
+            `failures`, of single cells in `unreadable`.
+        UsageError: the options do not fit the table. `QuestionError` is a subclass: the numbers
+            can be read in several ways.
+        FetchError: the URL cannot be downloaded.
     """
     loaded = _load(source, fetch)
     candidates = files.sheets(loaded.source, loaded.data, options.encoding)
@@ -72,7 +73,7 @@ def read_frame(frame: pd.DataFrame, options: TableOptions, base: Path) -> Table:
         for number, cells in enumerate(zip(*columns, strict=True), 2)
         if not all(_is_blank(cell) for cell in cells)
     )
-    sheet = Sheet(read=lambda most: rows[:most], form="DataFrame")
+    sheet = Sheet(read_rows=lambda most: rows[:most], form="DataFrame")
     return _read("The DataFrame", [sheet], options, options.base_folder or base)
 
 
@@ -84,7 +85,9 @@ def _load(source: str | Path, fetch: Fetch | None) -> _Loaded:
         )
     if is_link(text):
         if fetch is None:
-            raise SourceError(f"{redacted(text)} is a link; only tables in files are read here.")
+            raise SourceError(
+                f"{redacted(text)} is a URL, and no download is possible here. Give a file."
+            )
         shown = redacted(text)
         return _Loaded(shown, files.check_size(shown, fetch(table_address(text))), None)
     path = Path(source)
@@ -96,7 +99,12 @@ def _read(
 ) -> Table:
     with _collection_paused():
         sheet, header = _choose(source, candidates, options)
-        body = _body(source, sheet, header)
+        body = _read_body(source, sheet, header)
+        if header.absent:
+            names = " and no ".join(f'column "{printable(name)}"' for name in header.absent)
+            body.warnings.append(
+                f"{source} has no {names}, which earlier tables had. The values on record stay."
+            )
         if len(candidates) > 1 and sheet.name:
             body.notes.append(f'{source}: read sheet "{printable(sheet.name)}".')
         return interpret(source, sheet, header, body, options, base)
@@ -104,7 +112,7 @@ def _read(
 
 @contextmanager
 def _collection_paused() -> Iterator[None]:
-    """Without garbage collection, which would look through millions of cells again and again."""
+    """Disable garbage collection, which would traverse millions of cells again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -117,52 +125,54 @@ def _collection_paused() -> Iterator[None]:
 def _choose(
     source: str, candidates: Sequence[Sheet], options: TableOptions
 ) -> tuple[Sheet, Header]:
-    """The separator, or the sheet, under which the table has the named columns."""
-    candidates = _named(source, candidates, options.sheet)
-    fitting: list[tuple[Sheet, Header]] = []
-    heads: list[Sequence[Row]] = []
+    """Choose the separator, or the sheet, with which the table has the named columns."""
+    candidates = _sheets_named(source, candidates, options.sheet)
+    heads: list[tuple[Sheet, Sequence[Row]]] = []
     failure: SourceError | None = None
     for sheet in candidates:
         try:
-            rows = sheet.read(HEAD)
+            heads.append((sheet, sheet.read_rows(HEAD)))
         except SourceError as exc:
             failure = failure or exc
-            continue
-        heads.append(rows)
-        header = find_header(source, rows, options.url_column, options.metrics)
-        if header is not None:
-            fitting.append((sheet, header))
+    url_column, metrics = options.url_column, options.metrics
+    fitting: list[tuple[Sheet, Header]] = []
+    for partial in (False, True) if options.partial else (False,):
+        fitting = fitting or [
+            (sheet, header)
+            for sheet, rows in heads
+            if (header := find_header(source, rows, url_column, metrics, partial=partial))
+        ]
     if not fitting:
         if failure is not None:
             raise failure
-        best = max(heads, key=lambda rows: closeness(rows, options.url_column, options.metrics))
-        raise missing(source, best, options.url_column, options.metrics)
+        best = max((rows for _, rows in heads), key=lambda r: closeness(r, url_column, metrics))
+        raise missing(source, best, url_column, metrics)
     named = [f'"{printable(sheet.name)}"' for sheet, _ in fitting if sheet.name]
     if len(named) > 1:
         raise UsageError(
-            f"{source} has these columns on the sheets {', '.join(named)}; name one with --sheet."
+            f"{source} has these columns on the sheets {', '.join(named)}. Name one with --sheet."
         )
-    return max(fitting, key=lambda found: len(found[1].columns))
+    return max(fitting, key=lambda candidate: len(candidate[1].columns))
 
 
-def _named(source: str, candidates: Sequence[Sheet], name: str) -> Sequence[Sheet]:
+def _sheets_named(source: str, candidates: Sequence[Sheet], name: str) -> Sequence[Sheet]:
     if not name or not candidates[0].name:
         return candidates
     exact = [sheet for sheet in candidates if sheet.name == name]
     loose = [sheet for sheet in candidates if sheet.name.casefold() == name.strip().casefold()]
     if not exact and len(loose) != 1:
         known = ", ".join(f'"{printable(sheet.name)}"' for sheet in candidates)
-        raise UsageError(f'{source} has no sheet "{printable(name)}"; its sheets are {known}.')
+        raise UsageError(f'{source} has no sheet "{printable(name)}". Its sheets are {known}.')
     return exact or loose
 
 
-def _body(source: str, sheet: Sheet, header: Header) -> Body:
+def _read_body(source: str, sheet: Sheet, header: Header) -> Body:
     """The rows below the header, without totals; rows that are too long fail."""
     width, body = len(header.columns), Body()
     if sheet.note:
         body.notes.append(sheet.note)
     above = 0
-    for row, cells in sheet.read(None):
+    for row, cells in sheet.read_rows(None):
         if row <= header.row:
             above += row < header.row
             continue
@@ -178,24 +188,27 @@ def _body(source: str, sheet: Sheet, header: Header) -> Body:
             body.rows.append((row, (*cells[:width], *blanks)))
         if sheet.separator and "\n" in "".join(map(str, cells)):
             _check_quotes(source, sheet, header, row, cells)
+    total = unlabelled_total(body.rows, header.url)
+    if total is not None:
+        body.skipped.append(SkippedRow(body.rows.pop(total)[0], ""))
     if not body.rows and not body.failures:
-        raise SourceError(f"{source} has a header and no rows.")
+        raise SourceError(f"{source} has a header but no rows. Add one row for each video.")
     if above:
         lines = f"{above} rows" if above > 1 else "1 row"
         body.notes.append(f"{source}: the header is row {header.row}; {lines} above it skipped.")
     if body.skipped:
-        body.notes.append(_skipped(source, body.skipped))
+        body.notes.append(_describe_skipped(source, body.skipped))
     return body
 
 
 def _check_quotes(
     source: str, sheet: Sheet, header: Header, row: int, cells: Sequence[object]
 ) -> None:
-    inside = swallowed(cells, len(header.columns), sheet.separator)
-    if inside and looks_like_url(inside[header.url]):
+    joined = joined_row(cells, len(header.columns), sheet.separator)
+    if joined and looks_like_url(joined[header.url]):
         raise SourceError(
-            f"{source}, row {row}: a quotation mark is opened there and closed in a later row, "
-            f"which would be lost ('{printable(str(inside[header.url]))}'). Remove the quotation "
+            f"{source}, row {row}: a quotation mark opens there and closes in a later row, "
+            f"which would be lost ('{printable(str(joined[header.url]))}'). Remove the quotation "
             'mark, or write "" for it inside a quoted cell.'
         )
 
@@ -204,13 +217,13 @@ def _too_long(row: int, cells: Sequence[object], header: Header) -> RowError:
     return RowError(
         row,
         redacted(header_text(cells[header.url])),
-        f"Row {row} has {len(cells)} cells and the header {len(header.columns)}; put quotation "
+        f"Row {row} has {len(cells)} cells and the header {len(header.columns)}. Put quotation "
         "marks around a cell that has the separator in it.",
     )
 
 
 def _repeated_header(cells: Sequence[object], header: Header) -> str:
-    """The name of the URL column, if the row is the header once more: of files put together."""
+    """The name of the URL column if the row repeats the header, as in concatenated files."""
     name = header.columns[header.url]
     if len(cells) < len(header.columns) or cells[header.url] in (None, ""):
         return ""
@@ -220,8 +233,11 @@ def _repeated_header(cells: Sequence[object], header: Header) -> str:
     return name if again else ""
 
 
-def _skipped(source: str, rows: Sequence[SkippedRow]) -> str:
-    labels = ", ".join(f"'{row.label}' (row {row.row})" for row in rows[:5])
+def _describe_skipped(source: str, rows: Sequence[SkippedRow]) -> str:
+    labels = ", ".join(
+        (f"'{row.label}'" if row.label else "without a label") + f" (row {row.row})"
+        for row in rows[:5]
+    )
     more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
     what = "rows of totals or headers" if len(rows) > 1 else "row of totals or headers"
     return f"{source}: {len(rows)} {what} skipped: {labels}{more}."

@@ -1,4 +1,4 @@
-"""Text with separators (CSV, TSV) to rows of cells, numbered as a spreadsheet numbers them."""
+"""Reads text with separators (CSV, TSV) into rows of cells, numbered as in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from registry.errors import SourceError
 
 _SEPARATORS = (",", ";", "\t")
 _MAX_CELL = 1024 * 1024
-"""Characters; a spreadsheet's cells end at 32,767."""
+"""Characters; cells of spreadsheets have at most 32,767."""
 _cell_limit = Lock()
-_TOLD = re.compile(r'"?sep=([^"\r\n])"?(?:\r\n|\n|\r)', re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?(?:\r\n|\n|\r)', re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
 def separators(text: str) -> tuple[tuple[str, ...], str]:
-    """The separators that a text may have, and the text without what names one.
+    """The separators that a text may have, and the text without a first line that names one.
 
-    A first line `sep=;`, which Excel reads as an instruction, is not a row.
+    Excel reads a first line `sep=;` as the separator, not as a row.
     """
-    told = _TOLD.match(text)
-    if told:
-        return (told[1],), text[told.end() :]
-    return tuple(one for one in _SEPARATORS if one in text) or _SEPARATORS[:1], text
+    declared = _SEPARATOR_LINE.match(text)
+    if declared:
+        return (declared[1],), text[declared.end() :]
+    return tuple(mark for mark in _SEPARATORS if mark in text) or _SEPARATORS[:1], text
 
 
 def read_rows(source: str, text: str, separator: str, most: int | None = None) -> list[Row]:
     """The rows that are not blank, at most `most`. Raises `SourceError` for broken quoting.
 
-    Cells are quoted as RFC 4180 has it. In a text with tabs, where exports also write quotation
-    marks as they come, a line that has all its cells is a row, whatever quotation marks it holds.
+    Cells are quoted as in RFC 4180. In text with tabs, exports often do not escape quotation marks,
+    so there a line with the usual number of cells is a row, whatever quotation marks it has.
     """
     if separator == "\t":
         lines = re.split(r"\r\n|\n|\r", text)
@@ -55,7 +55,7 @@ def _first(rows: Iterator[Row], most: int | None) -> Iterator[Row]:
 
 
 def _tabbed(lines: Sequence[str]) -> Iterator[Row] | None:
-    """Each line as a row; None if a quoted cell spans lines or holds a tab."""
+    """Each line as a row; None if a quoted cell spans lines or contains a tab."""
     quoting = [line for line in lines if '"' in line]
     plain = Counter(line.count("\t") for line in lines if line and '"' not in line)
     widths = plain or Counter(line.count("\t") for line in quoting)
@@ -91,14 +91,14 @@ def _quoted(source: str, text: str, separator: str) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as exc:
-            raise SourceError(_why(source, row, str(exc))) from exc
+            raise SourceError(_quoting_error(source, row, str(exc))) from exc
         if any(cell and not cell.isspace() for cell in cells):
             yield row, cells
 
 
 @contextmanager
 def _limited_cells() -> Iterator[None]:
-    """The csv module has one limit for the whole process: put ours in its place for a while."""
+    """Set the csv module's limit on cells, which applies to the whole process, for a while."""
     with _cell_limit:
         before = csv.field_size_limit(_MAX_CELL)
         try:
@@ -107,26 +107,29 @@ def _limited_cells() -> Iterator[None]:
             csv.field_size_limit(before)
 
 
-def _why(source: str, row: int, problem: str) -> str:
+def _quoting_error(source: str, row: int, problem: str) -> str:
     if "field larger" in problem:
         return (
             f"{source}, row {row}: a cell has more than {_MAX_CELL:,} characters. "
-            "Look for a quotation mark that is opened there and never closed."
+            "Look for a quotation mark that opens there and is never closed."
         )
     if "unexpected end" in problem:
-        return f"{source}, row {row}: a quotation mark is opened there and never closed."
+        return (
+            f"{source}, row {row}: a quotation mark opens there and is never closed. Close it, or "
+            "remove it."
+        )
     return (
-        f'{source}, row {row}: text follows a closing quotation mark; write "" for a quotation '
+        f'{source}, row {row}: text follows a closing quotation mark. Write "" for a quotation '
         "mark inside a quoted cell."
     )
 
 
-def swallowed(cells: Sequence[object], width: int, separator: str) -> Sequence[object]:
-    """The row that a cell has swallowed, if it looks as if it had; else nothing.
+def joined_row(cells: Sequence[object], width: int, separator: str) -> Sequence[object]:
+    """The later row that a stray quotation mark has joined to this one; empty if there is none.
 
-    A quotation mark that opens a cell by mistake and is closed in a later row joins both rows into
-    one, which is valid as far as RFC 4180 goes. So a cell that spans lines is suspicious if the
-    row's first and last line have as many cells as the header.
+    A quotation mark that opens a cell by mistake and closes in a later row joins both rows, and is
+    valid by RFC 4180. So a cell that spans lines is suspicious if the row's first and last line
+    have as many cells as the header.
     """
     for place, cell in enumerate(cells):
         if isinstance(cell, str) and "\n" in cell:

@@ -1,10 +1,11 @@
-"""Units of numbers: currencies, per cent, seconds, and words such as `K` and `Mio.` Pure."""
+"""Units of numbers: currencies, per cent, seconds, and factors such as `K` and `Mio.` Pure."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 
 PLAIN = ""
 """The unit of a number that is written without one."""
@@ -15,7 +16,7 @@ RATIOS: Mapping[str, Decimal] = {
     PERCENT: Decimal("0.01"),
     PER_MILLE: Decimal("0.001"),
 }
-"""Units that convert into each other, as parts of one."""
+"""Units that convert into each other, and their value as a plain ratio."""
 
 _CODES = (
     "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP "
@@ -72,7 +73,7 @@ _SCALES: Mapping[str, Decimal] = {
     }.items()
     for word in words.split()
 }
-"""What a word after the number multiplies it by, case and a final dot ignored (Unicode CLDR's short
+"""The factor of a word after the number, case and a final dot ignored (Unicode CLDR's short
 forms). Not here, because they mean different numbers in different languages: `mil` (a thousand in
 Spanish, a million in Polish), `billion`, `Bn` and `B` (10^9 in English, 10^12 in French, 10^3 in
 Turkish), `bi`, `tn`, and `m` (also minutes).
@@ -96,8 +97,9 @@ def is_money(unit: str) -> bool:
     return unit not in RATIOS and unit != SECONDS
 
 
+@lru_cache(maxsize=4096)
 def affixes(front: str, back: str) -> tuple[str, Decimal]:
-    """The unit and the factor that stand around a number.
+    """The unit and the factor in the text before and after a number.
 
     Raises `ValueError` if they are not a unit or a factor.
     """
@@ -105,7 +107,7 @@ def affixes(front: str, back: str) -> tuple[str, Decimal]:
     before = "ZAR" if front == "R" else currency(front) if front else PLAIN
     after = _suffix(back)
     if before is None or after is None:
-        raise ValueError("what stands beside the number is not a known unit")
+        raise ValueError("the text beside the number is not a known unit")
     unit, scale = after
     if before and unit:
         if unit not in _SEVERAL.get(before, (before,)):
@@ -136,18 +138,18 @@ def _unit(text: str) -> str | None:
 
 
 def parse_unit(text: str) -> str | None:
-    """The unit that a person names in an option: `plain`, `%`, `s`, `USD`; None if unknown."""
+    """The unit given in an option: `plain`, `%`, `s`, `USD`; None if it is unknown."""
     name = text.strip()
     return PLAIN if name.casefold() in {"", "plain", "1"} else _unit(name)
 
 
-def shown(unit: str) -> str:
-    """A unit as options and messages have it; `parse_unit` reads it back."""
+def format_unit(unit: str) -> str:
+    """A unit as written in options and messages; `parse_unit` parses it."""
     return unit or "plain"
 
 
 def same_money(units: set[str], bare: str = PLAIN) -> str | None:
-    """The one currency that all these are, or None.
+    """The one currency that all these units stand for, or None.
 
     A sign that several currencies share stands for `bare` if that is one of them, else for the only
     other currency of the set; the dollar sign for the US dollar only.
@@ -160,7 +162,7 @@ def same_money(units: set[str], bare: str = PLAIN) -> str | None:
         return None
     (code,) = codes
     meant = {"$": {"USD"}}
-    return code if all(code in meant.get(one, _SEVERAL[one]) for one in units - codes) else None
+    return code if all(code in meant.get(sign, _SEVERAL[sign]) for sign in units - codes) else None
 
 
 def meanings(units: set[str]) -> list[str]:

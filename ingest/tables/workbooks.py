@@ -1,8 +1,7 @@
-"""Excel workbooks (openpyxl) and Parquet files (pyarrow) to rows of typed cells.
+"""Reads Excel workbooks (openpyxl) and Parquet files (pyarrow) into rows of typed cells.
 
-openpyxl tells what the faster readers of workbooks (calamine) leave out and a number's meaning
-hangs on: that 0.0125 is shown as 1.25 %, that an empty cell is a formula without a stored result,
-and where the link in a cell leads.
+Faster readers of workbooks (calamine) leave out what openpyxl has: that 0.0125 is shown as 1.25 %,
+that an empty cell is a formula without a stored result, and the targets of links.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ def excel(source: str, data: bytes) -> Sequence[Sheet]:
     with _opened(source, data, read_only=True, data_only=True) as book:
         names = [sheet.title for sheet in book.worksheets if sheet.sheet_state == "visible"]
     if not names:
-        raise SourceError(f"{source} has no visible sheet.")
+        raise SourceError(f"{source} has no visible sheet. Make one visible.")
     return [
         Sheet(
-            read=functools.partial(_rows, source, data, name, extras),
+            read_rows=functools.partial(_rows, source, data, name, extras),
             form="Excel workbook",
             name=name,
         )
@@ -47,7 +46,7 @@ def excel(source: str, data: bytes) -> Sequence[Sheet]:
 
 @contextmanager
 def _opened(source: str, data: bytes, **how: bool) -> Iterator[Any]:
-    """A workbook. What openpyxl raises on the way, it does for damaged files."""
+    """Open a workbook. Any exception of openpyxl counts as a damaged file."""
     import openpyxl
 
     try:
@@ -60,8 +59,8 @@ def _opened(source: str, data: bytes, **how: bool) -> Iterator[Any]:
         raise
     except Exception as exc:
         raise SourceError(
-            f"{source} cannot be read as a workbook ({type(exc).__name__}: {exc}); "
-            "open it and save it again, or export it as CSV."
+            f"{source} cannot be read as a workbook ({type(exc).__name__}: {exc}). "
+            "Open it and save it again, or export it as CSV."
         ) from exc
 
 
@@ -75,7 +74,7 @@ def _rows(
     known = extras()
     with _opened(source, data, read_only=True, data_only=True) as book:
         sheet = book[name]
-        sheet.reset_dimensions()  # files that say they have one cell are common
+        sheet.reset_dimensions()  # files that declare only one cell are common
         return list(islice(_filled(source, sheet, name, known), most))
 
 
@@ -84,9 +83,9 @@ def _filled(
 ) -> Iterator[Row]:
     for number, cells in enumerate(sheet.iter_rows(), 1):
         if number > MOST_ROWS:
-            raise SourceError(f"{source}: sheet {name} has more than {MOST_ROWS:,} rows.")
+            raise SourceError(f"{source}: sheet {name} has more than {MOST_ROWS:,} rows. Split it.")
         row = [
-            _meaning(cell.value, cell.number_format, cell.data_type)
+            _typed_value(cell.value, cell.number_format, cell.data_type)
             if cell.value is not None
             else None
             for cell in cells
@@ -97,10 +96,10 @@ def _filled(
             yield number, row
 
 
-def _meaning(value: object, number_format: str | None, kind: str) -> object:
+def _typed_value(value: object, number_format: str | None, kind: str) -> object:
     """A cell's value, with the unit that its format shows."""
     if kind == "n" and not isinstance(value, bool):
-        unit, factor = _shown_as(number_format or "")
+        unit, factor = _displayed_unit(number_format or "")
         if unit and isinstance(value, (int, float)):
             return Number(float(Decimal(repr(value)) * factor), unit)
     if isinstance(value, dt.datetime) and value.time() == dt.time.min:
@@ -109,10 +108,10 @@ def _meaning(value: object, number_format: str | None, kind: str) -> object:
 
 
 @functools.lru_cache(maxsize=1024)
-def _shown_as(number_format: str) -> tuple[str, int]:
-    r"""The unit that a number format shows, and the factor between the value and what it shows.
+def _displayed_unit(number_format: str) -> tuple[str, int]:
+    r"""The unit that a number format displays, and the factor from the value to what is displayed.
 
-    `0.0%` shows a hundred times the value; `0.0\ "%"` and `"€" 0.00` show the value itself.
+    `0.0%` displays a hundred times the value; `0.0\ "%"` and `"€" 0.00` display the value itself.
     """
     if number_format == "General":
         return "", 1
@@ -142,9 +141,9 @@ def _section(number_format: str) -> Iterator[str]:
 
 
 def _formulas_and_links(source: str, data: bytes) -> Mapping[tuple[str, int, int], str]:
-    """Cells that are more than their value, by sheet, row and column, as text.
+    """Links and formulas as text, by sheet, row and column.
 
-    Links become `=HYPERLINK("address","text")`, formulas without a stored result themselves.
+    Links become `=HYPERLINK("address","text")`; formulas without a stored result stay formulas.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if not any(
@@ -153,7 +152,7 @@ def _formulas_and_links(source: str, data: bytes) -> Mapping[tuple[str, int, int
             if entry.filename.startswith("xl/worksheets/") and entry.filename.endswith(".xml")
         ):
             return {}
-    found: dict[tuple[str, int, int], str] = {}
+    texts: dict[tuple[str, int, int], str] = {}
     with (
         _opened(source, data, data_only=False) as written,
         _opened(source, data, data_only=True) as results,
@@ -162,13 +161,13 @@ def _formulas_and_links(source: str, data: bytes) -> Mapping[tuple[str, int, int
             result = results[sheet.title]
             for cells in sheet.iter_rows():
                 for cell in cells:
-                    text = _more(cell, result.cell(cell.row, cell.column).value)
+                    text = _link_or_formula(cell, result.cell(cell.row, cell.column).value)
                     if text:
-                        found[sheet.title, cell.row, cell.column] = text
-    return found
+                        texts[sheet.title, cell.row, cell.column] = text
+    return texts
 
 
-def _more(cell: Any, result: object) -> str:
+def _link_or_formula(cell: Any, result: object) -> str:
     link = cell.hyperlink.target if getattr(cell, "hyperlink", None) else None
     if link:
         address, shown = (str(text).replace('"', '""') for text in (link, result or ""))
@@ -181,15 +180,15 @@ def _more(cell: Any, result: object) -> str:
 
 
 def parquet(source: str, data: bytes) -> Sheet:
-    """A Parquet file; its first row is row 2, as if its columns stood in row 1."""
+    """A Parquet file; its column names are row 1, and its first row is row 2."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def read(most: int | None) -> Sequence[Row]:
+    def read_rows(most: int | None) -> Sequence[Row]:
         try:
             file = pq.ParquetFile(io.BytesIO(data))
             if file.metadata.num_rows > 4 * MOST_ROWS:
-                raise SourceError(f"{source} has {file.metadata.num_rows:,} rows; split it.")
+                raise SourceError(f"{source} has {file.metadata.num_rows:,} rows. Split it.")
             names = file.schema_arrow.names
             batches = file.iter_batches(batch_size=min(65536, most or 65536))
             rows: list[Row] = [(1, names)]
@@ -200,7 +199,9 @@ def parquet(source: str, data: bytes) -> Sheet:
                 if most is not None and len(rows) >= most:
                     break
         except (pa.ArrowException, OSError, ValueError) as exc:
-            raise SourceError(f"{source} cannot be read as Parquet: {exc}.") from exc
+            raise SourceError(
+                f"{source} cannot be read as Parquet ({exc}). Write it again."
+            ) from exc
         return rows[:most]
 
-    return Sheet(read=read, form="Parquet")
+    return Sheet(read_rows=read_rows, form="Parquet")

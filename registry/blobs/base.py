@@ -38,7 +38,7 @@ class BlobStore(Protocol):
     """
 
     def describe(self) -> str:
-        """One line for people: kind and place, without secrets."""
+        """One line for messages: kind and place, without secrets."""
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object atomically and durably, replacing one of the same key."""
@@ -89,8 +89,8 @@ def check_key(key: str) -> str:
     """The key. Raises `StoreError` if it is not valid."""
     if not is_key(key):
         raise StoreError(
-            f"{key[:80]!r} is not an object key: "
-            "use names of letters, digits, '.', '_' and '-', separated by '/', none with '.' in "
-            f"front, of at most {_MAX_NAME} characters, {_MAX_KEY} in all"
+            f"{key[:80]!r} is not an object key. "
+            "Use names of letters, digits, '.', '_' and '-', separated by '/', none with '.' in "
+            f"front, of at most {_MAX_NAME} characters, {_MAX_KEY} in all."
         )
     return key

@@ -164,7 +164,7 @@ class FolderStore:
     @property
     def _root(self) -> int:
         if self._open_root is None:
-            raise StoreError(f"the object store in {self.root} is closed; open it again")
+            raise StoreError(f"The object store in {self.root} is closed. Open it again.")
         return self._open_root
 
     def _folder(
@@ -235,7 +235,7 @@ class FolderStore:
         if room.f_blocks and free - size < self._reserve_bytes:
             raise StoreFull(
                 f"{self.root} has {free / 2**20:.0f} MiB of free space, and "
-                f"{self._reserve_bytes / 2**20:.0f} MiB are kept for the index; make room there"
+                f"{self._reserve_bytes / 2**20:.0f} MiB are kept for the index. Free some."
             )
 
     def _remove_leftovers(self) -> None:
@@ -248,7 +248,7 @@ class FolderStore:
                         os.unlink(entry.name, dir_fd=self._root)
 
     def _missing(self, key: str) -> ObjectMissing:
-        return ObjectMissing(f"there is no object {key} in {self.root}")
+        return ObjectMissing(f"There is no object {key} in {self.root}.")
 
     @contextlib.contextmanager
     def _errors(self, key: str = "") -> Iterator[None]:
@@ -261,28 +261,30 @@ class FolderStore:
 def _translated(exc: OSError, path: Path) -> StoreError:
     match exc.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return StoreFull(f"no space left to write {path} ({exc.strerror}); make room there")
+            return StoreFull(
+                f"No space is left to write {path} ({exc.strerror}). Free some space there."
+            )
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return StoreDenied(
-                f"{path} is not accessible to this user ({exc.strerror}); "
-                "correct its owner and mode, or use another folder"
+                f"{path} is not accessible to this user ({exc.strerror}). "
+                "Correct its owner and mode, or use another folder."
             )
         case errno.ELOOP:
             return StoreError(
-                f"{path} is or lies behind a symbolic link, which the object store does not "
-                "follow; replace the link by the files themselves"
+                f"{path} is, or is below, a symbolic link, which the object store does not follow. "
+                "Replace the link by the files themselves."
             )
         case errno.EISDIR | errno.ENOTDIR | errno.EEXIST:
             return StoreError(
-                f"{path} cannot be both an object and a folder of objects ({exc.strerror}); "
-                "remove what does not belong there"
+                f"{path} cannot be both an object and a folder of objects ({exc.strerror}). "
+                "Remove what does not belong there."
             )
         case errno.ENOENT:
             return StoreError(
-                f"{path} cannot be written; the object store's folder is gone, open it again"
+                f"{path} cannot be written, because the folder of the store is gone. Open it again."
             )
         case _:
-            return StoreError(f"{path} cannot be read or written ({exc.strerror or exc})")
+            return StoreError(f"{path} cannot be read or written ({exc.strerror or exc}).")
 
 
 @contextlib.contextmanager

@@ -60,5 +60,5 @@ def _errors(path: Path) -> Iterator[None]:
         yield
     except OSError as exc:
         raise StoreDenied(
-            f"{path} cannot be moved ({exc.strerror or exc}); correct its owner and mode"
+            f"{path} cannot be moved ({exc.strerror or exc}). Correct its owner and mode."
         ) from exc

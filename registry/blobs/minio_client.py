@@ -46,8 +46,8 @@ class S3Connection:
         secure, host = _parsed(endpoint, secure=secure)
         if ca_file is not None and not secure:
             raise UsageError(
-                f"{ca_file} is for TLS, and {endpoint} does not use it; write https:// in "
-                "MINIO_ENDPOINT, or remove MINIO_CA_FILE"
+                f"{ca_file} is for TLS, and {endpoint} does not use it. Write https:// in "
+                "MINIO_ENDPOINT, or remove MINIO_CA_FILE."
             )
         self.url = f"{'https' if secure else 'http'}://{host}"
         """Scheme, host and port."""
@@ -59,7 +59,9 @@ class S3Connection:
                 host, access_key, secret_key, secure=secure, region=region, http_client=self.pool
             )
         except ValueError as exc:
-            raise UsageError(f"MINIO_ENDPOINT or MINIO_REGION is not valid: {exc}") from exc
+            raise UsageError(
+                f"MINIO_ENDPOINT or MINIO_REGION is not valid ({exc}). Correct it."
+            ) from exc
 
     def close(self) -> None:
         """Close the connections."""
@@ -133,7 +135,7 @@ class Pool(urllib3.PoolManager):
 def _parsed(endpoint: str, *, secure: bool) -> tuple[bool, str]:
     """Whether to use TLS, and `host` or `host:port`. Raises `UsageError`."""
     # Without the value: where it is wrong in this way, it may contain a password.
-    wrong = "MINIO_ENDPOINT is not valid; write host:port, or http://host:port or https://host:port"
+    wrong = "MINIO_ENDPOINT is not valid. Write host:port, http://host:port or https://host:port."
     try:
         url = parse_url(endpoint)
     except LocationParseError as exc:
@@ -142,7 +144,7 @@ def _parsed(endpoint: str, *, secure: bool) -> tuple[bool, str]:
         raise UsageError(wrong)
     if url.path not in (None, "", "/") or url.query or url.fragment:
         raise UsageError(
-            f"MINIO_ENDPOINT {endpoint!r} has more than a host; write {url.netloc!r} there, and "
-            "the bucket in MINIO_BUCKET"
+            f"MINIO_ENDPOINT {endpoint!r} has more than a host. Write {url.netloc!r} there, and "
+            "the bucket in MINIO_BUCKET."
         )
     return (url.scheme == "https" if url.scheme else secure), url.netloc

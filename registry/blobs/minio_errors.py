@@ -57,7 +57,7 @@ _FORBIDDEN, _INSUFFICIENT_STORAGE = 403, 507
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What a request was for, in words for its error message."""
+    """The target of a request, for its error message."""
 
     endpoint: str
     """URL of the server."""
@@ -78,61 +78,63 @@ class RequestContext:
                 return self._unreachable(exc.reason)
             case ProtocolError() if _cut_short(exc):
                 return StoreCorrupt(
-                    f"{self.what} was shorter than {self.endpoint} announced, twice; check the "
-                    "server and the proxies in between"
+                    f"The {self.what} was shorter than {self.endpoint} announced, twice. Check the "
+                    "server and the proxies in between."
                 )
             case HTTPError() | OSError():
                 return self._unreachable(exc)
             case _:
                 return StoreError(
-                    f"{self.endpoint} did not answer like an S3 server for {self.what} ({exc}); "
-                    "correct MINIO_ENDPOINT"
+                    f"{self.endpoint} did not answer like an S3 server for {self.what} ({exc}). "
+                    "Correct MINIO_ENDPOINT."
                 )
 
     def _answered(self, status: int, code: str, message: str) -> StoreError:
-        said = f"{status} {code}: {message}" if code else str(status)
+        answer = f"{status} {code}: {message}" if code else str(status)
         if code in _MISSING:
-            return ObjectMissing(f"there is no {self.what} at {self.endpoint}")
+            return ObjectMissing(f"There is no {self.what} at {self.endpoint}.")
         if code == "NoSuchBucket":
             return StoreError(
-                f"there is no bucket {self.bucket} at {self.endpoint}; "
-                "create it or correct MINIO_BUCKET"
+                f"There is no bucket {self.bucket} at {self.endpoint}. "
+                "Create it, or correct MINIO_BUCKET."
             )
         if code in _FULL or status == _INSUFFICIENT_STORAGE or "no space left" in message.lower():
-            return StoreFull(f"{self.endpoint} has no space left for {self.what} ({said})")
+            return StoreFull(
+                f"{self.endpoint} has no space left for {self.what} ({answer}). Free some."
+            )
         if code == "RequestTimeTooSkewed":
             return StoreDenied(
                 f"{self.endpoint} refused a request because its clock and this machine's differ "
-                "by more than 15 minutes; correct them"
+                "by more than 15 minutes. Correct them."
             )
         if code in _DENIED or (not code and status == _FORBIDDEN):
             return StoreDenied(
-                f"{self.endpoint} refused access to {self.what} ({said}); "
-                "correct MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or the permissions of the key"
+                f"{self.endpoint} refused access to {self.what} ({answer}). "
+                "Correct MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or the permissions of the key."
             )
         if code in _CORRUPT:
             return StoreCorrupt(
-                f"{self.what} did not reach {self.endpoint} unchanged ({said}); try again"
+                f"The {self.what} did not reach {self.endpoint} unchanged ({answer}). Try again."
             )
         if status in _BUSY:
             return StoreUnreachable(
                 f"{self.endpoint} is too busy or not ready for {self.what}, also after several "
-                f"attempts ({said}); try again later"
+                f"attempts ({answer}). Try again later."
             )
         if not code:
             return StoreError(
-                f"{self.endpoint} did not answer like an S3 server for {self.what} ({said}); "
-                "correct MINIO_ENDPOINT"
+                f"{self.endpoint} did not answer like an S3 server for {self.what} ({answer}). "
+                "Correct MINIO_ENDPOINT."
             )
-        return StoreError(f"{self.endpoint} failed for {self.what} ({said})")
+        return StoreError(f"{self.endpoint} failed for {self.what} ({answer}).")
 
     def _unreachable(self, reason: Exception) -> StoreUnreachable:
         match reason:
             case SSLError():
                 return StoreUnreachable(
-                    f"{self.endpoint} offers no TLS connection to trust ({reason}); name "
+                    f"{self.endpoint} has no trusted certificate ({reason}). Name "
                     "the certificate of its authority in MINIO_CA_FILE, or set MINIO_SECURE=false "
-                    "for a server without TLS"
+                    "for a server without TLS."
                 )
             case NameResolutionError():
                 why = "its name does not resolve"
@@ -143,7 +145,8 @@ class RequestContext:
             case _:
                 why = "the connection broke"
         return StoreUnreachable(
-            f"no answer from {self.endpoint} ({why}); start the server or correct MINIO_ENDPOINT"
+            f"There is no answer from {self.endpoint} ({why}). Start the server, or correct "
+            "MINIO_ENDPOINT."
         )
 
 

@@ -27,7 +27,9 @@ class Buckets(S3Connection):
             return self.client.presigned_get_object(bucket, key, expires=expires)
         except CLIENT_ERRORS as exc:
             if isinstance(exc, S3Error) and exc.code == "NoSuchBucket":
-                raise StoreError(f"there is no bucket {bucket} at {self.url}") from exc
+                raise StoreError(
+                    f"There is no bucket {bucket} at {self.url}. Correct the URL."
+                ) from exc
             what = f"object {key} in bucket {bucket}"
             raise RequestContext(self.url, bucket, what).error(exc) from exc
 

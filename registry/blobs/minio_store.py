@@ -64,14 +64,16 @@ class MinioStore:
             if not _CREDENTIAL.fullmatch(value):
                 raise UsageError(
                     f"{name} is empty or contains a blank or another character that keys do not "
-                    "have; set it to the key alone"
+                    "have. Set it to the key alone."
                 )
         self._prefix = f"{check_key(prefix.rstrip('/'))}/" if prefix else ""
         self._bucket = bucket
         try:
             check_bucket_name(bucket, strict=True)
         except ValueError as exc:
-            raise UsageError(f"MINIO_BUCKET is not the name of a bucket: {exc}") from exc
+            raise UsageError(
+                f"MINIO_BUCKET is not the name of a bucket ({exc}). Correct it."
+            ) from exc
         self._connection = S3Connection(
             endpoint,
             access_key,
@@ -168,7 +170,7 @@ class MinioStore:
             versions = self._client.list_objects(
                 self._bucket, prefix=name, recursive=True, include_version=True
             )
-            for version in [one.version_id for one in versions if one.object_name == name]:
+            for version in [item.version_id for item in versions if item.object_name == name]:
                 self._client.remove_object(self._bucket, name, version)
 
     def close(self) -> None:
@@ -191,8 +193,8 @@ class MinioStore:
                     raise
                 return
         raise StoreError(
-            f"there is no bucket {self._bucket} at {self._endpoint}; "
-            "create it or correct MINIO_BUCKET"
+            f"There is no bucket {self._bucket} at {self._endpoint}. "
+            "Create it, or correct MINIO_BUCKET."
         )
 
     def _keeps_versions(self) -> bool:
@@ -207,8 +209,8 @@ class MinioStore:
                     raise
         except StoreDenied as exc:
             raise StoreDenied(
-                f"{exc}; without s3:GetBucketVersioning nothing can be erased for certain, so "
-                "allow it"
+                f"{exc} Allow s3:GetBucketVersioning too: without it, nothing can be erased for "
+                "certain."
             ) from exc
 
     def _fetch(self, key: str, name: str) -> bytes:
@@ -221,8 +223,8 @@ class MinioStore:
             response.release_conn()
         if digest is not None and digest != hashlib.sha256(data).hexdigest():
             raise StoreCorrupt(
-                f"object {key} in {self.describe()} has changed since it was written (its SHA-256 "
-                "differs); restore it from a backup"
+                f"Object {key} in {self.describe()} has changed since it was written (its SHA-256 "
+                "differs). Restore it from a backup."
             )
         return data
 

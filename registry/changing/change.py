@@ -19,7 +19,7 @@ from registry.changing.preview import Preview, preview_change
 from registry.changing.reassignment import named_identities, reassign
 from registry.changing.reembedding import reembed
 from registry.core import keys
-from registry.core.decisions import Decision, fold, relabelled
+from registry.core.decisions import Decision, View, fold, relabelled
 from registry.core.points import indexed_faces
 from registry.core.registry import Registry
 from registry.core.staging import Staging
@@ -260,9 +260,13 @@ class _Stager:
         return video
 
 
+def _as_decided(videos: Sequence[Video], view: View) -> Iterator[Video]:
+    return (relabelled(video, view.identity_of) for video in videos)
+
+
 def _count_decided(videos: Sequence[Video], decisions: Sequence[Decision]) -> int:
     view = fold(decisions)
-    everyone = identities((relabelled(video, view.identity_of) for video in videos), view.name_of)
+    everyone = identities(_as_decided(videos, view), view.name_of, view.same_as)
     established = {one.identity_id for one in everyone if not one.provisional}
     return len(established & {view.root(identity) for identity in named_identities(decisions)})
 
@@ -270,7 +274,7 @@ def _count_decided(videos: Sequence[Video], decisions: Sequence[Decision]) -> in
 def _count_duplicates(registry: Registry, videos: Sequence[Video], model: ModelInfo) -> int:
     """How many established identities consolidation would join, if these were the records."""
     view = registry.view
-    everyone = identities((relabelled(video, view.identity_of) for video in videos), view.name_of)
+    everyone = identities(_as_decided(videos, view), view.name_of, view.same_as)
     faces = (face for video in videos for face in indexed_faces(video, view))
     evidence = evidence_from(registry, faces, everyone, model.dimension)
     groups = joining.duplicate_groups(registry, evidence, threshold=linkage_threshold(model))

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from registry.core.counting import metrics_by_identity
 from registry.core.decisions import View, relabelled
 from registry.domain import Video
 from registry.faces.appearances import identities, mean
@@ -136,15 +137,14 @@ def _summaries(
     videos: Sequence[Video], view: View, metric: str
 ) -> tuple[dict[str, IdentitySummary], int]:
     """The identities that lists show, by id, and the number of provisional ones."""
-    values: dict[str, list[float]] = defaultdict(list)
-    for video in videos:
-        if metric in video.metrics:
-            for identity in {face.identity_id for face in video.faces}:
-                values[identity].append(video.metrics[metric])
-    everyone = identities(videos, view.name_of)
+    seen = metrics_by_identity(
+        ((v.video_id, v.metrics, {face.identity_id for face in v.faces}) for v in videos),
+        view.same_as,
+    )
+    everyone = identities(videos, view.name_of, view.same_as)
     summaries = {}
     for one in (one for one in everyone if not one.provisional):
-        known = values[one.identity_id]
+        known = [values[metric] for values in seen[one.identity_id] if metric in values]
         summaries[one.identity_id] = IdentitySummary(
             one.identity_id, one.name, one.faces, one.videos, mean(known) if known else None
         )

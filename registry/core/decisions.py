@@ -1,4 +1,4 @@
-"""What people decided about identities: the log of decisions, and the view that it folds to.
+"""What people decided about identities and videos: the log, and the view that it folds to.
 
 A record holds what the rule assigned; decisions hold what people changed. No decision changes a
 record, so each can be undone, and any earlier state can be shown again.
@@ -8,14 +8,17 @@ record, so each can be undone, and any earlier state can be shown again.
     split         these faces of an identity are another person
     separate      two identities are two people: they are never suggested or merged again
     consolidate   groups of identities are one person each, as `identities consolidate` computed
+    join_videos   videos show the same footage, and count once, as the first one
+    separate_videos  two videos do not: they are never suggested or joined again
     undo          an earlier decision no longer counts; undoing an undo makes it count again
-    void          the entry concerned a person who was erased: only its number is left
+    void          the entry concerned a person or video that was erased: only its number is left
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -40,6 +43,8 @@ class DecisionKind(StrEnum):
     SPLIT = "split"
     SEPARATE = "separate"
     CONSOLIDATE = "consolidate"
+    JOIN_VIDEOS = "join_videos"
+    SEPARATE_VIDEOS = "separate_videos"
     UNDO = "undo"
     VOID = "void"
 
@@ -70,6 +75,8 @@ class Decision:
     """ISO 8601, UTC."""
     new: str = ""
     """In a split some of whose faces were erased, the id that it gave; see `new_identity`."""
+    videos: tuple[str, ...] = ()
+    """Ids of the videos that are joined, the one that counts first; or of the two separated."""
 
     @property
     def new_identity(self) -> str:
@@ -83,10 +90,17 @@ class Decision:
             return [(self.identity_id, other) for other in self.others]
         return [(group[0], other) for group in self.groups for other in group[1:]]
 
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as they are stored; `videos` only if there are any."""
+        body = asdict(self)
+        if not self.videos:
+            del body["videos"]
+        return body
+
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The state of all identities after a number of decisions."""
+    """The state of all identities and joined videos after a number of decisions."""
 
     names: Mapping[str, str] = field(default_factory=dict)
     """Name by identity."""
@@ -96,14 +110,17 @@ class View:
     """The identity that a split gave a face, by face id."""
     apart: Mapping[frozenset[str], int] = field(default_factory=dict)
     """Number of the decision that separated a pair of identities."""
+    same_as: Mapping[str, str] = field(default_factory=dict)
+    """The video that a joined video counts as, by id; the one that counts is not a key."""
+    videos_apart: Mapping[frozenset[str], int] = field(default_factory=dict)
+    """Number of the decision that separated a pair of videos, each given as the video that it
+    counts as."""
     conflicts: tuple[str, ...] = ()
     """Sentences on decisions that contradict each other."""
 
     def root(self, identity_id: str) -> str:
         """The id that this identity has after all merges."""
-        while identity_id in self.parents:
-            identity_id = self.parents[identity_id]
-        return identity_id
+        return _root(self.parents, identity_id)
 
     def origin_of(self, face: Face) -> str:
         """The identity of a face before merges, which its nearest neighbours inherit.
@@ -124,6 +141,15 @@ class View:
     def separated(self, first: str, second: str) -> int | None:
         """Number of the decision that separated the two; None if they are not separated."""
         return self.apart.get(frozenset((self.root(first), self.root(second))))
+
+    def counted_video(self, video_id: str) -> str:
+        """The video that this one counts as: itself, unless it was joined to another."""
+        return self.same_as.get(video_id, video_id)
+
+    def separated_videos(self, first: str, second: str) -> int | None:
+        """Number of the decision that separated two videos; None if they are not separated."""
+        pair = frozenset((self.counted_video(first), self.counted_video(second)))
+        return self.videos_apart.get(pair)
 
 
 def relabelled(video: Video, identity_of: Callable[[Face], str | None]) -> Video:
@@ -195,7 +221,7 @@ def fold(decisions: Iterable[Decision], *, as_of: int | None = None) -> View:
         undone = decision.kind is DecisionKind.SPLIT and decision.number not in counted
         if undone and decision.identity_id:
             # Faces may have joined the new identity since; they go back with the split faces.
-            folding.merge(decision.identity_id, decision.new_identity)
+            _join(folding.parents, decision.identity_id, decision.new_identity)
     for decision in counting:
         folding.take(decision)
     return folding.view()
@@ -214,6 +240,21 @@ def affected_identities(before: Sequence[Decision], after: Sequence[Decision]) -
     return {view.root(identity) for view in views for identity in named if identity}
 
 
+def regrouped_videos(before: View, after: View) -> set[str]:
+    """The videos of every group of joined videos that differs between two views."""
+    groups = [defaultdict[str, set[str]](set) for _ in range(2)]
+    for view, members in zip((before, after), groups, strict=True):
+        for video, counted in view.same_as.items():
+            members[counted] |= {video, counted}
+    first, second = groups
+    return {
+        video
+        for counted in first.keys() | second.keys()
+        if first.get(counted) != second.get(counted)
+        for video in first.get(counted, set()) | second.get(counted, set())
+    }
+
+
 class _Folding:
     """The state while decisions are applied one after the other."""
 
@@ -222,6 +263,8 @@ class _Folding:
         self.parents: dict[str, str] = {}
         self.moved: dict[str, str] = {}
         self.pairs: list[tuple[str, str, int]] = []
+        self.videos: dict[str, str] = {}
+        self.video_pairs: list[tuple[str, str, int]] = []
 
     def take(self, decision: Decision) -> None:
         if decision.kind is DecisionKind.NAME:
@@ -230,47 +273,70 @@ class _Folding:
             self.moved.update(dict.fromkeys(decision.faces, decision.new_identity))
         elif decision.kind is DecisionKind.SEPARATE:
             self.pairs.append((decision.identity_id, decision.others[0], decision.number))
+        elif decision.kind is DecisionKind.JOIN_VIDEOS:
+            for joins in decision.videos[1:]:
+                _join(self.videos, decision.videos[0], joins)
+        elif decision.kind is DecisionKind.SEPARATE_VIDEOS:
+            first, second = decision.videos
+            self.video_pairs.append((first, second, decision.number))
         for stays, joins in decision.merges:
-            self.merge(stays, joins)
+            _join(self.parents, stays, joins)
 
     def name(self, identity: str, name: str) -> None:
         self.names[identity] = name
         if not name:
             # Removed: the name of an identity that joined must not take its place.
-            root = self._root(identity)
-            gone = [other for other in self.names if self._root(other) == root]
+            root = _root(self.parents, identity)
+            gone = [other for other in self.names if _root(self.parents, other) == root]
             self.names.update(dict.fromkeys(gone, ""))
 
-    def merge(self, stays: str, joins: str) -> None:
-        first, second = self._root(stays), self._root(joins)
-        if first != second:
-            self.parents[second] = first
-
     def view(self) -> View:
-        apart: dict[frozenset[str], int] = {}
-        conflicts: list[str] = []
-        for first, second, number in self.pairs:
-            pair = frozenset((self._root(first), self._root(second)))
-            if len(pair) == 1:
-                conflicts.append(
-                    f"Decision {number} separates {first} and {second}, and merges join them."
-                )
-            apart.setdefault(pair, number)
-        return View(self._names(), self.parents, self.moved, apart, tuple(conflicts))
+        apart, conflicts = _apart(self.pairs, self.parents, "merges join them")
+        videos_apart, more = _apart(self.video_pairs, self.videos, "other decisions join them")
+        return View(
+            names=self._names(),
+            parents=self.parents,
+            moved=self.moved,
+            apart=apart,
+            same_as={video: _root(self.videos, video) for video in self.videos},
+            videos_apart=videos_apart,
+            conflicts=(*conflicts, *more),
+        )
 
     def _names(self) -> dict[str, str]:
         """Names by root: an identity without a name gets the name of one that joined it."""
         names: dict[str, str] = {}
         for identity, name in self.names.items():
-            root = self._root(identity)
+            root = _root(self.parents, identity)
             if name and (identity == root or not self.names.get(root)):
                 names[root] = name
         return names
 
-    def _root(self, identity: str) -> str:
-        while identity in self.parents:
-            identity = self.parents[identity]
-        return identity
+
+def _root(parents: Mapping[str, str], member: str) -> str:
+    while member in parents:
+        member = parents[member]
+    return member
+
+
+def _join(parents: dict[str, str], stays: str, joins: str) -> None:
+    first, second = _root(parents, stays), _root(parents, joins)
+    if first != second:
+        parents[second] = first
+
+
+def _apart(
+    pairs: Iterable[tuple[str, str, int]], parents: Mapping[str, str], but: str
+) -> tuple[dict[frozenset[str], int], list[str]]:
+    """The separated pairs as pairs of roots, and a sentence for each whose members were joined."""
+    apart: dict[frozenset[str], int] = {}
+    conflicts: list[str] = []
+    for first, second, number in pairs:
+        pair = frozenset((_root(parents, first), _root(parents, second)))
+        if len(pair) == 1:
+            conflicts.append(f"Decision {number} separates {first} and {second}, and {but}.")
+        apart.setdefault(pair, number)
+    return apart, conflicts
 
 
 _KEY = re.compile(keys.DECISIONS + r"(\d{10})\.json")
@@ -318,7 +384,7 @@ class DecisionLog:
 
 def encode_decision(decision: Decision) -> bytes:
     """The bytes of a decision."""
-    return checked.encode(asdict(decision))
+    return checked.encode(decision.as_dict())
 
 
 def stamped(decision: Decision, after: list[Decision]) -> Decision:
@@ -344,5 +410,6 @@ def _decode_decision(fields: dict[str, Any]) -> Decision:
             "others": tuple(fields["others"]),
             "faces": tuple(fields["faces"]),
             "groups": tuple(tuple(group) for group in fields["groups"]),
+            "videos": tuple(fields.get("videos", ())),
         }
     )

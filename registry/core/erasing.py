@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -50,6 +51,8 @@ class ErasurePlan:
     """Salted hash of the id that was given; of each id, if several videos were given."""
     block: str = ""
     """Id of the block to make; empty if none is to be made."""
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
+    """Of a video to remove that was joined to others, one of those that stay, by its id."""
     removed: Mapping[str, int] = field(default_factory=dict)
     """Counts for the receipt."""
 
@@ -122,7 +125,9 @@ class Eraser:
         counts = {"videos": len(going), "faces": faces, "crops": faces}
         subject = video_ids[0] if len(going) == 1 else sorted(going)
         plan = self._plan("video", subject, ids, changed, counts, block=False)
-        return replace(plan, removing=tuple(sorted(going)))
+        return replace(
+            plan, removing=tuple(sorted(going)), stand_ins=_stand_ins(view.same_as, going)
+        )
 
     def _plan(
         self,
@@ -156,7 +161,8 @@ class Eraser:
             Staging(self._blobs).prune(self._records, plan.videos)
             if plan.removing and (rest := listed_videos.without(self._blobs, plan.removing)):
                 self._rewrite(keys.LISTED, rest)
-            self._redact_decisions(frozenset(plan.identities))
+            gone = frozenset(plan.identities).union(plan.removing)
+            self._redact_decisions(gone, plan.stand_ins)
 
     def count_remaining(self, plan: ErasurePlan) -> dict[str, int]:
         """What the objects still hold of what was to be erased: zeros, if all of it is gone."""
@@ -169,11 +175,12 @@ class Eraser:
             faces += sum(face.identity_id in ids for face in on_record)
             crops += len(self._crops(video_id) - {face.crop for face in on_record})
         left = self._decided_faces_left()
+        gone = ids.union(plan.removing)
         return {
             "records": records,
             "faces": faces,
             "crops": crops,
-            "decisions": sum(refers_to(entry, ids, left) for entry in self._log.entries()),
+            "decisions": sum(refers_to(entry, gone, left) for entry in self._log.entries()),
             "records_beside": Staging(self._blobs).count_stale(self._records),
         }
 
@@ -217,10 +224,10 @@ class Eraser:
         for key in sorted(self._crops(video_id) - {face.crop for face in keep}):
             self._blobs.delete(key)
 
-    def _redact_decisions(self, ids: frozenset[str]) -> None:
+    def _redact_decisions(self, ids: frozenset[str], stand_ins: Mapping[str, str]) -> None:
         left = self._decided_faces_left()
         for entry in self._log.entries():
-            redacted = redact(entry, ids, left)
+            redacted = redact(entry, ids, left, stand_ins)
             if redacted != entry:
                 self._rewrite(keys.decision(entry.number), log.encode_decision(redacted))
 
@@ -250,6 +257,20 @@ def _with_merged(view: View, roots: set[str]) -> set[str]:
     return roots | {merged for merged in view.parents if view.root(merged) in roots}
 
 
+def _stand_ins(same_as: Mapping[str, str], going: Set[str]) -> dict[str, str]:
+    """For each video that goes and was joined to others, one that stays: the one that counts."""
+    groups: dict[str, list[str]] = {}
+    for video in sorted(same_as):
+        counts = same_as[video]
+        groups.setdefault(counts, [counts]).append(video)
+    replacements: dict[str, str] = {}
+    for group in groups.values():
+        left = [video for video in group if video not in going]
+        if left:
+            replacements.update((video, left[0]) for video in group if video in going)
+    return replacements
+
+
 def _with_own_identity(face: Face, view: View, ids: frozenset[str]) -> Face:
     """The face; if its record names an erased person from whom it was split, with its own id."""
     if face.identity_id not in ids:
@@ -257,16 +278,27 @@ def _with_own_identity(face: Face, view: View, ids: frozenset[str]) -> Face:
     return replace(face, identity_id=view.origin_of(face))
 
 
-def redact(decision: Decision, identities: Set[str], faces_left: Set[str]) -> Decision:
-    """The decision without these identities and without faces that are no longer on record.
+def redact(
+    decision: Decision,
+    identities: Set[str],
+    faces_left: Set[str],
+    stand_ins: Mapping[str, str] = MappingProxyType({}),
+) -> Decision:
+    """The decision without these identities and videos, and without faces that are gone.
 
     Args:
         decision: an entry of the log.
-        identities: all ids of the erased person.
+        identities: all ids of the erased person, and the ids of removed videos.
         faces_left: ids of the faces that decisions name and that are still on record.
+        stand_ins: of a removed video that was joined to others, one of those that stay, so that
+            they are still one video, and still separated from those that it was separated from.
     """
     if not refers_to(decision, identities, faces_left):
         return decision
+    if decision.videos:
+        named = dict.fromkeys(stand_ins.get(video, video) for video in decision.videos)
+        videos = _others(tuple(named), identities)
+        return replace(decision, videos=videos) if len(videos) > 1 else _void(decision)
     if decision.kind is DecisionKind.SPLIT:
         return _redact_split(decision, identities, faces_left)
     if decision.kind is DecisionKind.MERGE:
@@ -284,7 +316,7 @@ def redact(decision: Decision, identities: Set[str], faces_left: Set[str]) -> De
 
 def refers_to(decision: Decision, identities: Set[str], faces_left: Set[str]) -> bool:
     """Whether a decision names one of these ids, or a face that is no longer on record."""
-    named = {decision.identity_id, decision.new, *decision.others}
+    named = {decision.identity_id, decision.new, *decision.others, *decision.videos}
     named |= {identity for group in decision.groups for identity in group}
     if decision.kind is DecisionKind.SPLIT:
         named.add(decision.new_identity)
@@ -329,7 +361,9 @@ def erase_from_index(
         return
     videos = set(index.video_ids(plan.identities))
     update_index(index, records, view, sorted({*videos, *plan.videos}))
-    index.regroup((), set(plan.identities), view)
+    # Where a joined video went, another may count in its place.
+    joined = index.identities_in({*view.same_as, *view.same_as.values()})
+    index.regroup((), joined.union(plan.identities), view)
     index.flush()
 
 

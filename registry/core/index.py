@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from registry.core.decisions import View
-from registry.core.known_videos import ALIASES, CONTENT, KnownVideo, known_in
 from registry.core.points import (
+    ALIASES,
+    CONTENT,
     PROVISIONAL,
     IndexedFace,
     IndexedVideo,
@@ -105,22 +106,40 @@ class Index:
         return nearest
 
     def similar_faces(
-        self, embeddings: Vectors, *, limit: int, without: Sequence[str] = ()
+        self,
+        embeddings: Vectors,
+        *,
+        limit: int,
+        without: Sequence[str] = (),
+        without_videos: Sequence[str] = (),
+        exact: bool | None = None,
     ) -> list[list[SimilarFace]]:
         """The nearest stored faces of each of (n, D) embeddings, best first.
 
-        Faces of the identities in `without` are left out.
+        Args:
+            embeddings: float32, L2-normalised.
+            limit: the number of faces for each embedding, at most.
+            without: identities whose faces are left out.
+            without_videos: videos whose faces are left out.
+            exact: whether to compare with every face instead of asking the graph; by default, up
+                to `EXACT_LIMIT` faces.
         """
-        where = Filter(must_not={"identity_id": list(without)}) if without else None
+        left_out = {"identity_id": list(without), "video_id": list(without_videos)}
+        must_not = {field: values for field, values in left_out.items() if values}
         return [
             [SimilarFace(face_in(hit.payload), hit.score) for hit in hits]
-            for hits in self._query(embeddings, limit, where)
+            for hits in self._query(
+                embeddings, limit, Filter(must_not=must_not) if must_not else None, exact
+            )
         ]
 
-    def _query(self, embeddings: Vectors, limit: int, where: Filter | None) -> list[list[Hit]]:
+    def _query(
+        self, embeddings: Vectors, limit: int, where: Filter | None, exact: bool | None = None
+    ) -> list[list[Hit]]:
         if not len(embeddings):
             return []
-        exact = self.count_faces() <= EXACT_LIMIT
+        if exact is None:
+            exact = self.count_faces() <= EXACT_LIMIT
         return self._faces.query(embeddings, limit=limit, where=where, exact=exact)
 
     # --- writing --------------------------------------------------------------------------------
@@ -217,20 +236,24 @@ class Index:
         """All videos, or those that show one of these identities, in order of id."""
         return (video_in(point.payload) for point in self.stored_videos(identity_ids))
 
-    def known(self, video_id: str) -> KnownVideo | None:
+    def known(self, video_id: str) -> IndexedVideo | None:
         """The video of this id, or the first one that has it as another name."""
         points = self._videos.get([video_id])
         point = points[0] if points else self._first_video(ALIASES, video_id)
-        return known_in(point.payload) if point else None
+        return video_in(point.payload) if point else None
 
-    def of_content(self, sha256: str) -> KnownVideo | None:
+    def of_content(self, sha256: str) -> IndexedVideo | None:
         """The first video of this content."""
         point = self._first_video(CONTENT, sha256)
-        return known_in(point.payload) if point else None
+        return video_in(point.payload) if point else None
 
-    def known_videos(self) -> Iterator[KnownVideo]:
-        """All videos, in order of id."""
-        return (known_in(point.payload) for point in self._videos.scroll())
+    def count_on_record(self, video_ids: Sequence[str]) -> int:
+        """How many of these videos the index holds."""
+        return len(self._videos.get(video_ids))
+
+    def identities_in(self, video_ids: Iterable[str]) -> set[str]:
+        """Ids of the identities in these videos; videos that the index does not hold have none."""
+        return {i for video_id in video_ids for i in self._seen_in(video_id) or ()}
 
     def _first_video(self, field: str, value: str) -> Point | None:
         return next(self._videos.scroll(Filter(must={field: [value]})), None)
@@ -258,6 +281,11 @@ class Index:
         """The faces of one identity, in order of id."""
         where = Filter(must={"identity_id": [identity_id]})
         return (face_in(point.payload) for point in self._faces.scroll(where))
+
+    def faces_in(self, video_id: str) -> Iterator[IndexedFace]:
+        """The faces of one video with their vectors, in order of id."""
+        points = self.stored_faces(video_id, with_vectors=True)
+        return (face_in(point.payload, point.vector) for point in points)
 
     def face_of_crop(self, digest: str) -> IndexedFace | None:
         """The face, with its vector, whose stored crop has this sha256."""
@@ -348,7 +376,7 @@ class Index:
         self._write_identities(seen, view)
 
     def _write_identities(self, seen: dict[str, list[tuple[str, Appearance]]], view: View) -> None:
-        identities = {i: identity(i, view.name_of(i), where) for i, where in seen.items()}
-        self._identities.upsert([identity_point(one) for one in identities.values() if one])
-        if gone := [i for i, one in identities.items() if one is None]:
+        found = {i: identity(i, view.name_of(i), where, view.same_as) for i, where in seen.items()}
+        self._identities.upsert([identity_point(one) for one in found.values() if one])
+        if gone := [i for i, one in found.items() if one is None]:
             self._identities.delete(Filter(must={"identity_id": gone}))

@@ -1,6 +1,6 @@
-"""Which videos the last table listed, so that the next ingest can count those that are gone.
+"""The videos that the last table listed, so that the next ingest can count those that are gone.
 
-One object, `listed.json`, with ids. An erasure takes the ids of removed videos out of it.
+Their ids are one object, `listed.json`. An erasure removes the ids of removed videos from it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from registry.errors import ObjectMissing, StoreCorrupt
 from registry.system import checked_json as checked
 
 
-def read(blobs: BlobStore) -> frozenset[str]:
-    """Ids of the videos of the last table; none before the first. Raises `StoreCorrupt`."""
+def load_listed_videos(blobs: BlobStore) -> frozenset[str]:
+    """Load the ids; empty before the first ingest. Raises `StoreCorrupt`."""
     try:
         return frozenset(checked.decode(blobs.get(keys.LISTED))["videos"])
     except ObjectMissing:
@@ -25,13 +25,13 @@ def read(blobs: BlobStore) -> frozenset[str]:
         ) from exc
 
 
-def write(blobs: BlobStore, video_ids: Collection[str]) -> None:
-    """These are the videos of the last table."""
+def save_listed_videos(blobs: BlobStore, video_ids: Collection[str]) -> None:
+    """Save the ids of the videos of the last table."""
     blobs.put(keys.LISTED, checked.encode({"videos": sorted(video_ids)}))
 
 
 def without(blobs: BlobStore, video_ids: Collection[str]) -> bytes | None:
-    """The object without these ids; None if it has none of them."""
-    listed = read(blobs)
+    """The object's bytes without these ids; None if it contains none of them."""
+    listed = load_listed_videos(blobs)
     left = listed - set(video_ids)
     return None if left == listed else checked.encode({"videos": sorted(left)})

@@ -7,32 +7,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
+from registry import ids
 from registry.core.decisions import View, relabelled
-from registry.core.known_videos import details
+from registry.core.records import (
+    attributes_as_json,
+    attributes_from_json,
+    weights_as_json,
+    weights_from_json,
+)
 from registry.domain import (
     Appearance,
+    Attribute,
     Box,
     Contract,
     Face,
     Identity,
     Media,
     Quality,
+    Source,
     Status,
     Vectors,
     Video,
+    Weighted,
 )
-from registry.errors import StoreCorrupt
+from registry.errors import StoreCorrupt, UsageError
 from registry.faces.appearances import appearances
 from registry.faces.matching import Neighbour
 from registry.store.base import Hit, Payload, Point
-from registry.urls import Url
+from registry.urls import Url, canonical
 
 PROVISIONAL = "provisional"
+ALIASES, CONTENT = "aliases", "content"
+"""Fields of a video's payload that filters find."""
 _DIGITS = 15
 """Significant digits of a number in a payload: every decimal of so many is a double's own."""
 
@@ -75,6 +87,16 @@ class IndexedVideo:
     media: Media
     appearances: tuple[Appearance, ...]
     """By first sight, then id, after all decisions."""
+    aliases: frozenset[str] = frozenset()
+    """Ids of its other names."""
+    content: str = ""
+    """SHA-256; empty if unknown."""
+    size: int = 0
+    """Bytes of the content; 0 if unknown."""
+    source: Source | None = None
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    weights: Mapping[str, Weighted] = field(default_factory=dict)
+    """Rounded to 15 digits, as `metrics` are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +173,36 @@ def _video_point(video: Video, seen: Sequence[Appearance], contract: Contract) -
         "faces": len(video.faces),
         "media": asdict(video.media),
         "appearances": [asdict(appearance) for appearance in seen],
-        **details(video),
+        **_details(video),
     }
     return Point(video.video_id, _kept(payload))
+
+
+def _aliases(video: Video) -> list[str]:
+    """The ids, other than its own, under which a row of a table may look for the video.
+
+    These are the ids of its other names, and of the names that this version gives to its URLs, if
+    an earlier version gave them others.
+    """
+    found: set[str] = set()
+    for name in (video.url, *video.names):
+        found.add(ids.video_id(name))
+        with suppress(UsageError):
+            found.add(ids.video_id(canonical(name.exposed())))
+    return sorted(found - {video.video_id})
+
+
+def _details(video: Video) -> dict[str, Any]:
+    """The fields of a video's payload that are left out if they are empty."""
+    fields: dict[str, Any] = {
+        ALIASES: _aliases(video),
+        CONTENT: video.content.sha256 if video.content else "",
+        "size": video.content.size if video.content else 0,
+        "source": asdict(video.source) if video.source else None,
+        "attributes": attributes_as_json(video.attributes),
+        "weights": weights_as_json(video.weights),
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def identity_point(identity: Identity) -> Point:
@@ -243,6 +292,12 @@ def video_in(payload: Payload) -> IndexedVideo:
             payload["faces"],
             Media(**payload["media"]),
             tuple([Appearance(**appearance) for appearance in payload["appearances"]]),
+            frozenset(payload.get(ALIASES, ())),
+            payload.get(CONTENT, ""),
+            payload.get("size", 0),
+            Source(**payload["source"]) if "source" in payload else None,
+            attributes_from_json(payload.get("attributes", {})),
+            weights_from_json(payload.get("weights", {})),
         )
     except _DAMAGE as exc:
         raise _damaged("video", exc) from exc

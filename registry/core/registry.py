@@ -30,6 +30,7 @@ from registry.core.decisions import (
     affected_identities,
     checked_name,
     fold,
+    regrouped_videos,
     repeats,
     stamped,
 )
@@ -248,7 +249,7 @@ class Registry:
         return find_identity(self.index, self.view, key)
 
     def video(self, key: str) -> IndexedVideo:
-        """The video of this URL, id or unique beginning of an id. Raises `UnknownError`."""
+        """The video of this URL, id or file name (`find_video`). Raises `UnknownError`."""
         return find_video(self.index, key)
 
     def crop(self, key: str, digest: str) -> bytes:
@@ -340,6 +341,7 @@ class Registry:
                 self.decisions.append(decision)
                 self._view = after
                 affected = affected_identities(log, [*log, decision])
+                affected |= index.identities_in(regrouped_videos(before, after))
                 regrouped = (before.parents, before.moved) != (after.parents, after.moved)
                 videos = records_showing(index, self.records, affected) if regrouped else ()
                 index.regroup(videos, affected, after)

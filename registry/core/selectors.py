@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from registry import ids
 from registry.blobs.base import BlobStore
 from registry.core.decisions import View, normalize_name
 from registry.core.index import VIDEOS, VIDEOS_SPEC, Index
-from registry.core.known_videos import KnownVideo
 from registry.core.points import IndexedVideo, failed_video_in
 from registry.domain import Identity, Video
 from registry.errors import StoreCorrupt, UnknownError
@@ -56,14 +56,13 @@ def find_identity(index: Index, view: View, key: str) -> Identity:
 
 
 def find_video(index: Index, key: str) -> IndexedVideo:
-    """The video of this URL, file, id, unique beginning of an id, or attribute.
+    """The video of this URL, file, id, unique beginning of an id, file name or attribute.
 
-    An attribute, such as the id of an ad, is compared as text and has to be unique.
-    Raises `UnknownError`.
+    A file name is the last part of a video's URL, such as `ad-7.mp4`; an attribute, such as the id
+    of an ad, is compared as text. Both have to be unique. Raises `UnknownError`.
     """
     for video_id in [key] if _is_uuid(key) else map(ids.video_id, _names(key)):
-        known = index.known(video_id)
-        video = index.video(known.video_id) if known else None
+        video = index.known(video_id)
         if video is not None:
             return video
     candidates = [video_id for video_id in index.video_ids() if _begins(video_id, key)]
@@ -74,12 +73,20 @@ def find_video(index: Index, key: str) -> IndexedVideo:
         raise UnknownError(
             f"{key!r} is the beginning of the ids of {len(candidates)} videos. Use a longer one."
         )
-    marked = [known for known in index.known_videos() if key in _texts(known)]
-    video = index.video(marked[0].video_id) if len(marked) == 1 else None
-    if video is not None:
-        return video
-    if marked:
-        raise UnknownError(f"{printable(key)!r} is an attribute of {len(marked)} videos.")
+    name = f"/{quote(key, safe='')}"
+    matching = [
+        video
+        for video in index.videos()
+        if video.url.exposed().endswith(name) or key in _texts(video)
+    ]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        some = ", ".join(str(video.url) for video in matching[:5])
+        raise UnknownError(
+            f"{printable(key)!r} is the file name or an attribute of {len(matching)} videos: "
+            f"{some}. Use a URL or an id."
+        )
     raise UnknownError(
         f"There is no video {redacted(key)!r}. `face-registry videos list` shows all videos."
     )
@@ -90,11 +97,11 @@ def _names(location: str) -> tuple[Url, ...]:
     return names(location if "://" in location else Path(location).resolve().as_uri())
 
 
-def _texts(known: KnownVideo) -> set[str]:
+def _texts(video: IndexedVideo) -> set[str]:
     """Its attributes as text."""
     return {
         str(value)
-        for attribute in known.attributes.values()
+        for attribute in video.attributes.values()
         for value in (attribute if isinstance(attribute, tuple) else (attribute,))
     }
 

@@ -1,6 +1,6 @@
-"""How the tables of a registry are read: what its ingests were told, so that the next need not be.
+"""The settings with which a registry reads its tables, remembered from one ingest to the next.
 
-One object, `table.json`. It is durable: backups and migrations carry it.
+They are one object, `table.json`, which backups and migrations copy.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from registry.system import checked_json as checked
 
 @dataclass(frozen=True, slots=True)
 class TableSettings:
-    """What ingests were told; a field without content was never told."""
+    """The settings of earlier ingests; an empty field was never set."""
 
     url_column: str = ""
     metrics: tuple[str, ...] = ()
-    """As they are typed after `--metric`: `Views:sum`, `ROAS:mean@Spend`."""
+    """As given after `--metric`: `Views:sum`, `ROAS:mean@Spend`."""
     decimal: str = ""
     """`.` or `,`."""
     bare_units: Mapping[str, str] = field(default_factory=dict)
-    """By metric, what its numbers without a unit are: `%`, `plain`, `s`, a currency."""
+    """The unit of numbers written without one, by metric: `%`, `plain`, `s`, a currency."""
     encoding: str = ""
     sheet: str = ""
     url_template: str = ""
     consolidate: bool = False
     renames: Mapping[str, str] = field(default_factory=dict)
-    """The metric that the numbers of a column are recorded as, for metrics that were renamed."""
+    """The metric as which a column is recorded, by column; of metrics that were renamed."""
     units: Mapping[str, str] = field(default_factory=dict)
-    """By metric, the unit of its values on record: `""` (plain), `%`, `‰`, `s`, a currency."""
+    """The unit of the values on record, by metric: `""` (plain), `%`, `‰`, `s`, a currency."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values, without the fields that have no content."""
+        """The fields as JSON values, without empty ones."""
         body = {**asdict(self), "metrics": list(self.metrics)}
         return {name: value for name, value in body.items() if value}
 
 
-def read(blobs: BlobStore) -> TableSettings:
-    """What is remembered. Raises `StoreCorrupt`."""
+def load_table_settings(blobs: BlobStore) -> TableSettings:
+    """Load the settings; empty ones before the first ingest. Raises `StoreCorrupt`."""
     try:
         body = checked.decode(blobs.get(keys.TABLE))
         return TableSettings(**{**body, "metrics": tuple(body.get("metrics", ()))})
@@ -50,32 +50,31 @@ def read(blobs: BlobStore) -> TableSettings:
         return TableSettings()
     except (ValueError, TypeError) as exc:
         raise StoreCorrupt(
-            f"{keys.TABLE} is damaged ({exc}). Delete it, and give the options of the next ingest "
-            "again."
+            f"{keys.TABLE} is damaged ({exc}). Delete it, and give the options again at the next "
+            "ingest."
         ) from exc
 
 
-def write(blobs: BlobStore, settings: TableSettings) -> None:
-    """Remember this from now on."""
+def save_table_settings(blobs: BlobStore, settings: TableSettings) -> None:
+    """Save the settings for later ingests."""
     blobs.put(keys.TABLE, checked.encode(settings.as_dict()))
 
 
-def renamed(settings: TableSettings, old: str, new: str) -> TableSettings:
-    """The settings after a metric got another name.
+def with_renamed_metric(settings: TableSettings, old: str, new: str) -> TableSettings:
+    """The settings after a metric was renamed.
 
-    The columns that were read as the metric still are: the tables of an exporter do not change
-    because a metric is called otherwise here.
+    Columns that were read as the metric still are, because later exports keep their headings.
     """
     columns = {column: new if name == old else name for column, name in settings.renames.items()}
     renames = {column: name for column, name in {**columns, old: new}.items() if column != name}
     return replace(
         settings,
         renames=renames,
-        bare_units=_moved(settings.bare_units, old, new),
-        units=_moved(settings.units, old, new),
+        bare_units=_rename_key(settings.bare_units, old, new),
+        units=_rename_key(settings.units, old, new),
     )
 
 
-def _moved(values: Mapping[str, str], old: str, new: str) -> dict[str, str]:
+def _rename_key(values: Mapping[str, str], old: str, new: str) -> dict[str, str]:
     kept = {name: value for name, value in values.items() if name != old}
     return {new: values[old], **kept} if old in values else kept

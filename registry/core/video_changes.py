@@ -6,10 +6,15 @@ index has the change.
 
 from __future__ import annotations
 
-from registry.core import keys, table_settings
+from registry.core import keys
 from registry.core.metric_history import history_of, renamed
 from registry.core.recovery import Replacement, remove_replaced
 from registry.core.registry import Registry
+from registry.core.table_settings import (
+    load_table_settings,
+    save_table_settings,
+    with_renamed_metric,
+)
 from registry.domain import Video
 from registry.errors import UnknownError, UsageError
 from registry.urls import printable
@@ -60,7 +65,7 @@ def discard_crops(registry: Registry, video_id: str) -> None:
 
 def metric_names(registry: Registry) -> set[str]:
     """The metrics of which a video has a value."""
-    return {name for known in registry.index.known_videos() for name in known.metrics}
+    return {name for video in registry.index.videos() for name in video.metrics}
 
 
 def rename_metric(registry: Registry, old: str, new: str) -> int:
@@ -79,7 +84,7 @@ def rename_metric(registry: Registry, old: str, new: str) -> int:
     if old == new:
         raise UsageError(f'"{printable(old)}" is its name already.')
     with registry.writing():
-        contract, settings = registry.contract, table_settings.read(registry.blobs)
+        contract, settings = registry.contract, load_table_settings(registry.blobs)
         units = {settings.units[name] for name in (old, new) if name in settings.units}
         if len(units) > 1:
             raise UsageError(
@@ -99,7 +104,7 @@ def rename_metric(registry: Registry, old: str, new: str) -> int:
             video = registry.records.get(video_id)
             if video is not None:
                 revise(registry, renamed(video, old, new))
-        table_settings.write(registry.blobs, table_settings.renamed(settings, old, new))
+        save_table_settings(registry.blobs, with_renamed_metric(settings, old, new))
         if contract.primary_metric == old:
             registry.set_primary_metric(new)
         return len(named)

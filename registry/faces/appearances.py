@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from registry.domain import Appearance, Face, Identity, Video
 from registry.faces.quality import founds, is_certain, is_spoilt
@@ -78,35 +79,62 @@ def _is_steady(faces: Sequence[Face]) -> bool:
 
 
 def identity(
-    identity_id: str, name: str, seen: Iterable[tuple[str, Appearance]]
+    identity_id: str,
+    name: str,
+    seen: Iterable[tuple[str, Appearance]],
+    same_as: Mapping[str, str] = MappingProxyType({}),
 ) -> Identity | None:
-    """The identity of these appearances, given with ids of videos; None if there are none."""
+    """The identity as a whole, from its appearances by video id; None if it appears nowhere.
+
+    Videos that were joined (`same_as`: the video that each counts as) are one video, and their
+    screen time is that of the video that counts; if that one does not show the identity, of the
+    one that shows it longest. `faces` are all faces on record.
+    """
     by_video = sorted(seen, key=lambda pair: pair[0])
     if not by_video:
         return None
     cover = max((a for _, a in by_video), key=lambda a: (a.best_quality, a.best_face))
+    counted = _counted(by_video, same_as)
     return Identity(
         identity_id=identity_id,
         name=name,
-        videos=len({video for video, _ in by_video}),
+        videos=len(counted),
         faces=sum(a.faces for _, a in by_video),
-        screen_time_s=round(sum(a.screen_time_s for _, a in by_video), 6),
+        screen_time_s=round(sum(a.screen_time_s for a in counted), 6),
         cover=cover.best_crop,
         cover_face=cover.best_face,
         provisional=not name and not any(appearance.established for _, appearance in by_video),
     )
 
 
-def identities(videos: Iterable[Video], name_of: Callable[[str], str]) -> list[Identity]:
+def _counted(
+    by_video: Iterable[tuple[str, Appearance]], same_as: Mapping[str, str]
+) -> list[Appearance]:
+    """Of joined videos, the one appearance that counts."""
+    groups: dict[str, list[tuple[str, Appearance]]] = defaultdict(list)
+    for video, appearance in by_video:
+        groups[same_as.get(video, video)].append((video, appearance))
+    return [
+        max(group, key=lambda pair: (pair[0] == counts, pair[1].screen_time_s))[1]
+        for counts, group in groups.items()
+    ]
+
+
+def identities(
+    videos: Iterable[Video],
+    name_of: Callable[[str], str],
+    same_as: Mapping[str, str] = MappingProxyType({}),
+) -> list[Identity]:
     """All identities of the faces of these videos.
 
     Args:
         videos: each once.
         name_of: returns the name of an identity; empty if it has none.
+        same_as: as for `identity`.
     """
     seen: dict[str, list[tuple[str, Appearance]]] = defaultdict(list)
     for video in videos:
         for appearance in appearances(video.faces):
             seen[appearance.identity_id].append((video.video_id, appearance))
-    everyone = (identity(i, name_of(i), where) for i, where in seen.items())
+    everyone = (identity(i, name_of(i), where, same_as) for i, where in seen.items())
     return [one for one in everyone if one is not None]

@@ -44,23 +44,21 @@ _SIDE = 320  # px, the square around the rotated face
 _FACE = 0.4  # of that side is the larger side of the face's box: a portrait with some margin
 
 
-def upright(
-    image: Image, found: Detection, detect: Callable[[Image], list[Detection]]
-) -> Detection:
+def upright(image: Image, face: Detection, detect: Callable[[Image], list[Detection]]) -> Detection:
     """The detection with the landmarks and the score of its most upright look.
 
     Args:
         image: BGR uint8 (H, W, 3).
-        found: a detection in it, whose box is kept.
+        face: a detection in it, whose box is kept.
         detect: finds faces in an image.
     """
-    tilt = _tilt(found.landmarks)
-    if abs(tilt) < TILT and found.score >= UNSURE:
-        return found
-    best, level = found, tilt
-    tilts = [tilt, tilt + _APART, tilt - _APART] if found.score < UNSURE else [tilt]
+    tilt = _tilt(face.landmarks)
+    if abs(tilt) < TILT and face.score >= UNSURE:
+        return face
+    best, level = face, tilt
+    tilts = [tilt, tilt + _APART, tilt - _APART] if face.score < UNSURE else [tilt]
     for _ in range(LOOKS):
-        looks = [(_look(image, found, each, detect), each) for each in tilts]
+        looks = [(_look(image, face, each, detect), each) for each in tilts]
         again, turned = max(looks, key=lambda look: look[0].score if look[0] else 0.0)
         if again is None or again.score < best.score - _SLACK:
             break
@@ -68,7 +66,7 @@ def upright(
         if abs(level - turned) < _LEVEL:
             break
         tilts = [level]
-    return found if best is found else _averaged(image, found, level, detect)
+    return face if best is face else _averaged(image, face, level, detect)
 
 
 def _averaged(

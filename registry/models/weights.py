@@ -37,15 +37,15 @@ def carried_path(distribution: str, name: str) -> Path:
         files = metadata.distribution(distribution).files or []
     except metadata.PackageNotFoundError as exc:
         raise ModelError(
-            f"The package {distribution}, which contains {name}, is not installed: "
-            "reinstall face-registry with its dependencies."
+            f"The package {distribution}, which contains {name}, is not installed. "
+            "Reinstall face-registry with its dependencies."
         ) from exc
     for file in files:
         if PurePosixPath(file).name == name:
             return Path(str(file.locate()))
     raise ModelError(
-        f"The installed package {distribution} has no file {name}: "
-        f"reinstall {distribution} in the version that face-registry asks for."
+        f"The installed package {distribution} has no file {name}. "
+        f"Reinstall {distribution} in the version that face-registry asks for."
     )
 
 
@@ -60,10 +60,10 @@ def carried(distribution: str, name: str, sha256: str) -> bytes:
         content = path.read_bytes()
     except OSError as exc:
         raise ModelError(f"The weights {path} cannot be read: {exc.strerror or exc}.") from exc
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != sha256:
         raise ModelError(
-            f"The weights {path} are not the expected ones (sha256 {found}, expected {sha256}): "
-            f"reinstall {distribution} in the version that face-registry asks for."
+            f"The weights {path} are not the expected ones (sha256 {actual}, expected {sha256}). "
+            f"Reinstall {distribution} in the version that face-registry asks for."
         )
     return content

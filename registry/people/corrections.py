@@ -130,7 +130,8 @@ def undo(registry: Registry, number: int | None = None) -> tuple[Decision, Decis
         )
     if target.kind is DecisionKind.VOID:
         raise UsageError(
-            f"Decision {number} cannot be undone. It was about a person who has been forgotten."
+            f"Decision {number} cannot be undone. It was about a person who has been forgotten, "
+            "or about a video that has been removed."
         )
     if number in gone:
         raise UsageError(

@@ -122,7 +122,7 @@ class Store(Protocol):
     """Whether the bytes of a deleted point stay in files until its collection is dropped."""
 
     def describe(self) -> str:
-        """One line for people: kind and place, without secrets."""
+        """One line for messages: kind and place, without secrets."""
 
     def has(self, name: str) -> bool:
         """Whether a collection of this name exists."""

@@ -65,7 +65,7 @@ class EdgeStore:
         self._closed = False
 
     def describe(self) -> str:
-        """One line for people."""
+        """One line for messages."""
         return f"Qdrant Edge in {self._path}"
 
     def has(self, name: str) -> bool:
@@ -132,7 +132,7 @@ class EdgeStore:
     def _lock_folder(self) -> None:
         """Lock the folder, and remove unfinished creations and removals of a crashed process."""
         if self._closed:
-            raise StoreError(f"the index in {self._path} is closed")
+            raise StoreError(f"The index in {self._path} is closed. Open it again.")
         if self._held is not None:
             return
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -201,7 +201,7 @@ class EdgeCollection(EngineCollection):
         if spec.dimension != self._spec.dimension:
             raise StoreCorrupt(
                 f"{self._folder} holds vectors of {self._spec.dimension} values, not of "
-                f"{spec.dimension}; {REBUILD}"
+                f"{spec.dimension}. {REBUILD}"
             )
         with self._reading() as shard:
             missing = missing_indexes(shard, spec.keywords)
@@ -297,7 +297,7 @@ class EdgeCollection(EngineCollection):
     def _reading(self) -> Iterator[qe.EdgeShard]:
         with self._lock, translated_errors(self._folder):
             if self._shard is None:
-                raise StoreError(f"{self._folder} is closed; open the collection again")
+                raise StoreError(f"{self._folder} is closed. Open the collection again.")
             yield self._shard
 
     @contextmanager
@@ -333,5 +333,5 @@ def _check_space(path: Path, needed: int, reserve: int) -> None:
     if free < needed + reserve:
         raise StoreFull(
             f"{path} has {free // 2**20:,} MiB free and the index needs "
-            f"{-(-(needed + reserve) // 2**20):,}; make room on that disk and try again"
+            f"{-(-(needed + reserve) // 2**20):,}. Free some space on that disk, and try again."
         )

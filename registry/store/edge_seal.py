@@ -67,16 +67,16 @@ def check_seal(folder: Path) -> bool:
     try:
         body = checked.decode(text)
     except ValueError as exc:
-        raise StoreCorrupt(f"{seal_file(folder)} is damaged; {REBUILD}") from exc
+        raise StoreCorrupt(f"{seal_file(folder)} is damaged. {REBUILD}") from exc
     if body["edge"] != version(_EDGE):
         unseal(folder)
         return False
     sealed: dict[str, str] = body["files"]
-    found = dict(_digests(folder))
-    for name in sorted({*sealed, *found}):
-        if sealed.get(name) != found.get(name):
-            how = "is missing" if name not in found else "has changed"
-            raise StoreCorrupt(f"{folder / name} {how}; {REBUILD}")
+    current = dict(_digests(folder))
+    for name in sorted({*sealed, *current}):
+        if sealed.get(name) != current.get(name):
+            how = "is missing" if name not in current else "has changed"
+            raise StoreCorrupt(f"{folder / name} {how}. {REBUILD}")
     return True
 
 

@@ -16,7 +16,7 @@ from registry.errors import RegistryLocked, StoreCorrupt, StoreError, StoreFull
 from registry.store.base import CollectionSpec, Filter
 from registry.store.collection import texts
 
-REBUILD = "run `face-registry reindex` to rebuild it from the objects"
+REBUILD = "Run `face-registry reindex` to rebuild it from the objects."
 _NO_VECTOR = "none"
 """Edge requires a vector configuration; a sparse one that no point uses takes no space."""
 _SERVICE_ERRORS = ("Service runtime error", "Service internal error")
@@ -62,10 +62,10 @@ def load(spec: CollectionSpec, folder: Path, *, probe_s: float = PROBE_S) -> qe.
     """
     if not (folder / "edge_config.json").is_file() or not any(folder.glob("segments/*")):
         # Edge would create an empty shard in it.
-        raise StoreCorrupt(f"{folder} does not load (parts of it are missing); {REBUILD}")
+        raise StoreCorrupt(f"{folder} does not load (parts of it are missing). {REBUILD}")
     marker = loading_marker(folder)
     if marker.exists() and _crashes_on_load(folder, probe_s):
-        raise StoreCorrupt(f"{folder} ends or hangs the process that loads it; {REBUILD}")
+        raise StoreCorrupt(f"{folder} ends or hangs the process that loads it. {REBUILD}")
     marker.touch(mode=0o600)
     try:
         with _file_size_limit(_largest_file(folder) + _GROWTH):
@@ -75,7 +75,7 @@ def load(spec: CollectionSpec, folder: Path, *, probe_s: float = PROBE_S) -> qe.
             raise
         if "WouldBlock" in str(exc):  # in full: "Can't init WAL: Kind(WouldBlock)"
             raise locked_error(folder) from exc
-        raise StoreCorrupt(f"{folder} does not load ({_brief(exc)}); {REBUILD}") from exc
+        raise StoreCorrupt(f"{folder} does not load ({_brief(exc)}). {REBUILD}") from exc
     finally:
         marker.unlink(missing_ok=True)
 
@@ -107,7 +107,7 @@ def edge_filter(where: Filter | None) -> qe.Filter:
 
 def locked_error(path: Path) -> RegistryLocked:
     """The error for a folder that another process uses."""
-    return RegistryLocked(f"{path} is in use by another process; wait for it to end, or stop it")
+    return RegistryLocked(f"{path} is in use by another process. Wait for it to end, or stop it.")
 
 
 @contextmanager
@@ -118,15 +118,17 @@ def translated_errors(folder: Path) -> Iterator[None]:
     except OSError as exc:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _full_error(folder) from exc
-        raise StoreError(f"{folder} cannot be used: {exc.strerror or exc}") from exc
+        raise StoreError(
+            f"{folder} cannot be used ({exc.strerror or exc}). Correct its owner and mode."
+        ) from exc
     except BaseException as exc:
         if not _is_engine_error(exc):
             raise
         if _is_full(exc):
             raise _full_error(folder) from exc
         if type(exc) is not Exception or str(exc).startswith(_SERVICE_ERRORS):
-            raise StoreCorrupt(f"Edge failed on {folder} ({_brief(exc)}); {REBUILD}") from exc
-        raise StoreError(f"Edge refused a request to {folder}: {_brief(exc)}") from exc
+            raise StoreCorrupt(f"Edge failed on {folder} ({_brief(exc)}). {REBUILD}") from exc
+        raise StoreError(f"Edge refused a request to {folder} ({_brief(exc)}).") from exc
 
 
 def bytes_on_disk(folder: Path) -> int:
@@ -176,7 +178,7 @@ def _condition(field: str, values: Sequence[str]) -> qe.FieldCondition:
 
 
 def _full_error(folder: Path) -> StoreFull:
-    return StoreFull(f"no space left for {folder}; make room on its disk and try again")
+    return StoreFull(f"No space is left for {folder}. Free some on its disk, and try again.")
 
 
 def _is_full(exc: BaseException) -> bool:

@@ -88,7 +88,7 @@ class ServerStore:
         )
 
     def describe(self) -> str:
-        """One line for people, without credentials."""
+        """One line for messages, without credentials."""
         collections = f", collections {self._prefix}*" if self._prefix else ""
         exposed = ", to which the API key travels unencrypted" if self.exposed else ""
         return self._where + collections + exposed
@@ -148,7 +148,7 @@ class ServerStore:
 
     def _call(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._closed:
-            raise StoreError(f"{self._where} is closed")
+            raise StoreError(f"{self._where} is closed. Open it again.")
         return call(lambda: method(*args, **kwargs), where=self._where, timeout_s=self._timeout_s)
 
     def _create(self, spec: CollectionSpec, remote: str) -> None:
@@ -181,17 +181,17 @@ class ServerStore:
     def _check(self, info: models.CollectionInfo, spec: CollectionSpec, remote: str) -> None:
         vectors = info.config.params.vectors
         if spec.dimension is None:
-            found, fits = "vectors", not vectors
+            content, fits = "vectors", not vectors
         elif isinstance(vectors, models.VectorParams):
-            found = f"{vectors.distance} vectors of {vectors.size} values"
+            content = f"{vectors.distance} vectors of {vectors.size} values"
             fits = (vectors.size, vectors.distance) == (spec.dimension, models.Distance.COSINE)
         else:
-            found, fits = "no unnamed vectors", False
+            content, fits = "no unnamed vectors", False
         if not fits:
-            wanted = "none" if spec.dimension is None else f"Cosine vectors of {spec.dimension}"
+            expected = "none" if spec.dimension is None else f"Cosine vectors of {spec.dimension}"
             raise StoreCorrupt(
-                f"collection {remote} of {self._where} holds {found}, not {wanted}; run "
-                "`face-registry reindex`, or set another QDRANT_PREFIX if it is not this registry's"
+                f"Collection {remote} of {self._where} holds {content}, not {expected}. Run "
+                "`face-registry reindex`, or set another QDRANT_PREFIX if it is another registry's."
             )
 
     def _search_params(self) -> tuple[models.SearchParams, models.SearchParams]:
@@ -342,7 +342,7 @@ def _verified(address: Address, ca_file: Path | None) -> ssl.SSLContext | bool:
         return tls_context(ca_file)
     if ca_file is not None:
         raise UsageError(
-            f"{ca_file} (QDRANT_CA_FILE) is for TLS, and {address.url} does not use it; write "
-            "https:// in QDRANT_URL, or remove QDRANT_CA_FILE"
+            f"{ca_file} (QDRANT_CA_FILE) is for TLS, and {address.url} does not use it. Write "
+            "https:// in QDRANT_URL, or remove QDRANT_CA_FILE."
         )
     return False

@@ -1,4 +1,4 @@
-"""Calls to a Qdrant server: its address, which failures are retried, and what the others mean."""
+"""Calls to a Qdrant server: its address, retries, and translation of errors."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Address:
             host, port, parts = None, 0, urlsplit("")
         if parts.scheme not in ("http", "https") or not host:
             raise UsageError(
-                "QDRANT_URL is not the URL of a server; write it like "
+                "QDRANT_URL is not the URL of a server. Write it like "
                 f"http://localhost:{DEFAULT_PORT} or https://host:port."
             )
         bracketed = f"[{host}]" if ":" in host else host
@@ -145,23 +145,23 @@ def _check_applied(answer: models.UpdateResult) -> None:
 def _store_error(exc: Exception, where: str) -> StoreError:
     if isinstance(exc, _NotApplied):
         return StoreUnreachable(
-            f"{where} has not applied a write in time ({exc}); try again later."
+            f"{where} has not applied a write in time ({exc}). Try again later."
         )
     if isinstance(exc, UnexpectedResponse):
         return _status_error(exc, where)
     if isinstance(exc, ResourceExhaustedResponse):
-        return StoreUnreachable(f"{where} is overloaded (429); try again later.")
+        return StoreUnreachable(f"{where} is overloaded (429). Try again later.")
     if isinstance(exc, ResponseHandlingException):
         if isinstance(exc.source, ValidationError):
             return _not_qdrant(where)
         if untrusted := _tls_error(exc.source):
             return StoreUnreachable(
-                f"{where} offers no TLS connection to trust ({untrusted}); name the certificate of "
+                f"{where} has no trusted certificate ({untrusted}). Name the certificate of "
                 "its authority in QDRANT_CA_FILE, or check QDRANT_URL."
             )
         reason = " ".join(str(exc.source).split())[:200] or type(exc.source).__name__
         return StoreUnreachable(
-            f"{where} gives no answer ({reason}); start it, or check QDRANT_URL."
+            f"{where} gives no answer ({reason}). Start it, or check QDRANT_URL."
         )
     return StoreError(f"{where} answered with an error: {exc}.")
 
@@ -176,22 +176,22 @@ def _tls_error(exc: BaseException | None) -> str:
 
 
 def _not_qdrant(where: str) -> StoreError:
-    return StoreError(f"{where} answers, but not as Qdrant does; check QDRANT_URL.")
+    return StoreError(f"{where} answers, but not as Qdrant does. Check QDRANT_URL.")
 
 
 def _status_error(exc: UnexpectedResponse, where: str) -> StoreError:
     status, message = exc.status_code, _server_message(exc)
     if status in (401, 403):
-        return StoreDenied(f"{where} refused the credentials ({status}); check QDRANT_API_KEY.")
+        return StoreDenied(f"{where} refused the credentials ({status}). Check QDRANT_API_KEY.")
     if _is_full(exc):
-        return StoreFull(f"{where} has no space left ({status}: {message}); make room on its disk.")
+        return StoreFull(f"{where} has no space left ({status}: {message}). Free some on its disk.")
     if status in _BUSY:
-        return StoreUnreachable(f"{where} is not ready ({status}: {message}); try again later.")
+        return StoreUnreachable(f"{where} is not ready ({status}: {message}). Try again later.")
     missing = status == 404 and "doesn't exist" in message
     if missing or (status == 400 and "dimension" in message.lower()):
         return StoreCorrupt(
-            f"{where} does not hold what was written there ({message}); "
-            "run `face-registry reindex`."
+            f"{where} does not hold what was written there ({message}). "
+            "Run `face-registry reindex`."
         )
     return StoreError(f"{where} refused a request ({status}: {message}).")
 

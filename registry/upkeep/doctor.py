@@ -224,8 +224,8 @@ class Inspection:
         with self.registry.writing():
             for video_id in new:
                 self.registry.rereads.mark(video_id)
-        found = (self.registry.index.video(video_id) for video_id in sorted(scan.missing))
-        named = list_first(str(video.url) for video in found if video)
+        videos_missing = (self.registry.index.video(video_id) for video_id in sorted(scan.missing))
+        named = list_first(str(video.url) for video in videos_missing if video)
         return Finding(
             "crops", "fixed" if new else "warning",
             f"{text} Videos marked to be read again: {named}.",

@@ -162,9 +162,9 @@ def comparable_payloads(index: Index) -> dict[str, list[dict[str, Any]]]:
     return {
         collection: [
             {name: value for name, value in point.payload.items() if name not in _PROVENANCE}
-            for point in found
+            for point in stored
         ]
-        for collection, found in points.items()
+        for collection, stored in points.items()
     }
 
 
@@ -228,7 +228,7 @@ def _identity_differences(index: Index, view: View) -> Iterator[Difference]:
             for appearance in video.appearances
             if appearance.identity_id == identity_id
         ]
-        expected = identity(identity_id, view.name_of(identity_id), shown)
+        expected = identity(identity_id, view.name_of(identity_id), shown, view.same_as)
         if expected is None:
             yield Difference(DifferenceKind.EXTRA, "identity", identity_id)
             continue

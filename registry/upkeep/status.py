@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from registry.core import keys, retention, table_settings
+from registry.core import keys, retention
 from registry.core import operating_point as operating
 from registry.core.operating_point import current_thresholds
 from registry.core.records import details_as_json
 from registry.core.registry import Registry
 from registry.core.staging import Staging
+from registry.core.table_settings import load_table_settings
 from registry.domain import Face, Status, Video
 from registry.upkeep.index_comparison import comparable_payloads
 
@@ -48,7 +49,7 @@ def status(registry: Registry) -> dict[str, Any]:
         "max_gap_s": contract.max_gap_s,
         "cuts": contract.cuts,
         "primary_metric": contract.primary_metric,
-        "table": table_settings.read(registry.blobs).as_dict(),
+        "table": load_table_settings(registry.blobs).as_dict(),
         "retention_days": retention.days(registry.blobs),
         "videos": {str(s): index.count_videos(status=s) for s in Status},
         "faces": index.count_faces(),
@@ -79,7 +80,7 @@ def dump(registry: Registry) -> dict[str, Any]:
     return {
         "contract": contract,
         "retention_days": retention.days(registry.blobs),
-        "table": table_settings.read(registry.blobs).as_dict(),
+        "table": load_table_settings(registry.blobs).as_dict(),
         "rereads": registry.rereads.marked(),
         "videos": [_video(video) for video in registry.records.all()],
         "appearances": [
@@ -95,7 +96,7 @@ def dump(registry: Registry) -> dict[str, Any]:
         ],
         "calibration": _calibration(registry),
         "decisions": [
-            _without(asdict(decision), "at", "by") for decision in registry.decisions.entries()
+            _without(decision.as_dict(), "at", "by") for decision in registry.decisions.entries()
         ],
     }
 

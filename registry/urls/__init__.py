@@ -1,4 +1,4 @@
-"""URLs: parsing them, the names of videos, and what may be shown of them."""
+"""URLs: parsing, the canonical names of videos, and redaction for display."""
 
 from registry.redaction import CONTROL, Url, printable, redacted
 from registry.urls.naming import VideoName, canonical, name_video, names

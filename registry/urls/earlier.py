@@ -28,22 +28,22 @@ def first_page_name(site: str, path: str, query: str) -> str:
         case "youtube.com" | "youtube-nocookie.com" | "youtu.be":
             if site == "youtu.be":
                 path, values = f"/v{path}", {}
-            found = _YOUTUBE.fullmatch(path)
-            name = found[1] if found else values.get("v", [""])[0] if path == "/watch" else ""
+            match = _YOUTUBE.fullmatch(path)
+            name = match[1] if match else values.get("v", [""])[0] if path == "/watch" else ""
             return f"https://www.youtube.com/watch?v={name}" if re.fullmatch(_ID, name) else ""
         case "tiktok.com":
-            found = _TIKTOK.fullmatch(path)
-            return f"https://www.tiktok.com{found[1]}" if found else ""
+            match = _TIKTOK.fullmatch(path)
+            return f"https://www.tiktok.com{match[1]}" if match else ""
         case "instagram.com":
-            found = _INSTAGRAM.fullmatch(path)
-            return f"https://www.instagram.com/p/{found[1]}/" if found else ""
+            match = _INSTAGRAM.fullmatch(path)
+            return f"https://www.instagram.com/p/{match[1]}/" if match else ""
         case "vimeo.com":
-            found = _VIMEO.fullmatch(path)
-            if not found:
+            match = _VIMEO.fullmatch(path)
+            if not match:
                 return ""
-            hidden = found[2] or values.get("h", [""])[0]
-            return f"https://vimeo.com/{found[1]}{f'/{hidden}' if hidden.isalnum() else ''}"
+            hidden = match[2] or values.get("h", [""])[0]
+            return f"https://vimeo.com/{match[1]}{f'/{hidden}' if hidden.isalnum() else ''}"
         case "twitter.com" | "x.com":
-            found = _X.fullmatch(path)
-            return f"https://x.com/i/status/{found[1]}" if found else ""
+            match = _X.fullmatch(path)
+            return f"https://x.com/i/status/{match[1]}" if match else ""
     return ""

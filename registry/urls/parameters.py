@@ -10,8 +10,8 @@ content. Names are compared without regard to case.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 _ANOTHER = re.compile(";[^=]*=")
 """Some servers divide parameters by semicolons too."""
@@ -154,8 +154,8 @@ def without_signatures(query: str, site: str, *, names_file: bool) -> tuple[str,
         names_file: whether the URL's path ends in the name of a video file.
     """
     pieces = query.split("&")
-    names = [_name(piece) for piece in pieces]
-    dropped = _dropped(names, site, names_file=names_file)
+    names = tuple([_name(piece) for piece in pieces])
+    dropped = _dropped(names, site, names_file)
     if not dropped:
         return query, ()
     kept = "&".join(piece for piece, name in zip(pieces, names, strict=True) if name not in dropped)
@@ -170,7 +170,8 @@ def _name(piece: str) -> str:
     return ";" if ";" in name or _ANOTHER.search(value) else name.lower()
 
 
-def _dropped(names: Collection[str], site: str, *, names_file: bool) -> set[str]:
+@lru_cache(maxsize=1024)  # the links of a table have the same few sets of parameters
+def _dropped(names: tuple[str, ...], site: str, names_file: bool) -> frozenset[str]:
     present = set(names)
     dropped = present & _ALWAYS
     dropped |= present & SHARED.get(site, frozenset())
@@ -185,4 +186,4 @@ def _dropped(names: Collection[str], site: str, *, names_file: bool) -> set[str]
         dropped |= kinds[0] | kinds[1]
         if names_file or present - dropped - TOKENS - {""}:
             dropped |= kinds[2]
-    return dropped
+    return frozenset(dropped)

@@ -96,7 +96,7 @@ def parse(url: str) -> HttpUrl:
             credentials=unquote(userinfo),
         )
     except UnicodeEncodeError as exc:
-        raise _unusable(text, "it holds half a character (a lone surrogate)") from exc
+        raise _unusable(text, "it contains a lone surrogate, which is not a character") from exc
 
 
 def bucket_and_key(url: str) -> tuple[str, str]:
@@ -107,7 +107,7 @@ def bucket_and_key(url: str) -> tuple[str, str]:
         ways = "a bucket of 3 to 63 letters, digits, dots and hyphens, a key of 1 to 1,024 bytes"
         raise _unusable(text, f"write s3://bucket/key: {ways}")
     if CONTROL.search(key) or {".", ".."} & set(key.split("/")):
-        raise _unusable(text, "its key has control characters or dot segments in it")
+        raise _unusable(text, "its key contains control characters or dot segments")
     return bucket, key
 
 
@@ -116,7 +116,7 @@ def normalised_file(url: str) -> str:
     parts = _split(url)
     path = unquote(parts.path, errors="surrogateescape")
     if CONTROL.search(path):
-        raise _unusable(url, "it has a control character in it")
+        raise _unusable(url, "it contains a control character")
     if parts.netloc.lower() not in {"", "localhost"}:
         raise _unusable(url, f"it names another machine, {printable(parts.netloc)}")
     if not path.startswith("/"):
@@ -127,7 +127,7 @@ def normalised_file(url: str) -> str:
     try:
         return f"file://{normalised_path(_without_dots(parts.path))}"
     except UnicodeEncodeError as exc:
-        raise _unusable(url, "it holds half a character (a lone surrogate)") from exc
+        raise _unusable(url, "it contains a lone surrogate, which is not a character") from exc
 
 
 def normalised_path(path: str) -> str:
@@ -142,7 +142,7 @@ def normalised_query(query: str) -> str:
 
 def _split(url: str) -> SplitResult:
     if CONTROL.search(url):
-        raise _unusable(url, "it has a control character in it")
+        raise _unusable(url, "it contains a control character")
     try:
         return urlsplit(url)
     except ValueError as exc:

@@ -72,15 +72,15 @@ def page_name(site: str, path: str, query: str) -> tuple[str, tuple[str, ...]] |
 
 def _youtube(path: str, v: str) -> str:
     """YoutubeIE: watch?v=, embed/, e/, live/, shorts/, v/, on any subdomain (m., music.)."""
-    found = _YOUTUBE.fullmatch(path)
-    name = found[1] if found else v if path in {"/watch", "/watch/"} else ""
+    match = _YOUTUBE.fullmatch(path)
+    name = match[1] if match else v if path in {"/watch", "/watch/"} else ""
     return f"https://www.youtube.com/watch?v={name}" if re.fullmatch(_YOUTUBE_ID, name) else ""
 
 
 def _youtu_be(path: str, _: str) -> str:
     """YoutubeIE: youtu.be/ID."""
-    found = _YOUTU_BE.fullmatch(path)
-    return f"https://www.youtube.com/watch?v={found[1]}" if found else ""
+    match = _YOUTU_BE.fullmatch(path)
+    return f"https://www.youtube.com/watch?v={match[1]}" if match else ""
 
 
 def _tiktok(path: str, _: str) -> str:
@@ -89,22 +89,22 @@ def _tiktok(path: str, _: str) -> str:
     The user is left out, since the id is unique and users change their names. yt-dlp writes `@_`
     for an unknown user.
     """
-    if found := _TIKTOK.fullmatch(path):
-        return f"https://www.tiktok.com/@_/{found[1]}/{found[2]}"
-    found = _TIKTOK_VIDEO.fullmatch(path)
-    return f"https://www.tiktok.com/@_/video/{found[1] or found[2]}" if found else ""
+    if match := _TIKTOK.fullmatch(path):
+        return f"https://www.tiktok.com/@_/{match[1]}/{match[2]}"
+    match = _TIKTOK_VIDEO.fullmatch(path)
+    return f"https://www.tiktok.com/@_/video/{match[1] or match[2]}" if match else ""
 
 
 def _instagram(path: str, _: str) -> str:
     """InstagramIE: p/, reel/, reels/ and tv/, with a user in front or without; not share/."""
-    found = _INSTAGRAM.fullmatch(path)
-    return f"https://www.instagram.com/p/{found[1]}/" if found else ""
+    match = _INSTAGRAM.fullmatch(path)
+    return f"https://www.instagram.com/p/{match[1]}/" if match else ""
 
 
 def _facebook(path: str, v: str) -> str:
     """FacebookIE and FacebookReelIE: watch?v=, watch/live?v=, video.php?v=, PAGE/videos/, reel/."""
-    found = _FACEBOOK.fullmatch(path)
-    name = found[1] if found else v if _FACEBOOK_V.fullmatch(path) else ""
+    match = _FACEBOOK.fullmatch(path)
+    name = match[1] if match else v if _FACEBOOK_V.fullmatch(path) else ""
     return f"https://www.facebook.com/watch/?v={name}" if re.fullmatch("[0-9]+", name) else ""
 
 
@@ -113,20 +113,20 @@ def _vimeo(path: str, h: str) -> str:
 
     The hash is needed for unlisted videos.
     """
-    found = _VIMEO.fullmatch(path)
-    if not found:
+    match = _VIMEO.fullmatch(path)
+    if not match:
         return ""
-    hidden = found[2] or h
-    return f"https://vimeo.com/{found[1]}{f'/{hidden}' if hidden.isalnum() else ''}"
+    hidden = match[2] or h
+    return f"https://vimeo.com/{match[1]}{f'/{hidden}' if hidden.isalnum() else ''}"
 
 
 def _x(path: str, _: str) -> str:
     """TwitterIE: USER/status/ID; /video/2 is the second video of a post that has several."""
-    found = _X.fullmatch(path)
-    if not found:
+    match = _X.fullmatch(path)
+    if not match:
         return ""
-    further = f"/video/{found[2]}" if found[2] and found[2] not in "01" else ""
-    return f"https://x.com/i/status/{found[1]}{further}"
+    further = f"/video/{match[2]}" if match[2] and match[2] not in "01" else ""
+    return f"https://x.com/i/status/{match[1]}{further}"
 
 
 _RULES: dict[str, tuple[str, Callable[[str, str], str]]] = {

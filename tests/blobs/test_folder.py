@@ -265,7 +265,7 @@ def test_a_disk_without_space_is_reported_and_keeps_what_it_holds(small_disk: Pa
 
 def test_a_disk_that_refuses_is_reported_and_keeps_what_it_holds(small_disk: Path) -> None:
     store = FolderStore(small_disk / "objects", reserve_bytes=0)
-    with pytest.raises(StoreFull, match=f"no space left to write {small_disk}/objects/"):
+    with pytest.raises(StoreFull, match=f"No space is left to write {small_disk}/objects/"):
         for i in range(16):
             store.put(f"crops/{i:02}", b"x")
     held = listed(store)
@@ -280,7 +280,7 @@ def test_a_disk_that_refuses_is_reported_and_keeps_what_it_holds(small_disk: Pat
 def test_a_reserve_is_left_free(root: Path) -> None:
     free = shutil.disk_usage(root.parent).free
     store = FolderStore(root, reserve_bytes=free * 2)
-    with pytest.raises(StoreFull, match=r"MiB are kept for the index; make room"):
+    with pytest.raises(StoreFull, match=r"MiB are kept for the index. Free some"):
         store.put("a", b"x")
     assert files(root) == []
     store.close()
@@ -334,7 +334,7 @@ def test_a_closed_store_says_so(root: Path, store: FolderStore, method: str) -> 
 
 def test_a_folder_removed_meanwhile_is_an_error_to_write_to(root: Path, store: FolderStore) -> None:
     root.rmdir()
-    with pytest.raises(StoreError, match="folder is gone"):
+    with pytest.raises(StoreError, match="folder of the store is gone"):
         store.put("a/b", b"x")
     assert not root.exists()
 

@@ -125,7 +125,7 @@ def test_an_object_that_changed_on_the_server_is_not_returned(
     digest = s3_server.client().stat_object(bucket, "changed/a").metadata
     assert digest is not None
     put_bare(s3_server, bucket, "changed/a", b"as it is!", sha256=digest["x-amz-meta-sha256"])
-    with pytest.raises(StoreCorrupt, match=r"object a in bucket .*SHA-256"):
+    with pytest.raises(StoreCorrupt, match=r"Object a in bucket .*SHA-256"):
         store.get("a")
 
 
@@ -229,8 +229,8 @@ def test_a_scheme_in_the_endpoint_decides(
         ({"endpoint": ""}, "MINIO_ENDPOINT"),
         ({"endpoint": "http://"}, "MINIO_ENDPOINT"),
         ({"endpoint": "ftp://host"}, "MINIO_ENDPOINT"),
-        ({"endpoint": "http://host:9000/bucket"}, "write 'host:9000' there.*MINIO_BUCKET"),
-        ({"endpoint": "host/bucket"}, "write 'host' there.*MINIO_BUCKET"),
+        ({"endpoint": "http://host:9000/bucket"}, "Write 'host:9000' there.*MINIO_BUCKET"),
+        ({"endpoint": "host/bucket"}, "Write 'host' there.*MINIO_BUCKET"),
         ({"endpoint": "host?x=1"}, "MINIO_ENDPOINT"),
         ({"endpoint": "http://user:private@host"}, "MINIO_ENDPOINT"),
         ({"endpoint": "host:port"}, "MINIO_ENDPOINT"),

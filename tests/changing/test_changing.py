@@ -30,6 +30,7 @@ from registry.errors import (
     StoreUnreachable,
     UsageError,
 )
+from registry.footage.joining import join_videos
 from registry.people.corrections import merge, separate, undo
 from registry.settings import load_settings
 from registry.store.server import ServerStore
@@ -171,6 +172,22 @@ def test_a_switch_does_what_the_preview_says_and_keeps_what_people_said(
     with _open(tmp_path / "there") as there:
         restore(there, tmp_path / "saved.zip")
         assert dump(there) == whole
+
+
+def test_joined_videos_count_once_before_and_after_a_change(registry: Registry) -> None:
+    bea = _who(registry, A, 1)
+    set_metrics(registry, A[0].video_id, {"Performance": 3.0})
+    join_videos(registry, [A[0].url.exposed(), B[0].url.exposed()])
+    change = _change(registry)
+    moved = {line.identity: line for line in change.preview.averages}
+    switch(registry, change)
+    for identity, line in moved.items():
+        if line.after is not None:
+            assert registry.identity(identity).videos == line.after.videos
+    [joined] = change.preview.joined
+    assert registry.identity(joined.identity).videos == 1, "two before they were joined"
+    assert joined.identity not in moved, "one video, with the first one's 3.0, before and after"
+    assert bea in {joined.identity, *joined.others}
 
 
 def _picture(data: bytes) -> Any:

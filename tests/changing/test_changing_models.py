@@ -152,7 +152,7 @@ def test_a_registry_of_real_clips_changes_its_model(
     preview = _json(home, "migrate", "--model", models[new])
     assert preview["switched"] is False
     assert preview["faces"]["embedded_now"] == preview["faces"]["total"] > 100
-    assert call(home, "doctor").stdout.count("a change to") == 1
+    assert call(home, "doctor").stdout.count("A change of the model to") == 1
     done = _json(home, "migrate", "--switch")
     assert done["faces"]["embedded_now"] == 0
     assert done["identities"] == preview["identities"]

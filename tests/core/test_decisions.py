@@ -17,6 +17,7 @@ from registry.core.decisions import (
     View,
     fold,
     in_effect,
+    regrouped_videos,
     relabelled,
     stamped,
 )
@@ -129,11 +130,46 @@ def test_a_consolidation_merges_groups_and_is_undone_as_one() -> None:
     assert fold(_log(groups, _undo(1))) == View()
 
 
+def _join(*videos: str) -> dict[str, Any]:
+    return {"kind": DecisionKind.JOIN_VIDEOS, "videos": videos}
+
+
+def _separate_videos(one: str, other: str) -> dict[str, Any]:
+    return {"kind": DecisionKind.SEPARATE_VIDEOS, "videos": (one, other)}
+
+
+def test_joined_videos_count_as_the_first_and_chain() -> None:
+    view = fold(_log(_join("a", "b"), _join("c", "b", "d")))
+    assert view.same_as == {"a": "c", "b": "c", "d": "c"}
+    assert fold(_log(_join("a", "b"), _join("c", "b", "d"), _undo(1))).same_as == {
+        "b": "c",
+        "d": "c",
+    }
+    assert view.parents == {}
+
+
+def test_separated_videos_stay_apart_from_what_they_are_joined_to() -> None:
+    view = fold(_log(_separate_videos("a", "b"), _join("c", "a")))
+    assert view.separated_videos("b", "c") == 1
+    assert view.separated_videos("a", "c") is None
+    conflict = fold(_log(_separate_videos("a", "b"), _join("a", "b"))).conflicts
+    assert conflict == ("Decision 1 separates a and b, and other decisions join them.",)
+
+
+def test_the_videos_of_groups_that_differ() -> None:
+    before, after = fold(_log(_join("a", "b"), _join("d", "e"))), fold(_log(_join("a", "b", "c")))
+    assert regrouped_videos(before, after) == {"a", "b", "c", "d", "e"}
+    assert regrouped_videos(before, before) == set()
+    assert regrouped_videos(fold(_log(_join("a", "b"))), fold(_log(_join("b", "a")))) == {"a", "b"}
+
+
 _who = st.sampled_from("abcdef")
 _entry = st.one_of(
     st.builds(_name, _who, st.sampled_from(["", "Ann", "Bea"])),
     st.builds(_merge, _who, _who),
     st.builds(_separate, _who, _who),
+    st.builds(_join, _who, _who),
+    st.builds(_separate_videos, _who, _who),
 )
 
 

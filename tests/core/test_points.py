@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from registry import ids
 from registry.core.decisions import View
 from registry.core.index import VIDEOS_SPEC, Index
 from registry.core.points import (
@@ -22,9 +23,20 @@ from registry.core.points import (
     video_point,
 )
 from registry.core.selectors import remembered_videos
-from registry.domain import Box, Face, Identity, Quality, Status, Video
+from registry.domain import (
+    Box,
+    Content,
+    Face,
+    Identity,
+    Quality,
+    Source,
+    Status,
+    Video,
+    Weighted,
+)
 from registry.errors import StoreCorrupt
 from registry.store.base import Filter, Payload
+from registry.urls import Url
 from tests.support.factories import contract, person, video
 from tests.support.registries import new_registry, put
 
@@ -47,9 +59,21 @@ def _video() -> Video:
         )
 
     faces = tuple(distinct(face, number) for number, face in enumerate(made.faces))
-    return replace(made, faces=faces, status=Status.PARTIAL, reason="It ends early.", run="run-7")
+    return replace(
+        made,
+        faces=faces,
+        status=Status.PARTIAL,
+        reason="It ends early.",
+        run="run-7",
+        names=(OTHER_NAME,),
+        content=Content("ab" * 32, 12345),
+        source=Source(67, "2026-11-27T10:00:00.000000+00:00", "etag"),
+        attributes={"Ad": "AD-006", "Campaign": ("One", "Two"), "Length": 31},
+        weights={"Views": Weighted(70.5, 10.25)},
+    )
 
 
+OTHER_NAME = Url("https://example.com/other.mp4")
 VIEW = View(parents={"identity 1": "Bea"})
 
 
@@ -79,12 +103,25 @@ def test_a_video_and_its_appearances_are_read_back() -> None:
     read = video_in(point.payload)
     assert read.appearances == appearances
     assert {appearance.identity_id for appearance in appearances} == {"identity 0", "Bea"}
-    for name in ("video_id", "url", "status", "reason", "run"):
+    for name in (
+        *("video_id", "url", "status", "reason", "run"),
+        *("source", "attributes", "weights"),
+    ):
         assert getattr(read, name) == getattr(record, name), name
     assert read.metrics == pytest.approx(record.metrics, rel=1e-15)
     assert read.faces == 2
+    assert read.aliases == {ids.video_id(OTHER_NAME)}
+    assert (read.content, read.size) == ("ab" * 32, 12345)
     assert (read.media.width, read.media.codec) == (record.media.width, record.media.codec)
     assert read.media.duration_s == pytest.approx(record.media.duration_s, rel=1e-15)
+
+
+def test_what_is_empty_is_not_stored() -> None:
+    payload = video_point(video("a", [person(0)]), VIEW, contract())[0].payload
+    assert payload.keys().isdisjoint({"aliases", "size", "source", "attributes", "weights"})
+    read = video_in(payload)
+    assert (read.aliases, read.size, read.source) == (frozenset(), 0, None)
+    assert (read.attributes, read.weights) == ({}, {})
 
 
 def test_an_identity_is_read_back() -> None:

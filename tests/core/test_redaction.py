@@ -74,6 +74,17 @@ def test_the_person_who_was_split_off_leaves_no_trace() -> None:
     assert redact(split, {split.new_identity}, set()) == Decision(1, DecisionKind.VOID)
 
 
+def test_a_removed_video_is_replaced_by_one_that_it_was_joined_to() -> None:
+    joined = Decision(1, DecisionKind.JOIN_VIDEOS, videos=("a", "b"), by="me", at="now")
+    assert redact(joined, {"a"}, set()) == Decision(1, DecisionKind.VOID)
+    assert redact(joined, {"a"}, set(), {"a": "c"}).videos == ("c", "b")
+    assert redact(joined, {"a"}, set(), {"a": "b"}) == Decision(1, DecisionKind.VOID)
+    apart = Decision(2, DecisionKind.SEPARATE_VIDEOS, videos=("d", "a"), by="me", at="now")
+    assert redact(apart, {"a"}, set(), {"a": "c"}).videos == ("d", "c")
+    assert redact(apart, {"a"}, set()) == Decision(2, DecisionKind.VOID)
+    assert redact(apart, {"b"}, set()) is apart
+
+
 _who = st.sampled_from(["id-a", "id-b", "id-c", "id-d"])
 _some = st.lists(_who, min_size=1, max_size=3, unique=True).map(tuple)
 _faces = st.lists(st.sampled_from(["face-1", "face-2", "face-3"]), min_size=1, unique=True)
@@ -85,6 +96,7 @@ _decisions = st.one_of(
     st.builds(
         Decision, st.just(1), st.just(DecisionKind.CONSOLIDATE), groups=st.lists(_some).map(tuple)
     ),
+    st.builds(Decision, st.just(1), st.just(DecisionKind.JOIN_VIDEOS), videos=_some),
 )
 
 

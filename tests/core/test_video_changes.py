@@ -15,11 +15,16 @@ from queries.averages import averages
 from queries.export import write_csv
 from registry import ids, open_registry
 from registry.copies.backup import backup, restore
-from registry.core import keys, listed_videos, table_settings
+from registry.core import keys
 from registry.core.intents import REINDEX
+from registry.core.listed_videos import load_listed_videos, save_listed_videos
 from registry.core.metric_history import history_of, with_values
 from registry.core.registry import Registry
-from registry.core.table_settings import TableSettings
+from registry.core.table_settings import (
+    TableSettings,
+    load_table_settings,
+    save_table_settings,
+)
 from registry.core.video_changes import absorb, make_first, rename_metric, revise
 from registry.domain import Content, MetricValue, Video
 from registry.errors import StoreCorrupt, UnknownError, UsageError
@@ -103,7 +108,7 @@ def test_a_crash_while_one_is_absorbed_is_settled_when_the_registry_is_opened(
 def test_a_metric_is_renamed_everywhere_and_again_after_a_crash(registry: Registry) -> None:
     registry.set_primary_metric("Views")
     with registry.writing():
-        table_settings.write(
+        save_table_settings(
             registry.blobs,
             TableSettings(metrics=("Views:sum", "ROAS"), units={"Views": ""}),
         )
@@ -111,7 +116,7 @@ def test_a_metric_is_renamed_everywhere_and_again_after_a_crash(registry: Regist
     assert rename_metric(registry, "Views", "Plays") == 1
     assert [_record(registry, one).metrics for one in (A, B)] == [{"Plays": 1.0}, {"Plays": 3.0}]
     assert registry.contract.primary_metric == "Plays"
-    settings = table_settings.read(registry.blobs)
+    settings = load_table_settings(registry.blobs)
     assert (settings.renames, settings.units) == ({"Views": "Plays"}, {"Plays": ""})
     assert set(averages(registry)["average_performance"]) == {1.0, 2.0, 3.0}
     with pytest.raises(UnknownError, match="no metric"):
@@ -140,7 +145,7 @@ def test_two_metrics_of_one_run_are_not_joined(registry: Registry) -> None:
 
 def test_metrics_of_different_units_are_not_joined(registry: Registry) -> None:
     with registry.writing():
-        table_settings.write(registry.blobs, TableSettings(units={"Views": "", "CTR": "%"}))
+        save_table_settings(registry.blobs, TableSettings(units={"Views": "", "CTR": "%"}))
     with pytest.raises(UsageError, match="different units"):
         rename_metric(registry, "CTR", "Views")
 
@@ -154,9 +159,9 @@ def test_another_metric_becomes_the_first(registry: Registry) -> None:
 
 def test_the_ids_of_removed_videos_leave_the_list_of_the_last_table(registry: Registry) -> None:
     with registry.writing():
-        listed_videos.write(registry.blobs, {A.video_id, B.video_id})
+        save_listed_videos(registry.blobs, {A.video_id, B.video_id})
     registry.remove_videos([A.url.exposed()])
-    assert listed_videos.read(registry.blobs) == {B.video_id}
+    assert load_listed_videos(registry.blobs) == {B.video_id}
     assert A.video_id.encode() not in registry.blobs.get(keys.LISTED)
 
 
@@ -165,9 +170,9 @@ def test_damaged_settings_are_named(registry: Registry) -> None:
         registry.blobs.put(keys.TABLE, b'{"digest": "0"}')
         registry.blobs.put(keys.LISTED, b"[]")
     with pytest.raises(StoreCorrupt, match=r"table\.json is damaged"):
-        table_settings.read(registry.blobs)
+        load_table_settings(registry.blobs)
     with pytest.raises(StoreCorrupt, match=r"listed\.json is damaged"):
-        listed_videos.read(registry.blobs)
+        load_listed_videos(registry.blobs)
 
 
 def _of_schema_1(home: Path) -> None:

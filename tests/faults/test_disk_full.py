@@ -63,7 +63,7 @@ def test_a_full_disk_stops_the_change_and_a_rerun_completes_it(
     with _open(home) as registry:
         room = shutil.disk_usage(disk).free - RESERVE_BYTES - room_mib * _MIB
         filler.write_bytes(bytes(room))
-        with pytest.raises(StoreFull, match="make room"):
+        with pytest.raises(StoreFull, match="Free some"):
             STEPS[STEP[step]][1](registry)
     filler.unlink()
     with _open(home) as registry:

@@ -98,7 +98,7 @@ def test_ctrl_c_ends_after_the_video_at_hand_and_the_next_run_goes_on(
     process.send_signal(signal.SIGINT)
     _, notes = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "run the same command again" in notes
+    assert "Run the same command again" in notes
     assert 1 <= len(list(cut.glob("objects/records/*.parquet"))) < VIDEOS
     assert not list(cut.glob("objects/intents/*"))
     again = start(cut)

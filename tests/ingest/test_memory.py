@@ -69,7 +69,7 @@ def test_without_workers_it_is_said_that_nothing_limits_memory(tmp_path: Path) -
     told = _Warnings()
     with open_registry(home=tmp_path / "home") as registry:
         ingest(registry, tmp_path / "t.csv", workers=0, reporter=told)
-    assert [text for text in told.said if "without a limit on memory" in text]
+    assert [text for text in told.said if "without limits on memory" in text]
 
 
 @pytest.mark.parametrize("given", ["63", "-1"])

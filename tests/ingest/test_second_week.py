@@ -16,11 +16,12 @@ from ingest.fetch.addresses import AddressPolicy
 from ingest.summary import Summary
 from ingest.tables.questions import QuestionError
 from registry import open_registry
+from registry.core import keys
 from registry.core.metric_history import history_of
 from registry.core.registry import Registry
 from registry.core.video_changes import rename_metric
 from registry.domain import Content, Image, MetricValue, Video
-from registry.errors import UsageError
+from registry.errors import SourceError, UsageError
 from registry.upkeep.doctor import Inspection
 from tests.support.media import numbered, write_video
 from tests.support.web import Exchange, Web, serve, web_server
@@ -129,7 +130,7 @@ def test_tracking_parameters_are_no_other_video(
     ]
     summary = run((URL, "ROAS"), *rows, metrics=["ROAS"], policy=AddressPolicy(allow_private=True))
     assert (summary.ingested, summary.duplicates) == (2, 2)
-    assert any("differ in ROAS: 9 and 1. Row 2 counts" in said for said in summary.warnings)
+    assert any("differ in ROAS: 9 and 1. Row 2 is used" in said for said in summary.warnings)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -247,7 +248,7 @@ def test_a_replaced_file_is_noticed_and_read_again_when_asked(
     (folder / "a.mp4").write_bytes(clips["b"])
     noticed = run(*rows)
     assert (noticed.changed_files, noticed.ingested) == (1, 0)
-    assert "--reread-changed reads it again" in noticed.warnings[0]
+    assert "Use --reread-changed" in noticed.warnings[0]
     again = run(*rows, reread_changed=True)
     assert (again.ingested, again.changed_files) == (1, 0)
     content = _video(registry, folder, "a.mp4").content
@@ -337,8 +338,40 @@ def test_what_a_table_was_told_is_remembered_and_replacing_it_is_said(
     assert run(*rows, name="week2.csv").unchanged == 2
     assert _video(registry, folder, "a.mp4").metrics == {"CTR": 1.25}
     other = run(("Film", "CTR"), ("c.mp4", "3,5"), url_column="Film")
-    assert "--url-column is 'Film' from now on; until now it was 'Link'." in other.notes
+    assert "--url-column is now 'Film'. Earlier ingests used 'Link'." in other.notes
     assert other.gone == 2
+
+
+def test_per_cent_is_a_question_where_an_earlier_version_recorded_no_units(
+    registry: Registry, run: Run
+) -> None:
+    run(*FULL, **BOTH)
+    with registry.writing():
+        registry.blobs.delete(keys.TABLE)
+    with pytest.raises(QuestionError, match="ROAS"):
+        run((URL, "ROAS"), ("b.mp4", "220%"), metrics=["ROAS"], name="week2.csv")
+    run((URL, "ROAS"), ("b.mp4", "3"), metrics=["ROAS"], name="week3.csv")
+    run((URL, "ROAS"), ("b.mp4", "$4"), metrics=["ROAS"], name="week4.csv")
+
+
+def test_a_table_without_one_of_the_metrics_leaves_that_one_as_it_is(
+    registry: Registry, run: Run, folder: Path
+) -> None:
+    run(*FULL, **BOTH)
+    later = run((URL, "Views"), ("b.mp4", 90), ("c.mp4", 7), name="week2.csv")
+    [warning] = [text for text in later.warnings if "has no column" in text]
+    assert 'no column "ROAS", which earlier tables had. The values on record stay.' in warning
+    assert not [note for note in later.notes if "named first" in note]
+    assert _video(registry, folder, "b.mp4").metrics == {"ROAS": 2.0, "Views": 90}
+    assert _video(registry, folder, "c.mp4").metrics == {"Views": 7}
+    third = run((URL, "Views", "ROAS"), ("c.mp4", 7, 3), name="week3.csv")
+    assert (third.updated, third.warnings) == (1, [])
+    with pytest.raises(SourceError, match='no column "ROAS" and no column "Views"'):
+        run((URL, "Clicks"), ("b.mp4", 90), name="week4.csv")
+    with pytest.raises(SourceError, match=r'no column "ROAS"\. Its'):
+        run((URL, "Views"), ("b.mp4", 90), name="week4.csv", **BOTH)
+    with pytest.raises(QuestionError, match="ROAS"):
+        run((URL, "ROAS"), ("b.mp4", "220%"), name="week5.csv")
 
 
 def test_a_plan_says_what_would_be_done_and_does_nothing(
@@ -369,7 +402,7 @@ def test_a_metric_under_a_new_name_is_said(run: Run) -> None:
     run((URL, "Views"), ("a.mp4", 1), metrics=["Views"])
     summary = run((URL, "View count"), ("a.mp4", 2), metrics=["View count"])
     assert any(
-        "This registry reports Views; 'View count' is kept beside it" in said
+        "This registry has the metrics Views. 'View count' is a new one." in said
         and 'metrics rename "View count" "Views"' in said
         for said in summary.notes
     )

@@ -92,7 +92,7 @@ def test_suggest_then_consolidate(home: Path, people: tuple[str, str, str]) -> N
     assert found["stays"]["identity"][:8] in text
     assert found["joins"]["crop"] in text
     report = _done(home, "report")
-    assert "1 of 3 identities are likely duplicates" in report.stderr
+    assert "1 of 3 identities is likely a duplicate" in report.stderr
     assert "face-registry identities consolidate" in report.stderr
     assert _json(home, "report")["likely_duplicates"] == 1
     done = _json(home, "identities", "consolidate")

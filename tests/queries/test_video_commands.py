@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from registry import open_registry
 from registry.cli import cli
 from registry.core.metric_history import with_values
 from registry.core.video_changes import revise
 from registry.domain import Status
-from registry.errors import UsageError
+from registry.errors import UnknownError, UsageError
 from registry.urls import Url
 from tests.support.factories import person, video
 from tests.support.registries import new_registry, put
@@ -33,7 +34,12 @@ def say(tmp_path: Path) -> Say:
             A,
             names=(Url("https://example.com/copy.mp4"),),
             dropped=("utm_source",),
-            attributes={"Platform": "TikTok", "Ad": "AD-006", "Day": ("2026-06-01", "2026-06-02")},
+            attributes={
+                "Platform": "TikTok",
+                "Ad": "AD-006",
+                "Day": ("2026-06-01", "2026-06-02"),
+                "Thumbnail": f"https://cdn.example.com/t.jpg?X-Amz-Signature={'5' * 64}",
+            },
             faces=registry.records.get(A.video_id).faces,  # type: ignore[union-attr]
         )
         revise(registry, with_values(changed, "z", {"Views": 1600.0}))
@@ -58,6 +64,19 @@ def test_a_video_is_shown_by_an_attribute_with_all_that_is_known_of_it(say: Say)
     assert document["attributes"]["Platform"] == "TikTok"
     assert [one["value"] for one in document["history"]["Views"]] == [1200, 1600]
     assert document["names"] == ["https://example.com/copy.mp4"]
+    listed = say("videos", "list", "--json")
+    assert "t.jpg?X-Amz-Signature=***" in listed
+    assert "5" * 64 not in listed + text + json.dumps(document)
+
+
+def test_a_video_is_shown_by_its_file_name_if_no_other_has_it(say: Say, tmp_path: Path) -> None:
+    name = A.url.exposed().rpartition("/")[2]
+    assert say("videos", "show", name).startswith(A.video_id)
+    twin = replace(video("twin", []), url=Url(f"https://elsewhere.example/{name}"))
+    with open_registry(home=tmp_path / "home") as registry:
+        put(registry, twin)
+    with pytest.raises(UnknownError, match=f"2 videos: .*{name}"):
+        say("videos", "show", name)
 
 
 def test_the_list_says_why_a_video_failed_and_takes_conditions(say: Say) -> None:
@@ -67,7 +86,7 @@ def test_the_list_says_why_a_video_failed_and_takes_conditions(say: Say) -> None
     assert [one["url"] for one in listed] == [A.url.exposed()]
     several = ("--where", "Platform=TikTok", "--where", "Day<2026-06-01")
     assert json.loads(say("videos", "list", *several, "--json"))["videos"] == []
-    with pytest.raises(UsageError, match="Attributes: Ad, Day, Platform"):
+    with pytest.raises(UsageError, match="Attributes: Ad, Day, Platform, Thumbnail"):
         say("videos", "list", "--where", "Colour=red")
 
 

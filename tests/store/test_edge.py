@@ -268,7 +268,7 @@ def test_a_seal_that_is_damaged_is_named_and_goes_with_the_shard(
     path: Path, store: EdgeStore
 ) -> None:
     seal_file(_written(path)).write_text("{")
-    with pytest.raises(StoreCorrupt, match=r"faces\.seal is damaged; .* reindex"):
+    with pytest.raises(StoreCorrupt, match=r"faces\.seal is damaged\. .* reindex"):
         store.open(FACES)
     store.drop("faces")
     assert store.open(FACES).count() == 0
@@ -390,7 +390,7 @@ def test_writes_stop_where_the_reserve_begins_and_reading_goes_on(path: Path) ->
         faces.optimize,
     )
     for write in writes:
-        with pytest.raises(StoreFull, match=f"^{path}.* MiB free .* make room"):
+        with pytest.raises(StoreFull, match=f"^{path}.* MiB free .* Free some"):
             write()
     assert not store.has("videos")
     assert numbers(faces) == [0, 1, 2]
@@ -434,7 +434,7 @@ store = EdgeStore(path, reserve_bytes=70 * 2**20)
 try:
     store.open(CollectionSpec("faces", 512, ("video_id",)))
 except StoreFull as exc:
-    say("full" if "make room" in str(exc) else str(exc))
+    say("full" if "Free some" in str(exc) else str(exc))
 """
     command = f'{mount} && exec "$0" -c "$1" {disk}'
     done = subprocess.run(

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from registry.errors import UsageError
 from registry.urls import canonical, parse
+from registry.urls.naming import VideoName, name_video
 
 
 @pytest.mark.parametrize(
@@ -124,6 +125,38 @@ def test_a_canonical_url_is_its_own_canonical_form(written: str) -> None:
     assert canonical(once).exposed() == once
     assert once.isascii()
     assert not any(letter.isspace() for letter in once)
+
+
+_FILES = st.builds(
+    "http{}://{}/{}.{}{}".format,
+    st.sampled_from(["", "s"]),
+    st.one_of(
+        st.from_regex(r"[a-zA-Z0-9._-]{1,12}\.[a-z]{2,3}", fullmatch=True),
+        st.sampled_from(
+            ["youtube.com", "www.facebook.com", "a" * 64 + ".com", "abc." * 70 + "com"]
+        ),
+    ),
+    st.text("abZ09-_~./%2e", max_size=20),
+    st.sampled_from(["mp4", "webm", "MOV", "html"]),
+    st.sampled_from(
+        ["", "?", "?v=1&utm_source=x", "?sig=a&se=b", "?token=t&expires=5", "?a;b=%31"]
+    ),
+)
+
+
+@given(_FILES)
+@example("https://a.example/v/./1.mp4")
+@example("https://a.example/v../.1.mp4")
+@example("https://a.example//1.mp4")
+def test_the_name_of_a_plain_file_is_found_without_parsing(url: str) -> None:
+    """A fragment, which is dropped, makes the long way be taken."""
+    names: list[VideoName | None] = []
+    for written in (url, f"{url}#t=5"):
+        try:
+            names.append(name_video(written))
+        except UsageError:
+            names.append(None)
+    assert names[0] == names[1]
 
 
 @given(_URLS)

@@ -57,8 +57,8 @@ def test_an_object_is_fetched_whatever_its_key(make: Make, video: bytes) -> None
 @pytest.mark.parametrize(
     ("url", "limits", "said"),
     [
-        ("s3://videos/absent.mp4", {}, "there is no object absent.mp4 in bucket videos"),
-        ("s3://no-such-bucket/a.mp4", {}, "there is no bucket no-such-bucket"),
+        ("s3://videos/absent.mp4", {}, "There is no object absent.mp4 in bucket videos"),
+        ("s3://no-such-bucket/a.mp4", {}, "There is no bucket no-such-bucket"),
         ("s3://videos/empty.mp4", {}, "empty"),
         (f"s3://videos/{KEY}", {"max_bytes": 100}, "the limit is 100 bytes"),
         (f"s3://videos/{KEY}", {"secret": "wrong-secret"}, "refused access"),

@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 
 from ingest.tables.columns import Unreadable, scan
-from ingest.tables.conversion import finish, settle_unit
+from ingest.tables.conversion import convert, plan_unit
 from ingest.tables.numbers import Number
 from ingest.tables.questions import Question, QuestionError
 from registry.errors import UsageError
@@ -131,10 +131,10 @@ def test_a_weight_is_decided_like_a_metric(write: Write) -> None:
 def settled(*cells: object, known: str | None = None, told: str | None = None) -> object:
     scanned = scan("M", cells)
     rows = range(2, 2 + len(cells))
-    plan = settle_unit(scanned, rows, ".", known, told)
+    plan = plan_unit(scanned, rows, ".", known, told)
     if isinstance(plan, Question):
         return plan
-    done = finish(scanned, ".", plan)
+    done = convert(scanned, ".", plan)
     return done.unit, list(done.values)
 
 
@@ -206,7 +206,7 @@ def test_an_unknown_unit_is_wrong_usage(write: Write) -> None:
 def test_numbers_beside_amounts_of_money_are_told(write: Write) -> None:
     table = read(write(HEADER + "a.mp4,€5\nb.mp4,7\n"))
     assert metrics(table) == [{"Performance": 5.0}, {"Performance": 7.0}]
-    assert "they count as EUR" in table.warnings[0]
+    assert "They count as EUR" in table.warnings[0]
 
 
 # Cells with types
@@ -220,7 +220,7 @@ def test_cells_with_types() -> None:
             dt.timedelta(minutes=1), dt.time(0, 0, 41), True, float("inf"), 10**400,
             dt.date(2026, 1, 2), b"1", "7",
         ],
-    ).found  # fmt: skip
+    ).cells_read  # fmt: skip
     assert found[:4] == (1.0, 2.5, 1.5, 0.5)
     units = [getattr(one, "unit", None) for one in found]
     assert units[6:9] == ["%", "s", "s"]

@@ -93,7 +93,7 @@ def test_a_workbook_is_ingested(run: Run, folder: Path) -> None:
     assert ingest(run, folder / "workbook.xlsx", "--sheet", "sheet").code == 0
     assert recorded(folder)["a.mkv"] == {"Performance": 4.5}
     ended = ingest(run, folder / "workbook.xlsx", "--sheet", "July")
-    assert (ended.code, "its sheets are" in ended.last) == (2, True)
+    assert (ended.code, "Its sheets are" in ended.last) == (2, True)
 
 
 def test_a_table_behind_a_link_follows_the_rules_for_addresses(

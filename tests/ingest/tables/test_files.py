@@ -48,16 +48,16 @@ def test_files_as_programs_write_them_are_read(write: Write, data: bytes) -> Non
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b"", "is empty; a header and one row"),
+        (b"", "is empty. A header and one row"),
         (b"\xef\xbb\xbf", "is empty"),
         (b" \n\n", "is empty"),
         (b",", "is empty|no column"),
         (b"sep=;\n;;\n", "is empty"),
-        (HEADER.encode(), "has a header and no rows"),
-        (f"{HEADER}\n,\n".encode(), "has a header and no rows"),
-        (f"{HEADER}Total,5\n".encode(), "has a header and no rows"),
+        (HEADER.encode(), "has a header but no rows"),
+        (f"{HEADER}\n,\n".encode(), "has a header but no rows"),
+        (f"{HEADER}Total,5\n".encode(), "has a header but no rows"),
         (b"PK\x03\x04....", "a damaged workbook or zip file"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1", "old form.*, or one with a password; save it as .xlsx"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "old format.*, or one with a password. Save it as .xlsx"),
         (b"\x1f\x8b\x08", "a gzip file"),
         (b"%PDF-1.7", "a PDF"),
         (b"\x89PNG\r\n\x1a\n", "a picture"),
@@ -67,11 +67,11 @@ def test_files_as_programs_write_them_are_read(write: Write, data: bytes) -> Non
         (HEADER.encode("utf-16") + b"\x00\xd8a\x00", "UTF-16 LE but for byte"),
         (HEADER.encode() + b"a,1\n\x81,2\n", r"byte 0x81 at offset 26 \(line 3\) .*--encoding"),
         ((HEADER + "é,ü,ö").encode() + b"\xff", r"UTF-8 but for byte 0xFF at offset 30 \(line 2"),
-        (b"Video URL,Views\na,1\n", 'no column "Performance"; its columns are "Video URL", "Vi'),
+        (b"Video URL,Views\na,1\n", 'no column "Performance". Its columns are "Video URL", "Vi'),
         (b"Video URL,Perfomance\na,1\n", 'Did you mean "Perfomance"'),
         (b"Video URL,Performance,Performance\na,1,2\n", '2 columns named "Performance"'),
-        (f"{HEADER}a,1\n\"b,2\nc,3\n".encode(), "row 3: a quotation mark is opened there and"),
-        (b'"Video URL,Performance\na,1\n', "row 1: a quotation mark is opened there and never"),
+        (f"{HEADER}a,1\n\"b,2\nc,3\n".encode(), "row 3: a quotation mark opens there and"),
+        (b'"Video URL,Performance\na,1\n', "row 1: a quotation mark opens there and is never"),
         (f'{HEADER}a,1\n"b"x,2\n'.encode(), "row 3: text follows a closing quotation mark"),
         (f"{HEADER}a,{'1' * (1024 * 1024 + 1)}\n".encode(), "row 2: a cell has more than 1,04"),
     ],
@@ -145,7 +145,7 @@ def test_an_unknown_encoding_is_wrong_usage(write: Write, told: str) -> None:
 
 
 def test_bytes_that_are_not_in_the_encoding_are_refused(write: Write) -> None:
-    with pytest.raises(SourceError, match="is not in utf-8"):
+    with pytest.raises(SourceError, match="is not valid utf-8"):
         read(write(HEADER.encode() + b"\xe9.mp4,1\n"), encoding="utf-8")
 
 
@@ -184,7 +184,7 @@ def test_quoted_tabs_and_lines_between_tabs_are_kept(write: Write) -> None:
 
 def test_a_row_that_a_quotation_mark_swallows_is_noticed(write: Write) -> None:
     path = write('Video URL,Title,Views\na.mp4,"hello,7\nb.mp4,bye",8\nc.mp4,x,9\n')
-    with pytest.raises(SourceError, match=r"row 2: .* closed in a later row.*'b\.mp4'"):
+    with pytest.raises(SourceError, match=r"row 2: .* closes in a later row.*'b\.mp4'"):
         read(path, "Views")
 
 

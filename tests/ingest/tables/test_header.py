@@ -98,17 +98,25 @@ def test_a_missing_url_column_names_those_that_look_like_urls(write: Write) -> N
     with pytest.raises(SourceError) as caught:
         read(write(text.replace('=HYPERLINK("https://a.example/2")', "<https://a.example/2>")))
     assert (
-        'has no column "Video URL"; its columns are "Name", "Link", "Thumb", "Performance". '
+        'has no column "Video URL". Its columns are "Name", "Link", "Thumb", "Performance". '
         "The cells of these columns look like URLs: "
         '--url-column "Link" or --url-column "Thumb".' in str(caught.value)
     )
+
+
+def test_a_table_of_ids_is_told_of_the_template(write: Write) -> None:
+    with pytest.raises(SourceError) as caught:
+        read(write("Content,Video title,Performance\nAAAAAAAAAA1,Guide,1\n"))
+    assert "No column has cells that look like URLs." in str(caught.value)
+    assert "--url-template" in str(caught.value)
+    assert "Did you mean" not in str(caught.value)
 
 
 def test_a_missing_metric_says_how_metrics_are_named(write: Write) -> None:
     with pytest.raises(SourceError) as caught:
         read(write("Video URL,Views\na.mp4,1\n"), "Vews:sum", "ROAS:mean@Spend")
     message = str(caught.value)
-    assert 'has no column "Vews" and no column "ROAS" and no column "Spend"; its' in message
+    assert 'has no column "Vews" and no column "ROAS" and no column "Spend". Its' in message
     assert 'Did you mean "Views"?' in message
     assert "--metric" in message
     assert "--url-column" not in message

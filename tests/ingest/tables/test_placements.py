@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.tables.placements import MOST_VALUES, combine
-from ingest.tables.specs import Kind, MetricSpec, parse_spec
+from ingest.tables.specs import Aggregation, MetricSpec, parse_spec
 from ingest.tables.table import VideoRow
 from registry.domain import Weighted
 from registry.errors import UsageError
@@ -47,7 +47,7 @@ def test_a_conflict_names_the_two_forms(write: Write) -> None:
     table = read(write(BREAKDOWN), "ROAS")
     assert table.rows[0].metrics == {"ROAS": 9.0}
     assert "Rows 2 and 3 are one video" in table.warnings[0]
-    assert "differ in ROAS: 9 and 1. Row 2 counts." in table.warnings[0]
+    assert "differ in ROAS: 9 and 1. Row 2 is used." in table.warnings[0]
     assert '--metric "ROAS:sum"' in table.warnings[-1]
     assert '--metric "ROAS:mean@COLUMN"' in table.warnings[-1]
 
@@ -62,7 +62,7 @@ def test_a_repeated_video_counts_once_with_its_first_values(write: Write) -> Non
     assert table.total == 5
     assert len(table.warnings) == 3
     assert "Rows 2 and 4 are one video" in table.warnings[0]
-    assert "Performance: 5 and 7. Row 2 counts." in table.warnings[0]
+    assert "Performance: 5 and 7. Row 2 is used." in table.warnings[0]
     assert "Rows 2 and 6" in table.warnings[1]
     assert "Performance: 5 and no value" in table.warnings[1]
     assert table.warnings[2].startswith("3 rows repeat URLs")
@@ -72,7 +72,7 @@ def test_a_value_counts_before_a_blank(write: Write) -> None:
     table = read(write("Video URL,Performance\na.mp4,\na.mp4,7\n"))
     assert metrics(table) == [{"Performance": 7.0}]
     assert "Rows 2 and 3" in table.warnings[0]
-    assert "no value and 7. Row 3 counts." in table.warnings[0]
+    assert "no value and 7. Row 3 is used." in table.warnings[0]
 
 
 def test_equal_repeats_are_told_in_one_line(write: Write) -> None:
@@ -109,9 +109,9 @@ def test_rows_without_a_weight_are_left_out_of_a_mean_and_told(write: Write) -> 
     assert named["b.mp4"].weights == {}
     assert named["f.mp4"].unreadable == named["g.mp4"].unreadable == {"ROAS"}
     said = "\n".join(table.warnings)
-    assert "4 rows have ROAS and no weight for it (rows 3, 5, 6, 7)" in said
+    assert "4 rows have a value of ROAS but no weight (rows 3, 5, 6, 7)" in said
     assert "Row 12, Spend: found 'x'" in said
-    assert "Row 14, Spend: found '-5'; a weight is not negative" in said
+    assert "Row 14, Spend: found '-5'; a weight cannot be negative" in said
     assert said.count("differ in ROAS and have no weight") == 2
 
 
@@ -137,7 +137,7 @@ row = st.builds(
     st.floats(-1e6, 1e6),
     st.floats(0.5, 1e6),
 )
-SPECS = (MetricSpec("S", Kind.SUM), MetricSpec("M", Kind.MEAN, "W"))
+SPECS = (MetricSpec("S", Aggregation.SUM), MetricSpec("M", Aggregation.MEAN, "W"))
 
 
 @given(st.lists(row, min_size=1, max_size=8), st.integers(1, 7))
@@ -158,14 +158,14 @@ def test_parts_combine_to_the_same_as_the_whole(rows: list[VideoRow], cut: int) 
     ("text", "columns", "spec"),
     [
         ("Score", {"Score"}, MetricSpec("Score")),
-        ("Views:sum", {"Views"}, MetricSpec("Views", Kind.SUM)),
-        ("ROAS:mean@Spend", {"ROAS", "Spend"}, MetricSpec("ROAS", Kind.MEAN, "Spend")),
+        ("Views:sum", {"Views"}, MetricSpec("Views", Aggregation.SUM)),
+        ("ROAS:mean@Spend", {"ROAS", "Spend"}, MetricSpec("ROAS", Aggregation.MEAN, "Spend")),
         ("Views:sum", {"Views", "Views:sum"}, MetricSpec("Views:sum")),
-        ("Views:sum:sum", {"Views:sum"}, MetricSpec("Views:sum", Kind.SUM)),
-        ("a:b@c:mean@d:e", {"a:b@c", "d:e"}, MetricSpec("a:b@c", Kind.MEAN, "d:e")),
-        ("A:mean@B:mean@C", {"A:mean@B", "C"}, MetricSpec("A:mean@B", Kind.MEAN, "C")),
-        ("A:mean@B:mean@C", {"A", "B:mean@C"}, MetricSpec("A", Kind.MEAN, "B:mean@C")),
-        ("A:mean@B:sum", {"A", "B:sum"}, MetricSpec("A", Kind.MEAN, "B:sum")),
+        ("Views:sum:sum", {"Views:sum"}, MetricSpec("Views:sum", Aggregation.SUM)),
+        ("a:b@c:mean@d:e", {"a:b@c", "d:e"}, MetricSpec("a:b@c", Aggregation.MEAN, "d:e")),
+        ("A:mean@B:mean@C", {"A:mean@B", "C"}, MetricSpec("A:mean@B", Aggregation.MEAN, "C")),
+        ("A:mean@B:mean@C", {"A", "B:mean@C"}, MetricSpec("A", Aggregation.MEAN, "B:mean@C")),
+        ("A:mean@B:sum", {"A", "B:sum"}, MetricSpec("A", Aggregation.MEAN, "B:sum")),
         (":sum", {":sum"}, MetricSpec(":sum")),
         ("Views:max", {"Views"}, None),
         ("ROAS:mean@Spend", {"ROAS"}, None),

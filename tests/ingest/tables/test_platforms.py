@@ -11,6 +11,7 @@ import io
 from collections.abc import Sequence
 
 import openpyxl
+import pytest
 
 from ingest.tables.table import Table
 from tests.ingest.tables.conftest import Write
@@ -85,11 +86,34 @@ def test_meta_ads(write: Write) -> None:
     ]
 
 
-def test_the_summary_row_of_meta_ads_has_no_url_and_is_named(write: Write) -> None:
-    data = text(["Ad name", "Video URL", "Views"], ["", "", "15"], ["x", "a.mp4", "15"])
-    table = read(write(data), "Views")
-    assert [row for row, _ in reasons(table)] == [2]
-    assert "the URL is missing" in reasons(table)[0][1]
+ADS = ["2026-10-01", "x", "a.mp4", "15", "1.5"], ["2026-10-02", "y", "b.mp4", "1.005", "2"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_summary_row_of_meta_ads_has_no_label_and_adds_up_the_others(
+    write: Write, first: bool
+) -> None:
+    total = ["2026-10-01", "", "", "1.020", "1.75"]
+    rows = [total, *ADS] if first else [*ADS, total]
+    data = text(["Reporting starts", "Ad name", "Video URL", "Views", "Frequency"], *rows)
+    table = read(write(data), "Views", decimal=",")
+    assert (numbers(table, "Views"), table.failures) == ([[15], [1005]], ())
+    assert any("1 row of totals" in n and "without a label (row" in n for n in table.notes)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [["2026-10-01", "", "", "17", "1.75"], ["", "z", "", "1.020", ""], ["", "", "", "", ""],
+     ["", "", "", "0", "0"]],
+)  # fmt: skip
+def test_a_row_without_a_url_that_adds_nothing_up_is_a_missing_url(
+    write: Write, row: list[str]
+) -> None:
+    data = text(["Reporting starts", "Ad name", "Video URL", "Views", "Frequency"], row, *ADS)
+    table = read(write(data), "Views", decimal=",")
+    assert table.skipped == ()
+    if any(row):
+        assert [why for at, why in reasons(table) if at == 2 and "the URL is missing" in why]
 
 
 def test_meta_business_suite(write: Write) -> None:

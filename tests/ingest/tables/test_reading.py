@@ -68,7 +68,9 @@ def test_bounds_are_counted_and_blank_columns_told(write: Write) -> None:
     path = write("Video URL,A,B\na.mp4,< 10%,\nb.mp4,> 90%,--\nc.mp4,50%,\n")
     table = read(path, "A", "B")
     assert metrics(table) == [{}, {}, {"A": 50.0}]
-    assert table.notes == ('"A": 2 cells without a value, such as < 10%, which only bounds it.',)
+    assert table.notes == (
+        '"A": 2 cells without a value, because a cell such as < 10% only bounds it.',
+    )
     assert table.warnings == ('No row has a value in column "B".',)
     assert table.units == {"A": "%"}
 
@@ -88,7 +90,7 @@ def test_credentials_stay_out_of_the_url_and_in_the_location(write: Write) -> No
     ("cell", "why"),
     [
         ("", "the URL is missing"),
-        ("gs://bucket/a.mp4", "starts with gs:, which is not read"),
+        ("gs://bucket/a.mp4", "starts with gs:, which is not supported"),
         ("javascript:alert(1)", "starts with javascript:"),
         ("data:video/mp4;base64", "starts with data:"),
         ("http://", "names no host"),
@@ -96,7 +98,7 @@ def test_credentials_stay_out_of_the_url_and_in_the_location(write: Write) -> No
         ("http://[fe80::1%25eth0]/", "zone id"),
         ('"https://a.example/\x1b[2J"', "control characters"),
         ('"a\nb.mp4"', "control characters"),
-        (f"https://a.example/{'a' * 2048}", "2,066 characters; 2,048 is the most"),
+        (f"https://a.example/{'a' * 2048}", "2,066 characters, and 2,048 are allowed"),
         ("a.example/clip.mp4", "write https:// in front"),
         ("www.example.com", "write https:// in front"),
         ("/etc/passwd", "absolute paths are read only with --allow-local-files"),
@@ -107,7 +109,7 @@ def test_credentials_stay_out_of_the_url_and_in_the_location(write: Write) -> No
         ("sub/../../a.mp4", "leads out of the table's folder"),
         ("link/a.mp4", "leads out of the table's folder"),
         ("link.mp4", "leads out of the table's folder"),
-        ("loop", "leads nowhere"),
+        ("loop", "cannot be resolved"),
         ("https://a.example/1,5", "Row 2 has 3 cells and the header 2"),
     ],
 )
@@ -229,7 +231,7 @@ def test_a_link_that_answers_with_a_page_shows_no_signature() -> None:
     with pytest.raises(SourceError, match="is a web page, not a table") as caught:
         read_table(link, TableOptions(), lambda url: b"<!doctype html><p>Sign in</p>")
     assert "5ecret" not in str(caught.value)
-    with pytest.raises(SourceError, match="is a link"):
+    with pytest.raises(SourceError, match="is a URL"):
         read(link)
 
 

@@ -1,4 +1,4 @@
-"""Which rows of a table have to be read: new videos, failed and marked ones, replaced files."""
+"""Selects the rows whose videos are read: new, failed and marked ones, and replaced files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ingest.fetch.downloads import file_sha256, local_source
 from ingest.recorder import Recorder
 from ingest.tables.table import VideoRow
 from registry import ids
-from registry.core.known_videos import KnownVideo
+from registry.core.points import IndexedVideo
 from registry.core.registry import Registry
 from registry.core.runs import began
 from registry.core.video_changes import revise
@@ -25,11 +25,11 @@ class Job:
 
     row: VideoRow
     order: int
-    """Its place among the jobs of the run."""
-    known: KnownVideo | None = None
-    """What is on record."""
+    """Its position among the jobs of the run."""
+    known: IndexedVideo | None = None
+    """The video on record; None if it is new."""
     unless_same: Source | None = None
-    """What was known of the file when it was read: read it only if it was replaced since."""
+    """The state of the file when it was read; the job reads the file only if it was replaced."""
 
     @property
     def video_id(self) -> str:
@@ -38,8 +38,8 @@ class Job:
 
 
 @dataclass(slots=True)
-class Choice:
-    """Records the rows whose videos need not be read, and passes the others on."""
+class JobSelection:
+    """Turns rows into jobs, and records the rows whose videos need not be read."""
 
     registry: Registry
     recorder: Recorder
@@ -48,16 +48,16 @@ class Choice:
     everything: bool
     """Whether every row is read, whatever is on record."""
     failures: dict[str, str] = field(default_factory=dict)
-    """Why contents could not be read, by SHA-256."""
+    """Reasons why contents could not be read, by SHA-256."""
     _marked: frozenset[str] = frozenset()
     _done: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Read the marks."""
+        """Load the marks."""
         self._marked = frozenset(self.registry.rereads.marked())
 
     def jobs(self, rows: Sequence[VideoRow]) -> Iterator[Job]:
-        """The rows to read, in their order."""
+        """The jobs, in the order of the rows."""
         for order, row in enumerate(rows):
             known = self.recorder.known(row)
             if known is None or self.everything or known.video_id in self._marked:
@@ -66,15 +66,15 @@ class Choice:
                 if self.retry_failed:
                     yield Job(row, order, known)
                 else:
-                    self._say_failed(row, known)
-            elif job := self._changed(row, order, known):
+                    self._report_failed_before(row, known)
+            elif job := self._job_if_replaced(row, order, known):
                 yield job
             else:
                 text = self.recorder.update(row, known)
                 self.recorder.reporter.advance(self.recorder.summary, str(row.url), text)
 
-    def read(self, video_id: str) -> None:
-        """A video was read and recorded."""
+    def mark_done(self, video_id: str) -> None:
+        """Note that a video was read and recorded."""
         self._done.add(video_id)
         self.unmark(video_id)
 
@@ -83,31 +83,31 @@ class Choice:
         return video_id in self._done
 
     def unmark(self, video_id: str) -> None:
-        """A video need not be read again."""
+        """Remove the mark of a video, which need not be read again."""
         if video_id in self._marked:
             with self.registry.writing():
                 self.registry.rereads.unmark(video_id)
 
-    def seen_again(self, known: KnownVideo, source: Source) -> None:
-        """The file of a video has the same content and another time or validator."""
+    def update_source(self, known: IndexedVideo, source: Source) -> None:
+        """Record that an unchanged file has another time or validator."""
         video = None if self.recorder.dry else self.registry.records.get(known.video_id)
         if video is not None and video.source != source:
             revise(self.registry, replace(video, source=source))
 
-    def _say_failed(self, row: VideoRow, known: KnownVideo) -> None:
+    def _report_failed_before(self, row: VideoRow, known: IndexedVideo) -> None:
         recorder = self.recorder
         recorder.update(row, known)
         text = f"failed before: {known.reason} (--retry-failed reads it again)"
         run_events.failed(recorder.summary, row.row, row.url, text, known.video_id)
         recorder.reporter.advance(recorder.summary, str(row.url), text)
 
-    def _changed(self, row: VideoRow, order: int, known: KnownVideo) -> Job | None:
-        """The job of a row whose file was, or may have been, replaced since it was read."""
+    def _job_if_replaced(self, row: VideoRow, order: int, known: IndexedVideo) -> Job | None:
+        """A job if the file of the row was, or may have been, replaced since it was read."""
         if "://" in row.location.exposed():
             if self.reread_changed and row.url == known.url and known.source:
                 return Job(row, order, known, known.source)
             return None
-        if not is_replaced(row, known, self.seen_again):
+        if not is_replaced(row, known, self.update_source):
             return None
         if not self.reread_changed:
             self.recorder.summary.changed_files += 1
@@ -123,12 +123,12 @@ class Choice:
 
 
 def is_replaced(
-    row: VideoRow, known: KnownVideo, on_same: Callable[[KnownVideo, Source], None]
+    row: VideoRow, known: IndexedVideo, on_unchanged: Callable[[IndexedVideo, Source], None]
 ) -> bool:
-    """Whether a local file has another content than when it was read.
+    """Whether the content of a local file has changed since it was read.
 
-    A file of the same size is read only if its time differs; if its content is the same then,
-    `on_same` is called. A file that is not there was not replaced.
+    A file of the same size is read only if its time differs; if its content is the same,
+    `on_unchanged` is called. A missing file does not count as replaced.
     """
     path = Path(row.location.exposed())
     try:
@@ -141,15 +141,15 @@ def is_replaced(
             return True
     except (OSError, ValueError, FetchError):
         return False
-    on_same(known, now)
+    on_unchanged(known, now)
     return False
 
 
-def describe_replaced(row: VideoRow, known: KnownVideo) -> str:
-    """The sentence that says so."""
-    read = began(known.run)
-    when = f" on {read:%Y-%m-%d}" if read else ""
+def describe_replaced(row: VideoRow, known: IndexedVideo) -> str:
+    """A sentence that reports a replaced file."""
+    read_at = began(known.run)
+    when = f" on {read_at:%Y-%m-%d}" if read_at else ""
     return (
-        f"Row {row.row}: {row.url} has changed since it was read{when}; --reread-changed reads it "
-        "again."
+        f"Row {row.row}: {row.url} has changed since it was read{when}. Use --reread-changed to "
+        "read it again."
     )

@@ -1,4 +1,4 @@
-"""What an ingest is told of its table, and what earlier ingests were told."""
+"""The arguments that describe a table, completed by the settings that the registry remembers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from typing import Any, TypeVar
 
 from ingest.tables.numbers import DecimalSign
 from ingest.tables.table import Table, TableOptions
-from registry.core import table_settings
+from ingest.tables.units import PLAIN
 from registry.core.registry import Registry
-from registry.core.table_settings import TableSettings
+from registry.core.table_settings import (
+    TableSettings,
+    load_table_settings,
+    save_table_settings,
+)
 from registry.core.video_changes import metric_names
 from registry.errors import UsageError
 from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
@@ -29,8 +33,8 @@ _OPTIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """The options of one call; None: not given, so what is remembered holds."""
+class TableArguments:
+    """The arguments of one ingest; the remembered setting replaces an argument that is None."""
 
     url_column: str | None = None
     metrics: Sequence[str] | None = None
@@ -41,37 +45,46 @@ class Told:
     url_template: str | None = None
     consolidate: bool | None = None
     base_folder: Path | None = None
-    """Not remembered: the next table may lie elsewhere."""
+    """Not remembered, because the next table may be in another folder."""
     allow_local_files: bool = False
-    """Not remembered: it is a permission."""
+    """Not remembered, because it is a permission."""
 
 
-def read_settings(registry: Registry) -> TableSettings:
-    """What the registry remembers; nothing if it is empty."""
-    return TableSettings() if registry.is_empty else table_settings.read(registry.blobs)
+def load_settings(registry: Registry) -> TableSettings:
+    """Load the settings that the registry remembers; empty ones from an empty registry.
+
+    Earlier versions did not record units. Values without one count as plain numbers, so that the
+    user is asked about a table in per cent.
+    """
+    if registry.is_empty:
+        return TableSettings()
+    settings = load_table_settings(registry.blobs)
+    if settings.units:
+        return settings
+    return replace(settings, units=dict.fromkeys(metric_names(registry), PLAIN))
 
 
-def settle(told: Told, remembered: TableSettings) -> TableSettings:
-    """What holds for this table, and is remembered from now on."""
+def merge_settings(arguments: TableArguments, remembered: TableSettings) -> TableSettings:
+    """The settings for this table and later ones: the arguments, then what is remembered."""
     given: dict[str, Any] = {
         name: tuple(value) if name == "metrics" else value
         for name in _OPTIONS
-        if (value := getattr(told, name)) is not None
+        if (value := getattr(arguments, name)) is not None
     }
-    if told.consolidate is not None:
-        given["consolidate"] = told.consolidate
-    units = {**remembered.bare_units, **(told.units or {})}
+    if arguments.consolidate is not None:
+        given["consolidate"] = arguments.consolidate
+    units = {**remembered.bare_units, **(arguments.units or {})}
     return replace(remembered, **given, bare_units=units)
 
 
 def by_column(values: Mapping[str, str], renames: Mapping[str, str]) -> dict[str, str]:
-    """Values by metric, also under the columns that are recorded as a metric."""
+    """Values by metric, also under the names of columns that are recorded as the metric."""
     columns = {column: values[name] for column, name in renames.items() if name in values}
     return {**values, **columns}
 
 
 def with_renames(table: Table, renames: Mapping[str, str]) -> Table:
-    """The table with its numbers under the names that its metrics have in the registry.
+    """Rename the metrics of a table to the names that they have in the registry.
 
     Raises `UsageError` if two columns are one metric.
     """
@@ -81,8 +94,8 @@ def with_renames(table: Table, renames: Mapping[str, str]) -> Table:
     for column, name in names.items():
         if list(names.values()).count(name) > 1:
             raise UsageError(
-                f"Two columns of the table are the metric '{printable(name)}', among them "
-                f"'{printable(column)}'; name one of them with --metric."
+                f"Two columns of the table are the metric '{printable(name)}', one of them "
+                f"'{printable(column)}'. Name only one of them with --metric."
             )
 
     def named(values: Mapping[str, T]) -> dict[str, T]:
@@ -105,42 +118,46 @@ def with_renames(table: Table, renames: Mapping[str, str]) -> Table:
     )
 
 
-def options(told: Told, settings: TableSettings) -> TableOptions:
-    """How to read the table. Raises `UsageError` for what cannot be meant."""
+def table_options(arguments: TableArguments, settings: TableSettings) -> TableOptions:
+    """The options for reading the table. Raises `UsageError` if one is not valid."""
     decimals: dict[str, DecimalSign] = {".": ".", ",": ","}
+    metrics = arguments.metrics
     return TableOptions(
         url_column=settings.url_column or DEFAULT_URL_COLUMN,
-        metrics=settings.metrics or (DEFAULT_METRIC,) if told.metrics is None else told.metrics,
-        decimal=decimals.get(settings.decimal, told.decimal or ""),
+        metrics=settings.metrics or (DEFAULT_METRIC,)
+        if arguments.metrics is None
+        else arguments.metrics,
+        partial=metrics is None and bool(settings.metrics),
+        decimal=decimals.get(settings.decimal, arguments.decimal or ""),
         units=by_column(settings.bare_units, settings.renames),
         known_units=by_column(settings.units, settings.renames),
         encoding=settings.encoding,
         sheet=settings.sheet,
         url_template=settings.url_template,
-        base_folder=told.base_folder,
-        allow_local_files=told.allow_local_files,
+        base_folder=arguments.base_folder,
+        allow_local_files=arguments.allow_local_files,
     )
 
 
 def remember(registry: Registry, settings: TableSettings, table: Table) -> None:
-    """Keep what holds for this table, and the units of its metrics."""
+    """Save the settings for later ingests, together with the units of the table's metrics."""
     settings = replace(settings, units={**settings.units, **table.units})
-    if settings != table_settings.read(registry.blobs):
+    if settings != load_table_settings(registry.blobs):
         with registry.writing():
-            table_settings.write(registry.blobs, settings)
+            save_table_settings(registry.blobs, settings)
 
 
-def replaced(settings: TableSettings, remembered: TableSettings) -> list[str]:
-    """A sentence for each option that takes the place of a remembered one."""
+def describe_changes(settings: TableSettings, remembered: TableSettings) -> list[str]:
+    """One sentence for each setting that differs from the remembered one."""
     return [
-        f"{option} is {_shown(is_now)} from now on; until now it was {_shown(was)}."
+        f"{option} is now {_format(new)}. Earlier ingests used {_format(old)}."
         for name, option in _OPTIONS.items()
-        if (was := getattr(remembered, name)) and was != (is_now := getattr(settings, name))
+        if (old := getattr(remembered, name)) and old != (new := getattr(settings, name))
     ]
 
 
-def new_metrics(registry: Registry, remembered: TableSettings, table: Table) -> list[str]:
-    """A sentence for each metric that the registry does not have yet, beside those it has."""
+def describe_new_metrics(registry: Registry, remembered: TableSettings, table: Table) -> list[str]:
+    """One sentence for each metric of the table that is new to a registry with other metrics."""
     if registry.is_empty:
         return []
     primary = registry.contract.primary_metric
@@ -149,23 +166,24 @@ def new_metrics(registry: Registry, remembered: TableSettings, table: Table) -> 
         return []
     reported = sorted(known, key=lambda name: (name != primary, name))
     listed = ", ".join(map(printable, reported))
-    said = [
-        f"This registry reports {listed}; '{printable(spec.name)}' is kept beside it. If it is the "
-        f'same number: `face-registry metrics rename "{printable(spec.name)}" '
-        f'"{printable(reported[0])}"`'
+    sentences = [
+        f"This registry has the metrics {listed}. '{printable(spec.name)}' is a new one. If it is "
+        f'the same number, run `face-registry metrics rename "{printable(spec.name)}" '
+        f'"{printable(reported[0])}"`.'
         for spec in table.metrics
         if spec.name not in known
     ]
     first = table.metrics[0].name
-    if first in known and primary in known and first != primary:
-        said.append(
-            f"This registry reports {printable(primary)} by name, also if {printable(first)} is "
-            f'named first: `face-registry metrics first "{printable(first)}"` changes that.'
+    given = {spec.name for spec in table.metrics}
+    if first in known and primary in known & given and first != primary:
+        sentences.append(
+            f"The first metric of this registry stays {printable(primary)}. To change it, run "
+            f'`face-registry metrics first "{printable(first)}"`.'
         )
-    return said
+    return sentences
 
 
-def _shown(value: object) -> str:
+def _format(value: object) -> str:
     if isinstance(value, tuple):
-        return ", ".join(f"'{printable(one)}'" for one in value)
+        return ", ".join(f"'{printable(item)}'" for item in value)
     return f"'{redacted(str(value))}'" if value else "not set"

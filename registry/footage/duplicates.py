@@ -1,0 +1,243 @@
+"""Find videos that are likely the same footage: candidates from the index, compared in pairs.
+
+Comparing every two videos would cost the square of their number. A few faces of each video are
+looked up instead, and only the videos that have the nearest faces are compared with it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+from registry.core.decisions import View
+from registry.core.index import Index
+from registry.core.points import IndexedFace, IndexedVideo
+from registry.core.registry import Registry
+from registry.footage.alignment import FaceTrack
+from registry.footage.overlap import Overlap, Recording, compare
+from registry.urls import Url
+
+PROBES = 4
+"""Faces of a video that are looked up: the best one of each quarter of its faces."""
+
+HITS = 50
+"""Nearest faces that the index returns for each of them. One copy may hold many of them."""
+
+RIVALS = 8
+"""Videos that a video is compared with, at most: those nearest to its probes."""
+
+NEAR = 0.6
+"""Cosine from which a face makes its video a candidate. The same moment, encoded again, has 0.9 to
+1.0; in strong compression, with a face of 60 px, 0.6 to 0.8 (`benchmarks/footage.py`)."""
+
+_KEPT = 256
+"""Videos whose faces are kept in memory for the next comparison."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of two videos."""
+
+    video_id: str
+    url: Url
+    duration_s: float
+    metrics: Mapping[str, float]
+    share: float
+    """Share of its frames with faces that the other one shows too, 0 to 1."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields that `videos duplicates --json` prints."""
+        return {
+            "video": self.video_id,
+            "url": self.url.exposed(),
+            "duration_s": self.duration_s,
+            "metrics": dict(self.metrics),
+            "share": round(self.share, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateVideos:
+    """Two videos that are likely the same footage."""
+
+    first: Side
+    """The longer one; of the same length, the one with the larger picture."""
+    second: Side
+    overlap: Overlap
+    """Times are those of the first video."""
+    identities: tuple[str, ...]
+    """Ids of the identities in both, ascending."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """An entry of `videos duplicates --json`."""
+        found = self.overlap
+        return {
+            "videos": [self.first.as_dict(), self.second.as_dict()],
+            "kind": str(found.kind),
+            "certain": found.certain,
+            "evidence": round(found.evidence, 3),
+            "agreement": round(found.agreement, 6),
+            "shared_s": round(found.seconds, 3),
+            "segments": [
+                {
+                    "start_s": round(segment.start_s, 3),
+                    "end_s": round(segment.end_s, 3),
+                    "offset_s": round(segment.offset_s, 3),
+                    "faces": segment.faces,
+                }
+                for segment in found.segments
+            ],
+            "identities": list(self.identities),
+        }
+
+
+def duplicate_videos(
+    registry: Registry, *, among: Collection[str] | None = None
+) -> list[DuplicateVideos]:
+    """Videos that are likely the same footage, in pairs, those with the most evidence first.
+
+    Videos that were joined or separated are left out. Of joined videos, the pair with the most
+    evidence is listed.
+
+    Args:
+        registry: an open registry that has ingested something.
+        among: ids; then only pairs with one of these videos.
+    """
+    index, view = registry.index, registry.view
+    videos = {video.video_id: video for video in index.videos() if video.faces > 1}
+    faces = _Faces(index)
+    best: dict[frozenset[str], DuplicateVideos] = {}
+    for one, other in _ordered(_candidates(faces, videos, view, among)):
+        first, second = sorted((one, other), key=lambda video: _rank(videos[video]))
+        found = compare(faces.recording(videos[first]), faces.recording(videos[second]))
+        if found is None:
+            continue
+        pair = frozenset((view.counted_video(first), view.counted_video(second)))
+        if pair not in best or found.evidence > best[pair].overlap.evidence:
+            best[pair] = _described(videos[first], videos[second], found)
+    return sorted(
+        best.values(),
+        key=lambda d: (-d.overlap.evidence, d.first.url.exposed(), d.second.url.exposed()),
+    )
+
+
+def _rank(video: IndexedVideo) -> tuple[float, int, str, str]:
+    media = video.media
+    return -round(media.duration_s), -media.width * media.height, video.run, video.video_id
+
+
+def _described(first: IndexedVideo, second: IndexedVideo, found: Overlap) -> DuplicateVideos:
+    shown = [{a.identity_id for a in video.appearances} for video in (first, second)]
+    one, other = (
+        Side(
+            video_id=video.video_id,
+            url=video.url,
+            duration_s=video.media.duration_s,
+            metrics=video.metrics,
+            share=share,
+        )
+        for video, share in zip((first, second), found.shares, strict=True)
+    )
+    return DuplicateVideos(one, other, found, tuple(sorted(shown[0] & shown[1])))
+
+
+def _candidates(
+    faces: _Faces, videos: Mapping[str, IndexedVideo], view: View, among: Collection[str] | None
+) -> set[tuple[str, str]]:
+    """Pairs of videos to compare, the lesser id first."""
+    pairs: set[tuple[str, str]] = set()
+    for video_id in videos if among is None else [video for video in among if video in videos]:
+        for other in _rivals(faces, video_id, view):
+            if other in videos:
+                pairs.add((min(video_id, other), max(video_id, other)))
+    return pairs
+
+
+def _ordered(pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The pairs in an order in which those of one video lie close together.
+
+    Then most videos are read once (Cuthill and McKee 1969 order a graph so).
+    """
+    if not pairs:
+        return []
+    videos = sorted({video for pair in pairs for video in pair})
+    number = {video: i for i, video in enumerate(videos)}
+    ends = np.array([(number[one], number[other]) for one, other in sorted(pairs)])
+    size = len(videos)
+    graph = csr_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(size, size))
+    place = np.empty(size, np.int64)
+    place[reverse_cuthill_mckee(csr_matrix(graph + graph.T), symmetric_mode=True)] = range(size)
+    return sorted(
+        pairs, key=lambda pair: sorted((place[number[pair[0]]], place[number[pair[1]]]))[::-1]
+    )
+
+
+def _rivals(faces: _Faces, video_id: str, view: View) -> list[str]:
+    """Ids of the videos with the nearest faces, nearest first, without `_settled` videos."""
+    probes = _probes(faces.of(video_id))
+    nearest: dict[str, dict[int, float]] = defaultdict(dict)
+    vectors = np.stack([probe.vector for probe in probes if probe.vector is not None])
+    found = faces.index.similar_faces(
+        vectors, limit=HITS, without_videos=_settled(video_id, view), exact=False
+    )
+    for number, hits in enumerate(found):
+        for hit in hits:
+            if hit.similarity >= NEAR:
+                nearest[hit.face.video_id].setdefault(number, hit.similarity)
+    return sorted(nearest, key=lambda video: (-sum(nearest[video].values()), video))[:RIVALS]
+
+
+def _settled(video_id: str, view: View) -> list[str]:
+    """Ids of the video and of all that decisions joined to it or separated from it."""
+    counted = view.counted_video(video_id)
+    apart = {video for pair in view.videos_apart if counted in pair for video in pair}
+    apart.add(counted)
+    return sorted(apart | {video for video, other in view.same_as.items() if other in apart})
+
+
+def _probes(faces: Sequence[IndexedFace]) -> list[IndexedFace]:
+    """The best face of each part of a video, in order of time."""
+    ordered = sorted(faces, key=lambda face: (face.time_s, face.face_id))
+    parts = [part for part in np.array_split(np.arange(len(ordered)), PROBES) if len(part)]
+    return [max((ordered[i] for i in part), key=lambda face: face.quality.score) for part in parts]
+
+
+class _Faces:
+    """Reads the faces of videos from the index, and keeps those of the last `_KEPT` videos."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._tracks = lru_cache(_KEPT)(self._read)
+
+    def recording(self, video: IndexedVideo) -> Recording:
+        """The video in the form that `compare` takes."""
+        return Recording(video.media.duration_s, self._tracks(video.video_id))
+
+    def of(self, video_id: str) -> list[IndexedFace]:
+        """The faces of a video with their vectors."""
+        return [face for face in self.index.faces_in(video_id) if face.vector is not None]
+
+    def _read(self, video_id: str) -> tuple[FaceTrack, ...]:
+        faces = self.of(video_id)
+        if not faces:
+            return ()
+        times = np.array([face.time_s for face in faces], np.float64)
+        boxes = np.array([astuple(face.box) for face in faces], np.float64)
+        numbers = np.array([face.track for face in faces])
+        vectors = np.stack([face.vector for face in faces if face.vector is not None])
+        return tuple(_tracks(times, vectors, boxes, numbers))
+
+
+def _tracks(
+    times: np.ndarray, vectors: np.ndarray, boxes: np.ndarray, numbers: np.ndarray
+) -> Iterator[FaceTrack]:
+    for number in np.unique(numbers):
+        rows = numbers == number
+        yield FaceTrack.of(times[rows], vectors[rows], boxes[rows])
