@@ -11,6 +11,7 @@ from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering
 from registry.domain import Face, Vectors, Video
 from registry.faces.matching import Neighbour, assign
 from registry.faces.quality import tells_apart
+from registry.faces.rates import Curve
 from registry.people.evidence import Evidence, ObservedFaces
 from registry.people.joining import consolidate_repeatedly
 
@@ -76,7 +77,7 @@ def consolidated(
     *,
     batches: int = 1,
     rule: float = 0.85,
-    alike: float = 1.0,
+    curve: Curve | None = None,
 ) -> Grouping:
     """The plain rule, and a consolidation after each of so many tables.
 
@@ -89,7 +90,7 @@ def consolidated(
         now = {
             face.face_id: _root(joined, origin[face.face_id]) for face in all_faces(videos[:end])
         }
-        joined |= joins(videos[:end], now, threshold, alike)
+        joined |= joins(videos[:end], now, threshold, curve)
     return {face: _root(joined, identity) for face, identity in origin.items()}
 
 
@@ -105,7 +106,7 @@ def _origin(videos: Sequence[Video], rule: float) -> Grouping:
 
 
 def joins(
-    videos: Sequence[Video], identity: Grouping, threshold: float, alike: float = 1.0
+    videos: Sequence[Video], identity: Grouping, threshold: float, curve: Curve | None = None
 ) -> dict[str, str]:
     """What consolidation joins: the identity that stays, by the one that goes."""
     observed, shown = ObservedFaces(len(videos[0].faces[0].embedding)), defaultdict(set)
@@ -122,7 +123,7 @@ def joins(
                 face.quality,
             )
     ranks = {who: (0, len(where)) for who, where in shown.items()}
-    evidence = Evidence(observed, ranks, alike=alike)
+    evidence = Evidence(observed, ranks, curve=curve)
     result = consolidate_repeatedly(evidence, threshold=threshold)
     return {gone: group[0] for group in result.groups for gone in group[1:]}
 

@@ -357,8 +357,9 @@ class _Linkage:
             similarities[strangers] = -np.inf
             tracked = {row_of[other] for other in group.along if other in row_of}
             tracked = {row for row in tracked if np.isfinite(similarities[row])}
-            row = self._cluster_of_poor(similarities, tracked)
-            if row is not None:
+            belongs = self._cluster_of_poor(similarities, tracked)
+            if belongs is not None:
+                row = belongs
                 reason = IN_TRACK if tracked else RESEMBLE
                 candidates.append((-float(similarities[row]), name, numbers[row], reason))
         for negative, name, number, reason in sorted(candidates):

@@ -17,7 +17,7 @@ from registry.core.registry import Registry
 from registry.domain import Box, Identity, Quality, Vectors
 from registry.faces.boxes import SAME_FACE, overlaps
 from registry.faces.quality import cover_bits, is_comparable, is_spoilt
-from registry.faces.rates import Curve
+from registry.faces.rates import Curve, score
 from registry.people.consolidation import Group
 
 Pair = tuple[str, str]
@@ -31,6 +31,9 @@ _PLAIN, _POOR = 0, -1
 ALIKE_FAR = 1e-6
 """False-accept rate from whose similarity on two faces of one frame are no proof of two people.
 Source: docs/BENCHMARKS.md, "One person several times in a frame"."""
+_LEAST_PAIRS = 10
+"""Pairs of people from which their own similarity counts: as many as calibration needs
+(docs/BENCHMARKS.md, "Constants of calibration")."""
 _ELSEWHERE_SCORE = 0.4
 """Least score of an identity of poor faces that may join a person of other videos: faces below it
 tell people apart no better than chance does (docs/BENCHMARKS.md, "Quality of faces")."""
@@ -46,13 +49,30 @@ class Evidence:
     """The rank of every identity, which decides whose id is kept: see `Group.rank`."""
     separated: frozenset[Pair] = frozenset()
     """Pairs that a person said are two people."""
-    alike: float = 1.0
-    """Cosine from which two faces of one frame are no proof of two people."""
+    curve: Curve | None = None
+    """How alike strangers are. None: any two faces of a frame are two people."""
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """All identities, by id, with a mean of the good faces of each of their tracks."""
         return self.observed.groups(self.ranks)
+
+    @cached_property
+    def alike(self) -> float:
+        """Cosine from which two faces of one frame are no proof of two people; above 1: none is.
+
+        It is the cosine of `ALIKE_FAR`. If there are ten pairs of people and more, who resemble
+        each other more than the strangers of the curve, it is raised as much: the lower quartile
+        gives by how much, so that up to half of the pairs may be mirrors.
+        """
+        if self.curve is None:
+            return 2.0
+        similarities = self.observed.similarities_beside()
+        centre = 0.0
+        if len(similarities) >= _LEAST_PAIRS:
+            scores = self.curve.scores(np.array(similarities))
+            centre = max(0.0, float(np.quantile(scores, 0.25)) - score(0.75))
+        return self.curve.at(centre + score(ALIKE_FAR))
 
     @cached_property
     def together(self) -> Mapping[Pair, int]:
@@ -84,7 +104,7 @@ class Evidence:
             self.observed.merged(into),
             {identity: rank for identity, rank in self.ranks.items() if identity not in into},
             frozenset(pair(into.get(a, a), into.get(b, b)) for a, b in self.separated),
-            self.alike,
+            self.curve,
         )
 
 
@@ -121,13 +141,8 @@ def evidence_from(
                 face.quality,
             )
     ranks = {i.identity_id: (int(bool(i.name)), i.videos) for i in identities}
-    alike = alike_level(current_thresholds(registry).curve)
-    return Evidence(observed, ranks, _separated_pairs(registry), alike)
-
-
-def alike_level(curve: Curve) -> float:
-    """The cosine from which two faces of one frame are too alike to be two people."""
-    return curve.similarity(ALIKE_FAR)
+    curve = current_thresholds(registry).curve
+    return Evidence(observed, ranks, _separated_pairs(registry), curve)
 
 
 class ObservedFaces:
@@ -189,9 +204,9 @@ class ObservedFaces:
                     who = into.get(identity, identity)
                     _add(result._sums[kind][who], track, vector)
                     result._counts[kind, who, track] += self._counts[kind, identity, track]
-        for identity, score in self._scores.items():
+        for identity, best in self._scores.items():
             who = into.get(identity, identity)
-            result._scores[who] = max(result._scores.get(who, 0.0), score)
+            result._scores[who] = max(result._scores.get(who, 0.0), best)
         number = [
             result._numbers.setdefault(into.get(identity, identity), len(result._numbers))
             for identity in self._numbers
@@ -256,15 +271,28 @@ class ObservedFaces:
         Boxes that overlap by more than `SAME_FACE` are one face found twice and do not count, and
         neither do faces of two tracks whose cosine is `alike` or more.
         """
-        return self._beside(alike)[0]
+        rows, similarities = self._beside
+        return self._pair_counts(rows[similarities < alike])
 
     def repeated(self, alike: float) -> dict[Pair, int]:
         """Pairs of identities by the number of frames that show both, `alike` or more."""
-        return self._beside(alike)[1]
+        rows, similarities = self._beside
+        return self._pair_counts(rows[similarities >= alike])
 
-    def _beside(self, alike: float) -> tuple[dict[Pair, int], dict[Pair, int]]:
+    def similarities_beside(self) -> list[float]:
+        """The largest cosine of each pair of identities who are side by side in a frame."""
+        best: dict[tuple[int, int], float] = {}
+        rows, similarities = self._beside
+        for (a, b, _), similarity in zip(rows.tolist(), similarities.tolist(), strict=True):
+            best[a, b] = max(similarity, best.get((a, b), -1.0))
+        return list(best.values())
+
+    @cached_property
+    def _beside(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Two identities and a frame, int64 (n, 3), and the cosine of the two in their tracks."""
+        nothing = np.zeros((0, 3), np.int64), np.zeros(0)
         if not self._rows:
-            return {}, {}
+            return nothing
         rows = np.array(self._rows).reshape(-1, 3)
         boxes = np.array(self._boxes, dtype=np.float64).reshape(-1, 4)
         order = np.argsort(rows[:, 0], kind="stable")
@@ -280,21 +308,29 @@ class ObservedFaces:
             second = np.where(swapped, one[beside], other[beside])
             found.append(np.column_stack([first[:, 1:], second[:, 1:], first[:, :1]]))
         if not found:
-            return {}, {}
+            return nothing
         frames = np.unique(np.concatenate(found), axis=0)
         combinations, inverse = np.unique(frames[:, :4], axis=0, return_inverse=True)
         names, places = list(self._numbers), list(self._places)
-        similar = np.array(
+        similarities = np.array(
             [
-                self._similarity(names[a], places[s], names[b], places[t]) >= alike
+                self._similarity(names[a], places[s], names[b], places[t])
                 for a, s, b, t in combinations.tolist()
             ],
-            dtype=bool,
-        )[inverse.ravel()]
-        return (
-            _pair_counts(frames[~similar][:, [0, 2, 4]], names),
-            _pair_counts(frames[similar][:, [0, 2, 4]], names),
+            np.float64,
         )
+        return frames[:, [0, 2, 4]], similarities[inverse.ravel()]
+
+    def _pair_counts(self, rows: NDArray[np.int64]) -> dict[Pair, int]:
+        """By pair, the number of different frames in rows of two identities and a frame."""
+        if not len(rows):
+            return {}
+        pairs, counts = np.unique(np.unique(rows, axis=0)[:, :2], axis=0, return_counts=True)
+        names = list(self._numbers)
+        return {
+            pair(names[a], names[b]): count
+            for (a, b), count in zip(pairs.tolist(), counts.tolist(), strict=True)
+        }
 
     def _similarity(self, one: str, track: Track, other: str, beside: Track) -> float:
         """Cosine of the best faces of two identities in two tracks; -1 if both are covered."""
@@ -311,17 +347,6 @@ class ObservedFaces:
             if vector is not None:
                 return kind, vector
         raise KeyError(track)
-
-
-def _pair_counts(frames: NDArray[np.int64], names: Sequence[str]) -> dict[Pair, int]:
-    """By pair, the number of frames in rows (two numbers of identities, frame)."""
-    if not len(frames):
-        return {}
-    pairs, counts = np.unique(np.unique(frames, axis=0)[:, :2], axis=0, return_counts=True)
-    return {
-        pair(names[a], names[b]): count
-        for (a, b), count in zip(pairs.tolist(), counts.tolist(), strict=True)
-    }
 
 
 def _track_means(sums: _Sums) -> dict[str, Vectors]:
