@@ -71,7 +71,8 @@ class Probe:
 
     detection: Detection
     quality: Quality
-    """Of the face in the photo. With reasons it is poor: it cannot be told who it is."""
+    """Of the face in the photo. With reasons other than a cover it is poor, and matches are leads.
+    If it is spoilt (`pixelated`, `unclear`), it has no matches."""
     matches: tuple[Match, ...]
     """Best first, one for each identity. Empty: nobody on record is similar enough."""
     nearest: float | None

@@ -17,6 +17,7 @@ from queries.folder_lookup import PhotoAnswer, answer_folder, answers_table, ver
 from queries.list_commands import all_option, left_out
 from queries.lookup import Gallery, lookup, open_gallery
 from registry.errors import UsageError
+from registry.faces.quality import rates_hold
 from registry.terminal import (
     Terminal,
     clean,
@@ -181,8 +182,8 @@ def _in_photo(one: PhotoAnswer) -> str:
     named = [match.name or short(match.identity) for match in people]
     others = Counter(v for probe in one.answer.faces if (v := verdict(probe)) != "match")
     leads = [count(others["lead"], "lead")] if others["lead"] else []
-    unknown = [f"{others['unknown']} unknown"] if others["unknown"] else []
-    return ", ".join([*named, *leads, *unknown])
+    rest = [f"{others[word]} {word}" for word in ("unknown", "unclear") if others[word]]
+    return ", ".join([*named, *leads, *rest])
 
 
 def _write_answers(terminal: Terminal, answers: list[PhotoAnswer], path: Path) -> None:
@@ -212,13 +213,28 @@ _POOR = {
     "profile": "turned too far",
     "cut_off": "too much cut off",
     "low_score": "too unlike a face",
+    "pixelated": "too pixelated",
+    "unclear": "too unclear",
 }
 """What is wrong with a poor face, by the codes of `registry.faces.quality`."""
 
 
+_COVERED = {"covered_eyes": "eyes covered", "covered_mouth": "mouth covered"}
+"""What covers a face, by the same codes."""
+
+
 def _too_poor(probe: Probe) -> str:
     """Why it cannot be told who a poor face is: `too small and too blurred to tell`."""
-    return f"{' and '.join(_POOR.get(code, code) for code in probe.quality.reasons)} to tell"
+    reasons = [code for code in probe.quality.reasons if code not in _COVERED]
+    return f"{' and '.join(_POOR.get(code, code) for code in reasons)} to tell"
+
+
+def _condition(probe: Probe) -> str:
+    """What covers a face, and why it is poor: `, eyes covered, too small to tell`."""
+    parts = [words for code, words in _COVERED.items() if code in probe.quality.reasons]
+    if not rates_hold(probe.quality):
+        parts.append(_too_poor(probe))
+    return "".join(f", {part}" for part in parts)
 
 
 def print_answer(terminal: Terminal, answer: LookupAnswer) -> None:
@@ -226,9 +242,10 @@ def print_answer(terminal: Terminal, answer: LookupAnswer) -> None:
     for place, probe in enumerate(answer.faces, start=1):
         box = probe.detection.box
         where = f"at x {box.x1:.0f}-{box.x2:.0f}, y {box.y1:.0f}-{box.y2:.0f}"
-        poor = f", {_too_poor(probe)}" if probe.quality.reasons else ""
-        terminal.say(f"face {place} of {len(answer.faces)}, {where}{poor}:")
-        if not probe.matches:
+        terminal.say(f"face {place} of {len(answer.faces)}, {where}{_condition(probe)}:")
+        if verdict(probe) == "unclear":
+            terminal.say("  not compared: its similarity to faces on record means nothing")
+        elif not probe.matches:
             nearest = "-" if probe.nearest is None else f"{probe.nearest:.3f}"
             terminal.say(
                 f"  unknown, no match: the nearest face has {nearest}, below {answer.threshold:.3f}"
@@ -257,7 +274,7 @@ def _print_match(terminal: Terminal, probe: Probe, match: Match, answer: LookupA
     if match.lead:
         rule = (
             f"a lead, not a match: the face is {_too_poor(probe)}"
-            if probe.quality.reasons
+            if not rates_hold(probe.quality)
             else "a lead, not a match: below the registry's threshold of "
             f"{answer.operating_point:.3f}"
         )

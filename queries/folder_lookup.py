@@ -14,6 +14,7 @@ from queries.lookup import Gallery, open_gallery
 from queries.photos import load_photo, photos_in
 from registry.core.registry import Registry
 from registry.errors import ImageError
+from registry.faces.quality import is_spoilt
 
 COLUMNS = [
     "photo",
@@ -106,7 +107,9 @@ def answers_table(answers: Iterable[PhotoAnswer]) -> pd.DataFrame:
 
 
 def verdict(probe: Probe) -> str:
-    """`match`, `lead` or `unknown`."""
+    """`match`, `lead`, `unknown`, or `unclear`: it cannot be told who it is."""
+    if is_spoilt(probe.quality):
+        return "unclear"
     if not probe.matches:
         return "unknown"
     return "lead" if probe.matches[0].lead else "match"

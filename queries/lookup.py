@@ -18,8 +18,9 @@ from registry.core.registry import Registry
 from registry.domain import Box, Detection, Quality, Vectors
 from registry.errors import ImageError, UsageError
 from registry.faces.matching import is_match
-from registry.faces.quality import assess, founds
+from registry.faces.quality import assess, is_spoilt, rates_hold, tells_apart, with_length
 from registry.faces.rates import identification_rate
+from registry.models.entries import least_length
 from registry.people.consolidation import MARGIN
 
 EVIDENCE = 3
@@ -103,10 +104,11 @@ def _detected(registry: Registry, photo: Photo) -> _ProbeFaces:
     model, image = registry.model(), photo.image
     detections = detect_at_full_size(model, image)
     chips = model.align(image, detections)
-    embeddings = model.embed(chips)
+    embeddings, lengths = model.embed_with_lengths(chips)
+    least = least_length(model.info)
     qualities = [
-        assess(image, detection, chip, model=model.info.name)
-        for detection, chip in zip(detections, chips, strict=True)
+        with_length(assess(image, detection, chip, model=model.info.name), float(length), least)
+        for detection, chip, length in zip(detections, chips, lengths, strict=True)
     ]
     stored = registry.index.face_of_crop(photo.digest) if photo.digest else None
     if stored is None or stored.vector is None:
@@ -162,36 +164,44 @@ class Gallery:
         )
 
     def _probe(self, detection: Detection, quality: Quality, embedding: Vectors) -> Probe:
-        nearest, similar = self._search(embedding, max(self.top, 2))
+        nearest, similar = self._search(embedding, quality, max(self.top, 2))
         matches = [self._match(identity, faces, quality) for identity, faces in similar]
         second = self._close_second(matches[:2])
         return Probe(detection, quality, tuple(matches[: self.top]), nearest, second)
 
     def _search(
-        self, embedding: Vectors, top: int
+        self, embedding: Vectors, quality: Quality, top: int
     ) -> tuple[float | None, list[tuple[str, list[SimilarFace]]]]:
-        """The cosine of the nearest face, and the matching faces by identity, best first."""
+        """The cosine of the nearest face, and the matching faces by identity, best first.
+
+        Faces on record that are spoilt, or covered as the face in the photo is, do not answer. A
+        spoilt face in the photo is compared with none.
+        """
         by_identity: dict[str, list[SimilarFace]] = {}
         nearest: float | None = None
-        while len(by_identity) < top:
-            limit = _PER_IDENTITY * (top - len(by_identity))
+        limit = _PER_IDENTITY * top
+        while len(by_identity) < top and not is_spoilt(quality):
             [similar] = self.registry.index.similar_faces(
                 embedding[None, :], limit=limit, without=[*self.left_out, *by_identity]
             )
-            if nearest is None and similar:
-                nearest = similar[0].similarity
-            matching = [one for one in similar if is_match(one.similarity, self.threshold)]
+            telling = [one for one in similar if tells_apart(quality, one.face.quality)]
+            if nearest is None and telling:
+                nearest = telling[0].similarity
+            matching = [one for one in telling if is_match(one.similarity, self.threshold)]
             for one in matching:
                 by_identity.setdefault(one.face.identity_id, []).append(one)
-            if len(matching) < limit:
+            if len(similar) < limit or (
+                nearest is not None and not is_match(similar[-1].similarity, self.threshold)
+            ):
                 break
+            limit = limit if matching else 2 * limit
         best = sorted(by_identity.items(), key=lambda item: (-item[1][0].similarity, item[0]))
         return nearest, best[:top]
 
     def _match(self, identity_id: str, faces: Sequence[SimilarFace], quality: Quality) -> Match:
         identity = self.registry.identity(identity_id)
         similarity = faces[0].similarity
-        far, good = self.thresholds.curve.far(similarity), founds(quality)
+        far, good = self.thresholds.curve.far(similarity), rates_hold(quality)
         rate = max(far, self.thresholds.finest) if good else None
         return Match(
             identity=identity_id,

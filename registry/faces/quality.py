@@ -202,6 +202,15 @@ def tells_apart(one: Quality, other: Quality) -> bool:
     return not spoilt and not cover_bits(one) & cover_bits(other)
 
 
+def rates_hold(quality: Quality) -> bool:
+    """Whether error rates measured on good faces hold: it is good, or good but for a cover.
+
+    Different people are no more similar if one of them is covered (docs/BENCHMARKS.md, "Covered and
+    spoilt faces").
+    """
+    return set(quality.reasons) <= set(COVERS)
+
+
 def is_covered(quality: Quality) -> bool:
     """Whether something covers the face."""
     return not set(COVERS).isdisjoint(quality.reasons)
