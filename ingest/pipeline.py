@@ -35,6 +35,7 @@ from registry.errors import MediaError, RegistryError, VideoError
 from registry.faces.appearances import appearances
 from registry.footage.duplicates import duplicate_videos
 from registry.people import joining
+from registry.people.evidence import gather_evidence
 from registry.urls import Url
 
 
@@ -121,8 +122,9 @@ def run(
     if not summary.stopped:
         if not read_again:
             _count_gone(registry, summary, recorder.listed)
-        _find_duplicates(registry, summary, consolidate)
-        _look_for_copies(registry, summary, reporter)
+        read = {one.video_id for one in registry.index.videos() if one.run == summary.run}
+        _find_duplicates(registry, summary, read, consolidate)
+        _look_for_copies(registry, summary, read, reporter)
     _count_identities(registry, summary)
     if summary.ingested or summary.joined_identities:
         registry.index.optimize()
@@ -320,17 +322,22 @@ def _count_gone(registry: Registry, summary: Summary, listed: set[str]) -> None:
         save_listed_videos(registry.blobs, listed)
 
 
-def _find_duplicates(registry: Registry, summary: Summary, consolidate: bool) -> None:
+def _find_duplicates(
+    registry: Registry, summary: Summary, read: set[str], consolidate: bool
+) -> None:
     if consolidate:
         before = registry.index.count_identities()
         joining.consolidate(registry)
         summary.joined_identities = before - registry.index.count_identities()
-    summary.likely_duplicates = joining.count_duplicates(registry)
+    evidence = gather_evidence(registry)
+    summary.likely_duplicates = joining.count_duplicates(registry, evidence)
+    summary.repeating = len(evidence.repeating_videos & read)
 
 
-def _look_for_copies(registry: Registry, summary: Summary, reporter: Reporter) -> None:
+def _look_for_copies(
+    registry: Registry, summary: Summary, read: set[str], reporter: Reporter
+) -> None:
     """Warn of videos of this run that are likely the same footage as others: they count twice."""
-    read = {one.video_id for one in registry.index.videos() if one.run == summary.run}
     pairs = duplicate_videos(registry, among=read) if read else []
     copies = read.intersection(s.video_id for pair in pairs for s in (pair.first, pair.second))
     if copies:

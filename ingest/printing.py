@@ -27,6 +27,11 @@ def print_summary(terminal: Terminal, summary: Summary, *, hints: bool = True) -
     )
     if summary.blocked:
         terminal.note(f"Left out {count(summary.blocked, 'face')} of blocked people.")
+    if summary.repeating:
+        terminal.note(
+            f"{count(summary.repeating, 'video')} with one person several times in a frame (a "
+            "mirror, a screen, before and after). Such faces are no proof of two people."
+        )
     if summary.joined_identities:
         joined = count(summary.joined_identities, "identity", "identities")
         terminal.say(f"Joined {joined} to others. `face-registry identities undo` takes it back.")

@@ -102,6 +102,8 @@ class Summary:
     """Rows of a video that another row names too: the same URL, or the same content."""
     gone: int = 0
     """Videos of the last table that this one does not list."""
+    repeating: int = 0
+    """Videos read in this run that show one person several times in a frame."""
     updates: dict[str, Update] = field(default_factory=dict)
     """By the id of each video on record that the table lists."""
     same_files: list[str] = field(default_factory=list)
@@ -180,6 +182,7 @@ class Summary:
                 "duplicates": self.duplicates,
                 "failed": len(self.failures),
                 "gone": self.gone,
+                "repeating": self.repeating,
             },
             "frames": self.frames,
             "faces": self.faces,

@@ -89,7 +89,7 @@ def test_the_summary_counts_every_row(first: tuple[Path, dict[str, Any]]) -> Non
     _, summary = first
     assert summary["videos"] == {
         "rows": 9, "ingested": 8, "updated": 0, "unchanged": 0, "duplicates": 0, "failed": 1,
-        "gone": 0,
+        "gone": 0, "repeating": 0,
     }  # fmt: skip
     [failure] = summary["failures"]
     assert failure["row"] == 6

@@ -87,6 +87,14 @@ class Evidence:
         """
         return self.observed.repeated(self.alike)
 
+    @cached_property
+    def repeating_videos(self) -> frozenset[str]:
+        """Ids of the videos that show one person several times in a frame.
+
+        The faces belong to one identity, or are too alike for two people.
+        """
+        return self.observed.repeating_videos(self.alike)
+
     @property
     def tracks(self) -> Mapping[str, Set[Track]]:
         """The tracks that each identity has a face in, good or poor."""
@@ -279,6 +287,13 @@ class ObservedFaces:
         rows, similarities = self._beside
         return self._pair_counts(rows[similarities >= alike])
 
+    def repeating_videos(self, alike: float) -> frozenset[str]:
+        """Videos with a frame that shows one identity twice, or two that are `alike` or more."""
+        rows, similarities = self._beside
+        every = self._side_by_side
+        frames = {*rows[similarities >= alike, 2], *every[every[:, 0] == every[:, 2], 4]}
+        return frozenset(video for (video, _), number in self._frames.items() if number in frames)
+
     def similarities_beside(self) -> list[float]:
         """The largest cosine of each pair of identities who are side by side in a frame."""
         best: dict[tuple[int, int], float] = {}
@@ -288,9 +303,12 @@ class ObservedFaces:
         return list(best.values())
 
     @cached_property
-    def _beside(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Two identities and a frame, int64 (n, 3), and the cosine of the two in their tracks."""
-        nothing = np.zeros((0, 3), np.int64), np.zeros(0)
+    def _side_by_side(self) -> NDArray[np.int64]:
+        """Identity, track, identity, track, and frame of faces side by side: int64 (n, 5).
+
+        Each row once; the first identity is not the larger one.
+        """
+        nothing = np.zeros((0, 5), np.int64)
         if not self._rows:
             return nothing
         rows = np.array(self._rows).reshape(-1, 3)
@@ -301,15 +319,21 @@ class ObservedFaces:
         found: list[NDArray[np.int64]] = []
         for step in range(1, int(np.bincount(rows[:, 0]).max())):
             one, other = rows[:-step], rows[step:]
-            beside = (one[:, 0] == other[:, 0]) & (one[:, 1] != other[:, 1])
+            beside = one[:, 0] == other[:, 0]
             beside &= overlaps(boxes[:-step], boxes[step:]) <= SAME_FACE
             swapped = (one[beside, 1] > other[beside, 1])[:, None]
             first = np.where(swapped, other[beside], one[beside])
             second = np.where(swapped, one[beside], other[beside])
             found.append(np.column_stack([first[:, 1:], second[:, 1:], first[:, :1]]))
-        if not found:
-            return nothing
-        frames = np.unique(np.concatenate(found), axis=0)
+        return np.unique(np.concatenate(found), axis=0) if found else nothing
+
+    @cached_property
+    def _beside(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Two identities and a frame, int64 (n, 3), and the cosine of the two in their tracks."""
+        frames = self._side_by_side
+        frames = frames[frames[:, 0] != frames[:, 2]]
+        if not len(frames):
+            return np.zeros((0, 3), np.int64), np.zeros(0)
         combinations, inverse = np.unique(frames[:, :4], axis=0, return_inverse=True)
         names, places = list(self._numbers), list(self._places)
         similarities = np.array(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from ingest.extract import extract
 from ingest.frames import MediaLimits, Sampling
 from registry import ids
+from registry.cli import cli
 from registry.core import contract as contracts
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
@@ -20,6 +23,7 @@ from registry.domain import Image, Status, Video
 from registry.faces.quality import is_spoilt
 from registry.models.base import FaceModel
 from registry.people import joining
+from registry.people.evidence import gather_evidence
 from registry.settings import load_settings
 from registry.urls import Url
 from tests.support.media import write_video
@@ -113,6 +117,10 @@ def _everyone(registry: Registry) -> dict[str, set[str]]:
     return shown
 
 
+def _video_id(name: str) -> str:
+    return ids.video_id(Url(f"https://example.com/{name}.mp4"))
+
+
 def _name(url: Url) -> str:
     return url.exposed().rpartition("/")[2].removesuffix(".mp4")
 
@@ -144,6 +152,8 @@ def test_one_person_several_times_in_a_frame_is_one(
     names = set(videos)
     registry = consolidated(videos)
     assert list(_established(registry).values()) == [names]
+    found = gather_evidence(registry).repeating_videos
+    assert found == {_video_id(name) for name in names if not name.startswith("plain")}
 
 
 def test_two_people_in_a_frame_are_two(
@@ -152,8 +162,27 @@ def test_two_people_in_a_frame_are_two(
     videos: Videos = {f"plain_{k}": _moving(portrait(0, k), k) for k in range(3)}
     videos["two_people"] = _beside(_moving(portrait(0)), _moving(portrait(1)))
     registry = consolidated(videos)
+    assert gather_evidence(registry).repeating_videos == set()
     both = sorted(_established(registry).values(), key=len)
     assert both == [{"two_people"}, {"plain_0", "plain_1", "plain_2", "two_people"}]
+
+
+def test_ingest_counts_videos_with_one_person_several_times_in_a_frame(
+    portrait: Callable[..., Image], tmp_path: Path
+) -> None:
+    mirror = (np.hstack([f, f[:, ::-1]]) for f in _moving(portrait(0, 2)))
+    write_video(tmp_path / "mirror.mp4", iter(mirror))
+    write_video(tmp_path / "plain.mp4", iter(_moving(portrait(1))))
+    table = tmp_path / "videos.csv"
+    rows = [f"{(tmp_path / name).as_uri()},1" for name in ("mirror.mp4", "plain.mp4")]
+    table.write_text("\n".join(["Video URL,Performance", *rows]))
+    options = ["--metric", "Performance", "--every", "6", "--allow-local-files", "--json"]
+    arguments = ["--home", str(tmp_path / "home"), "ingest", str(table), *options]
+    arguments += ["--url-column", "Video URL"]
+    for repeating in (1, 0):  # the second run reads nothing
+        result = CliRunner().invoke(cli, arguments)
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["videos"]["repeating"] == repeating
 
 
 def _sunglasses(image: Image, random: np.random.Generator) -> Image:
