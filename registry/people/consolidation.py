@@ -3,7 +3,8 @@
 The rule of assignment does not mix people, but splits one person into many identities.
 Consolidation looks at all identities at once. It joins them, the most similar first, while the
 *average* similarity of their tracks is at or above the model's linkage threshold. An average over
-several good faces is less sensitive to a single unusual pair than the closest pair is.
+several good faces is less sensitive to a single unusual pair than the closest pair is, so the
+threshold is lower for an average over several pairs (`LOWER`).
 
 Two constraints forbid a join whatever the similarity: faces of both in one frame, and a decision
 that separates them. A join is left to a person if a third identity, known to be somebody else,
@@ -27,6 +28,7 @@ number of pairs above the threshold, not with the number of all pairs.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -42,6 +44,10 @@ STEPS = (0.5, 0.65, 0.75)
 """Two groups that are each alike inside and a clear step apart are rather two relatives. A join
 needs this share of the smaller similarity inside: of a group of one track, two, and three or more.
 Source: docs/BENCHMARKS.md, "Relatives"."""
+LOWER = (0.0, 0.04, 0.05)
+"""Cosine by which the threshold is lower for a join with one pair of tracks that is evidence, two
+pairs, and three or more: an average over several pairs strays less than one pair does. Source:
+docs/BENCHMARKS.md, "Hard footage"."""
 LEAST_INSIDE = 3
 """Tracks that the larger of two groups must have for that."""
 ELSEWHERE = 0.1
@@ -72,8 +78,6 @@ class Group:
     covers: tuple[int, ...] = ()
     """t numbers: what covers the faces of each track, as bits. The likeness of two tracks that
     share a bit is no evidence. Empty: nothing is covered."""
-    weights: tuple[float, ...] = ()
-    """t numbers above 0: how much each track counts. Empty: all count the same."""
     videos: frozenset[str] = frozenset()
     """Ids of the videos that show it."""
     elsewhere: bool = True
@@ -118,30 +122,30 @@ class _Likeness(NamedTuple):
     """Similarities of pairs of tracks, added up."""
 
     total: float
-    """Sum of weight times cosine."""
-    weight: float
-    """Sum of the weights; 0: no pair is evidence."""
+    """Sum of the cosines."""
+    pairs: int
+    """Number of pairs that are evidence: not those covered alike."""
 
     @property
     def mean(self) -> float:
-        return self.total / self.weight if self.weight > 0 else -np.inf
+        return self.total / self.pairs if self.pairs else -np.inf
 
     def plus(self, *others: _Likeness) -> _Likeness:
         every = (self, *others)
-        return _Likeness(sum(one.total for one in every), sum(one.weight for one in every))
+        return _Likeness(sum(one.total for one in every), sum(one.pairs for one in every))
 
 
-_NOTHING = _Likeness(0.0, 0.0)
+_NOTHING = _Likeness(0.0, 0)
 
 
 @dataclass(slots=True)
 class _Cluster:
     members: list[str]
     totals: dict[int, Vectors]
-    """By what covers them: weighted sums of the track vectors. The similarities of all pairs of
-    tracks of two clusters add up to products of these sums."""
-    weights: dict[int, float]
-    """By what covers them: sums of the weights of the tracks."""
+    """By what covers them: sums of the track vectors. The similarities of all pairs of tracks of
+    two clusters add up to products of these sums."""
+    counts: dict[int, int]
+    """By what covers them: the number of tracks."""
     inside: _Likeness
     """Of the pairs of its own tracks."""
     tracks: int
@@ -154,30 +158,27 @@ class _Cluster:
 
     def likeness(self, other: _Cluster) -> _Likeness:
         """Of the pairs of tracks of two clusters, without those that are covered alike."""
-        total = weight = 0.0
+        total, pairs = 0.0, 0
         for covers, sums in self.totals.items():
             for others, other_sums in other.totals.items():
                 if not covers & others:
                     total += float(sums @ other_sums)
-                    weight += self.weights[covers] * other.weights[others]
-        return _Likeness(total, weight)
+                    pairs += self.counts[covers] * other.counts[others]
+        return _Likeness(total, pairs)
 
 
 def _cluster(group: Group) -> _Cluster:
     count = len(group.tracks)
-    weights = np.array(group.weights or (1.0,) * count, np.float32)
-    covers = group.covers or (0,) * count
-    weighted = group.tracks * weights[:, None]
-    totals: dict[int, Vectors] = {}
-    sums: dict[int, float] = {}
-    for kind in sorted(set(covers)):
-        rows = [row for row, one in enumerate(covers) if one == kind]
-        totals[kind] = weighted[rows].sum(axis=0)
-        sums[kind] = float(weights[rows].sum())
-    cluster = _Cluster([group.identity_id], totals, sums, _NOTHING, count, group.rank, group.videos)
+    covers = np.array(group.covers or (0,) * count, int)
+    kinds = np.unique(covers).tolist()
+    totals = {kind: group.tracks[covers == kind].sum(axis=0) for kind in kinds}
+    counts = {kind: int((covers == kind).sum()) for kind in kinds}
+    cluster = _Cluster(
+        [group.identity_id], totals, counts, _NOTHING, count, group.rank, group.videos
+    )
     both = cluster.likeness(cluster)  # each pair twice, and each uncovered track with itself
-    own = float((weights[[not one for one in covers]] ** 2).sum())
-    cluster.inside = _Likeness((both.total - own) / 2, (both.weight - own) / 2)
+    own = counts.get(0, 0)
+    cluster.inside = _Likeness((both.total - own) / 2, (both.pairs - own) // 2)
     return cluster
 
 
@@ -187,19 +188,21 @@ def consolidate(
     *,
     threshold: float,
     steps: Sequence[float] = STEPS,
+    lower: Sequence[float] = LOWER,
 ) -> ConsolidationResult:
     """Join identities that are one person.
 
     Args:
         groups: all identities, in any order.
         apart: pairs of identity ids that are two people.
-        threshold: least average cosine of a join, from the model's entry in the catalogue or from
-            a calibration.
+        threshold: least cosine of a join with one pair of tracks, from the model's entry in the
+            catalogue or from a calibration.
         steps: see `STEPS`; zeros join whatever reaches the threshold.
+        lower: see `LOWER`; a single zero takes the same threshold for all joins.
     """
     good = sorted((g for g in groups if len(g.tracks)), key=lambda g: g.identity_id)
     poor = [g for g in groups if not len(g.tracks)]
-    linkage = _Linkage(good, poor, apart, threshold, steps)
+    linkage = _Linkage(good, poor, apart, threshold, steps, lower)
     linkage.join_similar()
     linkage.assign_poor()
     return linkage.result()
@@ -215,8 +218,11 @@ class _Linkage:
         apart: Iterable[tuple[str, str]],
         threshold: float,
         steps: Sequence[float],
+        lower: Sequence[float],
     ) -> None:
         self._threshold = threshold
+        self._lower = lower
+        self._least = threshold - max(lower)
         self._steps = steps
         self._poor = {g.identity_id: g for g in poor}
         self._strangers: dict[str, set[str]] = {name: set() for name in self._poor}
@@ -241,11 +247,11 @@ class _Linkage:
             return
         rows = [(n, covers) for n, c in self._clusters.items() for covers in c.totals]
         means = np.stack(
-            [self._clusters[n].totals[k] / self._clusters[n].weights[k] for n, k in rows]
+            [self._clusters[n].totals[k] / self._clusters[n].counts[k] for n, k in rows]
         )
         pairs = set()
         for start in range(0, len(means), _CHUNK):
-            above = means[start : start + _CHUNK] @ means.T >= self._threshold
+            above = means[start : start + _CHUNK] @ means.T >= self._least
             for i, j in np.argwhere(above).tolist():
                 (a, covers), (b, others) = rows[i + start], rows[j]
                 if a < b and not covers & others:
@@ -256,7 +262,7 @@ class _Linkage:
     def _push(self, a: int, b: int) -> None:
         similarity = self._similarity(a, b)
         first, second = self._clusters[a], self._clusters[b]
-        if similarity >= self._threshold:
+        if similarity >= self._least:
             first.near.add(b)
             second.near.add(a)
             names = sorted((first.members[0], second.members[0]))
@@ -266,15 +272,20 @@ class _Linkage:
         return self._clusters[a].likeness(self._clusters[b]).mean
 
     def join_similar(self) -> None:
-        """Join the most similar clusters until none are at or above the threshold."""
+        """Join the most similar clusters until none are at or above their thresholds."""
         while self._heap:
             negative, _, _, a, b = heapq.heappop(self._heap)
-            if a in self._clusters and b in self._clusters:
+            if a in self._clusters and b in self._clusters and -negative >= self._needed(a, b):
                 reason = self._reason_against(a, b, -negative)
                 if reason:
                     self._doubt(a, b, -negative, reason)
                 else:
                     self._join(a, b, -negative)
+
+    def _needed(self, a: int, b: int) -> float:
+        """Least similarity of a join: the fewer pairs of tracks are evidence, the more."""
+        pairs = self._clusters[a].likeness(self._clusters[b]).pairs
+        return self._threshold - self._lower[min(pairs, len(self._lower)) - 1]
 
     def _reason_against(self, a: int, b: int, similarity: float) -> str:
         first, second = self._clusters[a], self._clusters[b]
@@ -290,7 +301,7 @@ class _Linkage:
 
     def _reason_of_step(self, first: _Cluster, second: _Cluster, similarity: float) -> str:
         smaller, larger = sorted((first, second), key=lambda cluster: cluster.tracks)
-        inside = [c.inside.mean for c in (smaller, larger) if c.inside.weight > 0]
+        inside = [c.inside.mean for c in (smaller, larger) if c.inside.pairs]
         if larger.tracks < LEAST_INSIDE or not inside:
             return ""
         if similarity >= self._steps[min(smaller.tracks, len(self._steps)) - 1] * min(inside):
@@ -314,10 +325,7 @@ class _Linkage:
         joined = _Cluster(
             one.members + other.members,
             {k: _sum(one.totals.get(k), other.totals.get(k)) for k in one.totals | other.totals},
-            {
-                k: one.weights.get(k, 0.0) + other.weights.get(k, 0.0)
-                for k in one.weights | other.weights
-            },
+            dict(Counter(one.counts) + Counter(other.counts)),
             one.inside.plus(other.inside, one.likeness(other)),
             one.tracks + other.tracks,
             one.rank,
@@ -340,7 +348,7 @@ class _Linkage:
         numbers = list(self._clusters)
         row_of = {m: row for row, n in enumerate(numbers) for m in self._clusters[n].members}
         means = [
-            c.totals[0] / c.weights[0] if 0 in c.totals else None for c in self._clusters.values()
+            c.totals[0] / c.counts[0] if 0 in c.totals else None for c in self._clusters.values()
         ]
         plain = [row for row, mean in enumerate(means) if mean is not None]
         rows = np.stack([mean for mean in means if mean is not None]) if plain else None

@@ -18,7 +18,7 @@ from registry.domain import Box, Identity, Quality, Vectors
 from registry.faces.boxes import SAME_FACE, overlaps
 from registry.faces.quality import cover_bits, is_comparable, is_spoilt
 from registry.faces.rates import Curve, score
-from registry.people.consolidation import Group
+from registry.people.consolidation import LOWER, Group
 
 Pair = tuple[str, str]
 """Two identity ids, the lesser first."""
@@ -34,6 +34,12 @@ Source: docs/BENCHMARKS.md, "One person several times in a frame"."""
 _LEAST_PAIRS = 10
 """Pairs of people from which their own similarity counts: as many as calibration needs
 (docs/BENCHMARKS.md, "Constants of calibration")."""
+_SAMPLE = 2_000
+"""Tracks that are compared with each other to find out how alike people are, at most about as many:
+two million pairs, in 0.1 s."""
+_MORE_ALIKE = 0.5
+"""People are more alike than the strangers of the curve if the lower quartile of the scores of all
+pairs is higher by so much. Source: docs/BENCHMARKS.md, "Hard footage"."""
 _ELSEWHERE_SCORE = 0.4
 """Least score of an identity of poor faces that may join a person of other videos: faces below it
 tell people apart no better than chance does (docs/BENCHMARKS.md, "Quality of faces")."""
@@ -73,6 +79,26 @@ class Evidence:
             scores = self.curve.scores(np.array(similarities))
             centre = max(0.0, float(np.quantile(scores, 0.25)) - score(0.75))
         return self.curve.at(centre + score(ALIKE_FAR))
+
+    @cached_property
+    def lower(self) -> tuple[float, ...]:
+        """By how much several pairs of tracks lower the threshold of a join: `LOWER`, or nothing.
+
+        Nothing if there are fewer than ten pairs of tracks, or if they resemble each other more
+        than the strangers of the curve: people of one studio may reach the lower threshold.
+        """
+        tracks = [
+            track
+            for group in self.groups
+            for track, cover in zip(group.tracks, group.covers, strict=True)
+            if not cover
+        ]
+        tracks = tracks[:: len(tracks) // _SAMPLE + 1]
+        if self.curve is None or len(tracks) * (len(tracks) - 1) < 2 * _LEAST_PAIRS:
+            return (0.0,)
+        similarities = (np.stack(tracks) @ np.stack(tracks).T)[np.triu_indices(len(tracks), 1)]
+        quartile = float(np.quantile(self.curve.scores(similarities), 0.25))
+        return LOWER if quartile - score(0.75) <= _MORE_ALIKE else (0.0,)
 
     @cached_property
     def together(self) -> Mapping[Pair, int]:

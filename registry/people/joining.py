@@ -148,9 +148,10 @@ def consolidate_repeatedly(evidence: Evidence, *, threshold: float) -> Consolida
     """
     joins: list[Join] = []
     members: dict[str, tuple[str, ...]] = {}
+    lower = evidence.lower
     while True:
         result = consolidation.consolidate(
-            evidence.groups, sorted(evidence.apart), threshold=threshold
+            evidence.groups, sorted(evidence.apart), threshold=threshold, lower=lower
         )
         if not result.groups:
             break

@@ -41,6 +41,23 @@ def test_the_one_with_more_videos_stays() -> None:
     assert found.groups == (("z", "a"),)
 
 
+def test_the_more_pairs_of_tracks_the_lower_the_threshold() -> None:
+    """All pairs of a track of a and one of b have a cosine of 0.45."""
+    for tracks, joined in ((1, 0), (2, 0), (3, 1), (4, 1)):
+        others = [_at(0.45, axis) for axis in range(1, tracks + 1)]
+        two = [_group("a", [1.0] + 5 * [0.0]), _group("b", *others)]
+        found = consolidate(two, [], threshold=0.49, lower=(0.0, 0.02, 0.05))
+        assert len(found.groups) == joined
+        assert consolidate(two, [], threshold=0.49, lower=(0.0,)).groups == ()
+
+
+def _at(cosine: float, axis: int) -> list[float]:
+    """A track of this cosine to the first axis."""
+    track = [cosine] + 5 * [0.0]
+    track[axis] = (1 - cosine**2) ** 0.5
+    return track
+
+
 def test_a_lucky_pair_is_not_enough() -> None:
     """One track of each is the same picture; on average they are two people."""
     one = _group("a", A, [0.0, 1.0, 0.0], [0.0, 0.9, 0.1])
@@ -148,6 +165,7 @@ def test_without_constraints_it_is_average_linkage(seed: int, threshold: float) 
         [],
         threshold=threshold,
         steps=(0.0,) * 3,
+        lower=(0.0,),
     )
     labels = AgglomerativeClustering(
         n_clusters=None, distance_threshold=1 - threshold, metric="cosine", linkage="average"

@@ -11,11 +11,14 @@ import pytest
 
 from registry.core.registry import Registry
 from registry.domain import Box, Face, Quality, Vectors, Video
+from registry.faces.rates import Curve
 from registry.models.catalogue import linkage_threshold
+from registry.models.curves import shipped_curve
 from registry.models.entries import find
 from registry.people import joining
+from registry.people.consolidation import LOWER
 from registry.people.corrections import FaceSelection, merge, separate, split, undo
-from registry.people.evidence import gather_evidence, pair
+from registry.people.evidence import Evidence, ObservedFaces, gather_evidence, pair
 from tests.support.factories import MODEL, face, person, unit, video
 from tests.support.registries import dump, new_registry, put, who
 
@@ -54,9 +57,26 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 def test_the_threshold_follows_the_weights() -> None:
     sface, pack = find("sface"), find("buffalo_l")
-    assert linkage_threshold(replace(MODEL, digest=sface.digest)) == 0.34
+    assert linkage_threshold(replace(MODEL, digest=sface.digest)) == 0.36
     assert linkage_threshold(replace(MODEL, digest=pack.digest)) == 0.28
     assert linkage_threshold(MODEL) == 0.28
+
+
+def test_several_tracks_lower_the_threshold_unless_people_are_more_alike_than_strangers() -> None:
+    curve = shipped_curve(MODEL).curve  # strangers have a cosine of 0 on average
+
+    def lower(people: int, alike: float, curve: Curve | None = curve) -> tuple[float, ...]:
+        random, observed = np.random.default_rng(1), ObservedFaces(128)
+        for number in range(people):
+            vector = random.normal(size=128) / np.sqrt(128) + alike
+            unit = np.asarray(vector / np.linalg.norm(vector), np.float32)
+            observed.add(str(number), (str(number), 0), 0, Box(0, 0, 9, 9), unit, Quality(0.8))
+        return Evidence(observed, {str(i): (0, 1) for i in range(people)}, curve=curve).lower
+
+    assert lower(40, 0.0) == LOWER
+    assert lower(4, 0.0) == (0.0,)
+    assert lower(40, 0.05) == (0.0,)
+    assert lower(40, 0.0, None) == (0.0,)
 
 
 def test_a_track_speaks_once_through_its_good_faces(registry: Registry) -> None:
