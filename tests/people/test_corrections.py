@@ -230,6 +230,21 @@ def test_reindex_after_decisions_gives_the_same_index(registry: Registry) -> Non
     assert dump(registry) == before
 
 
+def test_a_face_that_was_split_off_twice_returns_to_the_identity_that_it_had_first(
+    registry: Registry,
+) -> None:
+    """No decision that is left names that identity, which was merged and is by itself again."""
+    before = dump(registry)
+    first, second = who(registry, A), who(registry, B)
+    merge(registry, [second, first])
+    apart = split(registry, second, FaceSelection(videos=(A.url.exposed(),)))
+    faces = sorted(face.face_id for face in registry.index.faces_of(apart.new_identity))
+    split(registry, apart.new_identity, FaceSelection(faces=(faces[0],)))
+    for number in (1, 2, 3):
+        undo(registry, number)
+    assert dump(registry) == before
+
+
 # --- any sequence, undone in any order ----------------------------------------------------------
 
 _step = st.tuples(
