@@ -12,6 +12,7 @@ import click
 from registry.changing.commands import change_model
 from registry.copies.migration import migrate
 from registry.core.runs import recorded, runs
+from registry.core.selectors import find_named
 from registry.errors import StoreError
 from registry.models import catalogue, download
 from registry.settings import load_target
@@ -151,7 +152,7 @@ def identities_name(terminal: Terminal, identity: str, name: str) -> None:
     with terminal.open() as registry:
         identity_id = registry.identity(identity).identity_id
         decision = registry.name(identity_id, name)
-        namesakes = registry.index.named(decision.name) if decision.name else []
+        namesakes = find_named(registry.index, decision.name)
     name = decision.name
     text = f"{identity_id} is now named {name!r}." if name else f"{identity_id} has no name now."
     terminal.say(text)
