@@ -179,16 +179,19 @@ def models_list(terminal: Terminal, as_json: bool) -> None:
         terminal.say(f"{entry.name:<12}{entry.dimension}-d, {present}")
         terminal.say(f"{'':<12}licence: {entry.licence}")
         terminal.say(f"{'':<12}source:  {entry.source}")
+        terminal.say(f"{'':<12}thresholds: {entry.threshold_source}")
 
 
 @click.command("pull")
 @click.argument("name")
 @click.option(
-    "--accept-licence", is_flag=True, help="Confirm that its licence allows your use of the pack."
+    "--accept-licence",
+    is_flag=True,
+    help="Confirm that its licence allows your use, where it allows research only.",
 )
 @pass_terminal
 def models_pull(terminal: Terminal, name: str, accept_licence: bool) -> None:
-    """Download an InsightFace pack, whose licence allows non-commercial research only."""
+    """Download a model: AuraFace, or a pack of InsightFace, for non-commercial research only."""
     cache = terminal.settings.model_cache
     terminal.say(download.pull(name, cache, accept_licence=accept_licence))
 
