@@ -42,6 +42,7 @@ from registry.errors import (
 )
 
 if TYPE_CHECKING:
+    from face_registry import statistics
     from ingest import ingest
     from ingest.api import retry
     from ingest.fetch.addresses import AddressPolicy
@@ -111,6 +112,7 @@ __all__ = [
     "separate",
     "separate_videos",
     "split",
+    "statistics",
     "suggest",
     "undo",
     "write_csv",
@@ -144,6 +146,8 @@ if not TYPE_CHECKING:  # a type checker reads the imports above and reports name
 
     def __getattr__(name: str) -> Any:
         """Import a public name when it is first used."""
+        if name == "statistics":
+            return import_module("face_registry.statistics")
         if name not in _SOURCES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(import_module(_SOURCES[name]), name)

@@ -71,7 +71,8 @@ class Probe:
 
     detection: Detection
     quality: Quality
-    """Of the face in the photo. With reasons it is poor: it cannot be told who it is."""
+    """Of the face in the photo. With reasons other than covers it is poor: it cannot be told who
+    it is."""
     matches: tuple[Match, ...]
     """Best first, one for each identity. Empty: nobody on record is similar enough."""
     nearest: float | None

@@ -17,6 +17,7 @@ from queries.folder_lookup import PhotoAnswer, answer_folder, answers_table, ver
 from queries.list_commands import all_option, left_out
 from queries.lookup import Gallery, lookup, open_gallery
 from registry.errors import UsageError
+from registry.faces.quality import COVERS
 from registry.terminal import (
     Terminal,
     clean,
@@ -64,10 +65,10 @@ def report_command(
         contract = registry.contract
         if csv_path:
             write_csv(table, csv_path)
-            terminal.note(f"Wrote {csv_path} with {len(table)} identities.")
+            terminal.note(f"Wrote {csv_path} with {count(len(table), 'identity', 'identities')}.")
         if zip_path:
             faces = write_zip(registry, zip_path)
-            terminal.note(f"Wrote {zip_path} with {faces} face images.")
+            terminal.note(f"Wrote {zip_path} with {count(faces, 'face image')}.")
     if as_json:
         terminal.json({**head, "rows": table.to_dict(orient="records")})
     else:
@@ -212,13 +213,22 @@ _POOR = {
     "profile": "turned too far",
     "cut_off": "too much cut off",
     "low_score": "too unlike a face",
+    "covered_eyes": "covered at the eyes",
+    "covered_mouth": "covered at the mouth",
+    "pixelated": "too pixelated",
+    "unclear": "too unclear",
 }
 """What is wrong with a poor face, by the codes of `registry.faces.quality`."""
 
 
 def _too_poor(probe: Probe) -> str:
-    """Why it cannot be told who a poor face is: `too small and too blurred to tell`."""
-    return f"{' and '.join(_POOR.get(code, code) for code in probe.quality.reasons)} to tell"
+    """Why it cannot be told who a poor face is: `too small and too blurred to tell`.
+
+    A cover alone does not keep it from being told.
+    """
+    reasons = probe.quality.reasons
+    words = " and ".join(_POOR.get(code, code) for code in reasons)
+    return words if set(reasons) <= set(COVERS) else f"{words} to tell"
 
 
 def print_answer(terminal: Terminal, answer: LookupAnswer) -> None:
@@ -257,7 +267,7 @@ def _print_match(terminal: Terminal, probe: Probe, match: Match, answer: LookupA
     if match.lead:
         rule = (
             f"a lead, not a match: the face is {_too_poor(probe)}"
-            if probe.quality.reasons
+            if not set(probe.quality.reasons) <= set(COVERS)
             else "a lead, not a match: below the registry's threshold of "
             f"{answer.operating_point:.3f}"
         )

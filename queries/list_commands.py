@@ -38,8 +38,8 @@ _TIME = len("2026-11-23T10:33:30+00:00")
 def left_out(provisional: int) -> str:
     """A note on the number of identities that a list does not show."""
     return (
-        f"{provisional} more are provisional (a few poor faces, or hands taken for faces). "
-        "--all lists them."
+        f"{count(provisional, 'provisional identity', 'provisional identities')} not listed (a few "
+        "poor faces, or hands taken for faces); see --all."
     )
 
 
@@ -124,13 +124,14 @@ def identities_show(terminal: Terminal, identity: str, all_faces: bool, as_json:
         return
     terminal.say(f"{person.identity_id} {person.name or '(no name)'}")
     terminal.say(
-        f"{person.videos} videos, {person.faces} faces, {person.screen_time_s:.1f} s on screen"
+        f"{count(person.videos, 'video')}, {count(person.faces, 'face')}, "
+        f"{person.screen_time_s:.1f} s on screen"
     )
     terminal.say(f"cover: {person.cover}")
     for video in videos:
         seen = video["appearances"][0]
         metrics = ", ".join(f"{name} {number(v)}" for name, v in video["metrics"].items())
-        times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s, {seen['faces']} faces"
+        times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s, {count(seen['faces'], 'face')}"
         same = f"  (same as {short(video['same_as'])})" if "same_as" in video else ""
         url = Url(video["url"]).redacted(None)
         terminal.say(f"  {url}  {times}  {metrics}{same}")
@@ -235,7 +236,8 @@ def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool
     terminal.say(f"{document['video']} {Url(document['url']).redacted(None)}")
     reason = f" ({document['reason']})" if document["reason"] else ""
     terminal.say(
-        f"{document['status']}{reason}; {document['frames']} frames, {document['faces']} faces"
+        f"{document['status']}{reason}; {count(document['frames'], 'frame')}, "
+        f"{count(document['faces'], 'face')}"
     )
     if "same_as" in document:
         terminal.say(f"Same footage as {document['same_as']}, and counts as that video.")
@@ -245,7 +247,9 @@ def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool
     for seen in document["appearances"]:
         times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s"
         span = f"{seen['screen_time_s']:.1f} s on screen"
-        terminal.say(f"  {short(seen['identity_id'])}  {seen['faces']} faces, {times}, {span}")
+        terminal.say(
+            f"  {short(seen['identity_id'])}  {count(seen['faces'], 'face')}, {times}, {span}"
+        )
 
 
 def _say_details(terminal: Terminal, document: dict[str, Any]) -> None:

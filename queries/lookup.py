@@ -17,8 +17,16 @@ from registry.core.registry import Registry
 from registry.domain import Box, Detection, Quality, Vectors
 from registry.errors import ImageError, UsageError
 from registry.faces.matching import is_match
-from registry.faces.quality import assess, founds
+from registry.faces.quality import (
+    COVERS,
+    assess,
+    is_covered,
+    is_spoilt,
+    tells_apart,
+    with_length,
+)
 from registry.faces.rates import identification_rate
+from registry.models.entries import least_length
 from registry.people.consolidation import MARGIN
 from registry.people.side_by_side import known_apart
 
@@ -26,6 +34,10 @@ EVIDENCE = 3
 """Stored faces listed with each match, from different videos if there are as many."""
 _PER_IDENTITY = 16
 """Faces asked for in one query for each wanted identity: enough that one query is mostly enough."""
+
+_PER_IDENTITY_COVERED = 64
+"""As `_PER_IDENTITY`, for a covered face: faces covered in the same way come first and tell
+nothing."""
 
 
 def lookup(
@@ -103,10 +115,11 @@ def _detected(registry: Registry, photo: Photo) -> _ProbeFaces:
     model, image = registry.model(), photo.image
     detections = detect_at_full_size(model, image)
     chips = model.align(image, detections)
-    embeddings = model.embed(chips)
+    embeddings, lengths = model.embed_with_lengths(chips)
+    least = least_length(model.info)
     qualities = [
-        assess(image, detection, chip, model=model.info.name)
-        for detection, chip in zip(detections, chips, strict=True)
+        with_length(assess(image, detection, chip, model=model.info.name), float(length), least)
+        for detection, chip, length in zip(detections, chips, lengths, strict=True)
     ]
     stored = registry.index.face_of_crop(photo.digest) if photo.digest else None
     if stored is None or stored.vector is None:
@@ -162,28 +175,37 @@ class Gallery:
         )
 
     def _probe(self, detection: Detection, quality: Quality, embedding: Vectors) -> Probe:
-        nearest, similar = self._search(embedding, max(self.top, 2))
+        nearest, similar = self._search(quality, embedding, max(self.top, 2))
         matches = [self._match(identity, faces, quality) for identity, faces in similar]
         second = self._close_second(matches[:2])
         return Probe(detection, quality, tuple(matches[: self.top]), nearest, second)
 
     def _search(
-        self, embedding: Vectors, top: int
+        self, quality: Quality, embedding: Vectors, top: int
     ) -> tuple[float | None, list[tuple[str, list[SimilarFace]]]]:
-        """The cosine of the nearest face, and the matching faces by identity, best first."""
+        """The cosine of the nearest face, and the matching faces by identity, best first.
+
+        Faces whose likeness is no evidence are left out: spoilt ones, and those that are covered in
+        the same way as the probe.
+        """
+        if is_spoilt(quality):
+            return None, []
+        each = _PER_IDENTITY_COVERED if is_covered(quality) else _PER_IDENTITY
         by_identity: dict[str, list[SimilarFace]] = {}
         nearest: float | None = None
         while len(by_identity) < top:
-            limit = _PER_IDENTITY * (top - len(by_identity))
+            limit, known = each * (top - len(by_identity)), len(by_identity)
             [similar] = self.registry.index.similar_faces(
                 embedding[None, :], limit=limit, without=[*self.left_out, *by_identity]
             )
-            if nearest is None and similar:
-                nearest = similar[0].similarity
-            matching = [one for one in similar if is_match(one.similarity, self.threshold)]
-            for one in matching:
-                by_identity.setdefault(one.face.identity_id, []).append(one)
-            if len(matching) < limit:
+            telling = [one for one in similar if tells_apart(quality, one.face.quality)]
+            if nearest is None and telling:
+                nearest = telling[0].similarity
+            for one in telling:
+                if is_match(one.similarity, self.threshold):
+                    by_identity.setdefault(one.face.identity_id, []).append(one)
+            more = len(similar) == limit and is_match(similar[-1].similarity, self.threshold)
+            if not more or len(by_identity) == known:
                 break
         best = sorted(by_identity.items(), key=lambda item: (-item[1][0].similarity, item[0]))
         return nearest, best[:top]
@@ -191,7 +213,7 @@ class Gallery:
     def _match(self, identity_id: str, faces: Sequence[SimilarFace], quality: Quality) -> Match:
         identity = self.registry.identity(identity_id)
         similarity = faces[0].similarity
-        far, good = self.thresholds.curve.far(similarity), founds(quality)
+        far, good = self.thresholds.curve.far(similarity), _is_good(quality)
         rate = max(far, self.thresholds.finest) if good else None
         return Match(
             identity=identity_id,
@@ -221,6 +243,11 @@ class Gallery:
             margin=first.similarity - second.similarity,
             apart=known_apart(self.registry, first.identity, second.identity),
         )
+
+
+def _is_good(quality: Quality) -> bool:
+    """Whether a face is good but for a cover: plain faces tell as much of it as of a plain one."""
+    return set(quality.reasons) <= set(COVERS)
 
 
 def _evidence(faces: Sequence[SimilarFace]) -> list[MatchedFace]:

@@ -190,7 +190,7 @@ def test_a_failed_row_is_named_once_and_how_to_try_it_again_is_said(
     ended = run("ingest", _csv(tmp_path / "t.csv", HEADER + "absent.mp4,1\n,2\nb.mp4,x\n"))
     lines = [line for line in ended.err.splitlines() if line.startswith("failed: ")]
     assert [line.lower().count("row ") for line in lines] == [1, 1, 1]
-    assert lines[1] == "failed: row 3: the URL is missing."
+    assert lines[1] == "failed: row 3: the URL is missing. Fill in the cell, or remove the row."
     assert "--retry-failed" in ended.last
 
 

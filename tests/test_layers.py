@@ -48,7 +48,7 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "ingest": "ingest ingest.*",
         "queries": "queries queries.*",
     },
-    {"front": "registry.cli registry.demo.*", "python": "face_registry"},
+    {"front": "registry.cli registry.demo.*", "python": "face_registry face_registry.*"},
 )
 EMPTY = {
     *("registry.core", "registry.faces", "registry.system"),
@@ -63,7 +63,8 @@ PURE = (
     "registry.core.counting registry.faces.* registry.people.consolidation ingest.fetch.sniffing "
     "registry.calibration.drawing registry.calibration.sample_size "
     "registry.calibration.thresholds registry.calibration.track_samples "
-    "registry.footage.alignment registry.footage.overlap"
+    "registry.footage.alignment registry.footage.overlap "
+    "queries.statistics queries.statistics.*"
 )
 """Modules that decide and open nothing: they import nouns, pure rules and libraries of numbers."""
 

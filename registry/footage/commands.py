@@ -11,7 +11,7 @@ from registry.core.counting import combined_metrics
 from registry.core.registry import Registry
 from registry.footage.duplicates import DuplicateVideos, duplicate_videos
 from registry.footage.joining import join_videos, separate_videos
-from registry.footage.overlap import Kind
+from registry.footage.overlap import OverlapKind
 from registry.terminal import (
     Terminal,
     clean,
@@ -79,9 +79,9 @@ def _print_pairs(
 
 
 _KINDS = {
-    Kind.SAME_LENGTH: "same length",
-    Kind.PART: "second is part of first",
-    Kind.SOME: "share a part",
+    OverlapKind.SAME_LENGTH: "same length",
+    OverlapKind.PART: "second is part of first",
+    OverlapKind.SOME: "share a part",
 }
 
 

@@ -44,7 +44,7 @@ SAME_LENGTH = 0.05
 for short ones: containers and frame rates round."""
 
 
-class Kind(StrEnum):
+class OverlapKind(StrEnum):
     """What two videos of the same footage are to each other."""
 
     SAME_LENGTH = "same length"
@@ -75,7 +75,7 @@ class Recording:
 class Overlap:
     """What two videos share."""
 
-    kind: Kind
+    kind: OverlapKind
     evidence: float
     """Log-likelihood ratio over all segments, in nats."""
     agreement: float
@@ -132,13 +132,13 @@ def _is_copied(segment: Segment) -> bool:
     return segment.agreement >= COMPRESSED and segment.movement >= MOVEMENT
 
 
-def _kind(one: Recording, other: Recording, shares: tuple[float, float]) -> Kind:
+def _kind(one: Recording, other: Recording, shares: tuple[float, float]) -> OverlapKind:
     shorter, longer = sorted((one.duration_s, other.duration_s))
     alike = longer - shorter <= 1.0 + SAME_LENGTH * longer
     if alike and min(shares) >= WHOLE:
-        return Kind.SAME_LENGTH
+        return OverlapKind.SAME_LENGTH
     part = shares[0] if one.duration_s <= other.duration_s else shares[1]
-    return Kind.PART if part >= WHOLE else Kind.SOME
+    return OverlapKind.PART if part >= WHOLE else OverlapKind.SOME
 
 
 def _moved(segment: Segment) -> Segment:

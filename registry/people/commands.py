@@ -15,6 +15,7 @@ from registry.terminal import (
     Terminal,
     clean,
     cosine,
+    count,
     json_option,
     pass_terminal,
     short,
@@ -46,7 +47,8 @@ def merge_command(terminal: Terminal, identity: str, others: tuple[str, ...], ye
         person = registry.identity(decision.identity_id)
     name = f" {person.name}" if person.name else ""
     terminal.say(
-        f"{person.identity_id}{name} has {person.videos} videos and {person.faces} faces now."
+        f"{person.identity_id}{name} has {count(person.videos, 'video')} and "
+        f"{count(person.faces, 'face')} now."
     )
     _print_undo(terminal, decision)
 
@@ -75,9 +77,9 @@ def split_command(
         before = registry.identity(identity).identity_id
         decision = corrections.split(registry, identity, selection)
         left = registry.identity(before)
-    count = len(decision.faces)
-    faces_are = "1 face is" if count == 1 else f"{count} faces are"
-    terminal.say(f"{faces_are} identity {decision.new_identity} now.")
+    moved = count(len(decision.faces), "face")
+    are = "is" if len(decision.faces) == 1 else "are"
+    terminal.say(f"{moved} {are} identity {decision.new_identity} now.")
     if decision.name:
         stays = f"The others are named {left.name} now." if left.name else "The others have none."
         terminal.say(f"The name {decision.name} goes along: it was given to these faces. {stays}")
@@ -155,7 +157,10 @@ def consolidate_command(terminal: Terminal, threshold: float | None, as_json: bo
         return
     for group in decision.groups if decision else ():
         terminal.say(f"{', '.join(short(other) for other in group[1:])} joined {group[0]}.")
-    terminal.say(f"{before - after} identities joined others. There are {after} identities now.")
+    terminal.say(
+        f"{count(before - after, 'identity', 'identities')} joined others. "
+        f"There {'is' if after == 1 else 'are'} {count(after, 'identity', 'identities')} now."
+    )
     if decision:
         _print_undo(terminal, decision)
 
@@ -172,6 +177,11 @@ def print_suggestion(terminal: Terminal, suggestion: Suggestion) -> None:
         f"       tracks of good faces {suggestion.tracks[0]} and {suggestion.tracks[1]}, "
         f"shared tracks {suggestion.shared_tracks}, frames with both {suggestion.together}"
     )
+    if suggestion.repeated:
+        terminal.say(
+            f"       {suggestion.repeated} frames show both, too alike for two people: "
+            "a mirror, a screen, or pictures of one person"
+        )
     terminal.say(f"       {clean(sides[0].cover)}  {clean(sides[1].cover)}")
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.footage.alignment import FaceTrack, Segment, Series, shared_segments
-from registry.footage.overlap import FURTHER, LIKELY, Kind, Recording, compare
+from registry.footage.overlap import FURTHER, LIKELY, OverlapKind, Recording, compare
 from tests.support.takes import Shot, Take, tracks
 
 ONE, OTHER = Take(1), Take(2)
@@ -114,7 +114,7 @@ WHOLE = _recording(Shot(ONE, 0, 30))
 def test_a_copy_is_of_the_same_length() -> None:
     found = compare(WHOLE, _recording(Shot(ONE, 0, 30), step=0.4, seed=1))
     assert found is not None
-    assert found.kind is Kind.SAME_LENGTH
+    assert found.kind is OverlapKind.SAME_LENGTH
     assert found.certain
     assert min(found.shares) == 1.0
 
@@ -124,7 +124,7 @@ def test_a_cut_down_is_part_of_the_other_whichever_comes_first() -> None:
     found, swapped = compare(WHOLE, part), compare(part, WHOLE)
     assert found is not None
     assert swapped is not None
-    assert found.kind is swapped.kind is Kind.PART
+    assert found.kind is swapped.kind is OverlapKind.PART
     assert found.shares == swapped.shares[::-1]
     assert found.shares[1] == 1.0
     assert found.shares[0] == pytest.approx(1 / 3, abs=0.06)
@@ -137,7 +137,7 @@ def test_an_intro_makes_it_share_a_part() -> None:
     part = _recording(Shot(Take(7, person=3), 0, 6), Shot(ONE, 10, 12), seed=1)
     found = compare(WHOLE, part)
     assert found is not None
-    assert found.kind is Kind.SOME
+    assert found.kind is OverlapKind.SOME
     assert found.shares[1] == pytest.approx(2 / 3, abs=0.1)
 
 

@@ -134,6 +134,7 @@ def test_the_command_prints_a_table_and_a_document(home: Path, registry: Registr
     assert json.loads(_run(home, "videos", "duplicates", "--json").stdout) == {"duplicates": []}
 
 
+@pytest.mark.slow
 def test_real_clips_encoded_again_and_cut_down(shared_data: Path, tmp_path: Path) -> None:
     """Two people, four takes each; of two takes there are copies."""
     clips = {base.name: base for base in made.bases(shared_data)}

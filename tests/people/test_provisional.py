@@ -104,10 +104,10 @@ def test_lists_say_how_many_they_leave_out(home: Path) -> None:
 
     listed, note = run("identities", "list")
     assert len(listed.splitlines()) == 2
-    assert "1 more are provisional" in note
+    assert "1 provisional identity not listed" in note
     assert len(json.loads(run("identities", "list", "--json")[0])["identities"]) == 1
     assert len(json.loads(run("identities", "list", "--all", "--json")[0])["identities"]) == 2
     report = json.loads(run("report", "--json")[0])
     assert (len(report["rows"]), report["provisional"]) == (1, 1)
-    assert "1 more are provisional" in run("report")[1]
+    assert "1 provisional identity not listed" in run("report")[1]
     assert len(json.loads(run("report", "--all", "--json")[0])["rows"]) == 2
