@@ -81,6 +81,9 @@ profile, 0.40 a turn of about 45 degrees. In LFW, similarity does not fall up to
 a turning head, the cosine to its frontal frames falls to 0.7 (SFace) and 0.6 (w600k_mbf) of its
 value at 0.4. Pitch is not a factor: in faces that detectors find, similarity does not depend on
 it."""
+_TURNED = 0.8
+"""Factor of the turn below which a face counts as turned, whatever its score: the nose tip 0.34
+distances between the eyes from the middle."""
 
 _OUTSIDE: _Curve = (
     (0.0, 0.2, 0.3, 0.4, 0.5, 0.6),
@@ -157,7 +160,7 @@ def assess(
     score = float(np.prod(list(factors.values())))
     reasons = () if score >= FOUNDING_SCORE else _reasons(factors)
     covers = measure_covers(chip, grey)
-    if "profile" in reasons:  # before a plain wall, a profile has few and strong edges too
+    if factors["profile"] < _TURNED:  # before a plain wall, it has few and strong edges too
         covers = tuple(code for code in covers if code != "pixelated")
     return Quality(score, (*reasons, *covers))
 
