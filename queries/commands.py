@@ -219,7 +219,7 @@ _POOR = {
 """What is wrong with a poor face, by the codes of `registry.faces.quality`."""
 
 
-_COVERED = {"covered_eyes": "eyes covered", "covered_mouth": "mouth covered"}
+_COVERED = {"covered_eyes": "covered at the eyes", "covered_mouth": "covered at the mouth"}
 """What covers a face, by the same codes."""
 
 
@@ -230,7 +230,7 @@ def _too_poor(probe: Probe) -> str:
 
 
 def _condition(probe: Probe) -> str:
-    """What covers a face, and why it is poor: `, eyes covered, too small to tell`."""
+    """What covers a face, and why it is poor: `, covered at the eyes, too small to tell`."""
     parts = [words for code, words in _COVERED.items() if code in probe.quality.reasons]
     if not rates_hold(probe.quality):
         parts.append(_too_poor(probe))

@@ -15,7 +15,7 @@ import numpy as np
 
 from registry.domain import Box, Detection, Image
 from registry.faces.boxes import SAME_FACE, overlap
-from registry.faces.quality import assess, is_certain
+from registry.faces.quality import assess
 from registry.models.base import FaceModel
 
 LEAST_FACE = 20
@@ -74,7 +74,7 @@ def detect_at_full_size(model: FaceModel, image: Image) -> list[Detection]:
 
 def _is_certain(model: FaceModel, image: Image, one: Detection) -> bool:
     [chip] = model.align(image, [one])
-    return is_certain(assess(image, one, chip, model=model.info.name))
+    return "low_score" not in assess(image, one, chip, model=model.info.name).reasons
 
 
 def _levels(image: Image) -> Iterator[tuple[Image, float]]:

@@ -11,7 +11,6 @@ from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
 from queries.averages import average_of
 from queries.detection import LEAST_FACE, detect_at_full_size
 from queries.photos import Channels, Photo, PhotoSource, load_photo
-from registry.calibration.pairs import known_apart
 from registry.core.index import SimilarFace
 from registry.core.operating_point import Thresholds, current_thresholds
 from registry.core.registry import Registry
@@ -22,6 +21,7 @@ from registry.faces.quality import assess, is_spoilt, rates_hold, tells_apart, w
 from registry.faces.rates import identification_rate
 from registry.models.entries import least_length
 from registry.people.consolidation import MARGIN
+from registry.people.side_by_side import known_apart
 
 EVIDENCE = 3
 """Stored faces listed with each match, from different videos if there are as many."""

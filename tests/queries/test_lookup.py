@@ -187,6 +187,40 @@ def test_a_poor_face_gets_a_lead_without_rates(
     assert "likely" not in text
 
 
+def with_sunglasses(image: Image, model: FaceModel) -> Image:
+    [found] = model.detect(image)
+    left, right = found.landmarks[0], found.landmarks[1]
+    across = float(np.linalg.norm(right - left))
+    worn = image.copy()
+    for eye in (left, right):
+        centre, axes = (int(eye[0]), int(eye[1])), (int(0.42 * across), int(0.3 * across))
+        cv2.ellipse(worn, centre, axes, 0, 0, 360, (18, 18, 18), -1)
+    one, other = ((int(eye[0]), int(eye[1])) for eye in (left, right))
+    cv2.line(worn, one, other, (18, 18, 18), max(2, int(0.08 * across)))
+    return worn
+
+
+def test_faces_covered_in_the_same_way_and_spoilt_ones_are_no_match(
+    registry: Registry, sface: FaceModel, astronaut: Image
+) -> None:
+    worn = with_sunglasses(astronaut, sface)
+    [covered] = sface.embed(sface.align(worn, sface.detect(worn)))
+
+    def known(name: str, cosine: float, *reasons: str) -> Video:
+        one = video(name, [like(np.asarray(covered, np.float32), cosine, len(name))])
+        return replace(one, faces=(replace(one.faces[0], quality=Quality(0.9, reasons)),))
+
+    put(registry, known("plain", 0.5), known("same", 0.8, "covered_eyes"))
+    put(registry, known("masked", 0.45, "covered_mouth"), known("ghosted", 0.7, "unclear"))
+    answer = lookup(registry, worn, channels="BGR", provisional=True)
+    [probe] = answer.faces
+    assert probe.quality.reasons == ("covered_eyes",)
+    assert probe.nearest == pytest.approx(0.5, abs=1e-3)
+    assert [round(match.similarity, 2) for match in probe.matches] == [0.5, 0.45]
+    assert not any(match.lead for match in probe.matches)
+    assert "covered at the eyes:" in printed(answer)
+
+
 def test_provisional_identities_answer_only_if_they_are_asked(
     registry: Registry, embedding: Vectors, astronaut: Image
 ) -> None:

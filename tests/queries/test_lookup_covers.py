@@ -134,7 +134,7 @@ def test_a_covered_face_matches_plain_faces_and_those_with_other_covers(
     [match] = answer.faces[0].matches
     assert (match.identity, match.lead) == (plain, False)
     assert match.false_accept_rate is not None
-    assert "eyes covered:" in printed(answer)
+    assert "covered at the eyes:" in printed(answer)
     assert "likely the same person" in printed(answer) or "same by" in printed(answer)
     on_record(registry, "mask", embedding, MOUTH)
     shown = {one.video_url.exposed() for m in ask(registry, in_sunglasses).faces[0].matches
