@@ -48,9 +48,10 @@ def embedded(data: Path, cache: Path, name: str, load: Callable[[], FaceModel]) 
         model = load()
         vectors, people = [], []
         for photo in photographs(data / "photos"):
-            image = cv2.imread(str(photo.path), cv2.IMREAD_COLOR)
-            if image is None:
-                raise SystemExit(f"{photo.path} is no image")
+            decoded = cv2.imread(str(photo.path), cv2.IMREAD_COLOR)
+            if decoded is None:
+                raise SystemExit(f"{photo.path} is not an image.")
+            image = np.asarray(decoded, np.uint8)
             middle = np.array(image.shape[1::-1]) / 2
             found = model.detect(image)
             if not found:

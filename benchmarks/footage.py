@@ -35,6 +35,7 @@ from registry.footage.duplicates import duplicate_videos
 from registry.footage.overlap import Overlap, Recording, compare
 from registry.models import catalogue
 from registry.settings import load_settings
+from registry.urls import Url
 
 EVERY = 10
 """The registry's default."""
@@ -324,7 +325,7 @@ def _many() -> Iterator[Video]:
         name = f"{number:08x}-0000-5000-8000-000000000000"
         yield Video(
             video_id=name,
-            url=f"https://example.com/{number}.mp4",
+            url=Url(f"https://example.com/{number}.mp4"),
             metrics={"Views": float(number)},
             status=Status.DONE,
             faces=tuple(_face(name, i, v) for i, v in enumerate(vectors.astype(np.float32))),

@@ -15,16 +15,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ingest.extract import extract
 from ingest.frames import MediaLimits, Sampling, VideoReader
 from registry.blobs.folder import FolderStore
 from registry.changing.reembedding import reembed
-from registry.domain import Face, Status, Vectors, Video
+from registry.domain import Detection, Face, Image, Status, Vectors, Video
 from registry.faces.boxes import SAME_FACE, overlap
 from registry.models import catalogue
 from registry.models.base import FaceModel
+from registry.urls import Url
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 EVERY = 10
@@ -64,7 +64,7 @@ def _row(old: FaceModel, new: FaceModel, clips: Sequence[Path], folder: Path) ->
             clip, clip.stem, model=old, blobs=blobs, sampling=Sampling(every=EVERY),
             limits=MediaLimits(),
         )  # fmt: skip
-        video = Video(clip.stem, clip.as_uri(), {}, Status.DONE, found.faces, found.media)
+        video = Video(clip.stem, Url(clip.as_uri()), {}, Status.DONE, found.faces, found.media)
         wanted = {face.face_id for face in found.faces}
         again = reembed(video, wanted, new, blobs)
         blind = reembed(video, wanted, _Blind(new), blobs)
@@ -103,7 +103,7 @@ class _Blind:
         self.align, self.embed = model.align, model.embed
         self.embed_with_lengths = model.embed_with_lengths
 
-    def detect(self, image: NDArray[np.uint8]) -> list[object]:
+    def detect(self, image: Image) -> list[Detection]:
         return []
 
 

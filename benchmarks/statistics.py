@@ -131,7 +131,8 @@ def truth(kind: Kind, world: World, people: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         inside = (w * value) @ own / (w @ own)
         outside = (w * value) @ (1 - own) / (w @ (1 - own))
-    return np.expm1(inside - outside) if kind.scale == "log" else inside - outside
+    difference = np.expm1(inside - outside) if kind.scale == "log" else inside - outside
+    return np.asarray(difference)
 
 
 def welch(kind: Kind, world: World) -> tuple[np.ndarray, np.ndarray]:

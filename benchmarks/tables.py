@@ -14,6 +14,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -65,7 +66,7 @@ def main() -> None:
         signed = frame(options.rows, lambda rng: _SIGNED + f"{rng.getrandbits(256):064x}")
         table = Path(folder) / "table"
         print(f"{options.rows:,} rows | pandas, CPU s | ours, CPU s | ours, clock s")
-        for name, write, parse in (
+        forms: tuple[tuple[str, Callable[[], object], Callable[[Path], object]], ...] = (
             ("CSV", lambda: plain.to_csv(table, index=False), pd.read_csv),
             ("CSV, signed links", lambda: signed.to_csv(table, index=False), pd.read_csv),
             (
@@ -79,9 +80,10 @@ def main() -> None:
                 lambda: plain.to_excel(table, index=False, engine="openpyxl"),
                 lambda path: pd.read_excel(path, engine="openpyxl"),
             ),
-        ):
+        )
+        for name, write, parse in forms:
             write()
-            theirs, _ = timed(lambda parse=parse: parse(table), options.repeats)
+            theirs, _ = timed(partial(parse, table), options.repeats)
             ours, clock = timed(
                 lambda: read_table(table, TableOptions(metrics=_METRICS)), options.repeats
             )
