@@ -21,8 +21,8 @@ other (`STEPS`), a person has to decide: they may be relatives.
 
 Average linkage is reducible (Murtagh and Contreras 2012, "Algorithms for hierarchical clustering"):
 a join never makes a pair of groups more similar than the more similar of its parts was. So pairs
-below the threshold need no attention until a neighbour of theirs joins, and the work grows with the
-number of pairs above the threshold, not with the number of all pairs.
+below the lowest threshold need no attention until a neighbour of theirs joins, and the work grows
+with the number of pairs above it, not with the number of all pairs.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class _Cluster:
     rank: tuple[int, ...]
     videos: frozenset[str]
     near: set[int] = field(default_factory=set)
-    """Clusters that had a similarity at or above the threshold with a part of this one."""
+    """Clusters that had a similarity at or above the lowest threshold with a part of this one."""
     apart: set[int] = field(default_factory=set)
     """Clusters that are known to be another person."""
 
@@ -260,13 +260,17 @@ class _Linkage:
             self._push(a, b)
 
     def _push(self, a: int, b: int) -> None:
-        similarity = self._similarity(a, b)
         first, second = self._clusters[a], self._clusters[b]
-        if similarity >= self._least:
-            first.near.add(b)
-            second.near.add(a)
+        likeness = first.likeness(second)
+        if likeness.mean < self._least:
+            return
+        first.near.add(b)
+        second.near.add(a)
+        # The fewer pairs of tracks are evidence, the more similar they must be.
+        lower = self._lower[min(likeness.pairs, len(self._lower)) - 1]
+        if likeness.mean >= self._threshold - lower:
             names = sorted((first.members[0], second.members[0]))
-            heapq.heappush(self._heap, (-similarity, names[0], names[1], a, b))
+            heapq.heappush(self._heap, (-likeness.mean, names[0], names[1], a, b))
 
     def _similarity(self, a: int, b: int) -> float:
         return self._clusters[a].likeness(self._clusters[b]).mean
@@ -275,17 +279,12 @@ class _Linkage:
         """Join the most similar clusters until none are at or above their thresholds."""
         while self._heap:
             negative, _, _, a, b = heapq.heappop(self._heap)
-            if a in self._clusters and b in self._clusters and -negative >= self._needed(a, b):
+            if a in self._clusters and b in self._clusters:
                 reason = self._reason_against(a, b, -negative)
                 if reason:
                     self._doubt(a, b, -negative, reason)
                 else:
                     self._join(a, b, -negative)
-
-    def _needed(self, a: int, b: int) -> float:
-        """Least similarity of a join: the fewer pairs of tracks are evidence, the more."""
-        pairs = self._clusters[a].likeness(self._clusters[b]).pairs
-        return self._threshold - self._lower[min(pairs, len(self._lower)) - 1]
 
     def _reason_against(self, a: int, b: int, similarity: float) -> str:
         first, second = self._clusters[a], self._clusters[b]
