@@ -2,8 +2,9 @@
 
 A crop has a margin, so it may show the faces beside its own. When a face is erased, or is not
 recorded because its person is blocked, it is covered in the other crops of its frame. In the other
-frames of the video the detector may have missed the person, so all other crops are looked through:
-the model detects the faces in each, and those that are similar to the person are covered too.
+frames of the video the detector may have missed the person. So the places where the person was just
+before and just after are covered in the margins, and all crops are looked through: the model
+detects the faces in each, and those that are similar to the person are covered too.
 
 A changed crop gets a new key, and the record then names that key. So a crash before the record is
 written leaves the old crops as they are, and one after it leaves crops that no record names.
@@ -12,8 +13,10 @@ written leaves the old crops as they are, and one after it leaves crops that no 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from operator import attrgetter
 
 import numpy as np
 
@@ -24,7 +27,7 @@ from registry.core.selectors import read_crop
 from registry.domain import Box, Face, Image, Vectors, Video
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.faces.boxes import SAME_FACE, CropArea, overlap, shown_area
-from registry.faces.crops import cover, decode_jpeg, encode_jpeg, in_crop, in_frame
+from registry.faces.crops import cover, decode_jpeg, encode_jpeg, in_crop, in_frame, twice_as_large
 from registry.models.base import FaceModel
 from registry.models.curves import shipped_curve
 
@@ -32,6 +35,12 @@ FALSE_ACCEPT_RATE = 1e-3
 """A face in a crop counts as the erased person from the cosine on that this share of different
 people reach, by the model's shipped curve (`registry.models.curves`). That is a lower cosine than
 the one of lookups: a stranger who is covered by mistake only loses a part of a margin."""
+NEAR_S = 1.0
+"""Seconds. For so long before and after a face that goes, its place is covered in the margins of
+crops, unless its track has a face in their frame. By default, no two sampled frames are further
+apart."""
+_ENLARGED = 512
+"""px. Smaller crops are looked through a second time at twice their size."""
 _ROUNDS = 4
 """How often a crop is covered where the detector finds the person. Then its whole margin is covered
 and, if the person is still found, all of it."""
@@ -113,15 +122,18 @@ class CropCovering:
         """
         counts, faces = PictureCounts(), list(video.faces)
         looks = self._model is not None and wanted is not None
+        tracks = _Tracks(gone)
         for i, face in enumerate(faces):
-            boxes = in_crop(face.box, [one.box for one in gone if one.frame == face.frame])
-            if boxes or looks:
-                faces[i], done = self._cover(video, face, boxes, wanted if looks else None)
+            anywhere = in_crop(face.box, tracks.boxes_in(face.frame))
+            beside = in_crop(face.box, tracks.boxes_near(face))
+            if anywhere or beside or looks:
+                places = _Places(face.box, anywhere, beside)
+                faces[i], done = self._cover(video, face, places, wanted if looks else None)
                 counts += done
         return replace(video, faces=tuple(faces)), counts
 
     def _cover(
-        self, video: Video, face: Face, boxes: list[Box], wanted: Vectors | None
+        self, video: Video, face: Face, places: _Places, wanted: Vectors | None
     ) -> tuple[Face, PictureCounts]:
         try:
             before = decode_jpeg(read_crop(self._blobs, face.crop, face.crop_digest))
@@ -131,7 +143,7 @@ class CropCovering:
             return face, PictureCounts(unreadable=1)
         size = before.shape[1], before.shape[0]
         area = shown_area(face.box, (video.media.width, video.media.height), size)
-        jpeg, found = self._covered(before, area, boxes, face.box, wanted)
+        jpeg, found = self._covered(before, area, places, wanted)
         looked = int(wanted is not None)
         if jpeg is None:
             return face, PictureCounts(looked)
@@ -142,44 +154,82 @@ class CropCovering:
         return changed, PictureCounts(looked, rewritten=1, found_afterwards=found)
 
     def _covered(
-        self,
-        before: Image,
-        area: CropArea,
-        boxes: list[Box],
-        own: Box,
-        wanted: Vectors | None,
+        self, before: Image, area: CropArea, places: _Places, wanted: Vectors | None
     ) -> tuple[bytes | None, int]:
         """The changed crop as JPEG, None if it stays; and how many faces were found in it."""
         everything = Box(area.left, area.top, area.right, area.bottom)
-        picture, jpeg = before, None
+        picture, jpeg, found = before, None, []
         for attempt in range(_ROUNDS + 3):
-            if boxes:
-                covered = cover(before, area, boxes, own, keep_own=False)
-                if attempt > _ROUNDS:
-                    keep_own = attempt == _ROUNDS + 1
-                    covered = cover(covered, area, [everything], own, keep_own=keep_own)
-                jpeg = encode_jpeg(covered)
-                picture = _decoded(jpeg)  # what will be stored
-            found = [] if wanted is None else self._find(picture, area, own, wanted)
+            if places.anywhere or places.beside:
+                covered = cover(
+                    before, area, places.own, beside=places.beside, anywhere=places.anywhere
+                )
+                if not np.array_equal(covered, before):
+                    jpeg = encode_jpeg(covered)
+                    picture = _decoded(jpeg)  # what will be stored
+            found = [] if wanted is None else self._find(picture, area, places.own, wanted)
             if not found:
-                return jpeg, 0
-            boxes = [*boxes, *found]
+                break
+            places.anywhere.extend(found)
+            if attempt == _ROUNDS:
+                places.beside.append(everything)
+            elif attempt > _ROUNDS:
+                places.anywhere.append(everything)
         return jpeg, len(found)
 
     def _find(self, picture: Image, area: CropArea, own: Box, wanted: Vectors) -> list[Box]:
         """The boxes, in px of the frame, of faces like those wanted, except the crop's own."""
-        assert self._model is not None
+        found = self._find_at_size(picture, area, own, wanted)
+        if found or max(picture.shape) > _ENLARGED:
+            return found
+        return self._find_at_size(twice_as_large(picture), area, own, wanted)
+
+    def _find_at_size(self, picture: Image, area: CropArea, own: Box, wanted: Vectors) -> list[Box]:
+        if self._model is None:
+            return []
         detections = self._model.detect(picture)
-        beside = [
-            one for one in detections if overlap(in_frame(one.box, area, picture), own) <= SAME_FACE
-        ]
+        places = [in_frame(one.box, area, picture) for one in detections]
+        beside = [i for i, place in enumerate(places) if overlap(place, own) <= SAME_FACE]
         if not beside:
             return []
-        vectors = self._model.embed(self._model.align(picture, beside))
-        alike = (vectors @ wanted.T).max(axis=1) >= self._threshold
-        return [
-            in_frame(one.box, area, picture) for one, is_ in zip(beside, alike, strict=True) if is_
-        ]
+        chips = self._model.align(picture, [detections[i] for i in beside])
+        similar = (self._model.embed(chips) @ wanted.T).max(axis=1) >= self._threshold
+        return [places[i] for i, yes in zip(beside, similar, strict=True) if yes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """What to cover in one crop, as boxes in px of the frame (`registry.faces.crops.cover`)."""
+
+    own: Box
+    anywhere: list[Box]
+    beside: list[Box]
+
+
+class _Tracks:
+    """Where the faces that go were."""
+
+    def __init__(self, gone: Sequence[Face]) -> None:
+        self._frames: dict[int, list[Box]] = {}
+        self._tracks: dict[int, list[Face]] = {}
+        for face in sorted(gone, key=attrgetter("time_s")):
+            self._frames.setdefault(face.frame, []).append(face.box)
+            self._tracks.setdefault(face.track, []).append(face)
+
+    def boxes_in(self, frame: int) -> list[Box]:
+        """Their boxes in a frame."""
+        return self._frames.get(frame, [])
+
+    def boxes_near(self, face: Face) -> list[Box]:
+        """Their last boxes before the frame of a face and the first ones after, within `NEAR_S`."""
+        boxes = []
+        for track in self._tracks.values():
+            after = bisect_left(track, face.time_s, key=attrgetter("time_s"))
+            if after < len(track) and track[after].frame == face.frame:
+                continue
+            near = track[max(0, after - 1) : after + 1]
+            boxes += [one.box for one in near if abs(one.time_s - face.time_s) <= NEAR_S]
+        return boxes
 
 
 def _decoded(jpeg: bytes) -> Image:

@@ -44,6 +44,15 @@ def decode_jpeg(data: bytes) -> Image | None:
     return None if image is None else np.asarray(image, np.uint8)
 
 
+def twice_as_large(picture: Image) -> Image:
+    """The picture enlarged: BGR uint8 (2 H, 2 W, 3)."""
+    import cv2
+
+    return np.asarray(
+        cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8
+    )
+
+
 def in_crop(crop_of: Box, boxes: Sequence[Box]) -> list[Box]:
     """The boxes of a frame that reach into the crop of the face in `crop_of`, if grown."""
     area = crop_area(crop_of)
@@ -58,24 +67,28 @@ def grown(box: Box) -> Box:
 
 
 def cover(
-    picture: Image, area: CropArea, boxes: Sequence[Box], own: Box, *, keep_own: bool
+    picture: Image,
+    area: CropArea,
+    own: Box,
+    *,
+    beside: Sequence[Box] = (),
+    anywhere: Sequence[Box] = (),
 ) -> Image:
     """A copy of a crop in which boxes and what is around them (`GROWTH`) are grey.
 
     Args:
         picture: BGR uint8 (H, W, 3).
         area: what the crop shows of its frame.
-        boxes: in px of the frame.
-        own: the box of the face that the crop is of. What is around a box is not covered there.
-        keep_own: whether `boxes` themselves are not covered there either.
+        own: the box of the face that the crop is of, in px of the frame, as all boxes are.
+        beside: boxes that are not covered where they overlap with `own`.
+        anywhere: boxes that are covered there, too; but what is around them is not.
     """
     covered = np.zeros(picture.shape[:2], np.bool_)
-    for box in boxes:
+    for box in (*beside, *anywhere):
         covered[_pixels(grown(box), area, covered)] = True
     covered[_pixels(own, area, covered)] = False
-    if not keep_own:
-        for box in boxes:
-            covered[_pixels(box, area, covered)] = True
+    for box in anywhere:
+        covered[_pixels(box, area, covered)] = True
     result = picture.copy()
     result[covered] = GREY
     return result
