@@ -59,6 +59,8 @@ class ErasurePlan:
     salt: str = field(default_factory=lambda: secrets.token_hex(16))
     subject: str | tuple[str, ...] = ""
     """Salted hash of the id that was given; of each id, if several videos were given."""
+    receipt: str = field(default_factory=lambda: str(uuid4()))
+    """Id of the receipt, so that an erasure that is continued leaves one only."""
     block: str = ""
     """Id of the block to make; empty if none is to be made."""
     stand_ins: Mapping[str, str] = field(default_factory=dict)
@@ -412,7 +414,7 @@ def certify(
             "next."
         )
     receipt = {
-        "receipt": str(uuid4()),
+        "receipt": plan.receipt,
         "kind": plan.kind,
         "subject": {"salt": plan.salt, "sha256": plan.subject, "of": "salt:id"},
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -426,7 +428,7 @@ def certify(
         "block": {"id": plan.block, "template_kept": True} if plan.block else None,
         "not_covered": _not_covered(plan, pictures),
     }
-    blobs.put(keys.receipt(str(receipt["receipt"])), json.dumps(receipt, indent=1).encode())
+    blobs.put(keys.receipt(plan.receipt), json.dumps(receipt, indent=1).encode())
     return receipt
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from registry.domain import Image
+from registry.domain import Image, Vectors
+from registry.models.base import FaceModel
 from tests.support.media import write_video
 
 SIZE = (640, 384)
@@ -49,3 +50,25 @@ def _frames(left: Image, right: Image, count: int) -> Iterator[Image]:
         x, y = x + left.shape[1] - 8, y + 20
         image[y : y + right.shape[0], x : x + right.shape[1]] = right
         yield image
+
+
+def photo_vectors(model: FaceModel, photo: Path) -> Vectors:
+    """float32 (1, D): the embedding of the face in the middle of a photo."""
+    image = np.asarray(cv2.imread(str(photo), cv2.IMREAD_COLOR), np.uint8)
+    middle = image.shape[1] / 2
+    nearest = min(model.detect(image), key=lambda d: abs((d.box.x1 + d.box.x2) / 2 - middle))
+    return model.embed(model.align(image, [nearest]))
+
+
+def best_similarity(model: FaceModel, wanted: Vectors, pictures: Iterable[bytes]) -> float:
+    """The highest cosine of a face in pictures, at their size and at twice it; -1: no face."""
+    best = -1.0
+    for picture in pictures:
+        image = np.asarray(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR))
+        for scale in (1, 2):
+            enlarged = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+            shown = np.asarray(enlarged, np.uint8)
+            if detections := model.detect(shown):
+                vectors = model.embed(model.align(shown, detections))
+                best = max(best, float((vectors @ wanted.T).max()))
+    return best
