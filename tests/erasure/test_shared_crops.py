@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from qdrant_client import QdrantClient
 
+from queries.lookup import lookup
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
 from registry.core.opening import open_registry
@@ -241,3 +243,46 @@ def test_such_an_erasure_whose_process_was_killed_is_finished(filled: Path, tmp_
                 assert _state(registry) == expected, operation
             else:
                 assert who in {i.identity_id for i in registry.index.identities()}
+
+
+def _zip(home: Path, path: Path, *options: str) -> dict[str, dict[str, bytes]]:
+    """The crops of a zip by identity and name."""
+    command = ["--home", str(home), "report", "--zip", str(path), *options]
+    assert CliRunner().invoke(cli, command, catch_exceptions=False).exit_code == 0
+    people: dict[str, dict[str, bytes]] = {}
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name != "index.csv":
+                people.setdefault(name.split("/")[0], {})[name] = archive.read(name)
+    return people
+
+
+def test_a_crop_in_the_zip_shows_the_person_it_is_of_and_nobody_else(
+    home: Path, photo: Callable[..., Path], models: list[FaceModel], tmp_path: Path
+) -> None:
+    masked = _zip(home, tmp_path / "masked.zip")
+    stored = _zip(home, tmp_path / "stored.zip", "--unmasked")
+    with open_registry(home=home) as registry:
+        for number, (large, small, _) in enumerate(PAIRS):
+            who, beside = _sides(_video(registry, number))
+            pictures = set(_crops_of(registry, _video(registry, number).faces, who))
+            assert set(stored[who].values()) == pictures, "the crops in the registry stay whole"
+            for model in models:
+                vectors = photo_vectors(model, photo(small))
+                assert best_similarity(model, vectors, stored[who].values()) > 0.55
+                assert best_similarity(model, vectors, masked[who].values()) < _least(model)
+                assert best_similarity(
+                    model, photo_vectors(model, photo(large)), masked[beside].values()
+                ) < _least(model)
+            for identity in (who, beside):
+                for name, picture in masked[identity].items():
+                    (tmp_path / "one.jpg").write_bytes(picture)
+                    [probe] = lookup(registry, tmp_path / "one.jpg").faces
+                    assert probe.matches[0].identity == identity, name
+                    assert probe.matches[0].similarity > 0.9
+
+
+def test_an_option_for_the_zip_needs_a_zip(home: Path) -> None:
+    refused = CliRunner().invoke(cli, ["--home", str(home), "report", "--unmasked"])
+    assert refused.exit_code != 0
+    assert "Give --zip PATH" in str(refused.exception)

@@ -30,8 +30,8 @@ def write_neighbours(
         share: size of the small face, as a share of the large one.
         frames: how many.
     """
-    faces = [_face(large, 1.9), _face(small, 1.9 * share)]
-    write_video(path, _frames(*faces, frames), size=SIZE)
+    left, right = _face(large, 1.9), _face(small, 1.9 * share)
+    write_video(path, _frames(left, right, frames), size=SIZE)
 
 
 def _face(photo: Path, scale: float) -> Image:
