@@ -70,7 +70,7 @@ class ErasurePlan:
     pictures: Mapping[str, PictureCounts] = field(default_factory=dict)
     """By id of a video that stays: what was done to the crops of other people."""
     model: str = ""
-    """Name of the model that looked these crops through; empty if it could not be loaded."""
+    """Name of the model that looked these crops through; empty if none did."""
 
     def encode(self) -> bytes:
         """The bytes of the intent."""
@@ -185,7 +185,7 @@ class Eraser:
         # Videos that go come last: they may hold the only faces that tell who is looked for.
         stay = [video_id for video_id in plan.videos if video_id not in plan.removing]
         model = self._model() if stay else None
-        plan = replace(plan, model=model.info.name if model else "")
+        plan = replace(plan, model=model.info.name if model else plan.model)
         covering, wanted = CropCovering(self._blobs, model), self._wanted(plan, view)
         for video_id in stay:
             with self._blobs.writing():
@@ -371,10 +371,6 @@ NOT_COVERED = (
     "copies that a file system, a disk or an object store keeps outside the registry",
 )
 """What the registry cannot erase; every receipt lists it."""
-NOT_LOOKED_THROUGH = (
-    "pictures of other people from frames in which the person was not detected: the model, which "
-    "looks them through, could not be loaded"
-)
 
 
 def erase_from_index(
@@ -435,8 +431,11 @@ def certify(
 def _not_covered(plan: ErasurePlan, pictures: PictureCounts) -> list[str]:
     """What the erasure did not reach."""
     named = list(NOT_COVERED)
-    if plan.pictures and not plan.model:
-        named.append(NOT_LOOKED_THROUGH)
+    if pictures.not_looked_through:
+        named.append(
+            f"{pictures.not_looked_through} pictures of other people that were not looked through, "
+            "because the model could not be loaded; where the person was recorded, they are covered"
+        )
     if pictures.unreadable:
         named.append(
             f"{pictures.unreadable} pictures of other people that are missing or damaged, and may "

@@ -52,6 +52,8 @@ class PictureCounts:
 
     looked_through: int = 0
     """Crops in which the model detected faces and compared them."""
+    not_looked_through: int = 0
+    """Crops that would have been, if the model could have been loaded."""
     rewritten: int = 0
     """Crops in which something was covered."""
     unreadable: int = 0
@@ -130,6 +132,8 @@ class CropCovering:
                 places = _Places(face.box, anywhere, beside)
                 faces[i], done = self._cover(video, face, places, wanted if looks else None)
                 counts += done
+            if wanted is not None and not looks:
+                counts += PictureCounts(not_looked_through=1)
         return replace(video, faces=tuple(faces)), counts
 
     def _cover(

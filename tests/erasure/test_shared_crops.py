@@ -19,6 +19,7 @@ from qdrant_client import QdrantClient
 from queries.lookup import lookup
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
+from registry.copies.backup import backup, restore
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.domain import Face, Video
@@ -102,7 +103,7 @@ def _least(model: FaceModel) -> float:
 
 
 def test_no_model_finds_an_erased_person_in_the_pictures_of_others(
-    home: Path, photo: Callable[..., Path], models: list[FaceModel]
+    home: Path, photo: Callable[..., Path], models: list[FaceModel], tmp_path: Path
 ) -> None:
     with open_registry(home=home) as registry:
         for number, (large, small, _) in enumerate(PAIRS):
@@ -119,7 +120,8 @@ def test_no_model_finds_an_erased_person_in_the_pictures_of_others(
             ]
             assert all(a < _least(m) for a, m in zip(after, models, strict=True)), (small, after)
             assert receipt["pictures"] == {
-                "looked_through": len(beside), "rewritten": len(beside), "unreadable": 0,
+                "looked_through": len(beside), "not_looked_through": 0, "rewritten": len(beside),
+                "unreadable": 0,
                 "found_afterwards": 0, "model": "sface", "false_accept_rate": 0.001,
             }  # fmt: skip
             assert receipt["final_query"]["faces_in_pictures"] == 0
@@ -131,6 +133,12 @@ def test_no_model_finds_an_erased_person_in_the_pictures_of_others(
         assert {f.verdict for f in Inspection(registry, deep=True).findings()} == {"ok"}
         registry.reindex()
         assert {f.verdict for f in Inspection(registry, deep=True).findings()} == {"ok"}
+        backup(registry, tmp_path / "saved.zip")
+        pictures = _pictures(registry)
+    with open_registry(home=tmp_path / "restored") as restored:
+        restore(restored, tmp_path / "saved.zip")
+        assert _pictures(restored) == pictures
+        assert {f.verdict for f in Inspection(restored, deep=True).findings()} == {"ok"}
 
 
 def test_a_person_whom_the_detector_missed_in_frames_is_covered_there_too(
