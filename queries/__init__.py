@@ -2,6 +2,7 @@
 
 from queries.averages import averages
 from queries.export import write_csv, write_zip
+from queries.folder_lookup import lookup_folder
 from queries.lookup import lookup
 
-__all__ = ["averages", "lookup", "write_csv", "write_zip"]
+__all__ = ["averages", "lookup", "lookup_folder", "write_csv", "write_zip"]

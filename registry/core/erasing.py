@@ -25,7 +25,7 @@ import numpy as np
 from registry.core import decisions as log
 from registry.core import keys, listed_videos
 from registry.core.blocks import Block, Blocks, salted_hash, template_of
-from registry.core.decision_redaction import redact, refers_to
+from registry.core.decision_redaction import redact, refers_to, taken_along, void
 from registry.core.decisions import DecisionLog, View
 from registry.core.guarded import GuardedStore
 from registry.core.index import Index
@@ -302,9 +302,12 @@ class Eraser:
             self._blobs.delete(key)
 
     def _redact_decisions(self, ids: frozenset[str], stand_ins: Mapping[str, str]) -> None:
-        left = self._decided_faces_left()
-        for entry in self._log.entries():
-            redacted = redact(entry, ids, left, stand_ins)
+        left, entries = self._decided_faces_left(), self._log.entries()
+        # Namings come before the splits that refer to them, so an interruption loses none.
+        names = taken_along(entries, ids)
+        for entry in entries:
+            erased = entry.number in names
+            redacted = void(entry) if erased else redact(entry, ids, left, stand_ins)
             if redacted != entry:
                 self._rewrite(keys.decision(entry.number), log.encode_decision(redacted))
 
