@@ -37,7 +37,14 @@ _SHOWN = 40
 
 @click.command("report")
 @click.option("--csv", "csv_path", type=file_path(), help="Write the table to this file.")
-@click.option("--zip", "zip_path", type=file_path(), help="Write all face images to this file.")
+@click.option(
+    "--zip", "zip_path", type=file_path(),
+    help="Write all face images to this file, with the faces of others masked.",
+)  # fmt: skip
+@click.option(
+    "--unmasked", is_flag=True,
+    help="With --zip: do not mask the faces of other people in the margins of face images.",
+)  # fmt: skip
 @click.option(
     "--as-of", type=click.IntRange(min=0),
     help="Use decisions up to this number only; 0: none. See `identities list --decisions`.",
@@ -49,6 +56,7 @@ def report_command(
     terminal: Terminal,
     csv_path: Path | None,
     zip_path: Path | None,
+    unmasked: bool,
     as_of: int | None,
     provisional: bool,
     as_json: bool,
@@ -59,6 +67,8 @@ def report_command(
             "--zip and --as-of do not go together: the zip holds the current identities. "
             "Leave one out."
         )
+    if unmasked and not zip_path:
+        raise UsageError("--unmasked is for --zip. Give --zip PATH, or leave --unmasked out.")
     with terminal.open() as registry:
         table = averages(registry, as_of=as_of, provisional=provisional)
         head = report_head(registry, as_of)
@@ -67,7 +77,7 @@ def report_command(
             write_csv(table, csv_path)
             terminal.note(f"Wrote {csv_path} with {count(len(table), 'identity', 'identities')}.")
         if zip_path:
-            faces = write_zip(registry, zip_path)
+            faces = write_zip(registry, zip_path, unmasked=unmasked)
             terminal.note(f"Wrote {zip_path} with {count(faces, 'face image')}.")
     if as_json:
         terminal.json({**head, "rows": table.to_dict(orient="records")})

@@ -9,16 +9,20 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from queries.averages import cover_path
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
+from registry.errors import StoreCorrupt
+from registry.faces.boxes import shown_area
+from registry.faces.crops import cover, decode_jpeg, encode_jpeg, in_crop
 from registry.system.files import add_entry, atomic_file
 
 _FORMULA = re.compile(r"(^|[;\t\r\n])(?=[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20])")
@@ -44,10 +48,19 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
         safe(table).to_csv(aside, index=False, encoding="utf-8", lineterminator="\n")
 
 
-def write_zip(registry: Registry, path: Path) -> int:
+def write_zip(registry: Registry, path: Path, *, unmasked: bool = False) -> int:
     """Write every crop as `<identity>/<video>_<frame>.jpg`, each identity's cover, and index.csv.
 
-    Returns the number of faces.
+    The recorded faces of other identities that a crop shows in its margin are covered in grey. A
+    crop that shows none is written as it is stored.
+
+    Args:
+        registry: an open registry that has ingested something.
+        path: of the zip file.
+        unmasked: write all crops as they are stored.
+
+    Returns:
+        The number of faces.
 
     Raises:
         StoreCorrupt: a crop is not what was stored. Then nothing is written.
@@ -56,10 +69,13 @@ def write_zip(registry: Registry, path: Path) -> int:
     faces = sorted(
         registry.index.faces(), key=attrgetter("identity_id", "video_id", "frame", "crop")
     )
+    mask = None if unmasked else _Mask(registry, faces)
     with atomic_file(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
         rows: list[dict[str, Any]] = []
         for name, face in _with_paths(faces):
             picture = registry.crop(face.crop, face.crop_digest)
+            if mask:
+                picture = mask.apply(picture, face)
             add_entry(archive, name, picture)
             identity = identities[face.identity_id]
             if identity.cover_face == face.face_id:
@@ -78,6 +94,41 @@ def write_zip(registry: Registry, path: Path) -> int:
             )
         add_entry(archive, "index.csv", _csv(rows))
     return len(faces)
+
+
+class _Mask:
+    """Covers the faces of other identities in crops."""
+
+    def __init__(self, registry: Registry, faces: Sequence[IndexedFace]) -> None:
+        """`faces` are all faces of the registry."""
+        self._frames: dict[tuple[str, int], list[IndexedFace]] = {}
+        for face in faces:
+            self._frames.setdefault((face.video_id, face.frame), []).append(face)
+        self._sizes = {
+            video.video_id: (video.media.width, video.media.height)
+            for video in registry.index.videos()
+        }
+
+    def apply(self, picture: bytes, face: IndexedFace) -> bytes:
+        """The crop of a face, without the others: the same bytes if it shows no other."""
+        beside = [
+            other.box
+            for other in self._frames[face.video_id, face.frame]
+            if other.identity_id != face.identity_id
+        ]
+        boxes = in_crop(face.box, beside)
+        if not boxes:
+            return picture
+        image = decode_jpeg(picture)
+        if image is None:
+            raise StoreCorrupt(
+                f"Crop {face.crop} is not a picture that OpenCV reads, so the faces beside its own "
+                "cannot be masked. Remove its video and ingest it again, or use --unmasked."
+            )
+        size = image.shape[1], image.shape[0]
+        area = shown_area(face.box, self._sizes[face.video_id], size)
+        covered = cover(image, area, face.box, beside=boxes)
+        return picture if np.array_equal(covered, image) else encode_jpeg(covered)
 
 
 def safe(table: pd.DataFrame) -> pd.DataFrame:

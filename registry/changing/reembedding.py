@@ -23,12 +23,12 @@ from registry.blobs.base import BlobStore
 from registry.core.selectors import read_crop
 from registry.domain import Chips, Detection, Face, Image, Media, Vectors, Video
 from registry.errors import ObjectMissing, StoreCorrupt
-from registry.faces.boxes import MAX_SIDE, SAME_FACE, CropArea, crop_area, overlap
+from registry.faces.boxes import SAME_FACE, overlap, shown_area
+from registry.faces.crops import decode_jpeg
 from registry.models.base import FaceModel
 
 _BATCH = 32
 """Faces embedded together, as in `ingest.extract`."""
-_UNLIMITED = 2**20  # px
 
 
 @dataclass(slots=True)
@@ -91,7 +91,10 @@ def reembed(
 
 def mosaic(faces: Sequence[Face], pictures: Sequence[Image], media: Media) -> Image:
     """A black frame with the crops of these faces in their places: BGR uint8 (H, W, 3)."""
-    areas = [_area_of_crop(face, media, p) for face, p in zip(faces, pictures, strict=True)]
+    areas = [
+        shown_area(face.box, (media.width, media.height), (picture.shape[1], picture.shape[0]))
+        for face, picture in zip(faces, pictures, strict=True)
+    ]
     height = max([media.height, *(area.bottom for area in areas)])
     width = max([media.width, *(area.right for area in areas)])
     image = np.zeros((height, width, 3), np.uint8)
@@ -100,22 +103,6 @@ def mosaic(faces: Sequence[Face], pictures: Sequence[Image], media: Media) -> Im
         whole = picture if picture.shape[1::-1] == size else cv2.resize(picture, size)
         image[area.top : area.bottom, area.left : area.right] = whole
     return image
-
-
-def _area_of_crop(face: Face, media: Media, picture: Image) -> CropArea:
-    """The part of the frame that the crop of a face shows.
-
-    Left and top follow from the box. Right and bottom depend on the size of the frame, which may
-    change in the middle of a video; the size of the crop gives them, unless it was shrunk.
-    """
-    height, width = picture.shape[:2]
-    expected = crop_area(face.box, media.width, media.height)
-    if expected.size == (width, height):
-        return expected
-    if max(width, height) == MAX_SIDE:
-        return crop_area(face.box, _UNLIMITED, _UNLIMITED)
-    left, top = expected.left, expected.top
-    return CropArea(left, top, left + width, top + height)
 
 
 def _embed(waiting: list[tuple[str, Chips]], model: FaceModel, done: Reembedded) -> None:
@@ -127,10 +114,10 @@ def _embed(waiting: list[tuple[str, Chips]], model: FaceModel, done: Reembedded)
 
 def _picture(blobs: BlobStore, face: Face) -> Image:
     data = read_crop(blobs, face.crop, face.crop_digest)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    image = decode_jpeg(data)
     if image is None:
         raise StoreCorrupt(f"Crop {face.crop} is not a picture that OpenCV reads.")
-    return np.asarray(image, np.uint8)
+    return image
 
 
 def _detection_of(face: Face, detections: Sequence[Detection]) -> Detection | None:

@@ -1,9 +1,10 @@
 """Erasing a person or videos from the objects, completely and so that a crash loses nothing.
 
-What is to be erased is planned first and written down as an intent, as ids only: no name, picture
-or vector. Every later step can be done twice. Crops are deleted before the record that names them,
-and decisions are changed after all records, so that a run that continues the plan still finds whom
-it concerns.
+What is to be erased is planned first and written down as an intent, as ids and counts only: no
+name, picture or vector. Every later step can be done twice. A record is written after the changed
+crops of other people (`registry.core.shared_crops`) that it names, and before the crops that it no
+longer names are deleted. Decisions are changed after all records, so that a run that continues the
+plan still finds whom it concerns.
 
 An object is replaced with a copy under `rewrites/` in between: the old object is deleted for good
 (a bucket may keep versions of an object that is only overwritten), then the new one is written.
@@ -13,25 +14,34 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
+
+import numpy as np
 
 from registry.core import decisions as log
 from registry.core import keys, listed_videos
 from registry.core.blocks import Block, Blocks, salted_hash, template_of
-from registry.core.decisions import Decision, DecisionKind, DecisionLog, View
+from registry.core.decision_redaction import redact, refers_to, taken_along, void
+from registry.core.decisions import DecisionLog, View
 from registry.core.guarded import GuardedStore
 from registry.core.index import Index
-from registry.core.intents import ERASE
+from registry.core.intents import ERASE, Intents
 from registry.core.records import RecordStore, Rereads
 from registry.core.recovery import update_index
+from registry.core.shared_crops import (
+    FALSE_ACCEPT_RATE,
+    CropCovering,
+    PictureCounts,
+    references,
+)
 from registry.core.staging import Staging
-from registry.domain import Face, Video
-from registry.errors import StoreCorrupt, StoreError, UnknownError
+from registry.domain import Face, Vectors, Video
+from registry.errors import ModelError, StoreCorrupt, StoreError, UnknownError
+from registry.models.base import FaceModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +59,18 @@ class ErasurePlan:
     salt: str = field(default_factory=lambda: secrets.token_hex(16))
     subject: str | tuple[str, ...] = ""
     """Salted hash of the id that was given; of each id, if several videos were given."""
+    receipt: str = field(default_factory=lambda: str(uuid4()))
+    """Id of the receipt, so that an erasure that is continued leaves one only."""
     block: str = ""
     """Id of the block to make; empty if none is to be made."""
     stand_ins: Mapping[str, str] = field(default_factory=dict)
     """Of a video to remove that was joined to others, one of those that stay, by its id."""
     removed: Mapping[str, int] = field(default_factory=dict)
     """Counts for the receipt."""
+    pictures: Mapping[str, PictureCounts] = field(default_factory=dict)
+    """By id of a video that stays: what was done to the crops of other people."""
+    model: str = ""
+    """Name of the model that looked these crops through; empty if none did."""
 
     def encode(self) -> bytes:
         """The bytes of the intent."""
@@ -68,7 +84,9 @@ def decode_plan(content: bytes) -> ErasurePlan:
         lists = {name: tuple(fields[name]) for name in ("identities", "videos", "removing")}
         subject = fields["subject"]
         who = subject if isinstance(subject, str) else tuple(subject)
-        return ErasurePlan(**{**fields, **lists, "subject": who})
+        done = fields.get("pictures", {}).items()
+        pictures = {video_id: PictureCounts(**counts) for video_id, counts in done}
+        return ErasurePlan(**{**fields, **lists, "subject": who, "pictures": pictures})
     except (ValueError, TypeError, KeyError) as exc:
         raise StoreCorrupt(
             f"The intent of an erasure is damaged ({exc}). Delete the object {keys.intent(ERASE)} "
@@ -79,9 +97,16 @@ def decode_plan(content: bytes) -> ErasurePlan:
 class Eraser:
     """Plans erasures and carries them out on the objects of one registry."""
 
-    def __init__(self, blobs: GuardedStore, records: RecordStore) -> None:
+    def __init__(
+        self,
+        blobs: GuardedStore,
+        records: RecordStore,
+        load_model: Callable[[], FaceModel] | None = None,
+    ) -> None:
+        """`load_model` gives the registry's model, which looks crops through."""
         self._blobs = blobs
         self._records = records
+        self._load_model = load_model
         self._rereads = Rereads(blobs)
         self._log = DecisionLog(blobs)
 
@@ -149,20 +174,32 @@ class Eraser:
             removed={**counts, "identities": len(ids)},
         )
 
-    def erase(self, plan: ErasurePlan, view: View) -> None:
-        """Carry out a plan on the objects. Doing so again changes nothing."""
+    def erase(self, plan: ErasurePlan, view: View) -> ErasurePlan:
+        """Carry out a plan on the objects. Doing so again changes nothing.
+
+        Returns the plan with what was done to pictures. It also replaces the intent.
+        """
         self._finish_rewrites()
         if plan.block and not Blocks(self._blobs).has(plan.block):
             self._make_block(plan, view)
-        for video_id in plan.videos:
+        # Videos that go come last: they may hold the only faces that tell who is looked for.
+        stay = [video_id for video_id in plan.videos if video_id not in plan.removing]
+        model = self._model() if stay else None
+        plan = replace(plan, model=model.info.name if model else plan.model)
+        covering, wanted = CropCovering(self._blobs, model), self._wanted(plan, view)
+        for video_id in stay:
             with self._blobs.writing():
-                self._erase_from_video(video_id, plan, view)
+                plan = self._erase_from_video(video_id, plan, view, covering, wanted)
+        for video_id in plan.removing:
+            with self._blobs.writing():
+                self._remove(video_id)
         with self._blobs.writing():
             Staging(self._blobs).prune(self._records, plan.videos)
             if plan.removing and (rest := listed_videos.without(self._blobs, plan.removing)):
                 self._rewrite(keys.LISTED, rest)
             gone = frozenset(plan.identities).union(plan.removing)
             self._redact_decisions(gone, plan.stand_ins)
+        return plan
 
     def count_remaining(self, plan: ErasurePlan) -> dict[str, int]:
         """What the objects still hold of what was to be erased: zeros, if all of it is gone."""
@@ -184,22 +221,62 @@ class Eraser:
             "records_beside": Staging(self._blobs).count_stale(self._records),
         }
 
-    def _erase_from_video(self, video_id: str, plan: ErasurePlan, view: View) -> None:
+    def _remove(self, video_id: str) -> None:
+        self._delete_crops(video_id, keep=())
+        self._rereads.unmark(video_id)
+        self._records.delete(video_id)
+
+    def _erase_from_video(
+        self,
+        video_id: str,
+        plan: ErasurePlan,
+        view: View,
+        covering: CropCovering,
+        wanted: Mapping[str, Vectors],
+    ) -> ErasurePlan:
+        """Erase people from a video that stays. Returns the plan with its counts."""
         video, ids = self._records.get(video_id), frozenset(plan.identities)
-        if video_id in plan.removing or video is None:
-            self._delete_crops(video_id, keep=())
-            self._rereads.unmark(video_id)
-            self._records.delete(video_id)
-            return
-        kept = [
-            _with_own_identity(face, view, ids)
-            for face in video.faces
-            if view.origin_of(face) not in ids
+        if video is None:
+            self._remove(video_id)
+            return plan
+        gone = [face for face in video.faces if view.origin_of(face) in ids]
+        kept = replace(
+            video,
+            faces=tuple(
+                _with_own_identity(face, view, ids)
+                for face in video.faces
+                if view.origin_of(face) not in ids
+            ),
+        )
+        if gone or video_id not in plan.pictures:
+            own = _references(gone, view)
+            people = [*own.values(), *wanted.values()]
+            kept, counts = covering.apply(kept, gone, np.concatenate(people) if people else None)
+            plan = replace(plan, pictures={**plan.pictures, video_id: counts})
+        if gone:
+            # Before the record: afterwards, nothing would tell what was done to its crops.
+            Intents(self._blobs).declare(ERASE, plan.encode())
+        if kept != video:
+            self._rewrite(keys.record(video_id), self._records.encode(kept))
+        self._delete_crops(video_id, keep=kept.faces)
+        return plan
+
+    def _model(self) -> FaceModel | None:
+        """The model; None if it cannot be loaded, which the receipt says."""
+        try:
+            return self._load_model() if self._load_model else None
+        except ModelError:
+            return None
+
+    def _wanted(self, plan: ErasurePlan, view: View) -> dict[str, Vectors]:
+        """By person who goes, the template of all faces that are still on record."""
+        everywhere = [
+            face
+            for video_id in plan.videos
+            for face in self._faces_of(video_id)
+            if view.origin_of(face) in plan.identities
         ]
-        self._delete_crops(video_id, keep=kept)
-        if tuple(kept) != video.faces:
-            changed = replace(video, faces=tuple(kept))
-            self._rewrite(keys.record(video_id), self._records.encode(changed))
+        return {who: each[:1] for who, each in _references(everywhere, view).items()}
 
     def _make_block(self, plan: ErasurePlan, view: View) -> None:
         faces = [
@@ -230,7 +307,7 @@ class Eraser:
         names = taken_along(entries, ids)
         for entry in entries:
             erased = entry.number in names
-            redacted = _void(entry) if erased else redact(entry, ids, left, stand_ins)
+            redacted = void(entry) if erased else redact(entry, ids, left, stand_ins)
             if redacted != entry:
                 self._rewrite(keys.decision(entry.number), log.encode_decision(redacted))
 
@@ -253,6 +330,14 @@ class Eraser:
     def _finish_rewrites(self) -> None:
         for info in list(self._blobs.list(keys.REWRITES)):
             self._replace(info.key.removeprefix(keys.REWRITES), self._blobs.get(info.key))
+
+
+def _references(faces: Sequence[Face], view: View) -> dict[str, Vectors]:
+    """By person: `references` of their faces."""
+    by_person: dict[str, list[Face]] = {}
+    for face in faces:
+        by_person.setdefault(view.identity_of(face), []).append(face)
+    return {who: references(each) for who, each in by_person.items()}
 
 
 def _with_merged(view: View, roots: set[str]) -> set[str]:
@@ -281,92 +366,11 @@ def _with_own_identity(face: Face, view: View, ids: frozenset[str]) -> Face:
     return replace(face, identity_id=view.origin_of(face))
 
 
-def redact(
-    decision: Decision,
-    identities: Set[str],
-    faces_left: Set[str],
-    stand_ins: Mapping[str, str] = MappingProxyType({}),
-) -> Decision:
-    """The decision without these identities and videos, and without faces that are gone.
-
-    Args:
-        decision: an entry of the log.
-        identities: all ids of the erased person, and the ids of removed videos.
-        faces_left: ids of the faces that decisions name and that are still on record.
-        stand_ins: of a removed video that was joined to others, one of those that stay, so that
-            they are still one video, and still separated from those that it was separated from.
-    """
-    if not refers_to(decision, identities, faces_left):
-        return decision
-    if decision.videos:
-        named = dict.fromkeys(stand_ins.get(video, video) for video in decision.videos)
-        videos = _others(tuple(named), identities)
-        return replace(decision, videos=videos) if len(videos) > 1 else _void(decision)
-    if decision.kind is DecisionKind.SPLIT:
-        return _redact_split(decision, identities, faces_left)
-    if decision.kind is DecisionKind.MERGE:
-        members = _others((decision.identity_id, *decision.others), identities) or ("",)
-        stays, *joining = members
-        if not joining:
-            return _void(decision)
-        return replace(decision, identity_id=stays, others=tuple(joining))
-    if decision.kind is DecisionKind.CONSOLIDATE:
-        groups = tuple(_others(group, identities) for group in decision.groups)
-        left = tuple(group for group in groups if len(group) > 1)
-        return replace(decision, groups=left) if left else _void(decision)
-    return _void(decision)
-
-
-def taken_along(entries: Iterable[Decision], identities: Set[str]) -> set[int]:
-    """Numbers of the namings of others whose names splits gave to these identities.
-
-    Such a name is the erased person's, and would count again for those from whom they were split.
-    """
-    numbers: set[int] = set()
-    namings: list[Decision] = []
-    for entry in entries:
-        if entry.kind is DecisionKind.NAME:
-            namings.append(entry)
-        if entry.kind is DecisionKind.SPLIT and entry.name and entry.new_identity in identities:
-            group = {entry.identity_id, *entry.others}
-            numbers |= {
-                naming.number
-                for naming in namings
-                if naming.name == entry.name and naming.identity_id in group
-            }
-    return numbers
-
-
-def refers_to(decision: Decision, identities: Set[str], faces_left: Set[str]) -> bool:
-    """Whether a decision names one of these ids, or a face that is no longer on record."""
-    named = {decision.identity_id, decision.new, *decision.others, *decision.videos}
-    named |= {identity for group in decision.groups for identity in group}
-    if decision.kind is DecisionKind.SPLIT:
-        named.add(decision.new_identity)
-    return bool(named & identities) or not set(decision.faces) <= faces_left
-
-
-def _redact_split(decision: Decision, identities: Set[str], faces_left: Set[str]) -> Decision:
-    given = decision.new_identity
-    faces = tuple(face for face in decision.faces if face in faces_left)
-    if given in identities or not faces:
-        return _void(decision)
-    origin = "" if decision.identity_id in identities else decision.identity_id
-    others = _others(decision.others, identities)
-    return replace(decision, identity_id=origin, others=others, faces=faces, new=given)
-
-
-def _others(members: tuple[str, ...], identities: Set[str]) -> tuple[str, ...]:
-    return tuple(member for member in members if member not in identities)
-
-
-def _void(decision: Decision) -> Decision:
-    return Decision(decision.number, DecisionKind.VOID)
-
-
 NOT_COVERED = (
     "backups made before",
     "files written by report, export or dump before",
+    "the videos themselves, wherever they are stored",
+    "pictures of other people from videos in which the person was never detected",
     "copies that a file system, a disk or an object store keeps outside the registry",
 )
 """What the registry cannot erase; every receipt lists it."""
@@ -393,8 +397,13 @@ def erase_from_index(
 def certify(
     blobs: GuardedStore, records: RecordStore, index: Index, plan: ErasurePlan
 ) -> dict[str, Any]:
-    """Check that nothing is left, and write the receipt. Raises `StoreError` if something is."""
+    """Query objects and index for what was erased, and write the receipt.
+
+    Raises `StoreError` if something is left.
+    """
     left = Eraser(blobs, records).count_remaining(plan)
+    pictures = sum(plan.pictures.values(), PictureCounts())
+    left["faces_in_pictures"] = pictures.found_afterwards
     left["index_faces"] = sum(1 for i in plan.identities for _ in index.faces_of(i))
     left["index_identities"] = len(index.get_identities(plan.identities))
     left["index_videos"] = sum(index.has_video(v) for v in plan.removing)
@@ -404,14 +413,35 @@ def certify(
             "next."
         )
     receipt = {
-        "receipt": str(uuid4()),
+        "receipt": plan.receipt,
         "kind": plan.kind,
         "subject": {"salt": plan.salt, "sha256": plan.subject, "of": "salt:id"},
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "removed": dict(plan.removed),
+        "pictures": {
+            **asdict(pictures),
+            "model": plan.model,
+            "false_accept_rate": FALSE_ACCEPT_RATE,
+        },
         "final_query": left,
         "block": {"id": plan.block, "template_kept": True} if plan.block else None,
-        "not_covered": list(NOT_COVERED),
+        "not_covered": _not_covered(plan, pictures),
     }
-    blobs.put(keys.receipt(str(receipt["receipt"])), json.dumps(receipt, indent=1).encode())
+    blobs.put(keys.receipt(plan.receipt), json.dumps(receipt, indent=1).encode())
     return receipt
+
+
+def _not_covered(plan: ErasurePlan, pictures: PictureCounts) -> list[str]:
+    """What the erasure did not reach."""
+    named = list(NOT_COVERED)
+    if pictures.not_looked_through:
+        named.append(
+            f"{pictures.not_looked_through} pictures of other people that were not looked through, "
+            "because the model could not be loaded; where the person was recorded, they are covered"
+        )
+    if pictures.unreadable:
+        named.append(
+            f"{pictures.unreadable} pictures of other people that are missing or damaged, and may "
+            "show the person if they are restored"
+        )
+    return named

@@ -69,6 +69,14 @@ def crop(video_id: str, frame: int, position: int) -> str:
     return f"{crops_of(video_id)}{frame}_{position}.jpg"
 
 
+def changed_crop(video_id: str, frame: int, position: int, digest: str) -> str:
+    """The crop of a face after an erasure changed it; `digest` is the SHA-256 of its bytes.
+
+    It differs from `crop`, so that reading the video again does not replace a picture on record.
+    """
+    return f"{crops_of(video_id)}{frame}_{position}_{digest[:16]}.jpg"
+
+
 def decision(number: int) -> str:
     """The entry of this number in the log of decisions."""
     return f"{DECISIONS}{number:010d}.json"

@@ -21,7 +21,7 @@ from registry.blobs.base import BlobStore
 from registry.core import contract as contracts
 from registry.core import erasing, schema, switching
 from registry.core.backends import load_model, model_choice
-from registry.core.blocks import Blocks, without_blocked
+from registry.core.blocks import Blocks
 from registry.core.decisions import (
     Decision,
     DecisionKind,
@@ -50,6 +50,7 @@ from registry.core.recovery import (
     replace_damaged,
 )
 from registry.core.selectors import find_identity, find_video, read_crop, remembered_videos
+from registry.core.shared_crops import leave_out_blocked
 from registry.core.switching import Switch
 from registry.domain import Contract, Identity, Video
 from registry.errors import EmptyRegistry, RegistryLocked, StoreError, UsageError
@@ -79,9 +80,7 @@ class Registry:
         `lock` is taken already; `lease` is taken by the first change. Without either, the caller
         ensures that nobody else writes. `say` is told of warnings.
         """
-        self.settings = settings
-        self.store = store
-        self.lease = lease
+        self.settings, self.store, self.lease = settings, store, lease
         self._lock, self._steps, self._say = lock, steps, say
         self._warned = ""
         self.adopt(blobs)
@@ -236,10 +235,10 @@ class Registry:
             return None
         with self.writing():
             content, self._view = self._intents.content(ERASE), None
-            plan = None if content is None else erasing.decode_plan(content)
-            if plan:
-                self._eraser().erase(plan, self.view)
-                self._view = None
+            if content is None:
+                return None
+            plan = self._eraser().erase(erasing.decode_plan(content), self.view)
+            self._view = None
             return plan
 
     # --- reading --------------------------------------------------------------------------------
@@ -302,8 +301,8 @@ class Registry:
         """
         with self.writing():
             before = self.records.get(video.video_id)
-            given, model = video, self.contract.model
-            video = without_blocked(video, self.blocks.all(), model.verification_threshold)
+            given, least = video, self.contract.model.verification_threshold
+            video = leave_out_blocked(video, self.blocks.all(), least, self.blobs)
             near, origin_of = self.index.nearest, self.view.origin_of
             video = assign_video(video, before, near, origin_of, self.contract.threshold)
             index = self.index
@@ -434,12 +433,12 @@ class Registry:
     # --- inside ---------------------------------------------------------------------------------
 
     def _eraser(self) -> Eraser:
-        return Eraser(self.blobs, self.records)
+        return Eraser(self.blobs, self.records, self.model)
 
     def _erase(self, plan: ErasurePlan) -> dict[str, Any]:
         index = self.index
         with self.intent(ERASE, plan.encode()):
-            self.finish_erasure()
+            plan = self.finish_erasure() or plan
             receipt = self._erase_from_index(plan, index)
         events.emit("erasure", kind=plan.kind, counts=receipt["removed"])
         if self._lock:  # otherwise another process may be reading its downloads

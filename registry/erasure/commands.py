@@ -33,6 +33,8 @@ def identities_forget(
 ) -> None:
     """Remove a person for good: faces, crops, name, decisions, and the points in the index.
 
+    Where pictures of other people show the person too, the face is covered.
+
     IDENTITY is an id, the beginning of one, or a name. Without --block, the person is recorded
     again when one of the videos is read again.
     """
@@ -112,7 +114,15 @@ def _print_receipt(
         terminal.json(receipt)
         return
     removed = ", ".join(f"{n} {what.replace('_', ' ')}" for what, n in receipt["removed"].items())
-    terminal.say(f"Removed: {removed}. A search afterwards found nothing left.")
+    terminal.say(f"Removed: {removed}. Afterwards, neither objects nor index named any of them.")
+    pictures = receipt["pictures"]
+    if pictures["looked_through"] or pictures["rewritten"]:
+        others = count(pictures["looked_through"], "picture")
+        terminal.say(
+            f"Pictures of others: {pictures['rewritten']:,} rewritten; {others} looked through "
+            f"with {pictures['model'] or 'no model'}, which then found the person "
+            f"{pictures['found_afterwards']} times."
+        )
     terminal.say(f"Receipt: {receipt['receipt']}")
     if receipt["block"]:
         terminal.say(f"Block {receipt['block']['id']} keeps a template of the face.")

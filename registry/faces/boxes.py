@@ -24,6 +24,7 @@ has the same position relative to the detector's grid as in the frame. How much 
 measured in `docs/BENCHMARKS.md`, "Faces in their crops"."""
 MAX_SIDE = 1024
 """px. Larger crops are scaled down to it."""
+_UNLIMITED = 2**20  # px
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class CropArea:
         return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def crop_area(box: Box, width: int, height: int) -> CropArea:
+def crop_area(box: Box, width: int = _UNLIMITED, height: int = _UNLIMITED) -> CropArea:
     """The area that the crop of a face in `box` shows of a frame of this size in px."""
     margin = MARGIN * max(box.width, box.height)
     left = max(0, int(box.x1 - margin) // GRID * GRID)
@@ -53,6 +54,26 @@ def crop_area(box: Box, width: int, height: int) -> CropArea:
     right = min(width, math.ceil((box.x2 + margin) / GRID) * GRID)
     bottom = min(height, math.ceil((box.y2 + margin) / GRID) * GRID)
     return CropArea(left, top, max(right, left + 1), max(bottom, top + 1))
+
+
+def shown_area(box: Box, frame: tuple[int, int], crop: tuple[int, int]) -> CropArea:
+    """The area of the frame that a stored crop shows.
+
+    Left and top follow from the box. Right and bottom depend on the size of the frame, which may
+    change in the middle of a video; the size of the crop gives them, unless it was shrunk.
+
+    Args:
+        box: of the face, in px of the frame.
+        frame: width and height of the video in px.
+        crop: width and height of the crop in px.
+    """
+    expected = crop_area(box, *frame)
+    if expected.size == crop:
+        return expected
+    if max(crop) == MAX_SIDE:
+        return crop_area(box)
+    left, top = expected.left, expected.top
+    return CropArea(left, top, left + crop[0], top + crop[1])
 
 
 def overlap(a: Box, b: Box) -> float:

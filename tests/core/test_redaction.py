@@ -7,8 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry.core.decision_redaction import redact, refers_to
 from registry.core.decisions import Decision, DecisionKind, encode_decision, fold
-from registry.core.erasing import redact, refers_to
 
 
 def _name(number: int, who: str, name: str) -> Decision:

@@ -143,6 +143,16 @@ def test_a_receipt_says_what_went_and_nothing_of_whom(registry: Registry) -> Non
     assert json.loads(registry.blobs.get(f"receipts/{receipt['receipt']}.json")) == receipt
 
 
+def test_a_receipt_says_that_pictures_were_not_looked_through_without_a_model(
+    registry: Registry,
+) -> None:
+    receipt = registry.forget(_fill(registry))
+    assert (receipt["pictures"]["model"], receipt["pictures"]["looked_through"]) == ("", 0)
+    left = receipt["pictures"]["not_looked_through"]
+    assert left == 2
+    assert any(f"{left} pictures" in what for what in receipt["not_covered"])
+
+
 def test_the_log_keeps_its_numbers_and_what_it_says_of_others(registry: Registry) -> None:
     registry.forget(_fill(registry))
     kinds = [(d.number, d.kind) for d in registry.decisions.entries()]

@@ -19,8 +19,9 @@ from registry.blobs.folder import FolderStore
 from registry.cli import cli
 from registry.copies.backup import backup, restore
 from registry.core import keys
+from registry.core.decision_redaction import redact
 from registry.core.decisions import Decision, DecisionKind, encode_decision, fold
-from registry.core.erasing import Eraser, decode_plan, redact
+from registry.core.erasing import Eraser, decode_plan
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.core.video_changes import revise
