@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ingest.fetch.downloads import FetchLimits
     from ingest.frames import MediaLimits
     from ingest.summary import Failure, Summary
-    from queries import averages, lookup, write_csv, write_zip
+    from queries import averages, lookup, report, write_csv, write_zip
     from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
     from registry import Registry, open_registry
     from registry.core.decisions import Decision
@@ -107,6 +107,7 @@ __all__ = [
     "lookup",
     "merge",
     "open_registry",
+    "report",
     "retry",
     "separate",
     "separate_videos",
@@ -125,7 +126,7 @@ _MODULES = {
     "ingest.fetch.downloads": "FetchLimits",
     "ingest.frames": "MediaLimits",
     "ingest.summary": "Failure Summary",
-    "queries": "averages lookup write_csv write_zip",
+    "queries": "averages lookup report write_csv write_zip",
     "queries.answers": "CloseSecond LookupAnswer Match MatchedFace Probe",
     "registry": "Registry open_registry",
     "registry.core.decisions": "Decision",

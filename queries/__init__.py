@@ -1,7 +1,8 @@
-"""What is read from a registry: averages by identity, lookups, exports."""
+"""What is read from a registry: reports, averages by identity, lookups, exports."""
 
 from queries.averages import averages
 from queries.export import write_csv, write_zip
 from queries.lookup import lookup
+from queries.report import report
 
-__all__ = ["averages", "lookup", "write_csv", "write_zip"]
+__all__ = ["averages", "lookup", "report", "write_csv", "write_zip"]

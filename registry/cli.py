@@ -36,7 +36,7 @@ _COMMANDS: _Commands = {
         "Check that the registry is complete and intact.",
     ),
     "ingest": ("ingest.commands:ingest_command", "Find the faces in the videos of a CSV file."),
-    "lookup": ("queries.commands:lookup_command", "Show who is in a photo."),
+    "lookup": ("queries.lookup_commands:lookup_command", "Show who is in a photo."),
     "migrate": (
         "registry.commands:migrate_command",
         "Copy the registry elsewhere, or change its model.",
@@ -45,7 +45,10 @@ _COMMANDS: _Commands = {
         "registry.commands:reindex_command",
         "Rebuild the index in Qdrant from the objects.",
     ),
-    "report": ("queries.commands:report_command", "Show how the videos with each person perform."),
+    "report": (
+        "queries.report_commands:report_command",
+        "Show how the videos with each person perform.",
+    ),
     "retention": (
         "registry.erasure.commands:retention_command",
         "Show or set how long videos are kept.",

@@ -7,6 +7,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from queries import averages, write_csv, write_zip
+from queries import report, write_csv, write_zip
 from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
 from registry.cli import cli
 from registry.core.runs import recorded
@@ -113,12 +114,15 @@ def columns() -> dict[str, str]:
 
 
 def test_the_report_and_the_zip_have_the_columns_of_the_page(home: Path, tmp_path: Path) -> None:
-    with new_registry(tmp_path / "other", video("a", [person(0)], metrics={"P": 1, "V": 2})) as one:
-        write_csv(averages(one), tmp_path / "report.csv")
+    shown = replace(video("a", [person(0)], metrics={"P": 1, "V": 2}), attributes={"A": "x"})
+    with new_registry(tmp_path / "other", shown) as one:
+        write_csv(report(one, ["P", "V"], by="A"), tmp_path / "report.csv")
         write_zip(one, tmp_path / "faces.zip")
     header = next(csv.reader((tmp_path / "report.csv").read_text().splitlines()))
     told = words(" ".join(rows("influencer_performance.csv")))
-    assert {re.sub("^average_[PV]$", "average_<metric>", name) for name in header} == told
+    assert {
+        re.sub("_[PV]$", "_<metric>", name.replace("by_A", "by_<attribute>")) for name in header
+    } == told
     with zipfile.ZipFile(tmp_path / "faces.zip") as archive:
         listed = next(csv.reader(archive.read("index.csv").decode().splitlines()))
         assert [name.count("/") for name in archive.namelist()].count(1) == 2
