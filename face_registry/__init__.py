@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from ingest.summary import Failure, Summary
     from queries import averages, lookup, report, write_csv, write_zip
     from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
+    from queries.screen_time import timeline
+    from queries.timelines import Interval, PersonOnScreen
     from registry import Registry, open_registry
     from registry.core.decisions import Decision
     from registry.core.points import IndexedVideo
@@ -75,6 +77,7 @@ __all__ = [
     "Identity",
     "ImageError",
     "IndexedVideo",
+    "Interval",
     "LookupAnswer",
     "Match",
     "MatchedFace",
@@ -82,6 +85,7 @@ __all__ = [
     "MediaLimits",
     "ModelError",
     "ObjectMissing",
+    "PersonOnScreen",
     "Probe",
     "Registry",
     "RegistryError",
@@ -114,6 +118,7 @@ __all__ = [
     "split",
     "statistics",
     "suggest",
+    "timeline",
     "undo",
     "write_csv",
     "write_zip",
@@ -128,6 +133,8 @@ _MODULES = {
     "ingest.summary": "Failure Summary",
     "queries": "averages lookup report write_csv write_zip",
     "queries.answers": "CloseSecond LookupAnswer Match MatchedFace Probe",
+    "queries.screen_time": "timeline",
+    "queries.timelines": "Interval PersonOnScreen",
     "registry": "Registry open_registry",
     "registry.core.decisions": "Decision",
     "registry.core.points": "IndexedVideo",

@@ -196,11 +196,11 @@ def make_report(
     everything, identities = counted_videos(registry, as_of=as_of)
     people = {i: one for i, one in identities.items() if provisional or not one.provisional}
     names = tuple(dict.fromkeys(metrics)) or (primary,)
-    _check_metrics((*metrics, *((weight,) if weight not in ("", UNWEIGHTED) else ())), everything)
+    check_metrics((*metrics, weight), everything)
     videos = select(everything, selection, people)
     if by or adjust:
         check_columns([*((by,) if by else ()), *adjust], [one.attributes for one in everything])
-    weights = tuple(_weight_of(registry, name, weight, videos) for name in names)
+    weights = tuple(weight_of(registry, name, weight, videos) for name in names)
     others = sorted({name for video in everything for name in video.metrics} - {*names})
     tables = []
     for value, group in _groups(videos, by):
@@ -231,17 +231,18 @@ def as_date(given: date | str | None) -> date | None:
         raise UsageError(f"'{printable(given)}' is not a date. Write it as 2026-06-01.") from None
 
 
-def _check_metrics(metrics: Sequence[str], videos: Sequence[CountedVideo]) -> None:
+def check_metrics(metrics: Sequence[str], videos: Sequence[CountedVideo]) -> None:
+    """Raise `UsageError` for a metric that no video has; "" and `UNWEIGHTED` are none."""
     known = {name for video in videos for name in video.metrics}
     for name in metrics:
-        if name not in known:
+        if name not in known | {"", UNWEIGHTED}:
             there = ", ".join(sorted(known)) or "none"
             raise UsageError(
                 f"No video has the metric '{printable(name)}'. Metrics: {printable(there)}."
             )
 
 
-def _weight_of(registry: Registry, metric: str, given: str, videos: Sequence[CountedVideo]) -> str:
+def weight_of(registry: Registry, metric: str, given: str, videos: Sequence[CountedVideo]) -> str:
     """The name of what a metric is weighted with; "" if it is not."""
     if given:
         return "" if given == UNWEIGHTED else given
@@ -255,7 +256,7 @@ def _weight_of(registry: Registry, metric: str, given: str, videos: Sequence[Cou
     return f"weight of {metric}"
 
 
-def _weights(videos: Sequence[CountedVideo], metric: str, given: str) -> list[float]:
+def weights_of(videos: Sequence[CountedVideo], metric: str, given: str) -> list[float]:
     """The weight of each video, by a metric that was named or by the kind of this one."""
     if given:
         return [video.metrics.get(given, math.nan) for video in videos]
@@ -267,7 +268,7 @@ def _weights(videos: Sequence[CountedVideo], metric: str, given: str) -> list[fl
 def _weightless(videos: Sequence[CountedVideo], metric: str, weighted: str, given: str) -> int:
     if not weighted:
         return 0
-    found = zip(videos, _weights(videos, metric, given), strict=True)
+    found = zip(videos, weights_of(videos, metric, given), strict=True)
     return sum(metric in video.metrics and not amount > 0 for video, amount in found)
 
 
@@ -299,7 +300,7 @@ def _measured(
     columns: dict[str, Any] = {"video": [one.video_id for one in videos], metric: values}
     amounts = None
     if weighted:
-        amounts = _weights(videos, metric, given)
+        amounts = weights_of(videos, metric, given)
         columns[weighted] = amounts
     for name in adjust:
         columns[name] = [as_cell(video.attributes.get(name)) for video in videos]

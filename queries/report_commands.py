@@ -229,10 +229,15 @@ def _number_of_videos(value: float) -> str:
 def _difference(row: dict[Any, Any], metric: str, log: bool) -> str:
     """`+1.2 (0.3 to 2.1)`, on the scale `log` in percent."""
     middle, low, high = (row[f"{name}_{metric}"] for name in ("difference", "low", "high"))
+    if log and not math.isnan(middle):
+        return f"{100 * middle:+,.0f} % ({100 * low:,.0f} to {100 * high:,.0f})"
+    return interval(middle, low, high)
+
+
+def interval(middle: float, low: float, high: float) -> str:
+    """`+1.2 (0.3 to 2.1)`; `-` for NaN."""
     if math.isnan(middle):
         return "-"
-    if log:
-        return f"{100 * middle:+,.0f} % ({100 * low:,.0f} to {100 * high:,.0f})"
     return f"{'+' if middle > 0 else ''}{figure(middle)} ({figure(low)} to {figure(high)})"
 
 

@@ -9,7 +9,7 @@ from datetime import date
 
 from queries.conditions import Condition
 from queries.counted_videos import CountedVideo
-from registry.domain import Appearance, Attribute, AttributeValue
+from registry.domain import Appearance, Attribute, AttributeValue, Status
 from registry.errors import UsageError
 from registry.urls import printable
 
@@ -40,6 +40,8 @@ def select(
 ) -> list[CountedVideo]:
     """The videos that fulfil the conditions, each with those of these people who count in it.
 
+    Videos that could not be read are left out: nobody knows who is in them.
+
     Raises:
         UsageError: a condition is on an attribute that no video has, or no attribute holds dates.
     """
@@ -52,7 +54,8 @@ def select(
     return [
         replace(video, people=_counting(video, selection, known))
         for video in videos
-        if all(condition.holds(video.attributes) for condition in selection.where)
+        if video.status is not Status.FAILED
+        and all(condition.holds(video.attributes) for condition in selection.where)
         and (selection.since is None or _first_day(video, column) >= selection.since.isoformat())
     ]
 

@@ -78,6 +78,10 @@ _IDENTITIES: _Commands = {
         "registry.people.commands:suggest_command",
         "List identities that are likely one person.",
     ),
+    "together": (
+        "queries.screen_commands:identities_together",
+        "Show who is in the same videos.",
+    ),
     "unblock": (
         "registry.erasure.commands:identities_unblock",
         "Remove the block of a forgotten person.",
@@ -104,6 +108,10 @@ _VIDEOS: _Commands = {
         "Declare two videos not to be the same footage.",
     ),
     "show": ("queries.list_commands:videos_show", "Show a video and who is in it."),
+    "timeline": (
+        "queries.screen_commands:videos_timeline",
+        "Show when each person of a video is on screen.",
+    ),
     "undo": ("registry.people.commands:undo_command", "Undo a decision."),
 }
 _METRICS: _Commands = {

@@ -129,11 +129,29 @@ def test_the_report_and_the_zip_have_the_columns_of_the_page(home: Path, tmp_pat
     assert set(listed) == words(rows("faces.zip")["`index.csv`"])
 
 
+def test_tables_of_time_on_screen_have_the_columns_of_the_page(home: Path, tmp_path: Path) -> None:
+    told = words(section("Tables of time on screen"))
+    for command in ("videos timeline a.mp4", "identities together"):
+        call(home, *command.split(), "--csv", str(tmp_path / "out.csv"))
+        header = next(csv.reader((tmp_path / "out.csv").read_text().splitlines()))
+        assert set(header) <= told
+    document = json.loads(call(home, "videos", "timeline", "a.mp4", "--json"))
+    known = words(rows("JSON documents")["`videos timeline`"])
+    assert set(fields(document)) <= known
+
+
 @pytest.mark.parametrize(
     "command",
     [
         *("report", "identities list", "identities list --decisions", "identities suggest"),
-        *("identities consolidate", "videos list", "models list", "status", "status --runs"),
+        *(
+            "identities together",
+            "identities consolidate",
+            "videos list",
+            "models list",
+            "status",
+            "status --runs",
+        ),
         *("calibrate", "calibrate --reset", "retention", "doctor"),
     ],
 )
@@ -148,6 +166,8 @@ def test_json_documents_have_the_fields_of_the_page(command: str, home: Path) ->
         assert set(document) <= words(text)
         return
     known = words(text)
+    if command == "identities together":
+        known |= words(section("Tables of time on screen"))
     if command in {"calibrate", "status --runs"}:
         known |= words(" ".join(rows("Objects").values()))
     if command == "videos list":
