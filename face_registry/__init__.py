@@ -51,6 +51,14 @@ if TYPE_CHECKING:
     from ingest.summary import Failure, Summary
     from queries import averages, lookup, report, write_csv, write_zip
     from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
+    from queries.frames import (
+        appearances_frame,
+        faces_frame,
+        identities_frame,
+        pairs_frame,
+        persons_by_video,
+        videos_frame,
+    )
     from queries.screen_time import timeline
     from queries.timelines import Interval, PersonOnScreen
     from registry import Registry, open_registry
@@ -103,14 +111,19 @@ __all__ = [
     "UsageError",
     "VideoError",
     "__version__",
+    "appearances_frame",
     "averages",
     "consolidate",
     "duplicate_videos",
+    "faces_frame",
+    "identities_frame",
     "ingest",
     "join_videos",
     "lookup",
     "merge",
     "open_registry",
+    "pairs_frame",
+    "persons_by_video",
     "report",
     "retry",
     "separate",
@@ -120,6 +133,7 @@ __all__ = [
     "suggest",
     "timeline",
     "undo",
+    "videos_frame",
     "write_csv",
     "write_zip",
 ]
@@ -133,6 +147,8 @@ _MODULES = {
     "ingest.summary": "Failure Summary",
     "queries": "averages lookup report write_csv write_zip",
     "queries.answers": "CloseSecond LookupAnswer Match MatchedFace Probe",
+    "queries.frames": "appearances_frame faces_frame identities_frame pairs_frame persons_by_video "
+    "videos_frame",
     "queries.screen_time": "timeline",
     "queries.timelines": "Interval PersonOnScreen",
     "registry": "Registry open_registry",

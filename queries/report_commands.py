@@ -11,7 +11,8 @@ from rich.table import Table
 
 from queries.conditions import parse_condition
 from queries.documents import report_head
-from queries.export import write_csv, write_zip
+from queries.export import write_csv, write_excel, write_parquet, write_zip
+from queries.frames import appearances_frame, videos_frame
 from queries.list_commands import all_option, left_out
 from queries.report import SORTS, Report, as_date, make_report
 from queries.selections import ANY, ROLES, Selection
@@ -111,6 +112,14 @@ def selection_of(options: dict[str, Any]) -> Selection:
     help="Compare videos with equal values of this attribute. Repeat for several.",
 )  # fmt: skip
 @click.option("--csv", "csv_path", type=file_path(), help="Write the table to this file.")
+@click.option(
+    "--parquet", "parquet_path", type=file_path(),
+    help="Write the table to this file, and the appearances and videos to two files beside it.",
+)  # fmt: skip
+@click.option(
+    "--excel", "excel_path", type=file_path(),
+    help="Write the table, the appearances and the videos to the sheets of this workbook (.xlsx).",
+)  # fmt: skip
 @click.option("--zip", "zip_path", type=file_path(), help="Write all face images to this file.")
 @click.option(
     "--as-of", type=click.IntRange(min=0),
@@ -124,6 +133,8 @@ def report_command(
     /,
     metrics: tuple[str, ...],
     csv_path: Path | None,
+    parquet_path: Path | None,
+    excel_path: Path | None,
     zip_path: Path | None,
     as_of: int | None,
     provisional: bool,
@@ -151,6 +162,18 @@ def report_command(
             write_csv(found.table, csv_path)
             rows = count(len(found.table), "identity", "identities")
             terminal.note(f"Wrote {csv_path} with {rows}.")
+        if parquet_path or excel_path:
+            tables = {
+                "people": found.table,
+                "appearances": appearances_frame(registry, provisional=provisional),
+                "videos": videos_frame(registry),
+            }
+            if parquet_path:
+                paths = write_parquet(tables, parquet_path)
+                terminal.note(f"Wrote {', '.join(map(str, paths))}.")
+            if excel_path:
+                write_excel(tables, excel_path)
+                terminal.note(f"Wrote {excel_path} with the sheets {', '.join(tables)}.")
         if zip_path:
             faces = write_zip(registry, zip_path)
             terminal.note(f"Wrote {zip_path} with {count(faces, 'face image')}.")
