@@ -18,6 +18,7 @@ from registry.core.records import decode_record as decode
 from registry.core.records import encode_record as encode
 from registry.domain import Status, Video
 from registry.models.base import FaceModel
+from registry.urls import Url
 
 ROOT = Path(__file__).parents[1]
 _EXTRACTION = (
@@ -80,7 +81,7 @@ class Extractions:
             limits=MediaLimits(),
         )
         status = Status.PARTIAL if found.reason else Status.DONE
-        video = Video(video_id, name, {}, status, found.faces, found.media, found.reason)
+        video = Video(video_id, Url(name), {}, status, found.faces, found.media, found.reason)
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(encode(video, info.dimension))
         return video

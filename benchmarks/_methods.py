@@ -10,7 +10,8 @@ from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering
 
 from registry.domain import Face, Vectors, Video
 from registry.faces.matching import Neighbour, assign
-from registry.faces.quality import founds
+from registry.faces.quality import tells_apart
+from registry.faces.rates import Curve
 from registry.people.evidence import Evidence, ObservedFaces
 from registry.people.joining import consolidate_repeatedly
 
@@ -63,13 +64,20 @@ def _assigned(video: Video, stored: Sequence[Face], known: Grouping, threshold: 
         similarity = own @ vectors(stored).T
         for i, j in enumerate(similarity.argmax(axis=1)):
             face = stored[int(j)]
-            nearest[i] = Neighbour(face.face_id, known[face.face_id], float(similarity[i, j]))
+            if tells_apart(face.quality, video.faces[i].quality):
+                cosine = float(similarity[i, j])
+                nearest[i] = Neighbour(face.face_id, known[face.face_id], cosine, face.quality)
     ids = [face.face_id for face in video.faces]
-    return dict(zip(ids, assign(ids, own, nearest, threshold), strict=True))
+    return dict(zip(ids, assign(ids, own, nearest, threshold, video.faces), strict=True))
 
 
 def consolidated(
-    videos: Sequence[Video], threshold: float, *, batches: int = 1, rule: float = 0.85
+    videos: Sequence[Video],
+    threshold: float,
+    *,
+    batches: int = 1,
+    rule: float = 0.85,
+    curve: Curve | None = None,
 ) -> Grouping:
     """The plain rule, and a consolidation after each of so many tables.
 
@@ -82,7 +90,7 @@ def consolidated(
         now = {
             face.face_id: _root(joined, origin[face.face_id]) for face in all_faces(videos[:end])
         }
-        joined |= joins(videos[:end], now, threshold)
+        joined |= joins(videos[:end], now, threshold, curve)
     return {face: _root(joined, identity) for face, identity in origin.items()}
 
 
@@ -97,7 +105,9 @@ def _origin(videos: Sequence[Video], rule: float) -> Grouping:
     return _ORIGINS[key]
 
 
-def joins(videos: Sequence[Video], identity: Grouping, threshold: float) -> dict[str, str]:
+def joins(
+    videos: Sequence[Video], identity: Grouping, threshold: float, curve: Curve | None = None
+) -> dict[str, str]:
     """What consolidation joins: the identity that stays, by the one that goes."""
     observed, shown = ObservedFaces(len(videos[0].faces[0].embedding)), defaultdict(set)
     for video in videos:
@@ -110,10 +120,11 @@ def joins(videos: Sequence[Video], identity: Grouping, threshold: float) -> dict
                 face.frame,
                 face.box,
                 face.embedding,
-                good=founds(face.quality),
+                face.quality,
             )
     ranks = {who: (0, len(where)) for who, where in shown.items()}
-    result = consolidate_repeatedly(Evidence(observed, ranks), threshold=threshold)
+    evidence = Evidence(observed, ranks, curve=curve)
+    result = consolidate_repeatedly(evidence, threshold=threshold)
     return {gone: group[0] for group in result.groups for gone in group[1:]}
 
 

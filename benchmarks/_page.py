@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks._hard import HardResult
 from benchmarks._measures import Score
 from benchmarks._settings import Setting
 
@@ -40,6 +41,8 @@ class Finding:
     counts: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     """Videos, labelled faces, faces of people unknown."""
     same: bool = False
+    hard: dict[str, HardResult] = field(default_factory=dict)
+    """On hard footage at the shipped threshold, by half of the people."""
 
 
 def page(findings: Sequence[Finding]) -> str:
@@ -65,9 +68,34 @@ def page(findings: Sequence[Finding]) -> str:
             setting = ", ".join(f"{value:g}" for value in row.setting)
             lines.append(f"| {finding.model} | {row.method} | {setting} ({row.how}) | {cells} |")
     lines += ["", "![F1 against threshold](identity.svg)", ""]
+    if any(finding.hard for finding in findings):
+        lines += _hard_table(findings)
     for finding in findings:
         lines += _details(finding)
     return "\n".join(lines) + "\n"
+
+
+def _hard_table(findings: Sequence[Finding]) -> list[str]:
+    kinds = list(next(iter(findings[0].hard.values())).found)
+    lines = [
+        "## Hard footage",
+        "",
+        "Each person in clips of different photographs: plain; face 48 px high and compressed;",
+        "dark and noisy; turned and in sunglasses. Then in a mask, pixelated, and before a blurred",
+        "copy of the picture (`ghost`). The first three columns are of the first four kinds alone;",
+        "the others are of all together: clips of each kind that are with their person.",
+        "",
+        "| model | people | P / R / F1; identities per person; wrong | wrong, all kinds | "
+        + " | ".join(kinds)
+        + " |",
+        "|---|---|---|---|" + "---|" * len(kinds),
+    ]
+    for finding in findings:
+        for name, result in finding.hard.items():
+            found = " | ".join(f"{n} of {of}" for n, of in result.found.values())
+            head = f"| {finding.model} | {name} | {_cell(result.four)} | {result.all.wrong}"
+            lines.append(f"{head} | {found} |")
+    return [*lines, ""]
 
 
 def _details(finding: Finding) -> list[str]:

@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks import _methods as methods
 from benchmarks._chart import Line, chart
 from benchmarks._extraction import Extractions
+from benchmarks._hard import half_of, hard_set, judge_hard
 from benchmarks._labelled import Labelled, clip_set, demo_set, only, photo_set
 from benchmarks._measures import Score
 from benchmarks._methods import Grouping
@@ -29,6 +30,7 @@ from benchmarks._settings import GRID, Setting, best, highest, judge, sweep
 from benchmarks._slideshows import halves
 from registry.domain import Video
 from registry.models import catalogue
+from registry.models.curves import shipped_curve
 from registry.models.entries import linkage_threshold
 
 ORDERS, TABLES, NEAR = 5, 10, 0.05
@@ -108,7 +110,16 @@ def _measure(source: str, data: Path, cache: Path) -> Finding:
         f"all {len(held) + len(tuning)} people": photos,
         "clips of 9 people": clip_set(data, extractions),
     }
-    return _finding(extractions, only(photos, set(tuning).__contains__), sets)
+    finding = _finding(extractions, only(photos, set(tuning).__contains__), sets)
+    marker = catalogue.load("sface", device="cpu", cache=cache / "models")
+    clips = hard_set(data, cache, extractions, marker)
+    curve = shipped_curve(extractions.model.info).curve
+    for name, half in (("chosen on", True), ("not tuned on", False)):
+        finding.hard[name] = judge_hard(
+            half_of(clips, tuning=half),
+            lambda shown: methods.consolidated(_videos(shown), finding.threshold, curve=curve),
+        )
+    return finding
 
 
 def _finding(

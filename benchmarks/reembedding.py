@@ -101,6 +101,7 @@ class _Blind:
     def __init__(self, model: FaceModel) -> None:
         self.info, self.device = model.info, model.device
         self.align, self.embed = model.align, model.embed
+        self.embed_with_lengths = model.embed_with_lengths
 
     def detect(self, image: NDArray[np.uint8]) -> list[object]:
         return []

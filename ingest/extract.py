@@ -23,8 +23,9 @@ from registry.core import keys
 from registry.domain import Box, Chips, Detection, Face, Image, Media, Quality, Vectors
 from registry.errors import MediaError
 from registry.faces.boxes import crop_area
-from registry.faces.quality import assess, founds
+from registry.faces.quality import assess, is_comparable, with_length
 from registry.models.base import FaceModel
+from registry.models.entries import least_length
 
 BATCH = 32
 """Faces embedded together, from as many frames as necessary (`benchmarks/models.py`)."""
@@ -144,10 +145,15 @@ def _embed(
 ) -> Iterator[Face]:
     if not batch:
         return
-    embeddings = model.embed(np.concatenate([frame.chips for frame in batch]))
-    start = 0
+    chips = np.concatenate([frame.chips for frame in batch])
+    embeddings, lengths = model.embed_with_lengths(chips)
+    least, start = least_length(model.info), 0
     for frame in batch:
         own = embeddings[start : start + len(frame.detections)]
+        frame.qualities = [
+            with_length(quality, float(length), least)
+            for quality, length in zip(frame.qualities, lengths[start:], strict=False)
+        ]
         start += len(frame.detections)
         tracks = tracker.update(frame.time_s, frame.cut, _sightings(frame, own))
         for position, detection in enumerate(frame.detections):
@@ -171,7 +177,7 @@ def _embed(
 
 def _sightings(frame: _FrameFaces, embeddings: Vectors) -> list[Sighting]:
     return [
-        Sighting(frame.index, frame.time_s, detection.box, embedding, founds(quality))
+        Sighting(frame.index, frame.time_s, detection.box, embedding, is_comparable(quality))
         for detection, embedding, quality in zip(
             frame.detections, embeddings, frame.qualities, strict=True
         )

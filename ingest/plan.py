@@ -50,6 +50,11 @@ def plan(
             continue
         videos = planned.again if job.known else planned.new
         videos.append(PlannedVideo(job.row.row, job.row.url))
+    if planned.new:
+        summary.notes.append(
+            "A plan reads no video. A new one with the same file as a video on record becomes "
+            "another name of that video."
+        )
     gone = load_listed_videos(registry.blobs) - recorder.listed
     known = (registry.index.known(video_id) for video_id in sorted(gone))
     planned.gone = [video.url for video in known if video is not None]

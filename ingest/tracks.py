@@ -55,7 +55,7 @@ class Sighting:
     embedding: Vectors
     """float32 (D,), L2-normalised."""
     good: bool = True
-    """Whether its embedding is reliable: `registry.faces.quality.founds`."""
+    """Whether its embedding is reliable: `registry.faces.quality.is_comparable`."""
 
 
 class Tracker:

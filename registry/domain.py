@@ -21,6 +21,9 @@ Chips: TypeAlias = NDArray[np.uint8]
 Vectors: TypeAlias = NDArray[np.float32]
 """float32 (n, D), or (D,) for one; each row L2-normalised."""
 
+Lengths: TypeAlias = NDArray[np.float32]
+"""float32 (n,): lengths of embeddings before they were normalised."""
+
 Landmarks: TypeAlias = NDArray[np.float32]
 """float32 (5, 2), px: left eye, right eye, nose tip, left and right mouth corner, as seen."""
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 import numpy as np
@@ -105,7 +105,8 @@ class _PairCollector:
 
     def __init__(self, registry: Registry) -> None:
         self._view = registry.view
-        evidence = gather_evidence(registry)
+        # All faces of a frame are two people: pairs are not chosen by what is measured on them.
+        evidence = replace(gather_evidence(registry), curve=None)
         least = linkage_threshold(registry.contract.model)
         self._person_of = {
             member: group[0]

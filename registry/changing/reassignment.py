@@ -34,6 +34,7 @@ from registry import ids
 from registry.core.decisions import Decision, DecisionKind, fold, in_effect
 from registry.domain import Face, Vectors, Video
 from registry.faces.matching import Neighbour, assign
+from registry.faces.quality import tells_apart
 
 _BLOCK = 2**24
 """Similarities held at once: 64 MiB."""
@@ -77,7 +78,11 @@ def reassign(
             stored = _nearest(own, gallery[:start], known, passes_on)
             # Placeholders for new identities, which cannot equal an id of the registry.
             founders = [f"provisional {face.face_id}" for face in faces]
-            passes_on += assign(founders, own, stored, threshold)
+            stored = [
+                near if near and tells_apart(near.quality, face.quality) else None
+                for near, face in zip(stored, faces, strict=True)
+            ]
+            passes_on += assign(founders, own, stored, threshold, faces)
     taken = kept | named_identities(decisions) | set(passes_on[: len(pinned)])
     new_ids = _ids_of_new_identities(known[len(pinned) :], passes_on[len(pinned) :], taken)
     unchanged = {face.face_id: face.identity_id for face in pinned}
@@ -97,7 +102,8 @@ def _nearest(
         similarities = own[start : start + step] @ gallery.T
         for row, best in enumerate(similarities.argmax(axis=1)):
             similarity = float(similarities[row, best])
-            nearest.append(Neighbour(known[best].face_id, passes_on[best], similarity))
+            face = known[best]
+            nearest.append(Neighbour(face.face_id, passes_on[best], similarity, face.quality))
     return nearest
 
 

@@ -363,7 +363,7 @@ def erase_from_index(
     update_index(index, records, view, sorted({*videos, *plan.videos}))
     # Where a joined video went, another may count in its place.
     joined = index.identities_in({*view.same_as, *view.same_as.values()})
-    index.regroup((), joined.union(plan.identities), view)
+    index.refresh(joined.union(plan.identities), view)
     index.flush()
 
 

@@ -150,7 +150,7 @@ class Index:
         if before is not None:
             self._faces.delete(Filter(must={"video_id": [video.video_id]}))
         [(_, seen)] = self._written([video], view)
-        self._refresh({a.identity_id for a in seen} | (before or set()), view)
+        self.refresh({a.identity_id for a in seen} | (before or set()), view)
 
     def put_details(self, video: Video, view: View) -> None:
         """Bring all but the faces of a video up to its record, and the metrics of its faces."""
@@ -165,19 +165,26 @@ class Index:
         where = Filter(must={"video_id": [video_id]})
         self._faces.delete(where)
         self._videos.delete(where)
-        self._refresh(before, view)
+        self.refresh(before, view)
 
-    def regroup(self, videos: Iterable[Video], identity_ids: set[str], view: View) -> None:
+    def regroup(
+        self, videos: Iterable[Video], identity_ids: set[str], before: View, after: View
+    ) -> None:
         """Give the faces of videos the identities of a new view.
 
         Args:
             videos: records that the index has; their faces are the same as before.
-            identity_ids: every identity that gains or loses a face or whose name changes.
-            view: what people decided.
+            identity_ids: identities whose name or videos change, also if no face moves.
+            before: what people decided until now.
+            after: what they decided with the change.
         """
-        for _ in self._written(videos, view):
-            pass
-        self._refresh(identity_ids, view)
+        changed = set(identity_ids)
+        for video, _ in self._written(videos, after):
+            for face in video.faces:
+                moves = {before.identity_of(face), after.identity_of(face)}
+                if len(moves) > 1:
+                    changed |= moves
+        self.refresh(changed, after)
 
     def rebuild(self, videos: Iterable[Video], view: View) -> int:
         """Drop everything and write it anew from the records. Returns how many videos there are."""
@@ -365,7 +372,8 @@ class Index:
         video = self.video(video_id)
         return None if video is None else {a.identity_id for a in video.appearances}
 
-    def _refresh(self, identity_ids: set[str], view: View) -> None:
+    def refresh(self, identity_ids: set[str], view: View) -> None:
+        """Write identities anew from the videos that show them; remove those that none shows."""
         if not identity_ids:
             return
         seen: dict[str, list[tuple[str, Appearance]]] = {i: [] for i in identity_ids}

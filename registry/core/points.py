@@ -317,7 +317,9 @@ def identity_in(payload: Payload) -> Identity:
 def neighbour_in(hit: Hit) -> Neighbour:
     """The stored face that a query returned. Raises `StoreCorrupt`."""
     try:
-        return Neighbour(hit.id, hit.payload["origin_id"], hit.score)
+        payload = hit.payload
+        quality = Quality(payload["quality"], tuple(payload["reasons"]))
+        return Neighbour(hit.id, payload["origin_id"], hit.score, quality)
     except _DAMAGE as exc:
         raise _damaged("face", exc) from exc
 

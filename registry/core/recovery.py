@@ -58,7 +58,7 @@ class Replacement:
 
 def remove_replaced(replacement: Replacement, index: Index, blobs: BlobStore, view: View) -> None:
     """Remove identities and crops that are gone, once the index has the new video."""
-    index.regroup((), set(replacement.identities), view)
+    index.refresh(set(replacement.identities), view)
     index.flush()
     for crop in replacement.crops:
         blobs.delete(crop)

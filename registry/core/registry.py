@@ -344,7 +344,7 @@ class Registry:
                 affected |= index.identities_in(regrouped_videos(before, after))
                 regrouped = (before.parents, before.moved) != (after.parents, after.moved)
                 videos = records_showing(index, self.records, affected) if regrouped else ()
-                index.regroup(videos, affected, after)
+                index.regroup(videos, affected, before, after)
                 index.flush()
         events.emit("decision", kind=str(decision.kind))
         return decision

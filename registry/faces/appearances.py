@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from registry.domain import Appearance, Face, Identity, Video
-from registry.faces.quality import founds, is_certain
+from registry.faces.quality import founds, is_certain, is_spoilt
 
 STEADY = 3
 """Poor faces in one track, of all of which the detector is sure, that establish an identity without
@@ -47,7 +47,7 @@ def appearances(faces: Sequence[Face]) -> tuple[Appearance, ...]:
 
 
 def _appearance(identity: str, faces: Sequence[Face]) -> Appearance:
-    best = max(faces, key=lambda f: (founds(f.quality), f.quality.score, -f.time_s, -f.position))
+    best = max(faces, key=_worth_showing)
     spans = {face.frame: face.span_s for face in faces}
     return Appearance(
         identity_id=identity,
@@ -59,6 +59,17 @@ def _appearance(identity: str, faces: Sequence[Face]) -> Appearance:
         best_crop=best.crop,
         best_quality=best.quality.score if founds(best.quality) else 0.0,
         established=founds(best.quality) or _is_steady(faces),
+    )
+
+
+def _worth_showing(face: Face) -> tuple[bool, bool, float, float, int]:
+    quality = face.quality
+    return (
+        founds(quality),
+        not is_spoilt(quality),
+        quality.score,
+        -face.time_s,
+        -face.position,
     )
 
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from registry import ids
-from registry.domain import Face, Vectors, Video
+from registry.domain import Face, Quality, Vectors, Video
+from registry.faces.quality import is_covered, is_spoilt, tells_apart
+
+_GOOD = Quality(1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class Neighbour:
     """The identity that a face nearest to it inherits."""
     similarity: float
     """Cosine, -1 to 1."""
+    quality: Quality = _GOOD
+    """Of that face; a good one if it is not known."""
 
 
 def is_match(similarity: float, threshold: float) -> bool:
@@ -66,7 +71,7 @@ def nearest_with_earlier(
             earlier = before[best]
             is_itself = earlier.face_id == face.face_id
             identity = earlier.identity_id if is_itself else inherited(earlier)
-            nearest.append(Neighbour(earlier.face_id, identity, similarity))
+            nearest.append(Neighbour(earlier.face_id, identity, similarity, earlier.quality))
     return nearest
 
 
@@ -93,9 +98,20 @@ def assign_video(
     stored = list(nearest(video.video_id, embeddings))
     if before is not None and before.faces:
         stored = nearest_with_earlier(video.faces, before.faces, stored, origin_of)
-    identities = assign([face.face_id for face in video.faces], embeddings, stored, threshold)
+    stored = [
+        near if near and _passes_on(near, face) else None
+        for near, face in zip(stored, video.faces, strict=True)
+    ]
+    identities = assign(
+        [face.face_id for face in video.faces], embeddings, stored, threshold, video.faces
+    )
     pairs = zip(video.faces, identities, strict=True)
     return replace(video, faces=tuple(replace(face, identity_id=i) for face, i in pairs))
+
+
+def _passes_on(near: Neighbour, face: Face) -> bool:
+    """Whether a face may inherit the identity of a stored one: its own, or that of evidence."""
+    return near.face_id == face.face_id or tells_apart(near.quality, face.quality)
 
 
 def assign(
@@ -103,6 +119,7 @@ def assign(
     embeddings: Vectors,
     stored: Sequence[Neighbour | None],
     threshold: float,
+    faces: Sequence[Face] = (),
 ) -> list[str]:
     """Assign an identity to each face of one video.
 
@@ -112,16 +129,25 @@ def assign(
     preferred to one of this video, and an earlier face to a later one, so that the same input
     always gives the same result.
 
+    The likeness of faces that are covered alike is no evidence, except within one track. A spoilt
+    face is compared with nothing: it goes with the earlier faces of its track, if there are any,
+    and no other face goes with it.
+
     Args:
         face_ids: n ids in order of time, from which new identities get their ids.
         embeddings: float32 (n, D), L2-normalised.
         stored: n nearest neighbours; None if the registry has no face yet.
         threshold: cosine similarity, inclusive.
+        faces: the n faces, whose quality and tracks count. Empty: all are good.
 
     Returns:
         n identity ids.
     """
     identities: list[str] = []
+    qualities = [face.quality for face in faces]
+    special = {
+        i for i, quality in enumerate(qualities) if is_spoilt(quality) or is_covered(quality)
+    }
     for i, face in enumerate(face_ids):
         best_similarity, best_identity = -np.inf, ""
         neighbour = stored[i]
@@ -129,6 +155,16 @@ def assign(
             best_similarity, best_identity = neighbour.similarity, neighbour.identity_id
         if i:
             similarities = embeddings[:i] @ embeddings[i]
+            if i in special:
+                if is_spoilt(qualities[i]) and best_similarity < threshold:
+                    own = [j for j in range(i) if faces[j].track == faces[i].track]
+                    identities.append(identities[own[-1]] if own else ids.identity_id(face))
+                    continue
+                similarities[
+                    [j for j in special if j < i and not _comparable(faces[j], faces[i])]
+                ] = -np.inf
+            elif special:
+                similarities[[j for j in special if j < i and is_spoilt(qualities[j])]] = -np.inf
             nearest = int(np.argmax(similarities))
             if similarities[nearest] > best_similarity:
                 best_similarity = float(similarities[nearest])
@@ -137,3 +173,10 @@ def assign(
             best_identity if is_match(best_similarity, threshold) else ids.identity_id(face)
         )
     return identities
+
+
+def _comparable(one: Face, other: Face) -> bool:
+    """Whether the likeness of two faces of one video is evidence."""
+    if is_spoilt(one.quality) or is_spoilt(other.quality):
+        return False
+    return one.track == other.track or tells_apart(one.quality, other.quality)

@@ -10,6 +10,7 @@ see, are in `docs/BENCHMARKS.md` under "Quality of faces".
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,16 @@ TEMPLATE: Landmarks = np.array(
     dtype=np.float32,
 )  # fmt: skip
 """px. The places of the five landmarks in an aligned face, as in `insightface.utils.face_align`."""
+
+COMPARABLE_SCORE = 0.5
+"""Dark and small faces from this score on found nobody, and can be compared with others."""
+_MILD = {"dark", "small"}
+
+COVERS = ("covered_eyes", "covered_mouth")
+"""Reasons that are a cover: sunglasses, a mask."""
+
+SPOILT = ("pixelated", "unclear")
+"""Reasons for which an embedding says nothing of who it is."""
 
 _CHIP = 112  # px, the side of an aligned face
 
@@ -70,6 +81,9 @@ profile, 0.40 a turn of about 45 degrees. In LFW, similarity does not fall up to
 a turning head, the cosine to its frontal frames falls to 0.7 (SFace) and 0.6 (w600k_mbf) of its
 value at 0.4. Pitch is not a factor: in faces that detectors find, similarity does not depend on
 it."""
+_TURNED = 0.8
+"""Factor of the turn below which a face counts as turned, whatever its score: the nose tip 0.34
+distances between the eyes from the middle."""
 
 _OUTSIDE: _Curve = (
     (0.0, 0.2, 0.3, 0.4, 0.5, 0.6),
@@ -110,8 +124,9 @@ def assess(
             for scores of SCRFD.
 
     Returns:
-        The score, 0 to 1, and for a score below `FOUNDING_SCORE` at least one reason, the gravest
-        first; above it none. The reasons are codes:
+        The score, 0 to 1, and reasons why the face is not good: at least one for a score below
+        `FOUNDING_SCORE`, the gravest first, and what covers or spoils the face, whatever the score.
+        The reasons are codes:
 
         - `small`: the face is too few pixels across;
         - `blurred`: it is out of focus, moved, or was enlarged from very few pixels;
@@ -120,9 +135,13 @@ def assess(
         - `bright`: much of it is overexposed;
         - `profile`: it is turned too far to the side;
         - `cut_off`: part of it lies outside the frame;
-        - `low_score`: the detector is not sure that it is a face, or the head is tilted.
+        - `low_score`: the detector is not sure that it is a face, or the head is tilted;
+        - `covered_eyes`, `covered_mouth`: sunglasses, a mask;
+        - `pixelated`: it was made unrecognisable.
     """
     import cv2  # not at the top: callers of `founds` need not load it
+
+    from registry.faces.covers import measure_covers
 
     grey = np.asarray(cv2.cvtColor(chip, cv2.COLOR_BGR2GRAY), np.uint8)
     face = grey[_INNER_FACE]
@@ -137,7 +156,23 @@ def assess(
         "low_score": _interpolate(_YUNET if model == "sface" else _SCRFD, detection.score),
     }
     score = float(np.prod(list(factors.values())))
-    return Quality(score, () if score >= FOUNDING_SCORE else _reasons(factors))
+    reasons = () if score >= FOUNDING_SCORE else _reasons(factors)
+    covers = measure_covers(chip, grey)
+    if factors["profile"] < _TURNED:  # before a plain wall, it has few and strong edges too
+        covers = tuple(code for code in covers if code != "pixelated")
+    return Quality(score, (*reasons, *covers))
+
+
+def with_length(quality: Quality, length: float, least: float) -> Quality:
+    """The quality of a face whose embedding had this length before it was normalised.
+
+    Args:
+        quality: as `assess` gives it.
+        length: of the embedding.
+        least: the model's `least_length`; a shorter embedding is that of no face which the network
+            understands, and the face gets the reason `unclear`.
+    """
+    return quality if length >= least else replace(quality, reasons=(*quality.reasons, "unclear"))
 
 
 def founds(quality: Quality) -> bool:
@@ -146,8 +181,38 @@ def founds(quality: Quality) -> bool:
 
 
 def is_certain(quality: Quality) -> bool:
-    """Whether the detector is sure that it is a face, however poor."""
-    return "low_score" not in quality.reasons
+    """Whether the detector is sure that it is a face, however poor, and it can be understood."""
+    return not {"low_score", *COVERS, *SPOILT} & set(quality.reasons)
+
+
+def is_comparable(quality: Quality) -> bool:
+    """Whether its embedding can be compared with others.
+
+    It is good, or good but for a cover, or dark or small and nearly good.
+    """
+    rest = set(quality.reasons) - set(COVERS)
+    return not rest or (quality.score >= COMPARABLE_SCORE and rest <= _MILD)
+
+
+def is_spoilt(quality: Quality) -> bool:
+    """Whether the embedding says nothing of who it is."""
+    return not set(SPOILT).isdisjoint(quality.reasons)
+
+
+def tells_apart(one: Quality, other: Quality) -> bool:
+    """Whether the likeness of two faces is evidence: neither is spoilt, nor both covered alike."""
+    spoilt = is_spoilt(one) or is_spoilt(other)
+    return not spoilt and not cover_bits(one) & cover_bits(other)
+
+
+def is_covered(quality: Quality) -> bool:
+    """Whether something covers the face."""
+    return not set(COVERS).isdisjoint(quality.reasons)
+
+
+def cover_bits(quality: Quality) -> int:
+    """What covers the face, as bits. The likeness of two faces that share a bit tells nothing."""
+    return sum(1 << bit for bit, code in enumerate(COVERS) if code in quality.reasons)
 
 
 def _interpolate(curve: _Curve, value: float) -> float:

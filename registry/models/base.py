@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from registry.domain import Chips, Detection, Image, ModelInfo, Vectors
+from registry.domain import Chips, Detection, Image, Lengths, ModelInfo, Vectors
 
 DETECTION_THRESHOLD = 0.5
 """Minimum detector score of a face: InsightFace's default (`FaceAnalysis.prepare(det_thresh=0.5)`),
@@ -38,3 +38,9 @@ class FaceModel(Protocol):
 
     def embed(self, chips: Chips) -> Vectors:
         """float32 (n, D), L2-normalised, in batches; (0, D) for no chips."""
+
+    def embed_with_lengths(self, chips: Chips) -> tuple[Vectors, Lengths]:
+        """As `embed`, with the lengths before normalising.
+
+        A network gives short vectors to what it does not understand as a face.
+        """

@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 from registry.domain import ModelInfo
 from registry.faces.rates import Curve
-from registry.models.entries import CATALOGUE
+from registry.models.entries import CATALOGUE, INT8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,6 @@ _W600K_R50 = ModelCurve(
 _UNKNOWN = ModelCurve(
     _PUBLISHED, "buffalo_l's published point, since this model has none", measured=False
 )
-INT8 = "00d12b95e973bdb21494304324257da6b9b7749531f06ed7154441a86162d5b2"
-"""`ModelInfo.digest` of SCRFD-500M with the int8 version of w600k MobileFaceNet."""
 
 CURVES: Mapping[str, ModelCurve] = MappingProxyType(
     {

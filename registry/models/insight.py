@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from insightface.app import FaceAnalysis
 
-from registry.domain import Chips, Detection, Image, ModelInfo, Vectors
+from registry.domain import Chips, Detection, Image, Lengths, ModelInfo, Vectors
 from registry.errors import ModelError
 from registry.models import device as devices
 from registry.models.base import DETECTION_THRESHOLD
@@ -66,6 +66,10 @@ class InsightModel:
 
     def embed(self, chips: Chips) -> Vectors:
         """As `FaceModel.embed`."""
+        return self.embed_with_lengths(chips)[0]
+
+    def embed_with_lengths(self, chips: Chips) -> tuple[Vectors, Lengths]:
+        """As `FaceModel.embed_with_lengths`."""
         dimension = self._info.dimension
         return embed_in_batches(chips, self._forward, dimension=dimension, batch=self._batch)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.domain import Chips, Detection, Image, Vectors
+from registry.domain import Chips, Detection, Image, Lengths, Vectors
 from registry.errors import ModelError
 
 CHIP_SIZE = 112
@@ -49,8 +49,12 @@ def batch_size(device: str) -> int:
     return _CPU_BATCH if device == "cpu" else _ACCELERATOR_BATCH
 
 
-def embed_in_batches(chips: Chips, forward: Forward, *, dimension: int, batch: int) -> Vectors:
+def embed_in_batches(
+    chips: Chips, forward: Forward, *, dimension: int, batch: int
+) -> tuple[Vectors, Lengths]:
     """float32 (n, D), L2-normalised, from runs of `forward` over at most `batch` chips.
+
+    The second value is float32 (n,): the lengths before normalising.
 
     Raises:
         ModelError: the chips are not aligned faces, the network failed, or a vector is zero or not
@@ -71,4 +75,4 @@ def embed_in_batches(chips: Chips, forward: Forward, *, dimension: int, batch: i
     norms: Vectors = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not (np.isfinite(norms).all() and (norms > 0).all()):
         raise ModelError("The recogniser returned an embedding that is zero or not finite.")
-    return vectors / norms
+    return vectors / norms, norms[:, 0]

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from registry.domain import Chips, Detection, Image, ModelInfo, Vectors
+from registry.domain import Chips, Detection, Image, Lengths, ModelInfo, Vectors
 from registry.errors import ModelError
 from registry.models import device as devices
 from registry.models.recognition import align, batch_size, embed_in_batches
@@ -58,6 +58,10 @@ class SFace:
 
     def embed(self, chips: Chips) -> Vectors:
         """As `FaceModel.embed`."""
+        return self.embed_with_lengths(chips)[0]
+
+    def embed_with_lengths(self, chips: Chips) -> tuple[Vectors, Lengths]:
+        """As `FaceModel.embed_with_lengths`."""
         dimension = self._info.dimension
         return embed_in_batches(chips, self._forward, dimension=dimension, batch=self._batch)
 

@@ -159,6 +159,11 @@ def print_suggestion(terminal: Terminal, suggestion: Suggestion) -> None:
         f"       tracks of good faces {suggestion.tracks[0]} and {suggestion.tracks[1]}, "
         f"shared tracks {suggestion.shared_tracks}, frames with both {suggestion.together}"
     )
+    if suggestion.repeated:
+        terminal.say(
+            f"       {suggestion.repeated} frames show both, too alike for two people: "
+            "a mirror, a screen, or pictures of one person"
+        )
     terminal.say(f"       {clean(sides[0].cover)}  {clean(sides[1].cover)}")
 
 

@@ -10,8 +10,13 @@ that separates them. A join is left to a person if a third identity, known to be
 resembles one of the two almost as much (`MARGIN`).
 
 Identities with poor faces only are joined last. Each goes to the group in whose track its faces
-lie, or to the one that it clearly resembles, or stays alone. They add nothing to a group's average,
-so a blurred face never brings two people together.
+lie, or to one that is in all of its videos and that it clearly resembles, or stays alone. They add
+nothing to a group's average, so a blurred face brings neither two people together nor a video to a
+person.
+
+Tracks that are covered alike (by sunglasses, by a mask) are alike whoever they are, so their
+similarity counts nowhere. And where two groups are each alike inside, and clearly less like each
+other (`STEPS`), a person has to decide: they may be relatives.
 
 Average linkage is reducible (Murtagh and Contreras 2012, "Algorithms for hierarchical clustering"):
 a join never makes a pair of groups more similar than the more similar of its parts was. So pairs
@@ -24,6 +29,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,8 +38,18 @@ from registry.domain import Vectors
 MARGIN = 0.05
 """Cosine by which the better of two joins that exclude each other must lead. Source:
 docs/BENCHMARKS.md, "Margin between two joins"."""
+STEPS = (0.5, 0.65, 0.75)
+"""Two groups that are each alike inside and a clear step apart are rather two relatives. A join
+needs this share of the smaller similarity inside: of a group of one track, two, and three or more.
+Source: docs/BENCHMARKS.md, "Relatives"."""
+LEAST_INSIDE = 3
+"""Tracks that the larger of two groups must have for that."""
+ELSEWHERE = 0.1
+"""Cosine by which poor faces must exceed the threshold to join a person of other videos."""
 IN_TRACK = "Poor faces, in tracks of this person alone."
-RESEMBLE = "Poor faces, which resemble this person and clearly no other."
+RESEMBLE = "Poor faces in videos of this person, whom they resemble and clearly no other."
+_UNKNOWN = np.float32(-2.0)
+"""Instead of a similarity: below every cosine."""
 _CHUNK = 1024
 """Rows of the similarity matrix held at once: 1,024 x 50,000 float32 are 200 MB."""
 
@@ -44,15 +60,24 @@ class Group:
 
     identity_id: str
     tracks: Vectors
-    """float32 (t, D): the L2-normalised mean of the good faces of each of its tracks. Empty (0, D)
-    for an identity with poor faces only, which can join a group but not start one."""
+    """float32 (t, D): the L2-normalised mean of the comparable faces of each of its tracks. Empty
+    (0, D) for an identity with poor faces only, which can join a group but not start one."""
     rank: tuple[int, ...] = ()
     """Of two that are joined, the id of the larger rank is kept. Whether it is named, then the
     number of its videos."""
     poor: Vectors | None = None
     """float32 (t, D): the same means over its poor faces. Used if `tracks` is empty."""
     along: tuple[str, ...] = ()
-    """Identities with good faces in a track of this one. Used if `tracks` is empty."""
+    """Identities with comparable faces in a track of this one. Used if `tracks` is empty."""
+    covers: tuple[int, ...] = ()
+    """t numbers: what covers the faces of each track, as bits. The likeness of two tracks that
+    share a bit is no evidence. Empty: nothing is covered."""
+    weights: tuple[float, ...] = ()
+    """t numbers above 0: how much each track counts. Empty: all count the same."""
+    videos: frozenset[str] = frozenset()
+    """Ids of the videos that show it."""
+    elsewhere: bool = True
+    """Whether its poor faces may join a person who is not in all of `videos`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +114,79 @@ class ConsolidationResult:
     """Groups of two or more identities that are one person; the id of the first is kept."""
 
 
+class _Likeness(NamedTuple):
+    """Similarities of pairs of tracks, added up."""
+
+    total: float
+    """Sum of weight times cosine."""
+    weight: float
+    """Sum of the weights; 0: no pair is evidence."""
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.weight if self.weight > 0 else -np.inf
+
+    def plus(self, *others: _Likeness) -> _Likeness:
+        every = (self, *others)
+        return _Likeness(sum(one.total for one in every), sum(one.weight for one in every))
+
+
+_NOTHING = _Likeness(0.0, 0.0)
+
+
 @dataclass(slots=True)
 class _Cluster:
     members: list[str]
-    total: Vectors
-    """Sum of the track vectors. The average over all pairs of tracks is a product of two sums."""
+    totals: dict[int, Vectors]
+    """By what covers them: weighted sums of the track vectors. The similarities of all pairs of
+    tracks of two clusters add up to products of these sums."""
+    weights: dict[int, float]
+    """By what covers them: sums of the weights of the tracks."""
+    inside: _Likeness
+    """Of the pairs of its own tracks."""
     tracks: int
     rank: tuple[int, ...]
+    videos: frozenset[str]
     near: set[int] = field(default_factory=set)
     """Clusters that had a similarity at or above the threshold with a part of this one."""
     apart: set[int] = field(default_factory=set)
     """Clusters that are known to be another person."""
 
+    def likeness(self, other: _Cluster) -> _Likeness:
+        """Of the pairs of tracks of two clusters, without those that are covered alike."""
+        total = weight = 0.0
+        for covers, sums in self.totals.items():
+            for others, other_sums in other.totals.items():
+                if not covers & others:
+                    total += float(sums @ other_sums)
+                    weight += self.weights[covers] * other.weights[others]
+        return _Likeness(total, weight)
+
+
+def _cluster(group: Group) -> _Cluster:
+    count = len(group.tracks)
+    weights = np.array(group.weights or (1.0,) * count, np.float32)
+    covers = group.covers or (0,) * count
+    weighted = group.tracks * weights[:, None]
+    totals: dict[int, Vectors] = {}
+    sums: dict[int, float] = {}
+    for kind in sorted(set(covers)):
+        rows = [row for row, one in enumerate(covers) if one == kind]
+        totals[kind] = weighted[rows].sum(axis=0)
+        sums[kind] = float(weights[rows].sum())
+    cluster = _Cluster([group.identity_id], totals, sums, _NOTHING, count, group.rank, group.videos)
+    both = cluster.likeness(cluster)  # each pair twice, and each uncovered track with itself
+    own = float((weights[[not one for one in covers]] ** 2).sum())
+    cluster.inside = _Likeness((both.total - own) / 2, (both.weight - own) / 2)
+    return cluster
+
 
 def consolidate(
-    groups: Sequence[Group], apart: Iterable[tuple[str, str]], *, threshold: float
+    groups: Sequence[Group],
+    apart: Iterable[tuple[str, str]],
+    *,
+    threshold: float,
+    steps: Sequence[float] = STEPS,
 ) -> ConsolidationResult:
     """Join identities that are one person.
 
@@ -112,10 +195,11 @@ def consolidate(
         apart: pairs of identity ids that are two people.
         threshold: least average cosine of a join, from the model's entry in the catalogue or from
             a calibration.
+        steps: see `STEPS`; zeros join whatever reaches the threshold.
     """
     good = sorted((g for g in groups if len(g.tracks)), key=lambda g: g.identity_id)
     poor = [g for g in groups if not len(g.tracks)]
-    linkage = _Linkage(good, poor, apart, threshold)
+    linkage = _Linkage(good, poor, apart, threshold, steps)
     linkage.join_similar()
     linkage.assign_poor()
     return linkage.result()
@@ -130,15 +214,14 @@ class _Linkage:
         poor: Sequence[Group],
         apart: Iterable[tuple[str, str]],
         threshold: float,
+        steps: Sequence[float],
     ) -> None:
         self._threshold = threshold
+        self._steps = steps
         self._poor = {g.identity_id: g for g in poor}
         self._strangers: dict[str, set[str]] = {name: set() for name in self._poor}
         """Those who are known to be somebody else, for each identity of poor faces."""
-        self._clusters = {
-            i: _Cluster([g.identity_id], g.tracks.sum(axis=0), len(g.tracks), g.rank)
-            for i, g in enumerate(groups)
-        }
+        self._clusters = {i: _cluster(g) for i, g in enumerate(groups)}
         self._next = len(groups)
         self._joins: list[Join] = []
         self._doubts: dict[tuple[str, str], Doubt] = {}
@@ -151,17 +234,24 @@ class _Linkage:
             for this, that in ((one, other), (other, one)):
                 if this in self._strangers:
                     self._strangers[this].add(that)
-        self._find_candidates(groups)
+        self._find_candidates()
 
-    def _find_candidates(self, groups: Sequence[Group]) -> None:
-        if not groups:
+    def _find_candidates(self) -> None:
+        if not self._clusters:
             return
-        means = np.stack([g.tracks.mean(axis=0) for g in groups])
+        rows = [(n, covers) for n, c in self._clusters.items() for covers in c.totals]
+        means = np.stack(
+            [self._clusters[n].totals[k] / self._clusters[n].weights[k] for n, k in rows]
+        )
+        pairs = set()
         for start in range(0, len(means), _CHUNK):
-            rows, columns = np.nonzero(means[start : start + _CHUNK] @ means.T >= self._threshold)
-            for i, j in zip((rows + start).tolist(), columns.tolist(), strict=True):
-                if i < j:
-                    self._push(i, j)
+            above = means[start : start + _CHUNK] @ means.T >= self._threshold
+            for i, j in np.argwhere(above).tolist():
+                (a, covers), (b, others) = rows[i + start], rows[j]
+                if a < b and not covers & others:
+                    pairs.add((a, b))
+        for a, b in sorted(pairs):
+            self._push(a, b)
 
     def _push(self, a: int, b: int) -> None:
         similarity = self._similarity(a, b)
@@ -173,8 +263,7 @@ class _Linkage:
             heapq.heappush(self._heap, (-similarity, names[0], names[1], a, b))
 
     def _similarity(self, a: int, b: int) -> float:
-        first, second = self._clusters[a], self._clusters[b]
-        return float(first.total @ second.total) / (first.tracks * second.tracks)
+        return self._clusters[a].likeness(self._clusters[b]).mean
 
     def join_similar(self) -> None:
         """Join the most similar clusters until none are at or above the threshold."""
@@ -197,7 +286,20 @@ class _Linkage:
                 if lead < MARGIN:
                     name = self._clusters[rival].members[0]
                     return f"{this.members[0]} resembles {name}, somebody else, almost as much."
-        return ""
+        return self._reason_of_step(first, second, similarity)
+
+    def _reason_of_step(self, first: _Cluster, second: _Cluster, similarity: float) -> str:
+        smaller, larger = sorted((first, second), key=lambda cluster: cluster.tracks)
+        inside = [c.inside.mean for c in (smaller, larger) if c.inside.weight > 0]
+        if larger.tracks < LEAST_INSIDE or not inside:
+            return ""
+        if similarity >= self._steps[min(smaller.tracks, len(self._steps)) - 1] * min(inside):
+            return ""
+        alike = " and ".join(f"{mean:.2f}" for mean in inside)
+        return (
+            f"Each is alike in itself ({alike} on average) and clearly less like the other "
+            f"({similarity:.2f}): they may be relatives."
+        )
 
     def _doubt(self, a: int, b: int, similarity: float, reason: str) -> None:
         first, second = sorted((self._clusters[a].members[0], self._clusters[b].members[0]))
@@ -211,9 +313,15 @@ class _Linkage:
         new, self._next = self._next, self._next + 1
         joined = _Cluster(
             one.members + other.members,
-            one.total + other.total,
+            {k: _sum(one.totals.get(k), other.totals.get(k)) for k in one.totals | other.totals},
+            {
+                k: one.weights.get(k, 0.0) + other.weights.get(k, 0.0)
+                for k in one.weights | other.weights
+            },
+            one.inside.plus(other.inside, one.likeness(other)),
             one.tracks + other.tracks,
             one.rank,
+            one.videos | other.videos,
             apart=one.apart | other.apart,
         )
         self._clusters[new] = joined
@@ -231,18 +339,27 @@ class _Linkage:
             return
         numbers = list(self._clusters)
         row_of = {m: row for row, n in enumerate(numbers) for m in self._clusters[n].members}
-        means = np.stack([c.total / c.tracks for c in self._clusters.values()])
+        means = [
+            c.totals[0] / c.weights[0] if 0 in c.totals else None for c in self._clusters.values()
+        ]
+        plain = [row for row, mean in enumerate(means) if mean is not None]
+        rows = np.stack([mean for mean in means if mean is not None]) if plain else None
         candidates = []
         for name, group in self._poor.items():
-            if group.poor is None or not len(group.poor):
-                continue
-            similarities = means @ group.poor.mean(axis=0)
+            similarities = np.full(len(numbers), _UNKNOWN, np.float32)
+            if rows is not None and group.poor is not None and len(group.poor):
+                similarities[plain] = rows @ group.poor.mean(axis=0)
+            for row, cluster in enumerate(self._clusters.values()):
+                if not group.videos <= cluster.videos:
+                    lowered = similarities[row] - ELSEWHERE
+                    similarities[row] = lowered if group.elsewhere else _UNKNOWN
             strangers = [row_of[other] for other in self._strangers[name] if other in row_of]
             similarities[strangers] = -np.inf
             tracked = {row_of[other] for other in group.along if other in row_of}
             tracked = {row for row in tracked if np.isfinite(similarities[row])}
-            row = self._cluster_of_poor(similarities, tracked)
-            if row is not None:
+            belongs = self._cluster_of_poor(similarities, tracked)
+            if belongs is not None:
+                row = belongs
                 reason = IN_TRACK if tracked else RESEMBLE
                 candidates.append((-float(similarities[row]), name, numbers[row], reason))
         for negative, name, number, reason in sorted(candidates):
@@ -274,3 +391,11 @@ class _Linkage:
         open_doubts = [d for d in self._doubts.values() if place[d.first] != place[d.second]]
         open_doubts.sort(key=lambda d: (-d.similarity, d.first, d.second))
         return ConsolidationResult(tuple(self._joins), tuple(open_doubts), tuple(groups))
+
+
+def _sum(one: Vectors | None, other: Vectors | None) -> Vectors:
+    if one is None or other is None:
+        both = one if other is None else other
+        assert both is not None
+        return both
+    return one + other

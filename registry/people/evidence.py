@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.core.decisions import DecisionKind, in_effect
+from registry.core.operating_point import current_thresholds
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
-from registry.domain import Box, Identity, Vectors
+from registry.domain import Box, Identity, Quality, Vectors
 from registry.faces.boxes import SAME_FACE, overlaps
-from registry.faces.quality import founds
+from registry.faces.quality import cover_bits, is_comparable, is_spoilt
+from registry.faces.rates import Curve, score
 from registry.people.consolidation import Group
 
 Pair = tuple[str, str]
@@ -24,6 +26,17 @@ Track = tuple[str, int]
 """Video id and the number of a track in it."""
 _Sums = dict[str, dict[Track, Vectors]]
 """Sum of embeddings by identity and track."""
+_PLAIN, _POOR = 0, -1
+"""Kinds of faces: not covered, and poor. Other kinds are the bits of what covers a face."""
+ALIKE_FAR = 1e-6
+"""False-accept rate from whose similarity on two faces of one frame are no proof of two people.
+Source: docs/BENCHMARKS.md, "One person several times in a frame"."""
+_LEAST_PAIRS = 10
+"""Pairs of people from which their own similarity counts: as many as calibration needs
+(docs/BENCHMARKS.md, "Constants of calibration")."""
+_ELSEWHERE_SCORE = 0.4
+"""Least score of an identity of poor faces that may join a person of other videos: faces below it
+tell people apart no better than chance does (docs/BENCHMARKS.md, "Quality of faces")."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,8 @@ class Evidence:
     """The rank of every identity, which decides whose id is kept: see `Group.rank`."""
     separated: frozenset[Pair] = frozenset()
     """Pairs that a person said are two people."""
+    curve: Curve | None = None
+    """How alike strangers are. None: any two faces of a frame are two people."""
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -43,9 +58,34 @@ class Evidence:
         return self.observed.groups(self.ranks)
 
     @cached_property
+    def alike(self) -> float:
+        """Cosine from which two faces of one frame are no proof of two people; above 1: none is.
+
+        It is the cosine of `ALIKE_FAR`. If there are ten pairs of people and more, who resemble
+        each other more than the strangers of the curve, it is raised as much: the lower quartile
+        gives by how much, so that up to half of the pairs may be mirrors.
+        """
+        if self.curve is None:
+            return 2.0
+        similarities = self.observed.similarities_beside()
+        centre = 0.0
+        if len(similarities) >= _LEAST_PAIRS:
+            scores = self.curve.scores(np.array(similarities))
+            centre = max(0.0, float(np.quantile(scores, 0.25)) - score(0.75))
+        return self.curve.at(centre + score(ALIKE_FAR))
+
+    @cached_property
     def together(self) -> Mapping[Pair, int]:
-        """The number of frames that show both identities of a pair side by side."""
-        return self.observed.together()
+        """The number of frames that show two people side by side, by the pair of identities."""
+        return self.observed.together(self.alike)
+
+    @cached_property
+    def repeated(self) -> Mapping[Pair, int]:
+        """The number of frames that show a pair whose faces are too alike for two people.
+
+        Rather a mirror, a screen, or two pictures of one person: no proof for or against.
+        """
+        return self.observed.repeated(self.alike)
 
     @property
     def tracks(self) -> Mapping[str, Set[Track]]:
@@ -64,6 +104,7 @@ class Evidence:
             self.observed.merged(into),
             {identity: rank for identity, rank in self.ranks.items() if identity not in into},
             frozenset(pair(into.get(a, a), into.get(b, b)) for a, b in self.separated),
+            self.curve,
         )
 
 
@@ -97,10 +138,11 @@ def evidence_from(
                 face.frame,
                 face.box,
                 face.vector,
-                good=founds(face.quality),
+                face.quality,
             )
     ranks = {i.identity_id: (int(bool(i.name)), i.videos) for i in identities}
-    return Evidence(observed, ranks, _separated_pairs(registry))
+    curve = current_thresholds(registry).curve
+    return Evidence(observed, ranks, _separated_pairs(registry), curve)
 
 
 class ObservedFaces:
@@ -110,17 +152,23 @@ class ObservedFaces:
         """`dimension` is D of the embeddings."""
         self.tracks: dict[str, set[Track]] = defaultdict(set)
         self._dimension = dimension
-        self._good: _Sums = defaultdict(dict)
-        self._poor: _Sums = defaultdict(dict)
+        self._sums: dict[int, _Sums] = defaultdict(lambda: defaultdict(dict))
+        """By kind. Spoilt faces are in none."""
+        self._counts: Counter[tuple[int, str, Track]] = Counter()
+        """Faces by kind, identity and track."""
+        self._scores: dict[str, float] = {}
+        """The best score of a face that lies within its frame, by identity."""
         self._frames: dict[tuple[str, int], int] = {}
         self._numbers: dict[str, int] = {}
+        self._places: dict[Track, int] = {}
         self._rows: list[int] = []
-        """Frame and identity of each face, one after the other: `_frames` and `_numbers`."""
+        """Frame, identity and track of each face that is not spoilt, one after the other: numbers
+        of `_frames`, `_numbers` and `_places`."""
         self._boxes: list[float] = []
-        """x1, y1, x2, y2 of each face, one after the other."""
+        """x1, y1, x2, y2 of each of these faces, one after the other."""
 
     def add(
-        self, identity: str, track: Track, frame: int, box: Box, vector: Vectors, *, good: bool
+        self, identity: str, track: Track, frame: int, box: Box, vector: Vectors, quality: Quality
     ) -> None:
         """Add a face.
 
@@ -130,78 +178,175 @@ class ObservedFaces:
             frame: number of the frame in its video.
             box: in px of the frame.
             vector: float32 (D,), L2-normalised.
-            good: what `registry.faces.quality.founds` says of it.
+            quality: of the face.
         """
         self.tracks[identity].add(track)
-        number = self._frames.setdefault((track[0], frame), len(self._frames))
-        self._rows += (number, self._numbers.setdefault(identity, len(self._numbers)))
+        number = self._numbers.setdefault(identity, len(self._numbers))
+        if is_spoilt(quality):
+            return
+        at = self._frames.setdefault((track[0], frame), len(self._frames))
+        self._rows += (at, number, self._places.setdefault(track, len(self._places)))
         self._boxes += (box.x1, box.y1, box.x2, box.y2)
-        _add((self._good if good else self._poor)[identity], track, vector)
+        kind = cover_bits(quality) if is_comparable(quality) else _POOR
+        if "cut_off" not in quality.reasons:
+            self._scores[identity] = max(self._scores.get(identity, 0.0), quality.score)
+        _add(self._sums[kind][identity], track, vector)
+        self._counts[kind, identity, track] += 1
 
     def merged(self, into: Mapping[str, str]) -> ObservedFaces:
         """The same faces, those of each identity among the keys as faces of its value."""
         result = ObservedFaces(self._dimension)
         for identity, tracks in self.tracks.items():
             result.tracks[into.get(identity, identity)] |= tracks
-        for sums, merged in ((self._good, result._good), (self._poor, result._poor)):
+        for kind, sums in self._sums.items():
             for identity, by_track in sums.items():
                 for track, vector in by_track.items():
-                    _add(merged[into.get(identity, identity)], track, vector)
+                    who = into.get(identity, identity)
+                    _add(result._sums[kind][who], track, vector)
+                    result._counts[kind, who, track] += self._counts[kind, identity, track]
+        for identity, best in self._scores.items():
+            who = into.get(identity, identity)
+            result._scores[who] = max(result._scores.get(who, 0.0), best)
         number = [
             result._numbers.setdefault(into.get(identity, identity), len(result._numbers))
             for identity in self._numbers
         ]
         result._rows = list(self._rows)
-        result._rows[1::2] = [number[who] for who in self._rows[1::2]]
-        result._boxes = self._boxes
+        result._rows[1::3] = [number[who] for who in self._rows[1::3]]
+        result._boxes, result._places = self._boxes, self._places
         return result
 
     def groups(self, ranks: Mapping[str, tuple[int, ...]]) -> tuple[Group, ...]:
         """Each identity of `ranks` as a group for consolidation, in order of id."""
+        comparable = self._comparable()
         owners: dict[Track, set[str]] = defaultdict(set)
-        for identity, by_track in self._good.items():
+        for identity, by_track in comparable.items():
             for track in by_track:
                 owners[track].add(identity)
-        good, poor = _track_means(self._good), _track_means(self._poor)
+        good = _track_means({i: {t: v for t, (v, _) in by.items()} for i, by in comparable.items()})
+        poor = _track_means(self._sums[_POOR])
         none = np.zeros((0, self._dimension), np.float32)
         groups = []
         for identity in sorted(ranks):
+            videos = frozenset(video for video, _ in self.tracks.get(identity, ()))
             if identity in good:
-                groups.append(Group(identity, good[identity], ranks[identity]))
+                covers = tuple(comparable[identity][t][1] for t in sorted(comparable[identity]))
+                groups.append(
+                    Group(identity, good[identity], ranks[identity], covers=covers, videos=videos)
+                )
                 continue
-            along = {who for track in self._poor.get(identity, ()) for who in owners.get(track, ())}
+            along = {who for track in self.tracks.get(identity, ()) for who in owners[track]}
             means = poor.get(identity, none)
-            groups.append(Group(identity, none, ranks[identity], means, tuple(sorted(along))))
+            groups.append(
+                Group(
+                    identity,
+                    none,
+                    ranks[identity],
+                    means,
+                    tuple(sorted(along)),
+                    videos=videos,
+                    elsewhere=self._scores.get(identity, 0.0) >= _ELSEWHERE_SCORE,
+                )
+            )
         return tuple(groups)
 
-    def together(self) -> dict[Pair, int]:
-        """Pairs of identities by the number of frames that show both.
+    def _comparable(self) -> dict[str, dict[Track, tuple[Vectors, int]]]:
+        """By identity and track: the sum of the faces of the kind that most are of, and the kind.
 
-        Boxes that overlap by more than `SAME_FACE` are one face found twice and do not count.
+        Of equally many those count that are covered less.
         """
+        result: dict[str, dict[Track, tuple[Vectors, int]]] = defaultdict(dict)
+        for kind in sorted(kind for kind in self._sums if kind != _POOR):
+            for identity, by_track in self._sums[kind].items():
+                for track, vector in by_track.items():
+                    chosen = result[identity].get(track)
+                    count = self._counts[kind, identity, track]
+                    if chosen is None or count > self._counts[chosen[1], identity, track]:
+                        result[identity][track] = vector, kind
+        return result
+
+    def together(self, alike: float) -> dict[Pair, int]:
+        """Pairs of identities by the number of frames that show both as two people.
+
+        Boxes that overlap by more than `SAME_FACE` are one face found twice and do not count, and
+        neither do faces of two tracks whose cosine is `alike` or more.
+        """
+        rows, similarities = self._beside
+        return self._pair_counts(rows[similarities < alike])
+
+    def repeated(self, alike: float) -> dict[Pair, int]:
+        """Pairs of identities by the number of frames that show both, `alike` or more."""
+        rows, similarities = self._beside
+        return self._pair_counts(rows[similarities >= alike])
+
+    def similarities_beside(self) -> list[float]:
+        """The largest cosine of each pair of identities who are side by side in a frame."""
+        best: dict[tuple[int, int], float] = {}
+        rows, similarities = self._beside
+        for (a, b, _), similarity in zip(rows.tolist(), similarities.tolist(), strict=True):
+            best[a, b] = max(similarity, best.get((a, b), -1.0))
+        return list(best.values())
+
+    @cached_property
+    def _beside(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Two identities and a frame, int64 (n, 3), and the cosine of the two in their tracks."""
+        nothing = np.zeros((0, 3), np.int64), np.zeros(0)
         if not self._rows:
-            return {}
-        rows = np.array(self._rows).reshape(-1, 2)
+            return nothing
+        rows = np.array(self._rows).reshape(-1, 3)
         boxes = np.array(self._boxes, dtype=np.float64).reshape(-1, 4)
         order = np.argsort(rows[:, 0], kind="stable")
         rows, boxes = rows[order], boxes[order]
         # Faces of one frame are neighbours now: compare each with the next, the one after it, …
-        triples: list[NDArray[np.int64]] = []
+        found: list[NDArray[np.int64]] = []
         for step in range(1, int(np.bincount(rows[:, 0]).max())):
             one, other = rows[:-step], rows[step:]
             beside = (one[:, 0] == other[:, 0]) & (one[:, 1] != other[:, 1])
             beside &= overlaps(boxes[:-step], boxes[step:]) <= SAME_FACE
-            who = np.sort(np.stack([one[beside, 1], other[beside, 1]], axis=1), axis=1)
-            triples.append(np.column_stack([who, one[beside, 0]]))
-        if not triples:
+            swapped = (one[beside, 1] > other[beside, 1])[:, None]
+            first = np.where(swapped, other[beside], one[beside])
+            second = np.where(swapped, one[beside], other[beside])
+            found.append(np.column_stack([first[:, 1:], second[:, 1:], first[:, :1]]))
+        if not found:
+            return nothing
+        frames = np.unique(np.concatenate(found), axis=0)
+        combinations, inverse = np.unique(frames[:, :4], axis=0, return_inverse=True)
+        names, places = list(self._numbers), list(self._places)
+        similarities = np.array(
+            [
+                self._similarity(names[a], places[s], names[b], places[t])
+                for a, s, b, t in combinations.tolist()
+            ],
+            np.float64,
+        )
+        return frames[:, [0, 2, 4]], similarities[inverse.ravel()]
+
+    def _pair_counts(self, rows: NDArray[np.int64]) -> dict[Pair, int]:
+        """By pair, the number of different frames in rows of two identities and a frame."""
+        if not len(rows):
             return {}
-        frames = np.unique(np.concatenate(triples), axis=0)
-        pairs, counts = np.unique(frames[:, :2], axis=0, return_counts=True)
+        pairs, counts = np.unique(np.unique(rows, axis=0)[:, :2], axis=0, return_counts=True)
         names = list(self._numbers)
         return {
             pair(names[a], names[b]): count
             for (a, b), count in zip(pairs.tolist(), counts.tolist(), strict=True)
         }
+
+    def _similarity(self, one: str, track: Track, other: str, beside: Track) -> float:
+        """Cosine of the best faces of two identities in two tracks; -1 if both are covered."""
+        kind, mean = self._best(one, track)
+        other_kind, other_mean = self._best(other, beside)
+        if kind > 0 and other_kind > 0 and kind & other_kind:
+            return -1.0
+        lengths = float(np.linalg.norm(mean) * np.linalg.norm(other_mean))
+        return float(mean @ other_mean) / lengths if lengths else -1.0
+
+    def _best(self, identity: str, track: Track) -> tuple[int, Vectors]:
+        for kind in sorted(self._sums, key=lambda kind: (kind == _POOR, kind)):
+            vector = self._sums[kind].get(identity, {}).get(track)
+            if vector is not None:
+                return kind, vector
+        raise KeyError(track)
 
 
 def _track_means(sums: _Sums) -> dict[str, Vectors]:

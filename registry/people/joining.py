@@ -31,7 +31,10 @@ class Suggestion:
     """The number of tracks in which each has good faces."""
     shared_tracks: int
     together: int
-    """Frames that show both. Above 0 they are two people, unless there is a mirror or a screen."""
+    """Frames that show both side by side as two people."""
+    repeated: int
+    """Frames that show both, too alike for two people: a mirror, a screen, or two pictures of one
+    person. They are no proof for or against."""
     certain: bool
     """Whether `identities consolidate` joins them."""
     reason: str
@@ -45,6 +48,7 @@ class Suggestion:
             "similarity": round(self.similarity, 6),
             "shared_tracks": self.shared_tracks,
             "frames_together": self.together,
+            "frames_too_alike": self.repeated,
             "certain": self.certain,
             "reason": self.reason,
         }
@@ -180,6 +184,7 @@ def _suggestions(
             tracks=(tracks[stays], tracks[joins]),
             shared_tracks=len(evidence.tracks[stays] & evidence.tracks[joins]),
             together=evidence.together.get(pair(stays, joins), 0),
+            repeated=evidence.repeated.get(pair(stays, joins), 0),
             certain=certain,
             reason=reason,
         )

@@ -57,12 +57,14 @@ def test_calibrate_then_reset(home: Path, tmp_path: Path) -> None:
     pictures = ["--png", str(tmp_path / "c.png"), "--html", str(tmp_path / "c.html")]
     done = _json(home, "calibrate", *pictures)
     assert done["written"]
-    assert (done["lookup"]["pairs_of_people"], done["registry"]["people"]) == (15, 6)
+    # Of the 15 pairs of people, one is never in a frame with two good faces: one of them is turned
+    # in two frames, and in the third the mouth of the other is taken for covered.
+    assert (done["lookup"]["pairs_of_people"], done["registry"]["people"]) == (14, 6)
     assert done["lookup"]["basis"] == "moved"
     assert done["needed_pairs"] == 30_000
     assert done["lookup"]["low"] < done["lookup"]["threshold"] < done["lookup"]["high"]
-    # One of the six is only seen from the side.
-    assert done["false_reject_rate"]["within_tracks"]["people"] == 5
+    # One of the six is only seen from the side, and one is good in one frame only.
+    assert done["false_reject_rate"]["within_tracks"]["people"] == 4
     lines = _json(home, "status")["thresholds"]
     assert lines["lookup"] == pytest.approx(done["lookup"]["threshold"], abs=1e-4)
     assert lines["source"].startswith("calibrated on this registry")
@@ -83,7 +85,7 @@ def test_calibrate_then_reset(home: Path, tmp_path: Path) -> None:
 
 def test_it_says_plainly_what_it_rests_on(home: Path) -> None:
     said = call(home, "calibrate", "--dry-run")
-    assert "Pairs of people: 15, among 6" in said.stdout
+    assert "Pairs of people: 14, among 6" in said.stdout
     assert "30,000 independent pairs (3 / rate) would show a rate of" in said.stdout
     assert "Nothing was changed." in said.stderr
     refused = call(home, "calibrate", "--target-far", "2")

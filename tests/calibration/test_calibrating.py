@@ -184,7 +184,7 @@ def test_too_few_change_nothing(registry: Registry) -> None:
 def test_thresholds_are_in_force_from_then_on(registry: Registry) -> None:
     same = unit(0, 0, 0, 0, 0, 1), unit(0, 0, 0, 0, 0, 1, 0.9)
     put(registry, party(5, lean=1.0), beside("a", same[0]), beside("b", same[1]))
-    assert current_thresholds(registry).linkage == 0.32
+    assert current_thresholds(registry).linkage == 0.28
     found = calibrate(registry)
     assert supported(found)
     # Strangers are 0.5 alike here, far more than to the model.
@@ -196,11 +196,11 @@ def test_thresholds_are_in_force_from_then_on(registry: Registry) -> None:
     assert (lines.lookup, lines.calibrated) == (found.faces.estimate.threshold, True)
     assert lines.curve.far(lines.lookup) == pytest.approx(found.faces.estimate.far)
     assert joining.count_duplicates(registry) == 0
-    assert len(joining.duplicate_groups(registry, threshold=0.32)) == 1, (
+    assert len(joining.duplicate_groups(registry, threshold=0.28)) == 1, (
         "an explicit one goes first"
     )
     assert operating.remove_calibration(registry)
-    assert current_thresholds(registry).linkage == 0.32
+    assert current_thresholds(registry).linkage == 0.28
     assert not operating.remove_calibration(registry)
 
 

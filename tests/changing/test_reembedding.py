@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 from ingest.extract import crop
 from registry.blobs.folder import FolderStore
 from registry.changing.reembedding import mosaic, reembed
-from registry.domain import Box, Chips, Detection, Face, Image, Media, ModelInfo, Vectors, Video
+from registry.domain import (
+    Box,
+    Chips,
+    Detection,
+    Face,
+    Image,
+    Lengths,
+    Media,
+    ModelInfo,
+    Vectors,
+    Video,
+)
 from registry.faces.boxes import MAX_SIDE, crop_area, overlap
 from registry.models.base import FaceModel
 from tests.support.factories import face, person, video
@@ -43,6 +54,9 @@ class Blind:
 
     def embed(self, chips: Chips) -> Vectors:
         return self._model.embed(chips)
+
+    def embed_with_lengths(self, chips: Chips) -> tuple[Vectors, Lengths]:
+        return self._model.embed_with_lengths(chips)
 
 
 def _ruled(width: int, height: int) -> Image:

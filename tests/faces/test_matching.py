@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from registry import ids
+from registry.domain import Face, Quality
 from registry.faces.matching import Neighbour, assign, is_match
-from tests.support.factories import person, unit
+from tests.support.factories import face, person, unit
 
 
 def _names(count: int) -> list[str]:
@@ -77,3 +80,31 @@ def test_every_identity_is_reached_by_a_neighbour_or_founded(
             assert identity == found[int(np.argmax(similarities))]
         else:
             assert identity == ids.identity_id(names[i])
+
+
+def _seen(name: str, quality: Quality, track: int) -> Face:
+    made = face("video", int(name.removeprefix("face-")), person(0))
+    return replace(made, quality=quality, track=track)
+
+
+COVERED, SPOILT = Quality(0.9, ("covered_eyes",)), Quality(0.9, ("pixelated",))
+
+
+def test_faces_covered_alike_are_no_evidence_but_in_one_track() -> None:
+    names = _names(4)
+    vectors = np.stack([person(0)] * 4)
+    seen = [_seen(n, COVERED, track) for n, track in zip(names, (0, 1, 0, 2), strict=True)]
+    seen[3] = replace(seen[3], quality=Quality(0.9))
+    first, second, same_track, plain = assign(names, vectors, [None] * 4, 0.85, seen)
+    assert (first == second, first == same_track, plain == first) == (False, True, True)
+
+
+def test_a_spoilt_face_goes_with_its_track_and_nobody_goes_with_it() -> None:
+    names = _names(4)
+    vectors = np.stack([person(0), person(1), person(1), person(1)])
+    seen = [_seen(names[0], Quality(0.9), 0)]
+    seen += [_seen(n, SPOILT, track) for n, track in zip(names[1:3], (0, 1), strict=True)]
+    seen.append(_seen(names[3], Quality(0.9), 0))
+    first, along, alone, good = assign(names, vectors, [None] * 4, 0.85, seen)
+    assert along == first
+    assert len({first, alone, good}) == 3

@@ -386,6 +386,7 @@ def test_a_plan_says_what_would_be_done_and_does_nothing(
     before = {info.key: registry.blobs.get(info.key) for info in registry.blobs.list()}
     rows = ("a.mp4", "", "1,600"), ("c.mp4", 2.1, "many"), ("ftp://x/y.mp4", 1, 1)
     plan = run((URL, "ROAS", "Views"), *rows, plan=True)
+    assert any("A plan reads no video." in note for note in plan.notes)
     document = plan.as_dict()
     assert document["updates"] == [
         {"row": 2, "url": (folder / "a.mp4").as_uri(), "metric": "Views", "from": 1500, "to": 1600}

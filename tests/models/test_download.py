@@ -21,6 +21,7 @@ ENTRY = ModelEntry(
     verification_threshold=0.4,
     threshold_source="made up",
     linkage_threshold=0.3,
+    least_length=0.0,
     files={name: hashlib.sha256(content).hexdigest() for name, content in WEIGHTS.items()},
 )
 

@@ -144,7 +144,10 @@ def test_without_constraints_it_is_average_linkage(seed: int, threshold: float) 
     random = np.random.default_rng(seed)
     vectors = _unit(random.normal(size=(20, 6)) + random.normal(size=(1, 6)))
     found = consolidate(
-        [_group(f"{i:02d}", list(v)) for i, v in enumerate(vectors)], [], threshold=threshold
+        [_group(f"{i:02d}", list(v)) for i, v in enumerate(vectors)],
+        [],
+        threshold=threshold,
+        steps=(0.0,) * 3,
     )
     labels = AgglomerativeClustering(
         n_clusters=None, distance_threshold=1 - threshold, metric="cosine", linkage="average"

@@ -281,6 +281,21 @@ _any_sequence = given(
 )
 
 
+@pytest.mark.parametrize("order", [(1, 2, 3), (2, 1, 3)])
+def test_a_face_that_was_split_off_twice_returns_to_the_identity_that_it_had_first(
+    lasting: Registry, order: tuple[int, ...]
+) -> None:
+    """No decision that is left names that identity, which had been consolidated with another."""
+    registry = _anew(lasting)
+    before = dump(registry)
+    for step in (("consolidate", 0, 0, ""), ("split", 1, 2, ""), ("split", 4, 0, "")):
+        _take(registry, *step)
+    assert len(registry.decisions.entries()) == len(order)
+    for number in order:
+        undo(registry, number)
+    assert dump(registry) == before
+
+
 @settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 @_any_sequence
 def test_undoing_any_sequence_in_any_order_restores_the_index(

@@ -209,7 +209,7 @@ def test_times_of_decisions_are_whole(home: Path, people: tuple[str, str, str]) 
 def test_suggest_counts_as_consolidate_and_reports_do(home: Path) -> None:
     """A poor face that goes to somebody is no duplicate: lists do not show it."""
     poor = video("c", [unit(1, 0, 0, 0, 0, 0.6, 0, 0.4)])  # below the rule to both
-    faces = tuple(replace(face, quality=Quality(0.1, ("blurred",))) for face in poor.faces)
+    faces = tuple(replace(face, quality=Quality(0.5, ("blurred",))) for face in poor.faces)
     new_registry(home, A, B, replace(poor, faces=faces)).close()
     told = _done(home, "identities", "suggest", "--threshold", "0.5")
     done = _done(home, "identities", "consolidate", "--threshold", "0.5")

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from registry.core.registry import Registry
-from registry.domain import Chips, Detection, Image, ModelInfo, Vectors, Video
+from registry.domain import Chips, Detection, Image, Lengths, ModelInfo, Vectors, Video
 from tests.support.factories import video
 
 SIZE = (96, 128)
@@ -35,10 +35,14 @@ class Pixels:
         return np.stack([np.asarray(chip, np.uint8)] * len(detections))
 
     def embed(self, chips: Chips) -> Vectors:
+        return self.embed_with_lengths(chips)[0]
+
+    def embed_with_lengths(self, chips: Chips) -> tuple[Vectors, Lengths]:
         grey = chips.mean(axis=3).reshape(len(chips), 4, 28, 4, 28).mean(axis=(2, 4))
         vectors = grey.reshape(len(chips), 16) - grey.mean(axis=(1, 2))[:, None]
-        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.asarray(unit, dtype=np.float32)
+        lengths = np.linalg.norm(vectors, axis=1)
+        unit = vectors / lengths[:, None]
+        return np.asarray(unit, dtype=np.float32), np.asarray(lengths, dtype=np.float32)
 
 
 def portrait(who: int, lean: float = 0.0) -> bytes:

@@ -1,0 +1,208 @@
+"""People as posted videos show them: twice in a frame, covered, pixelated, blurred."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ingest.extract import extract
+from ingest.frames import MediaLimits, Sampling
+from registry import ids
+from registry.core import contract as contracts
+from registry.core.opening import open_registry
+from registry.core.registry import Registry
+from registry.domain import Image, Status, Video
+from registry.faces.quality import is_spoilt
+from registry.models.base import FaceModel
+from registry.people import joining
+from registry.settings import load_settings
+from registry.urls import Url
+from tests.support.media import write_video
+
+FRAMES, EVERY = 7, 6
+Videos = dict[str, Iterable[Image]]
+
+
+@pytest.fixture(scope="module")
+def portrait(shared_data: Path) -> Callable[..., Image]:
+    """The n-th photograph of the n-th person, `size` px."""
+    people = sorted(path for path in (shared_data / "photos").iterdir() if path.is_dir())
+
+    def read(person: int, number: int = 0, size: int = 400) -> Image:
+        image = cv2.imread(str(sorted(people[person].iterdir())[number]))
+        assert image is not None
+        return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+    return read
+
+
+def _moving(image: Image, seed: int = 0) -> Iterator[Image]:
+    height, width = image.shape[:2]
+    for k in range(FRAMES):
+        move = cv2.getRotationMatrix2D(
+            (width / 2, height / 2), 3 * np.sin((2 * k + seed) / 6), 1 + 0.004 * k
+        )
+        yield np.asarray(
+            cv2.warpAffine(image, move, (width, height), borderMode=cv2.BORDER_REFLECT), np.uint8
+        )
+
+
+def _beside(*views: Iterable[Image]) -> Iterator[Image]:
+    for images in zip(*views, strict=True):
+        yield np.hstack(images)
+
+
+@pytest.fixture
+def consolidated(tmp_path: Path, sface: FaceModel) -> Iterator[Callable[[Videos], Registry]]:
+    """Reads videos into a registry and consolidates it."""
+    opened: list[Registry] = []
+
+    def build(videos: Videos) -> Registry:
+        registry = open_registry(load_settings(home=tmp_path / "registry"))
+        opened.append(registry)
+        registry.establish(
+            contracts.new(
+                sface.info, "sface", threshold=0.85, every=EVERY, primary_metric="Performance"
+            )
+        )
+        for name, frames in videos.items():
+            url = Url(f"https://example.com/{name}.mp4")
+            video_id = ids.video_id(url)
+            path = write_video(tmp_path / f"{name}.mp4", iter(frames))
+            with registry.writing():
+                found = extract(
+                    path,
+                    video_id,
+                    model=sface,
+                    blobs=registry.blobs,
+                    sampling=Sampling(every=EVERY),
+                    limits=MediaLimits(),
+                )
+                metrics = {"Performance": 1.0}
+                registry.commit(
+                    Video(video_id, url, metrics, Status.DONE, found.faces, found.media)
+                )
+        joining.consolidate(registry)
+        return registry
+
+    yield build
+    for registry in opened:
+        registry.close()
+
+
+def _established(registry: Registry) -> dict[str, set[str]]:
+    """Names of the videos of each identity that is not provisional."""
+    shown: dict[str, set[str]] = defaultdict(set)
+    kept = {one.identity_id for one in registry.index.identities() if not one.provisional}
+    for face in registry.index.faces():
+        if face.identity_id in kept:
+            shown[face.identity_id].add(_name(face.video_url))
+    return shown
+
+
+def _everyone(registry: Registry) -> dict[str, set[str]]:
+    """Names of the videos of each identity."""
+    shown: dict[str, set[str]] = defaultdict(set)
+    for face in registry.index.faces():
+        shown[face.identity_id].add(_name(face.video_url))
+    return shown
+
+
+def _name(url: Url) -> str:
+    return url.exposed().rpartition("/")[2].removesuffix(".mp4")
+
+
+def _call(image: Image) -> Image:
+    page = np.zeros((400, 560, 3), np.uint8)
+    page[:, :400] = image
+    page[20:160, 410:550] = cv2.resize(image, (140, 140))
+    return page
+
+
+def _triptych(image: Image) -> Image:
+    side = cv2.GaussianBlur(image, (0, 0), 4)
+    return np.hstack([side, image, side]).astype(np.uint8)
+
+
+def test_one_person_several_times_in_a_frame_is_one(
+    portrait: Callable[..., Image], consolidated: Callable[[Videos], Registry]
+) -> None:
+    darker = np.asarray(cv2.convertScaleAbs(portrait(0), alpha=0.7, beta=-10), np.uint8)
+    lighter = np.asarray(cv2.convertScaleAbs(portrait(0, 1), alpha=1.15), np.uint8)
+    videos: Videos = {f"plain_{k}": _moving(portrait(0, k), k) for k in range(3)}
+    videos |= {
+        "before_after": _beside(_moving(darker), _moving(lighter)),
+        "mirror": (np.hstack([f, f[:, ::-1]]) for f in _moving(portrait(0, 2))),
+        "triptych": (_triptych(f) for f in _moving(portrait(0, 1))),
+        "video_call": (_call(f) for f in _moving(portrait(0))),
+    }
+    names = set(videos)
+    registry = consolidated(videos)
+    assert list(_established(registry).values()) == [names]
+
+
+def test_two_people_in_a_frame_are_two(
+    portrait: Callable[..., Image], consolidated: Callable[[Videos], Registry]
+) -> None:
+    videos: Videos = {f"plain_{k}": _moving(portrait(0, k), k) for k in range(3)}
+    videos["two_people"] = _beside(_moving(portrait(0)), _moving(portrait(1)))
+    registry = consolidated(videos)
+    both = sorted(_established(registry).values(), key=len)
+    assert both == [{"two_people"}, {"plain_0", "plain_1", "plain_2", "two_people"}]
+
+
+def _sunglasses(image: Image, random: np.random.Generator) -> Image:
+    worn, tone = image.copy(), [int(v) for v in random.integers(5, 60, 3)]
+    for x in (163, 237):
+        axes = int(random.integers(26, 36)), int(random.integers(17, 26))
+        cv2.ellipse(worn, (x, 184), axes, 0, 0, 360, tone, -1, cv2.LINE_AA)
+    cv2.line(worn, (163, 182), (237, 182), tone, 5, cv2.LINE_AA)
+    return worn
+
+
+def _pixelated(image: Image) -> Image:
+    spoilt = image.copy()
+    small = cv2.resize(spoilt[120:300, 120:280], (10, 11), interpolation=cv2.INTER_AREA)
+    spoilt[120:300, 120:280] = cv2.resize(small, (160, 180), interpolation=cv2.INTER_NEAREST)
+    return spoilt
+
+
+def _mask(image: Image) -> Image:
+    worn = image.copy()
+    outline = [[128, 212], [200, 196], [272, 212], [262, 282], [200, 312], [138, 282]]
+    cv2.fillPoly(worn, [np.array(outline)], (235, 215, 190), cv2.LINE_AA)
+    return worn
+
+
+def _people_in(names: set[str]) -> set[str]:
+    return {name.split("-")[1] for name in names}
+
+
+def test_covered_and_pixelated_faces_bring_nobody_together(
+    portrait: Callable[..., Image], consolidated: Callable[[Videos], Registry]
+) -> None:
+    """Eight people plain and in sunglasses, five with and without a mask, three pixelated."""
+    random = np.random.default_rng(3)
+    videos: Videos = {}
+    for i in range(8):
+        videos[f"plain-eyes_{i}"] = _moving(portrait(20 + i), i)
+        videos[f"covered-eyes_{i}"] = _moving(_sunglasses(portrait(20 + i), random), i)
+    for i in range(5):
+        videos[f"plain-mouth_{i}"] = _moving(portrait(48 + i, 1), i)
+        videos[f"covered-mouth_{i}"] = _moving(_mask(portrait(48 + i)), i)
+    for i in (0, 1, 3):
+        videos[f"pixelated-{i}"] = _moving(_pixelated(portrait(34 + i)), i)
+    registry = consolidated(videos)
+    mixed = [names for names in _everyone(registry).values() if len(_people_in(names)) > 1]
+    assert mixed == []
+    shown = _established(registry)
+    spoilt = {face.identity_id for face in registry.index.faces() if is_spoilt(face.quality)}
+    assert spoilt
+    assert spoilt.isdisjoint(shown)
+    joined = [names for names in shown.values() if len(names) == 2]
+    assert len(joined) >= 12  # of 13 who are seen plain and covered
