@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
     from queries.frames import (
         appearances_frame,
+        changes_frame,
         faces_frame,
         identities_frame,
         pairs_frame,
@@ -113,6 +114,7 @@ __all__ = [
     "__version__",
     "appearances_frame",
     "averages",
+    "changes_frame",
     "consolidate",
     "duplicate_videos",
     "faces_frame",
@@ -147,8 +149,8 @@ _MODULES = {
     "ingest.summary": "Failure Summary",
     "queries": "averages lookup report write_csv write_zip",
     "queries.answers": "CloseSecond LookupAnswer Match MatchedFace Probe",
-    "queries.frames": "appearances_frame faces_frame identities_frame pairs_frame persons_by_video "
-    "videos_frame",
+    "queries.frames": "appearances_frame changes_frame faces_frame identities_frame pairs_frame "
+    "persons_by_video videos_frame",
     "queries.screen_time": "timeline",
     "queries.timelines": "Interval PersonOnScreen",
     "registry": "Registry open_registry",

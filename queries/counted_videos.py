@@ -56,7 +56,7 @@ def counted_videos(
         people = registry.index.identities()
         same_as = registry.view.same_as
         videos = [(one, one.appearances) for one in registry.index.videos()]
-        return _joined(videos, same_as), {one.identity_id: one for one in people}
+        return join_counted(videos, same_as), {one.identity_id: one for one in people}
     log = registry.decisions.entries()
     if not 0 <= as_of <= len(log):
         raise UnknownError(
@@ -74,12 +74,18 @@ def counted_videos(
             shown.append((replace(video, faces=()), seen))  # embeddings would fill the memory
 
     found = identities(relabelled_videos(), view.name_of, view.same_as)
-    return _joined(shown, view.same_as), {one.identity_id: one for one in found}
+    return join_counted(shown, view.same_as), {one.identity_id: one for one in found}
 
 
-def _joined(
+def join_counted(
     videos: Iterable[tuple[IndexedVideo | Video, Sequence[Appearance]]], same_as: Mapping[str, str]
 ) -> list[CountedVideo]:
+    """The videos that count.
+
+    Args:
+        videos: each on record, with its appearances.
+        same_as: the video that each joined video counts as, by id.
+    """
     groups: dict[str, list[tuple[IndexedVideo | Video, Sequence[Appearance]]]] = defaultdict(list)
     for video, seen in videos:
         groups[same_as.get(video.video_id, video.video_id)].append((video, seen))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from queries.averages import cover_path
+from queries.changes import changes, moment_of_date, moment_of_run
 from queries.counted_videos import counted_videos
 from queries.documents import shown_attributes
 from queries.pairs import pairs
+from queries.report import as_date
 from queries.selections import main_person
 from registry.core.registry import Registry
+from registry.core.runs import began
 
 IDENTITY_TYPES = {
     "identity": "str",
@@ -212,6 +216,24 @@ def pairs_frame(
         weight: the metric that means are weighted with; by default by the metric's kind.
     """
     return pairs(registry, people, metric=metric, weight=weight).table
+
+
+def changes_frame(
+    registry: Registry, since: date | str, *, metric: str = "", weight: str = ""
+) -> pd.DataFrame:
+    """The people who are new or gone, or whose numbers changed: the table of `report --compare`.
+
+    Args:
+        registry: an open registry that has ingested something.
+        since: a day (also as ISO 8601; from its beginning, UTC), or the id of a run.
+        metric: by default the primary metric.
+        weight: the metric that means are weighted with; by default by the metric's kind.
+    """
+    if isinstance(since, str) and began(since):
+        moment = moment_of_run(registry, since)
+    else:
+        moment = moment_of_date(as_date(since))
+    return changes(registry, moment, metric=metric, weight=weight).table
 
 
 def _established(registry: Registry, *, provisional: bool) -> dict[str, str]:

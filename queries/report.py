@@ -150,7 +150,7 @@ def report(
     """
     chosen = Selection(
         where=tuple(map(parse_condition, where)),
-        since=as_date(since),
+        since=None if since is None else as_date(since),
         dated_by=date_column,
         role=role,
         within_s=within,
@@ -221,9 +221,9 @@ def make_report(
     return Report(table, names, weights, len(videos), weightless, log, by)
 
 
-def as_date(given: date | str | None) -> date | None:
+def as_date(given: date | str) -> date:
     """The day in a text of ISO 8601, `2026-06-01`. Raises `UsageError`."""
-    if given is None or isinstance(given, date):
+    if isinstance(given, date):
         return given
     try:
         return date.fromisoformat(given)

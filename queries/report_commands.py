@@ -9,9 +9,12 @@ from typing import Any
 import click
 from rich.table import Table
 
+from queries.change_commands import print_changes
+from queries.changes import changes, moment_of_date, moment_of_run
 from queries.conditions import parse_condition
 from queries.documents import report_head
 from queries.export import write_csv, write_excel, write_parquet, write_zip
+from queries.figures import figure, interval
 from queries.frames import appearances_frame, videos_frame
 from queries.list_commands import all_option, left_out
 from queries.report import SORTS, Report, as_date, make_report
@@ -71,9 +74,10 @@ def selection_options(function: Any) -> Any:
 
 def selection_of(options: dict[str, Any]) -> Selection:
     """The selection in the values of `selection_options`, which are taken out of the options."""
+    since = options.pop("since")
     return Selection(
         where=tuple(parse_condition(text) for text in options.pop("conditions")),
-        since=as_date(options.pop("since")),
+        since=as_date(since) if since else None,
         dated_by=options.pop("date_column"),
         role=options.pop("role"),
         within_s=options.pop("within"),
@@ -111,6 +115,13 @@ def selection_of(options: dict[str, Any]) -> Selection:
     "--adjust", multiple=True, metavar="COLUMN",
     help="Compare videos with equal values of this attribute. Repeat for several.",
 )  # fmt: skip
+@click.option(
+    "--compare", metavar="DATE", help="Show what changed since the beginning of this day (UTC)."
+)
+@click.option(
+    "--since-run", metavar="RUN",
+    help="Show what changed since this run began; `status --runs` lists runs.",
+)  # fmt: skip
 @click.option("--csv", "csv_path", type=file_path(), help="Write the table to this file.")
 @click.option(
     "--parquet", "parquet_path", type=file_path(),
@@ -132,6 +143,8 @@ def report_command(
     terminal: Terminal,
     /,
     metrics: tuple[str, ...],
+    compare: str | None,
+    since_run: str | None,
     csv_path: Path | None,
     parquet_path: Path | None,
     excel_path: Path | None,
@@ -152,6 +165,32 @@ def report_command(
             "Leave one out."
         )
     selection = selection_of(options)
+    if compare or since_run:
+        others = (compare and since_run, len(metrics) > 1, parquet_path, excel_path, zip_path)
+        if any(others) or as_of is not None or options["by"] or options["adjust"]:
+            raise UsageError(
+                "--compare and --since-run go together with one --metric, --weight, --csv, --json "
+                "and the options that select videos and people. Leave the others out."
+            )
+        with terminal.open() as registry:
+            moment = (
+                moment_of_run(registry, since_run)
+                if since_run
+                else moment_of_date(as_date(compare or ""))
+            )
+            changed = changes(
+                registry,
+                moment,
+                metric=metrics[0] if metrics else "",
+                weight=options["weight"],
+                selection=selection,
+                provisional=provisional,
+            )
+        if csv_path:
+            write_csv(changed.table, csv_path)
+            terminal.note(f"Wrote {csv_path} with {count(len(changed.table), 'change')}.")
+        print_changes(terminal, moment, changed, as_json=as_json)
+        return
     with terminal.open() as registry:
         found = make_report(
             registry, metrics, selection, as_of=as_of, provisional=provisional, **options
@@ -255,25 +294,6 @@ def _difference(row: dict[Any, Any], metric: str, log: bool) -> str:
     if log and not math.isnan(middle):
         return f"{100 * middle:+,.0f} % ({100 * low:,.0f} to {100 * high:,.0f})"
     return interval(middle, low, high)
-
-
-def interval(middle: float, low: float, high: float) -> str:
-    """`+1.2 (0.3 to 2.1)`; `-` for NaN."""
-    if math.isnan(middle):
-        return "-"
-    return f"{'+' if middle > 0 else ''}{figure(middle)} ({figure(low)} to {figure(high)})"
-
-
-def figure(value: float) -> str:
-    """A number with three significant digits, or all before the point; `-` for NaN."""
-    if math.isnan(value):
-        return "-"
-    size = abs(value)
-    if size >= 100 or value == 0:
-        return f"{value:,.0f}"
-    if size < 1e-4:
-        return f"{value:.1e}"
-    return f"{value:.{2 - math.floor(math.log10(size))}f}"
 
 
 def _legend(found: Report) -> str:

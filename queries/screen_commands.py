@@ -9,9 +9,10 @@ import click
 from rich.table import Table
 
 from queries.export import write_csv
+from queries.figures import figure, interval
 from queries.list_commands import all_option
 from queries.pairs import Pairs, pairs
-from queries.report_commands import figure, interval, selection_of, selection_options
+from queries.report_commands import selection_of, selection_options
 from queries.screen_time import timeline, timeline_table
 from queries.timelines import OPENINGS_S, PersonOnScreen
 from registry.terminal import (

@@ -131,13 +131,17 @@ def test_the_report_and_the_zip_have_the_columns_of_the_page(home: Path, tmp_pat
 
 def test_tables_of_time_on_screen_have_the_columns_of_the_page(home: Path, tmp_path: Path) -> None:
     told = words(section("Tables of time on screen"))
-    for command in ("videos timeline a.mp4", "identities together"):
+    told |= words(section("Changes"))
+    for command in ("videos timeline a.mp4", "identities together", "report --compare 2020-01-01"):
         call(home, *command.split(), "--csv", str(tmp_path / "out.csv"))
         header = next(csv.reader((tmp_path / "out.csv").read_text().splitlines()))
         assert set(header) <= told
     document = json.loads(call(home, "videos", "timeline", "a.mp4", "--json"))
     known = words(rows("JSON documents")["`videos timeline`"])
     assert set(fields(document)) <= known
+    document = json.loads(call(home, "report", "--compare", "2020-01-01", "--json"))
+    known = words(rows("JSON documents")["`report --compare`, `report --since-run`"])
+    assert set(fields(document)) <= known | words(section("Changes"))
 
 
 @pytest.mark.parametrize(

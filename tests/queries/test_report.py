@@ -20,8 +20,8 @@ from click.testing import CliRunner
 from face_registry import open_registry
 from face_registry.statistics import performance
 from queries.averages import averages
+from queries.figures import figure
 from queries.report import MEASURES, SORTS, report
-from queries.report_commands import figure
 from registry.cli import cli
 from registry.core.registry import Registry
 from registry.core.table_settings import TableSettings, save_table_settings
