@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ingest.fetch.downloads import FetchLimits
     from ingest.frames import MediaLimits
     from ingest.summary import Failure, Summary
-    from queries import averages, lookup, report, write_csv, write_zip
+    from queries import averages, lookup, lookup_folder, report, write_csv, write_zip
     from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
     from queries.frames import (
         appearances_frame,
@@ -122,6 +122,7 @@ __all__ = [
     "ingest",
     "join_videos",
     "lookup",
+    "lookup_folder",
     "merge",
     "open_registry",
     "pairs_frame",
@@ -147,7 +148,7 @@ _MODULES = {
     "ingest.fetch.downloads": "FetchLimits",
     "ingest.frames": "MediaLimits",
     "ingest.summary": "Failure Summary",
-    "queries": "averages lookup report write_csv write_zip",
+    "queries": "averages lookup lookup_folder report write_csv write_zip",
     "queries.answers": "CloseSecond LookupAnswer Match MatchedFace Probe",
     "queries.frames": "appearances_frame changes_frame faces_frame identities_frame pairs_frame "
     "persons_by_video videos_frame",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from registry.domain import Detection
+from registry.domain import Detection, Quality
 from registry.urls import Url
 
 
@@ -28,11 +28,19 @@ class Match:
     name: str
     similarity: float
     """Cosine with its most similar stored face, -1 to 1."""
-    false_accept_rate: float
-    """Estimated share of comparisons of two different people that are at least as similar."""
-    false_positive_identification_rate: float
+    false_accept_rate: float | None
+    """Estimated share of comparisons of two different people that are at least as similar; at least
+    the finest rate that was measured. None: the face in the photo is poor, and the rates, which
+    were measured on good faces, do not hold for it."""
+    false_positive_identification_rate: float | None
     """Estimated probability that somebody who is not on record has a match as similar as this. Each
-    identity counts as one comparison for each video that it is in."""
+    identity that can answer counts as one comparison for each video that it is in. None: as
+    above."""
+    rates_are_bounds: bool
+    """Whether both rates are upper bounds: fewer strangers are as similar than could be
+    measured."""
+    lead: bool
+    """Whether this is a lead and no match: below the registry's threshold, or of a poor face."""
     same_by_rule: bool
     """Whether the registry's assignment rule would give the face this identity."""
     provisional: bool
@@ -62,6 +70,9 @@ class Probe:
     """A face of the photo, and who it may be."""
 
     detection: Detection
+    quality: Quality
+    """Of the face in the photo. With reasons other than covers it is poor: it cannot be told who
+    it is."""
     matches: tuple[Match, ...]
     """Best first, one for each identity. Empty: nobody on record is similar enough."""
     nearest: float | None
@@ -79,7 +90,9 @@ class LookupAnswer:
     faces: tuple[Probe, ...]
     """Left to right."""
     identities: int
-    """The number of identities in the registry."""
+    """The number of identities that can answer."""
+    left_out: int
+    """The number of provisional identities, which answer only if they are asked for."""
     operating_point: float
     """The registry's threshold, calibrated or the model's own. A match below it, which is listed
     because a lower threshold was asked for, is a lead and not a match."""
@@ -94,6 +107,7 @@ class LookupAnswer:
             "model": self.model,
             "threshold": self.threshold,
             "identities": self.identities,
+            "left_out": self.left_out,
             "operating_point": self.operating_point,
             "rates": self.rates,
             "faces": [_probe_document(probe) for probe in self.faces],
@@ -105,6 +119,8 @@ def _probe_document(probe: Probe) -> dict[str, Any]:
     return {
         "box": [round(v, 1) for v in (box.x1, box.y1, box.x2, box.y2)],
         "score": round(probe.detection.score, 4),
+        "quality": round(probe.quality.score, 4),
+        "reasons": list(probe.quality.reasons),
         "unknown": not probe.matches,
         "nearest_similarity": None if probe.nearest is None else round(probe.nearest, 6),
         "close_second": _second_document(probe.close_second),
@@ -115,6 +131,8 @@ def _probe_document(probe: Probe) -> dict[str, Any]:
                 "similarity": round(match.similarity, 6),
                 "false_accept_rate": match.false_accept_rate,
                 "false_positive_identification_rate": match.false_positive_identification_rate,
+                "rates_are_bounds": match.rates_are_bounds,
+                "lead": match.lead,
                 "same_by_rule": match.same_by_rule,
                 "provisional": match.provisional,
                 "videos": match.videos,

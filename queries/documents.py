@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
 from registry.core.decisions import Decision, DecisionKind, undone_by
-from registry.core.points import IndexedVideo
+from registry.core.points import IndexedFace, IndexedVideo
 from registry.core.records import attributes_as_json
 from registry.core.registry import Registry
 from registry.domain import Appearance, Attribute, Identity, Media
@@ -30,6 +31,28 @@ def identity_documents(identities: Iterable[Identity]) -> list[dict[str, Any]]:
     """Identities as documents, those in most videos first."""
     by_videos = sorted(identities, key=lambda i: (-i.videos, -i.faces, i.identity_id))
     return [identity_document(identity) for identity in by_videos]
+
+
+def track_documents(faces: Iterable[IndexedFace]) -> dict[str, list[dict[str, Any]]]:
+    """The tracks of an identity by video id, in order of time, with its faces in each."""
+    tracks: dict[tuple[str, int], list[IndexedFace]] = defaultdict(list)
+    for face in sorted(faces, key=lambda face: (face.frame, face.track)):
+        tracks[face.video_id, face.track].append(face)
+    documents: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for (video, track), seen in tracks.items():
+        documents[video].append({"track": track, "faces": [_face_document(f) for f in seen]})
+    return documents
+
+
+def _face_document(face: IndexedFace) -> dict[str, Any]:
+    return {
+        "face": face.face_id,
+        "frame": face.frame,
+        "time_s": face.time_s,
+        "quality": face.quality.score,
+        "reasons": list(face.quality.reasons),
+        "crop": face.crop,
+    }
 
 
 def report_head(registry: Registry, as_of: int | None) -> dict[str, Any]:
@@ -90,7 +113,8 @@ def _sentence(decision: Decision) -> str:
             return f"{others} joined {who}"
         case DecisionKind.SPLIT:
             whose = who or "a person who was forgotten"
-            return f"{len(decision.faces)} faces of {whose} are {decision.new_identity[:8]}"
+            named = f", named {decision.name!r}" if decision.name else ""
+            return f"{len(decision.faces)} faces of {whose} are {decision.new_identity[:8]}{named}"
         case DecisionKind.SEPARATE:
             return f"{who} and {others} are two people"
         case DecisionKind.CONSOLIDATE:

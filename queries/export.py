@@ -43,7 +43,7 @@ INDEX_COLUMNS = [
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write the table of averages as UTF-8; a missing value is an empty cell."""
+    """Write a table as UTF-8; a missing value is an empty cell."""
     with atomic_file(path) as aside:
         safe(table).to_csv(aside, index=False, encoding="utf-8", lineterminator="\n")
 

@@ -14,6 +14,7 @@ from queries.documents import (
     identity_documents,
     listed,
     shown_attributes,
+    track_documents,
     video_documents,
 )
 from queries.selections import check_columns
@@ -100,15 +101,21 @@ def print_decisions(terminal: Terminal, documents: list[dict[str, Any]], as_json
 
 @click.command("show")
 @click.argument("identity")
+@click.option("--faces", "all_faces", is_flag=True, help="List each face, too.")
 @json_option
 @pass_terminal
-def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
-    """Show one identity, given by id, beginning of its id, or name: its videos and times."""
+def identities_show(terminal: Terminal, identity: str, all_faces: bool, as_json: bool) -> None:
+    """Show one identity, given by id, beginning of its id, or name: its videos, tracks and times.
+
+    Tracks (VIDEO:N) and faces (VIDEO:N:FRAME) are shown as `identities split` takes them.
+    """
     with terminal.open() as registry:
         person = registry.identity(identity)
+        tracks = track_documents(registry.index.faces_of(person.identity_id))
         indexed = registry.index.videos([person.identity_id])
         same_as = registry.view.same_as
         videos = video_documents(indexed, keep=person.identity_id.__eq__, same_as=same_as)
+    videos = [{**video, "tracks": tracks[video["video"]]} for video in videos]
     document = {**identity_document(person), "appearances": videos}
     if as_json:
         terminal.json(document)
@@ -126,6 +133,20 @@ def identities_show(terminal: Terminal, identity: str, as_json: bool) -> None:
         same = f"  (same as {short(video['same_as'])})" if "same_as" in video else ""
         url = Url(video["url"]).redacted(None)
         terminal.say(f"  {url}  {times}  {metrics}{same}")
+        for track in video["tracks"]:
+            _say_track(terminal, video["video"], track, all_faces)
+
+
+def _say_track(terminal: Terminal, video: str, track: dict[str, Any], all_faces: bool) -> None:
+    name, faces = f"{short(video)}:{track['track']}", track["faces"]
+    times = f"{faces[0]['time_s']:.1f}-{faces[-1]['time_s']:.1f} s"
+    ends = dict.fromkeys(f"{name}:{face['frame']}" for face in (faces[0], faces[-1]))
+    terminal.say(f"    track {name}  {times}, {count(len(faces), 'face')}: {' to '.join(ends)}")
+    for face in faces if all_faces else ():
+        terminal.say(
+            f"      face {name}:{face['frame']}  {face['time_s']:.1f} s, "
+            f"quality {face['quality']:.2f}  {clean(face['crop'])}"
+        )
 
 
 @click.command("list")

@@ -2,153 +2,229 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
 from queries.averages import average_of
-from queries.photos import read_photo
-from registry.calibration.pairs import known_apart
+from queries.detection import LEAST_FACE, detect_at_full_size
+from queries.photos import Channels, Photo, PhotoSource, load_photo
 from registry.core.index import SimilarFace
-from registry.core.operating_point import current_thresholds
-from registry.core.points import IndexedFace
+from registry.core.operating_point import Thresholds, current_thresholds
 from registry.core.registry import Registry
-from registry.domain import Box, Detection, Image, Vectors
+from registry.domain import Box, Detection, Quality, Vectors
 from registry.errors import ImageError, UsageError
 from registry.faces.matching import is_match
-from registry.faces.rates import Curve, identification_rate
+from registry.faces.quality import (
+    COVERS,
+    assess,
+    is_covered,
+    is_spoilt,
+    tells_apart,
+    with_length,
+)
+from registry.faces.rates import identification_rate
+from registry.models.entries import least_length
 from registry.people.consolidation import MARGIN
+from registry.people.side_by_side import known_apart
 
 EVIDENCE = 3
 """Stored faces listed with each match, from different videos if there are as many."""
 _PER_IDENTITY = 16
 """Faces asked for in one query for each wanted identity: enough that one query is mostly enough."""
 
+_PER_IDENTITY_COVERED = 64
+"""As `_PER_IDENTITY`, for a covered face: faces covered in the same way come first and tell
+nothing."""
+
 
 def lookup(
-    registry: Registry, photo: Image | Path | str, *, top: int = 5, threshold: float | None = None
+    registry: Registry,
+    photo: PhotoSource,
+    *,
+    channels: Channels | None = None,
+    top: int = 5,
+    threshold: float | None = None,
+    provisional: bool = False,
 ) -> LookupAnswer:
     """Compare each face of a photo with all faces on record.
 
+    Large photos are searched at full size (`queries.detection`).
+
     Args:
         registry: an open registry that has ingested something.
-        photo: a file, or BGR uint8 (H, W, 3).
+        photo: a path, the bytes of a file, a PIL image, or an array uint8 (H, W, 3).
+        channels: the order of the channels of an array, "RGB" or "BGR"; only for an array.
         top: the most identities to list for each face.
         threshold: least cosine similarity of a match. None takes the calibrated threshold, or the
             model's verification threshold if there is none. It is lower than the threshold of the
             assignment rule, which another photo of the same person rarely reaches.
+        provisional: whether provisional identities, too, can answer.
 
     Raises:
         ImageError: the photo cannot be read, or has no face.
         EmptyRegistry: nothing has been ingested.
-        UsageError: `top` is below 1.
+        UsageError: `top` is below 1, or `channels` is missing for an array.
     """
+    gallery = open_gallery(registry, top=top, threshold=threshold, provisional=provisional)
+    pixels = load_photo(photo, channels)
+    answer = gallery.answer(pixels)
+    if not answer.faces:
+        raise _no_face(pixels)
+    return answer
+
+
+def open_gallery(
+    registry: Registry, *, top: int, threshold: float | None, provisional: bool
+) -> Gallery:
+    """What photos are compared with; arguments and errors are those of `lookup`."""
     if top < 1:
         raise UsageError(f"--top {top} is too small. Give 1 or more.")
     thresholds = current_thresholds(registry)
-    threshold = thresholds.lookup if threshold is None else threshold
-    image = read_photo(Path(photo)) if isinstance(photo, str | Path) else photo
-    detections, embeddings = _faces(registry, photo, image)
-    if not detections:
-        where = f" in {photo}" if isinstance(photo, str | Path) else ""
-        raise ImageError(f"No face was detected{where}. Give a photo with a face of 20 px or more.")
-    videos = [identity.videos for identity in registry.index.identities()]
-    gallery = _Gallery(registry, thresholds.curve, threshold, sum(videos))
-    probes = [
-        gallery.probe(detection, embedding, top)
-        for detection, embedding in zip(detections, embeddings, strict=True)
-    ]
-    return LookupAnswer(
-        model=registry.contract.model.name,
-        threshold=threshold,
-        faces=tuple(probes),
-        identities=len(videos),
-        operating_point=thresholds.lookup,
-        rates=thresholds.source,
-        warning=thresholds.warning,
+    identities = list(registry.index.identities())
+    out = tuple(i.identity_id for i in identities if i.provisional and not provisional)
+    return Gallery(
+        registry,
+        thresholds,
+        thresholds.lookup if threshold is None else threshold,
+        top,
+        out,
+        len(identities) - len(out),
+        sum(i.videos for i in identities if provisional or not i.provisional),
     )
 
 
-def _faces(
-    registry: Registry, photo: Image | Path | str, image: Image
-) -> tuple[list[Detection], Vectors]:
-    """The faces of a photo, left to right, and their embeddings (n, D).
+@dataclass(frozen=True, slots=True)
+class _ProbeFaces:
+    """The faces of a photo, left to right."""
 
-    If the photo is a stored crop, byte for byte, the face has the embedding that is on record: in
-    the crop the detector would give it slightly different landmarks.
+    detections: Sequence[Detection]
+    qualities: Sequence[Quality]
+    embeddings: Vectors
+    """float32 (n, D)."""
+
+
+def _detected(registry: Registry, photo: Photo) -> _ProbeFaces:
+    """The faces of a photo.
+
+    If the photo is a stored crop, byte for byte, the face has the embedding and the quality that
+    are on record: in the crop the detector would give it slightly different landmarks.
     """
-    model = registry.model()
-    detections = model.detect(image)
-    embeddings = model.embed(model.align(image, detections))
-    stored = _stored_face(registry, photo)
+    model, image = registry.model(), photo.image
+    detections = detect_at_full_size(model, image)
+    chips = model.align(image, detections)
+    embeddings, lengths = model.embed_with_lengths(chips)
+    least = least_length(model.info)
+    qualities = [
+        with_length(assess(image, detection, chip, model=model.info.name), float(length), least)
+        for detection, chip, length in zip(detections, chips, lengths, strict=True)
+    ]
+    stored = registry.index.face_of_crop(photo.digest) if photo.digest else None
     if stored is None or stored.vector is None:
-        return detections, embeddings
+        return _ProbeFaces(detections, qualities, embeddings)
     if not detections:
         height, width = image.shape[:2]
         whole = Detection(Box(0, 0, width, height), np.zeros((5, 2), np.float32), stored.det_score)
-        return [whole], stored.vector[None, :]
-    embeddings[int(np.argmax(embeddings @ stored.vector))] = stored.vector
-    return detections, embeddings
+        return _ProbeFaces([whole], [stored.quality], stored.vector[None, :])
+    same = int(np.argmax(embeddings @ stored.vector))
+    embeddings[same], qualities[same] = stored.vector, stored.quality
+    return _ProbeFaces(detections, qualities, embeddings)
 
 
-def _stored_face(registry: Registry, photo: Image | Path | str) -> IndexedFace | None:
-    if not isinstance(photo, str | Path):
-        return None
-    return registry.index.face_of_crop(hashlib.sha256(Path(photo).read_bytes()).hexdigest())
+def _no_face(photo: Photo) -> ImageError:
+    height, width = photo.image.shape[:2]
+    where = photo.name or "the photo"
+    return ImageError(
+        f"No face was detected in {where}, which has {width} x {height} px and in which faces of "
+        f"{LEAST_FACE} px or more in height are found. Give a photo with a larger face."
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class _Gallery:
-    """The faces on record, and the thresholds that they are compared by."""
+class Gallery:
+    """The faces on record that can answer, and the thresholds that they are compared by."""
 
     registry: Registry
-    curve: Curve
+    thresholds: Thresholds
     threshold: float
+    top: int
+    """The most identities for each face."""
+    left_out: tuple[str, ...]
+    """Ids of the provisional identities, unless they were asked for."""
+    identities: int
+    """How many identities can answer."""
     appearances: int
-    """Sum over all identities of the videos that each is in: the number of independent comparisons
-    that a search counts as. Source: docs/BENCHMARKS.md, "Galleries"."""
+    """Sum over these identities of the videos that each is in: the number of independent
+    comparisons that a search counts as. Source: docs/BENCHMARKS.md, "Galleries"."""
 
-    def probe(self, detection: Detection, embedding: Vectors, top: int) -> Probe:
-        """The face with its best matches, `top` at most."""
-        nearest, similar = self._search(embedding, max(top, 2))
-        matches = [self._match(identity, faces) for identity, faces in similar]
-        return Probe(detection, tuple(matches[:top]), nearest, self._close_second(matches[:2]))
+    def answer(self, photo: Photo) -> LookupAnswer:
+        """The faces of a photo with their best matches. A photo may have no faces."""
+        faces = _detected(self.registry, photo)
+        rows = zip(faces.detections, faces.qualities, faces.embeddings, strict=True)
+        return LookupAnswer(
+            model=self.registry.contract.model.name,
+            threshold=self.threshold,
+            faces=tuple(self._probe(*row) for row in rows),
+            identities=self.identities,
+            left_out=len(self.left_out),
+            operating_point=self.thresholds.lookup,
+            rates=self.thresholds.source,
+            warning=self.thresholds.warning,
+        )
+
+    def _probe(self, detection: Detection, quality: Quality, embedding: Vectors) -> Probe:
+        nearest, similar = self._search(quality, embedding, max(self.top, 2))
+        matches = [self._match(identity, faces, quality) for identity, faces in similar]
+        second = self._close_second(matches[:2])
+        return Probe(detection, quality, tuple(matches[: self.top]), nearest, second)
 
     def _search(
-        self, embedding: Vectors, top: int
+        self, quality: Quality, embedding: Vectors, top: int
     ) -> tuple[float | None, list[tuple[str, list[SimilarFace]]]]:
-        """The cosine of the nearest face, and the matching faces by identity, best first."""
+        """The cosine of the nearest face, and the matching faces by identity, best first.
+
+        Faces whose likeness is no evidence are left out: spoilt ones, and those that are covered in
+        the same way as the probe.
+        """
+        if is_spoilt(quality):
+            return None, []
+        each = _PER_IDENTITY_COVERED if is_covered(quality) else _PER_IDENTITY
         by_identity: dict[str, list[SimilarFace]] = {}
         nearest: float | None = None
         while len(by_identity) < top:
-            limit = _PER_IDENTITY * (top - len(by_identity))
+            limit, known = each * (top - len(by_identity)), len(by_identity)
             [similar] = self.registry.index.similar_faces(
-                embedding[None, :], limit=limit, without=list(by_identity)
+                embedding[None, :], limit=limit, without=[*self.left_out, *by_identity]
             )
-            if nearest is None and similar:
-                nearest = similar[0].similarity
-            matching = [one for one in similar if is_match(one.similarity, self.threshold)]
-            for one in matching:
-                by_identity.setdefault(one.face.identity_id, []).append(one)
-            if len(matching) < limit:
+            telling = [one for one in similar if tells_apart(quality, one.face.quality)]
+            if nearest is None and telling:
+                nearest = telling[0].similarity
+            for one in telling:
+                if is_match(one.similarity, self.threshold):
+                    by_identity.setdefault(one.face.identity_id, []).append(one)
+            more = len(similar) == limit and is_match(similar[-1].similarity, self.threshold)
+            if not more or len(by_identity) == known:
                 break
         best = sorted(by_identity.items(), key=lambda item: (-item[1][0].similarity, item[0]))
         return nearest, best[:top]
 
-    def _match(self, identity_id: str, faces: Sequence[SimilarFace]) -> Match:
+    def _match(self, identity_id: str, faces: Sequence[SimilarFace], quality: Quality) -> Match:
         identity = self.registry.identity(identity_id)
         similarity = faces[0].similarity
-        far = self.curve.far(similarity)
+        far, good = self.thresholds.curve.far(similarity), _is_good(quality)
+        rate = max(far, self.thresholds.finest) if good else None
         return Match(
             identity=identity_id,
             name=identity.name,
             similarity=similarity,
-            false_accept_rate=far,
-            false_positive_identification_rate=identification_rate(far, self.appearances),
+            false_accept_rate=rate,
+            false_positive_identification_rate=(
+                None if rate is None else identification_rate(rate, self.appearances)
+            ),
+            rates_are_bounds=good and far < self.thresholds.finest,
+            lead=not good or not is_match(similarity, self.thresholds.lookup),
             same_by_rule=is_match(similarity, self.registry.contract.threshold),
             provisional=identity.provisional,
             videos=identity.videos,
@@ -167,6 +243,11 @@ class _Gallery:
             margin=first.similarity - second.similarity,
             apart=known_apart(self.registry, first.identity, second.identity),
         )
+
+
+def _is_good(quality: Quality) -> bool:
+    """Whether a face is good but for a cover: plain faces tell as much of it as of a plain one."""
+    return set(quality.reasons) <= set(COVERS)
 
 
 def _evidence(faces: Sequence[SimilarFace]) -> list[MatchedFace]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import click
 
-from queries.answers import CloseSecond, LookupAnswer, Match
-from queries.lookup import lookup
+from queries.answers import CloseSecond, LookupAnswer, Match, Probe
+from queries.export import write_csv
+from queries.folder_lookup import PhotoAnswer, answer_folder, answers_table, verdict
+from queries.list_commands import all_option
+from queries.lookup import Gallery, lookup, open_gallery
+from registry.faces.quality import COVERS
 from registry.terminal import (
     Terminal,
     cosine,
+    count,
     file_path,
     json_option,
     number,
@@ -21,26 +27,122 @@ from registry.terminal import (
 
 
 @click.command("lookup")
-@click.argument("image", type=file_path())
+@click.argument("photo", type=file_path())
 @click.option("--top", default=5, show_default=True, help="The most identities for each face.")
 @click.option(
     "--threshold", type=cosine(),
     help="Least cosine similarity of a match.  [default: as calibrated, or the model's own]",
 )  # fmt: skip
+@click.option(
+    "--csv", "csv_path", type=file_path(),
+    help="Write a table with a row for each face.  [default for a folder: lookup.csv]",
+)  # fmt: skip
+@all_option
 @json_option
 @pass_terminal
 def lookup_command(
-    terminal: Terminal, image: Path, top: int, threshold: float | None, as_json: bool
+    terminal: Terminal,
+    photo: Path,
+    top: int,
+    threshold: float | None,
+    csv_path: Path | None,
+    provisional: bool,
+    as_json: bool,
 ) -> None:
-    """Find out who is in a photo. A face that resembles nobody on record is unknown."""
+    """Find out who is in a photo. A face that resembles nobody on record is unknown.
+
+    PHOTO is a file, or a folder: then everyone in its photos and those of its subfolders is named.
+    """
     with terminal.open() as registry:
-        answer = lookup(registry, image, top=top, threshold=threshold)
+        if photo.is_dir():
+            gallery = open_gallery(registry, top=top, threshold=threshold, provisional=provisional)
+            _answer_folder(terminal, gallery, photo, csv_path, as_json)
+            return
+        answer = lookup(registry, photo, top=top, threshold=threshold, provisional=provisional)
     if as_json:
         terminal.json(answer.as_dict())
     else:
         print_answer(terminal, answer)
+    if csv_path:
+        _write_answers(terminal, [PhotoAnswer(photo.name, answer)], csv_path)
+    _print_notes(terminal, answer)
+
+
+def _answer_folder(
+    terminal: Terminal, gallery: Gallery, folder: Path, csv_path: Path | None, as_json: bool
+) -> None:
+    answers = []
+    for one in answer_folder(gallery, folder):
+        answers.append(one)
+        if not as_json:
+            terminal.say(f"{one.photo}: {_in_photo(one)}")
+    if as_json:
+        terminal.json({"photos": [one.as_dict() for one in answers]})
+    else:
+        csv_path = csv_path or Path("lookup.csv")
+    if csv_path:
+        _write_answers(terminal, answers, csv_path)
+    if last := next((one.answer for one in answers if one.answer), None):
+        _print_notes(terminal, last)
+
+
+def _in_photo(one: PhotoAnswer) -> str:
+    """Who is in a photo, in a line."""
+    if one.answer is None:
+        return f"not read. {one.problem}"
+    if not one.answer.faces:
+        return "no face"
+    people = [probe.matches[0] for probe in one.answer.faces if verdict(probe) == "match"]
+    named = [match.name or short(match.identity) for match in people]
+    others = Counter(v for probe in one.answer.faces if (v := verdict(probe)) != "match")
+    leads = [count(others["lead"], "lead")] if others["lead"] else []
+    unknown = [f"{others['unknown']} unknown"] if others["unknown"] else []
+    return ", ".join([*named, *leads, *unknown])
+
+
+def _write_answers(terminal: Terminal, answers: list[PhotoAnswer], path: Path) -> None:
+    table = answers_table(answers)
+    write_csv(table, path)
+    rows, photos = count(len(table), "row"), count(len(answers), "photo")
+    terminal.note(f"Wrote {path} with {rows} on {photos}.")
+
+
+def _print_notes(terminal: Terminal, answer: LookupAnswer) -> None:
+    if answer.left_out:
+        identities = count(answer.left_out, "provisional identity", "provisional identities")
+        terminal.note(
+            f"{identities} (a few poor faces, or hands taken for faces) cannot answer. "
+            "--all lets them."
+        )
     if answer.warning:
         terminal.note(f"warning: {answer.warning}")
+
+
+_POOR = {
+    "small": "too small",
+    "blurred": "too blurred",
+    "dark": "too dark",
+    "flat": "too flat",
+    "bright": "too bright",
+    "profile": "turned too far",
+    "cut_off": "too much cut off",
+    "low_score": "too unlike a face",
+    "covered_eyes": "covered at the eyes",
+    "covered_mouth": "covered at the mouth",
+    "pixelated": "too pixelated",
+    "unclear": "too unclear",
+}
+"""What is wrong with a poor face, by the codes of `registry.faces.quality`."""
+
+
+def _too_poor(probe: Probe) -> str:
+    """Why it cannot be told who a poor face is: `too small and too blurred to tell`.
+
+    A cover alone does not keep it from being told.
+    """
+    reasons = probe.quality.reasons
+    words = " and ".join(_POOR.get(code, code) for code in reasons)
+    return words if set(reasons) <= set(COVERS) else f"{words} to tell"
 
 
 def print_answer(terminal: Terminal, answer: LookupAnswer) -> None:
@@ -48,14 +150,15 @@ def print_answer(terminal: Terminal, answer: LookupAnswer) -> None:
     for place, probe in enumerate(answer.faces, start=1):
         box = probe.detection.box
         where = f"at x {box.x1:.0f}-{box.x2:.0f}, y {box.y1:.0f}-{box.y2:.0f}"
-        terminal.say(f"face {place} of {len(answer.faces)}, {where}:")
+        poor = f", {_too_poor(probe)}" if probe.quality.reasons else ""
+        terminal.say(f"face {place} of {len(answer.faces)}, {where}{poor}:")
         if not probe.matches:
             nearest = "-" if probe.nearest is None else f"{probe.nearest:.3f}"
             terminal.say(
                 f"  unknown, no match: the nearest face has {nearest}, below {answer.threshold:.3f}"
             )
         for match in probe.matches:
-            _print_match(terminal, match, answer)
+            _print_match(terminal, probe, match, answer)
         if probe.close_second:
             _print_second(terminal, probe.close_second)
 
@@ -73,24 +176,37 @@ def _print_second(terminal: Terminal, second: CloseSecond) -> None:
     )
 
 
-def _print_match(terminal: Terminal, match: Match, answer: LookupAnswer) -> None:
+def _print_match(terminal: Terminal, probe: Probe, match: Match, answer: LookupAnswer) -> None:
     rule = "same by the registry's rule" if match.same_by_rule else "likely the same person"
-    if match.similarity < answer.operating_point:
+    if match.lead:
         rule = (
-            f"a lead, not a match: below the registry's threshold of {answer.operating_point:.3f}"
+            f"a lead, not a match: the face is {_too_poor(probe)}"
+            if not set(probe.quality.reasons) <= set(COVERS)
+            else "a lead, not a match: below the registry's threshold of "
+            f"{answer.operating_point:.3f}"
         )
     name = f" {match.name}" if match.name else ""
     terminal.say(f"  {match.similarity:.3f}  {short(match.identity)}{name}  ({rule})")
     if match.provisional:
         terminal.say("         provisional: a few poor faces, which lists leave out")
-    terminal.say(
-        f"         false-accept rate {rate(match.false_accept_rate)} a comparison, "
-        f"{rate(match.false_positive_identification_rate)} among {answer.identities} identities "
-        "(FPIR)"
-    )
+    terminal.say(f"         {_rates(match, answer)}")
     averages = ", ".join(f"{metric} {number(value)}" for metric, value in match.average.items())
     terminal.say(f"         in {match.videos} videos; average {averages or '-'}")
     for evidence in match.evidence:
         terminal.say(
             f"         {evidence.similarity:.3f}  {evidence.video_url} at {evidence.time_s:.1f} s"
         )
+
+
+def _rates(match: Match, answer: LookupAnswer) -> str:
+    """How often strangers are as alike, in words."""
+    far, fpir = match.false_accept_rate, match.false_positive_identification_rate
+    if far is None or fpir is None:
+        return "no error rate, since rates were measured on good faces"
+    among = f"among {count(answer.identities, 'identity', 'identities')} (FPIR)"
+    if match.rates_are_bounds:
+        return (
+            f"false-accept rate below 1 in {1 / far:,.0f} comparisons, the finest that was "
+            f"measured; below {rate(fpir)} {among}"
+        )
+    return f"false-accept rate {rate(far)} a comparison, {rate(fpir)} {among}"

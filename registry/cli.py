@@ -120,8 +120,12 @@ _METRICS: _Commands = {
     "rename": ("queries.metric_commands:metrics_rename", "Give a metric another name."),
 }
 _MODELS: _Commands = {
+    "compare": (
+        "registry.changing.commands:models_compare",
+        "Show what another model would change.",
+    ),
     "list": ("registry.commands:models_list", "List the face models and their licences."),
-    "pull": ("registry.commands:models_pull", "Download an InsightFace pack."),
+    "pull": ("registry.commands:models_pull", "Download a model."),
 }
 
 

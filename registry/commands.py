@@ -12,6 +12,7 @@ import click
 from registry.changing.commands import change_model
 from registry.copies.migration import migrate
 from registry.core.runs import recorded, runs
+from registry.core.selectors import find_named
 from registry.errors import StoreError
 from registry.models import catalogue, download
 from registry.settings import load_target
@@ -151,7 +152,7 @@ def identities_name(terminal: Terminal, identity: str, name: str) -> None:
     with terminal.open() as registry:
         identity_id = registry.identity(identity).identity_id
         decision = registry.name(identity_id, name)
-        namesakes = registry.index.named(decision.name) if decision.name else []
+        namesakes = find_named(registry.index, decision.name)
     name = decision.name
     text = f"{identity_id} is now named {name!r}." if name else f"{identity_id} has no name now."
     terminal.say(text)
@@ -178,16 +179,19 @@ def models_list(terminal: Terminal, as_json: bool) -> None:
         terminal.say(f"{entry.name:<12}{entry.dimension}-d, {present}")
         terminal.say(f"{'':<12}licence: {entry.licence}")
         terminal.say(f"{'':<12}source:  {entry.source}")
+        terminal.say(f"{'':<12}thresholds: {entry.threshold_source}")
 
 
 @click.command("pull")
 @click.argument("name")
 @click.option(
-    "--accept-licence", is_flag=True, help="Confirm that its licence allows your use of the pack."
+    "--accept-licence",
+    is_flag=True,
+    help="Confirm that its licence allows your use, where it allows research only.",
 )
 @pass_terminal
 def models_pull(terminal: Terminal, name: str, accept_licence: bool) -> None:
-    """Download an InsightFace pack, whose licence allows non-commercial research only."""
+    """Download a model: AuraFace, or a pack of InsightFace, for non-commercial research only."""
     cache = terminal.settings.model_cache
     terminal.say(download.pull(name, cache, accept_licence=accept_licence))
 

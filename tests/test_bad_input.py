@@ -229,7 +229,7 @@ def test_a_video_without_faces_is_done(ready: Run) -> None:
         (lambda p: None, "no file"),
         (lambda p: p.write_text("who is this?"), "not an image"),
         (lambda p: p.write_bytes(b""), "empty"),
-        (lambda p: p.mkdir(), "cannot be read"),
+        (lambda p: p.mkdir(), "no photo"),
         (lambda p: cv2.imwrite(str(p), np.full((90, 90, 3), 128, np.uint8)), "No face"),
     ],
     ids=["absent", "text", "empty", "folder", "nobody"],

@@ -18,9 +18,10 @@ from click.testing import CliRunner
 
 from queries import report, write_csv, write_zip
 from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
+from queries.folder_lookup import COLUMNS, PhotoAnswer
 from registry.cli import cli
 from registry.core.runs import recorded
-from registry.domain import Box, Detection
+from registry.domain import Box, Detection, Quality
 from registry.people import corrections
 from registry.urls import Url
 from tests.support.factories import DIMENSION, person, video
@@ -180,13 +181,18 @@ def test_json_documents_have_the_fields_of_the_page(command: str, home: Path) ->
 
 
 def test_the_document_of_a_lookup_has_the_fields_of_the_page() -> None:
-    match = Match(
-        "i", "", 0.9, 0.1, 0.1, True, False, 1, {"P": 1.0}, (MatchedFace(Url("u"), 0, "c", 1),)
-    )
+    evidence = (MatchedFace(Url("u"), 0, "c", 1),)
+    match = Match("i", "", 0.9, 0.1, 0.1, False, False, True, False, 1, {"P": 1.0}, evidence)
     detection = Detection(Box(0, 0, 1, 1), np.zeros((5, 2), np.float32), 0.9)
-    probe = Probe(detection, (match,), 0.9, CloseSecond("i", "", 0.9, 0.1, ""))
-    answer = LookupAnswer("m", 0.4, (probe,), 1, 0.4, "")
+    probe = Probe(detection, Quality(0.9), (match,), 0.9, CloseSecond("i", "", 0.9, 0.1, ""))
+    answer = LookupAnswer("m", 0.4, (probe,), 1, 0, 0.4, "")
     assert set(fields(answer.as_dict())) <= words(section("JSON documents"))
+    photo = PhotoAnswer("a.jpg", answer).as_dict(), PhotoAnswer("b.jpg", None, "?").as_dict()
+    assert set(fields({"photos": list(photo)})) <= words(section("JSON documents"))
+
+
+def test_the_csv_of_a_lookup_has_the_columns_of_the_page() -> None:
+    assert list(rows("lookup.csv"))[2:] == [f"`{column}`" for column in COLUMNS]
 
 
 def test_every_object_has_a_row_with_its_fields(home: Path) -> None:

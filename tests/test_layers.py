@@ -77,6 +77,7 @@ ONLY_IN: Mapping[str, str] = {
     "insightface": "registry.models.*",
     "onnx": "registry.models.*",
     "openpyxl": "ingest.tables.workbooks",
+    "pillow_heif": "queries.photos",
     "av": "ingest.frames* registry.demo.*",
     "yt_dlp": "ingest.fetch.pages.ytdlp_process ingest.fetch.pages.request_handler",
     "httpcore": "ingest.fetch.connections",

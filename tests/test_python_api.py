@@ -75,7 +75,7 @@ def test_the_main_job_from_python(tmp_path: Path, astronaut: Image) -> None:
         found = fr.averages(registry)
         assert found["average_performance"].tolist() == [7.0]
         smaller = np.asarray(cv2.resize(astronaut, None, fx=0.8, fy=0.8), np.uint8)
-        answer = fr.lookup(registry, smaller)
+        answer = fr.lookup(registry, smaller, channels="BGR")
         assert answer.faces[0].matches[0].identity == found["identity"][0]
         fr.write_csv(found, tmp_path / "out.csv")
         assert fr.write_zip(registry, tmp_path / "faces.zip") == found["faces"][0]

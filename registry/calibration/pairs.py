@@ -28,7 +28,7 @@ from registry.calibration.track_samples import (
 )
 from registry.core.decisions import DecisionKind, in_effect
 from registry.core.registry import Registry
-from registry.domain import Box, Face, Video
+from registry.domain import Face, Video
 from registry.faces.boxes import SAME_FACE, overlap
 from registry.faces.quality import founds
 from registry.models.entries import linkage_threshold
@@ -232,23 +232,6 @@ class _PairCollector:
         for this, that in product(self._tracks_of[one], self._tracks_of[other]):
             faces.add((this.faces @ that.faces.T).ravel().tolist())
             tracks.add([float(this.mean @ that.mean)])
-
-
-def known_apart(registry: Registry, one: str, other: str) -> str:
-    """A sentence on how two identities are known to be two people; empty if they are not."""
-    number = registry.view.separated(one, other)
-    if number:
-        return f"Decision {number} separates them."
-    index = registry.index
-    shared = set(index.video_ids([one])) & set(index.video_ids([other]))
-    boxes: dict[tuple[str, int], list[Box]] = defaultdict(list)
-    for face in index.faces_of(one) if shared else ():
-        boxes[face.video_id, face.frame].append(face.box)
-    for face in index.faces_of(other) if shared else ():
-        here = boxes.get((face.video_id, face.frame), ())
-        if any(overlap(box, face.box) <= SAME_FACE for box in here):
-            return f"They are side by side in {face.video_url} at {face.time_s:.1f} s."
-    return ""
 
 
 def _decided_pairs(registry: Registry) -> tuple[set[Pair], set[Pair]]:

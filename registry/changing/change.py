@@ -134,6 +134,30 @@ def prepare(
         staging = _Stager(registry, staged, model, progress)
         videos = tuple(staging.videos())
         staged.prune(registry.records)
+    return _changed(registry, new, staging, videos)
+
+
+def compare(
+    registry: Registry, model: FaceModel, source: str, progress: Progress = lambda *_: None
+) -> ModelChange:
+    """What a change to this model would do, without preparing it: nothing is written.
+
+    All faces are embedded, also those that a change that was begun has embedded. Arguments and
+    errors are those of `prepare`.
+    """
+    old, info = registry.contract, model.info
+    if info.digest == old.model.digest:
+        raise UsageError(f"This registry uses {old.model.name} already. Give another model.")
+    staging = _Stager(registry, None, model, progress)
+    videos = tuple(staging.videos())
+    return _changed(registry, replace(old, model=info, model_source=source), staging, videos)
+
+
+def _changed(
+    registry: Registry, new: Contract, staging: _Stager, videos: tuple[Video, ...]
+) -> ModelChange:
+    """The change to the embeddings of these videos, which have no identities of the new model."""
+    old, info = registry.contract, new.model
     decisions = registry.decisions.entries()
     after = reassign(videos, decisions, new.threshold)
     videos = tuple(relabelled(video, lambda face: after[face.face_id]) for video in videos)
@@ -221,8 +245,9 @@ class _Stager:
     """Stages the records of the new model, and counts what it did."""
 
     def __init__(
-        self, registry: Registry, staged: Staging, model: FaceModel, progress: Progress
+        self, registry: Registry, staged: Staging | None, model: FaceModel, progress: Progress
     ) -> None:
+        """Without `staged`, nothing is known and nothing is written."""
         self._registry, self._stage = registry, staged
         self._model, self._progress = model, progress
         self.faces = self.embedded = self.by_landmarks = 0
@@ -238,7 +263,7 @@ class _Stager:
     def _staged(self, number: int, video: Video) -> Video:
         bare = tuple(replace(face, embedding=_NONE) for face in video.faces)
         self.before.append(replace(video, faces=bare))
-        known = self._stage.embeddings(video)
+        known = self._stage.embeddings(video) if self._stage else {}
         missing = [face for face in video.faces if face.face_id not in known]
         wanted = {face.face_id for face in missing}
         done = reembed(video, wanted, self._model, self._registry.blobs)
@@ -250,7 +275,8 @@ class _Stager:
         )
         video = replace(video, faces=faces)
         if done.embeddings:
-            self._stage.records.put(video)
+            if self._stage:
+                self._stage.records.put(video)
             self._progress(number, video, len(done.embeddings))
         crops = {face.face_id: face.crop for face in missing}
         self.faces += len(faces) + len(done.unusable)

@@ -1,18 +1,36 @@
-"""The command `migrate` with `--model`, `--switch` or `--discard`."""
+"""The commands `migrate` (with `--model`, `--switch` or `--discard`) and `models compare`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from shlex import quote
 
 import click
 
-from registry.changing.change import ModelChange, discard, prepare, switch, target_source
+from registry.changing.change import (
+    ModelChange,
+    Progress,
+    compare,
+    discard,
+    prepare,
+    switch,
+    target_source,
+)
 from registry.changing.preview import AverageChange, IdentitySummary, Preview, Regrouping
 from registry.core.backends import load_model, model_choice
 from registry.core.registry import Registry
 from registry.domain import Video
-from registry.terminal import Terminal, clean, count, duplicates_note, number, short
+from registry.models.base import FaceModel
+from registry.terminal import (
+    Terminal,
+    clean,
+    count,
+    duplicates_note,
+    json_option,
+    number,
+    pass_terminal,
+    short,
+)
 
 _LINES = 20
 """The most lines of each list on the terminal; `--json` has all of them."""
@@ -47,7 +65,7 @@ def change_model(
         if drop:
             terminal.say(f"Removed {discard(registry)} objects of the change that was begun.")
             return
-        change = _prepare(terminal, registry, name)
+        change = _run(terminal, registry, prepare, name)
         if go:
             switch(registry, change, drop_blocks=drop_blocks, drop_faces=drop_faces)
     if as_json:
@@ -57,7 +75,35 @@ def change_model(
     _print_next_step(terminal, change, switched=go)
 
 
-def _prepare(terminal: Terminal, registry: Registry, name: str | None) -> ModelChange:
+@click.command("compare")
+@click.argument("model")
+@json_option
+@pass_terminal
+def models_compare(terminal: Terminal, model: str, as_json: bool) -> None:
+    """Show what another model would change here: who would be joined or split, which averages.
+
+    Embeds all faces from their crops with MODEL and compares it with the registry's own. It is the
+    preview of `migrate --model`, but nothing is written.
+    """
+    with terminal.open() as registry:
+        change = _run(terminal, registry, compare, model)
+    if as_json:
+        terminal.json(change.as_dict())
+        return
+    _print_change(terminal, change, switched=False)
+    terminal.note(
+        "The registry was not changed. "
+        f"`face-registry migrate --model {quote(change.new.model_source)}` prepares the change."
+    )
+
+
+def _run(
+    terminal: Terminal,
+    registry: Registry,
+    function: Callable[[Registry, FaceModel, str, Progress], ModelChange],
+    name: str | None,
+) -> ModelChange:
+    """Call `prepare` or `compare` with the model of this name, and show the progress."""
     registry.contract  # noqa: B018  raises EmptyRegistry before a model is loaded
     source = target_source(registry, name)
     model = load_model(terminal.settings, source)
@@ -66,7 +112,7 @@ def _prepare(terminal: Terminal, registry: Registry, name: str | None) -> ModelC
     def progress(done: int, video: Video, faces: int) -> None:
         terminal.note(f"[{done}/{total}] {video.url}: {count(faces, 'face')}")
 
-    return prepare(registry, model, source, progress)
+    return function(registry, model, source, progress)
 
 
 def _print_change(terminal: Terminal, change: ModelChange, *, switched: bool) -> None:

@@ -66,7 +66,8 @@ class Decision:
     groups: tuple[tuple[str, ...], ...] = ()
     """In a consolidation, identities that are one person each; the id of the first is kept."""
     name: str = ""
-    """In a naming, the name; empty removes the name."""
+    """In a naming, the name; empty removes the name. In a split, the name that goes along with the
+    faces; empty if it stays."""
     undoes: int = 0
     """In an undo, the number of the decision that no longer counts."""
     by: str = ""
@@ -164,6 +165,12 @@ def normalize_name(name: str) -> str:
     return " ".join(unicodedata.normalize("NFC", name).split())
 
 
+def fold_name(name: str) -> str:
+    """A name as it is compared: normalized, and without case and accents."""
+    apart = unicodedata.normalize("NFKD", normalize_name(name))
+    return "".join(c for c in apart if not unicodedata.combining(c)).casefold()
+
+
 def checked_name(name: str) -> str:
     """The normalized name. Raises `UsageError` if it cannot be stored."""
     given, name = name, normalize_name(name)
@@ -176,6 +183,11 @@ def checked_name(name: str) -> str:
         raise UsageError(
             f"{name!r} cannot be a name: it contains {unprintable[0]!r}, which cannot be printed. "
             "Leave that out."
+        )
+    if ids.looks_like_id(name):
+        raise UsageError(
+            f"{name!r} cannot be a name: it looks like an id or the beginning of one. Add a word, "
+            f"as in 'Person {name}'."
         )
     if len(name) > LONGEST_NAME:
         raise UsageError(
@@ -270,7 +282,7 @@ class _Folding:
         if decision.kind is DecisionKind.NAME:
             self.name(decision.identity_id, decision.name)
         elif decision.kind is DecisionKind.SPLIT:
-            self.moved.update(dict.fromkeys(decision.faces, decision.new_identity))
+            self.split(decision)
         elif decision.kind is DecisionKind.SEPARATE:
             self.pairs.append((decision.identity_id, decision.others[0], decision.number))
         elif decision.kind is DecisionKind.JOIN_VIDEOS:
@@ -281,6 +293,16 @@ class _Folding:
             self.video_pairs.append((first, second, decision.number))
         for stays, joins in decision.merges:
             _join(self.parents, stays, joins)
+
+    def split(self, decision: Decision) -> None:
+        new = decision.new_identity
+        self.moved.update(dict.fromkeys(decision.faces, new))
+        if decision.name:
+            root = _root(self.parents, decision.identity_id)
+            for other, name in self.names.items():
+                if name == decision.name and _root(self.parents, other) == root:
+                    self.names[other] = ""
+            self.names[new] = decision.name
 
     def name(self, identity: str, name: str) -> None:
         self.names[identity] = name

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -225,9 +225,12 @@ class Eraser:
             self._blobs.delete(key)
 
     def _redact_decisions(self, ids: frozenset[str], stand_ins: Mapping[str, str]) -> None:
-        left = self._decided_faces_left()
-        for entry in self._log.entries():
-            redacted = redact(entry, ids, left, stand_ins)
+        left, entries = self._decided_faces_left(), self._log.entries()
+        # Namings come before the splits that refer to them, so an interruption loses none.
+        names = taken_along(entries, ids)
+        for entry in entries:
+            erased = entry.number in names
+            redacted = _void(entry) if erased else redact(entry, ids, left, stand_ins)
             if redacted != entry:
                 self._rewrite(keys.decision(entry.number), log.encode_decision(redacted))
 
@@ -312,6 +315,26 @@ def redact(
         left = tuple(group for group in groups if len(group) > 1)
         return replace(decision, groups=left) if left else _void(decision)
     return _void(decision)
+
+
+def taken_along(entries: Iterable[Decision], identities: Set[str]) -> set[int]:
+    """Numbers of the namings of others whose names splits gave to these identities.
+
+    Such a name is the erased person's, and would count again for those from whom they were split.
+    """
+    numbers: set[int] = set()
+    namings: list[Decision] = []
+    for entry in entries:
+        if entry.kind is DecisionKind.NAME:
+            namings.append(entry)
+        if entry.kind is DecisionKind.SPLIT and entry.name and entry.new_identity in identities:
+            group = {entry.identity_id, *entry.others}
+            numbers |= {
+                naming.number
+                for naming in namings
+                if naming.name == entry.name and naming.identity_id in group
+            }
+    return numbers
 
 
 def refers_to(decision: Decision, identities: Set[str], faces_left: Set[str]) -> bool:

@@ -16,7 +16,7 @@ from registry.core.registry import Registry
 from registry.domain import ModelInfo
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.faces.rates import Curve
-from registry.models.curves import shipped_curve
+from registry.models.curves import ModelCurve, shipped_curve
 from registry.models.entries import linkage_threshold
 from registry.system import checked_json as checked
 
@@ -24,6 +24,8 @@ _AGAIN = (
     "Run `face-registry calibrate` again, or `face-registry calibrate --reset` to use the "
     "thresholds of the model."
 )
+_MEASURED = "measured"
+"""`registry.calibration.thresholds.Basis.MEASURED`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class Thresholds:
     source: str
     """Where the rates come from, for people."""
     calibrated: bool
+    finest: float
+    """The lowest false-accept rate that was measured; lower ones on the curve are guesses."""
     warning: str = ""
     """A sentence on a calibration that is there and is not used; empty if there is none."""
 
@@ -108,6 +112,7 @@ def current_thresholds(registry: Registry) -> Thresholds:
             Curve(calibration.curve),
             f"calibrated on this registry, {calibration.at[:10]}",
             calibrated=True,
+            finest=_finest(calibration.lookup, shipped),
         )
     warning = "" if calibration is None else _other_model(calibration, model)
     return Thresholds(
@@ -116,8 +121,14 @@ def current_thresholds(registry: Registry) -> Thresholds:
         shipped.curve,
         f"shipped: {shipped.source}",
         calibrated=False,
+        finest=shipped.finest,
         warning=warning,
     )
+
+
+def _finest(lookup: CalibratedThreshold, shipped: ModelCurve) -> float:
+    """The lowest rate measured: on the registry's own pairs, or where the tail is the model's."""
+    return 1 / lookup.independent if lookup.basis == _MEASURED else shipped.finest
 
 
 def _other_model(calibration: Calibration, model: ModelInfo) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from registry import ids
 from registry.blobs.base import BlobStore
-from registry.core.decisions import View, normalize_name
+from registry.core.decisions import View, fold_name, normalize_name
 from registry.core.index import VIDEOS, VIDEOS_SPEC, Index
 from registry.core.points import IndexedVideo, failed_video_in
 from registry.domain import Identity, Video
@@ -20,29 +20,33 @@ from registry.urls import Url, names, printable, redacted
 
 _SHORTEST = 4
 """Characters of the shortest beginning of an id that selects it."""
+_LISTED = 5
+"""Candidates that a message lists."""
 
 
 def find_identity(index: Index, view: View, key: str) -> Identity:
-    """The identity of this id, unique beginning of an id, or name.
+    """The identity of this id, unique beginning of an id, or name, without regard to case.
+
+    A name is found without regard to accents, too; if some identities have exactly this name, only
+    they are meant.
 
     Raises:
-        UnknownError: there is none, or more than one. If the identity was merged into another, the
-            message names that one. It is not selected, since the user may not know of the merge.
+        UnknownError: there is none, or more than one, which are listed: also if the text is the
+            name of one and the beginning of the id of another. If the identity was merged into
+            another, the message names that one. It is not selected, since the user may not know of
+            the merge.
     """
-    by_id = index.get_identities([key]) if _is_uuid(key) else {}
-    if by_id:
-        return by_id[key]
-    candidates: list[Identity] = []
-    name = normalize_name(key)
-    if name:  # an empty name would select all identities without a name
-        candidates = index.named(key) or index.named(name)
-    candidates = candidates or [i for i in index.identities() if _begins(i.identity_id, key)]
+    candidates = _with_id(index, key)
+    named = _exactly_named(index, key)
+    if not named and not _is_uuid(key):  # whole ids, which callers pass, need no further pass
+        named = find_named(index, key)
+    candidates |= {i.identity_id: i for i in named}
     if len(candidates) == 1:
-        return candidates[0]
+        return next(iter(candidates.values()))
     if candidates:
-        some = ", ".join(i.identity_id for i in candidates[:5])
         raise UnknownError(
-            f"{key!r} could be any of {len(candidates)} identities: {some}. Use an id."
+            f"{printable(key)!r} could be any of {len(candidates)} identities: "
+            f"{_some(map(_label, candidates.values()))}. Use an id, or more of it."
         )
     roots = sorted({view.root(i) for i in view.parents if _begins(i, key)})
     if roots:
@@ -55,13 +59,46 @@ def find_identity(index: Index, view: View, key: str) -> Identity:
     )
 
 
+def find_named(index: Index, name: str) -> list[Identity]:
+    """The identities with this name, without regard to case and accents, in order of id."""
+    folded = fold_name(name)
+    return [i for i in index.identities() if folded and fold_name(i.name) == folded]
+
+
+def _with_id(index: Index, key: str) -> dict[str, Identity]:
+    """The identity of this id, or those whose ids begin with it, by id."""
+    if _is_uuid(key):
+        return index.get_identities([key.lower()])
+    if not ids.may_begin_id(key):
+        return {}
+    return {i.identity_id: i for i in index.identities() if _begins(i.identity_id, key)}
+
+
+def _exactly_named(index: Index, key: str) -> list[Identity]:
+    name = normalize_name(key)
+    if not name:  # it would select all identities without a name
+        return []
+    return index.named(key) or index.named(name)
+
+
+def _label(identity: Identity) -> str:
+    return f"{identity.identity_id} ({identity.name})" if identity.name else identity.identity_id
+
+
+def _some(texts: Iterable[str]) -> str:
+    """The first five, with commas, and how many more there are."""
+    listed = list(texts)
+    more = len(listed) - _LISTED
+    return ", ".join(listed[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
 def find_video(index: Index, key: str) -> IndexedVideo:
     """The video of this URL, file, id, unique beginning of an id, file name or attribute.
 
     A file name is the last part of a video's URL, such as `ad-7.mp4`; an attribute, such as the id
     of an ad, is compared as text. Both have to be unique. Raises `UnknownError`.
     """
-    for video_id in [key] if _is_uuid(key) else map(ids.video_id, _names(key)):
+    for video_id in [key.lower()] if _is_uuid(key) else map(ids.video_id, _names(key)):
         video = index.known(video_id)
         if video is not None:
             return video
@@ -70,8 +107,11 @@ def find_video(index: Index, key: str) -> IndexedVideo:
     if video is not None:
         return video
     if candidates:
+        known = (index.video(video_id) for video_id in candidates[:_LISTED])
+        urls = {video.video_id: str(video.url) for video in known if video}
+        some = _some(f"{i} ({urls[i]})" if i in urls else i for i in candidates)
         raise UnknownError(
-            f"{key!r} is the beginning of the ids of {len(candidates)} videos. Use a longer one."
+            f"The ids of {len(candidates)} videos begin with {key!r}: {some}. Use more of the id."
         )
     name = f"/{quote(key, safe='')}"
     matching = [
@@ -107,7 +147,7 @@ def _texts(video: IndexedVideo) -> set[str]:
 
 
 def _begins(identifier: str, key: str) -> bool:
-    return len(key) >= _SHORTEST and identifier.startswith(key)
+    return len(key) >= _SHORTEST and identifier.startswith(key.lower())
 
 
 def _is_uuid(key: str) -> bool:

@@ -104,6 +104,8 @@ _SCRFD: _Curve = (
 )
 """By the score of SCRFD or another detector; 0.83 on clean photos. Its landmarks follow a tilt."""
 
+_WITH_YUNET = ("sface", "auraface")
+"""Models whose scores are YuNet's."""
 _OVEREXPOSED = 247
 _DARK = 64.0
 """Mean grey level below which a face without contrast is called dark instead of flat."""
@@ -120,8 +122,8 @@ def assess(
         image: BGR uint8 (H, W, 3), the frame in which it was detected.
         detection: its box and landmarks, in px of the frame.
         chip: BGR uint8 (112, 112, 3), the face aligned to `TEMPLATE`.
-        model: name of the model: `sface` has scores of YuNet; those of any other model are taken
-            for scores of SCRFD.
+        model: name of the model: `sface` and `auraface` have scores of YuNet; those of any other
+            model are taken for scores of SCRFD.
 
     Returns:
         The score, 0 to 1, and reasons why the face is not good: at least one for a score below
@@ -153,7 +155,7 @@ def assess(
         "bright": _interpolate(_OVEREXPOSURE, float((face >= _OVEREXPOSED).mean())),
         "profile": _interpolate(_TURN, fit.turn),
         "cut_off": _interpolate(_OUTSIDE, fit.outside(image)),
-        "low_score": _interpolate(_YUNET if model == "sface" else _SCRFD, detection.score),
+        "low_score": _interpolate(_YUNET if model in _WITH_YUNET else _SCRFD, detection.score),
     }
     score = float(np.prod(list(factors.values())))
     reasons = () if score >= FOUNDING_SCORE else _reasons(factors)

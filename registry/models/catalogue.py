@@ -84,7 +84,7 @@ def load(
     if folder is not None:
         return _insight(folder, folder.resolve().name, UNKNOWN_THRESHOLD, device, threads)
     entry = find(source)
-    if entry.carrier:
+    if not entry.pulled:
         from registry.models import sface
 
         detector, recogniser = (
@@ -103,6 +103,13 @@ def load(
             f"The weights in {pack} are not those of {entry.name} (sha256): remove the folder and "
             f"run `face-registry models pull {entry.name}`, or give the folder's path as the model."
         )
+    if entry.carrier:
+        from registry.models import auraface
+
+        [yunet], [name] = entry.carried, entry.pulled
+        detector = carried(entry.carrier, yunet, entry.files[yunet])
+        info = ModelInfo(entry.name, entry.digest, entry.dimension, entry.verification_threshold)
+        return auraface.load(detector, pack / name, info, device=device, threads=threads)
     return _insight(pack, entry.name, entry.verification_threshold, device, threads)
 
 

@@ -29,6 +29,16 @@ class ModelCurve:
     source: str
     measured: bool
     """Whether its rates were measured here, not published or assumed."""
+    finest: float
+    """The lowest rate that was measured: one in as many pairs. Rates below it are guesses."""
+
+
+_LFW = 1 / 60_000
+"""One in the pairs of photos of different people (61,611 and 61,960), rounded down."""
+_MR_ALL = 1e-6
+"""The false-accept rate at which InsightFace publishes results."""
+_ASSUMED = 1e-4
+"""Nothing was measured: the false-accept rate that a calibration aims at by default."""
 
 
 _SFACE = ModelCurve(
@@ -41,6 +51,7 @@ _SFACE = ModelCurve(
     ),
     "measured on 360 photos of 60 people (LFW)",
     measured=True,
+    finest=_LFW,
 )  # fmt: skip
 _MOBILEFACENET = ModelCurve(
     Curve(
@@ -52,6 +63,7 @@ _MOBILEFACENET = ModelCurve(
     ),
     "measured on 360 photos of 60 people (LFW), with the network's int8 version",
     measured=True,
+    finest=_LFW,
 )  # fmt: skip
 _PUBLISHED = Curve(((0.0, 0.5), (0.4078, 1e-6)))
 """A normal distribution with mean 0, as of unrelated directions, through the one point that
@@ -60,9 +72,13 @@ _W600K_R50 = ModelCurve(
     _PUBLISHED,
     "a normal curve through InsightFace's published FAR 1e-6 at 0.4078 (MR-ALL); not measured here",
     measured=False,
+    finest=_MR_ALL,
 )
 _UNKNOWN = ModelCurve(
-    _PUBLISHED, "buffalo_l's published point, since this model has none", measured=False
+    _PUBLISHED,
+    "buffalo_l's published point, since this model has none",
+    measured=False,
+    finest=_ASSUMED,
 )
 
 CURVES: Mapping[str, ModelCurve] = MappingProxyType(

@@ -1,7 +1,8 @@
-"""InsightFace packs from InsightFace's releases, checked before they are used.
+"""Models from InsightFace's releases and from a hub, checked before they are used.
 
-The download itself was not tested, since the machines at hand cannot reach github.com: tests
-replace InsightFace's downloader by one that copies files. The digests are those of the packs that
+The download itself was not tested, since the machines at hand cannot reach github.com and
+huggingface.co: tests replace InsightFace's downloader by one that copies files, and the hub by a
+server of their own. The digests are those of the packs that
 InsightFace published in 2021.
 """
 
@@ -17,6 +18,9 @@ from pathlib import Path
 from registry.errors import ModelError, UsageError
 from registry.models.entries import ModelEntry, find, holds, places
 
+_TIMEOUT_S = 60.0
+"""Of one read. Chosen: a stalled download ends; a slow one of 260 MB does not."""
+
 Download = Callable[[str, Path], None]
 """Downloads the files of a pack, given by name, into an existing folder, at any depth."""
 
@@ -30,27 +34,43 @@ def from_releases(name: str, folder: Path) -> None:
         download("", name, force=True, root=str(folder))
 
 
-def pull(name: str, cache: Path, *, accept_licence: bool) -> str:
-    """Download a pack into `cache`, and return a sentence about what was done.
+def from_url(name: str, folder: Path) -> None:
+    """Download the one file of a model that a plain address has."""
+    import httpx
 
-    Only its detector and recogniser are kept. A failed download leaves no files.
+    entry = find(name)
+    [file] = entry.pulled
+    with (
+        httpx.stream("GET", entry.url, follow_redirects=True, timeout=_TIMEOUT_S) as answer,
+        (folder / file).open("wb") as target,
+    ):
+        if answer.is_error:
+            raise RuntimeError(f"the server answered {answer.status_code} {answer.reason_phrase}")
+        for part in answer.iter_bytes():
+            target.write(part)
+
+
+def pull(name: str, cache: Path, *, accept_licence: bool) -> str:
+    """Download a model into `cache`, and return a sentence about what was done.
+
+    Only the files that the catalogue names are kept. A failed download leaves no files.
 
     Raises:
-        UsageError: the pack's licence was not accepted.
+        UsageError: the licence allows research only, and was not accepted.
         ModelError: the model does not exist, cannot be downloaded, or has other weights.
     """
     entry = find(name)
-    if entry.carrier:
+    if not entry.pulled:
         return f"Nothing to pull: {name} came with the installed package {entry.carrier}."
     for folder in places(name, cache):
         if holds(folder, entry):
             return f"Nothing to pull: {name} is in {folder}. Licence: {entry.licence}."
-    if not accept_licence:
+    if entry.restricted and not accept_licence:
         raise UsageError(
             f"The licence of {name} is {entry.licence}: repeat with --accept-licence if it covers "
             "what you do."
         )
-    install(entry, cache, from_releases)
+    install(entry, cache, from_url if entry.url else from_releases)
     return f"{name} is in {cache / name}. Licence: {entry.licence}."
 
 
@@ -84,9 +104,9 @@ def _download(entry: ModelEntry, staging: Path, target: Path, download: Download
             reason = exc.strerror or "the server cannot be reached"
         raise ModelError(
             f"{entry.name} cannot be downloaded ({reason}): fetch {entry.source} on another "
-            f"machine, put {' and '.join(entry.files)} into {target}, and try again."
+            f"machine, put {' and '.join(entry.pulled)} into {target}, and try again."
         ) from exc
-    for name in entry.files:
+    for name in entry.pulled:
         path = next(arrived.rglob(name), None)
         if path is not None:
             shutil.move(path, kept / name)

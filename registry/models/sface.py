@@ -21,7 +21,7 @@ from registry.models.recognition import align, batch_size, embed_in_batches
 from registry.models.yunet import YuNet
 
 _INPUT = "data"
-_AUTOMATIC = ("cuda", "cpu")
+AUTOMATIC = ("cuda", "cpu")
 """`auto` does not choose CoreML, which was not tested with this network; it can be requested."""
 
 
@@ -81,7 +81,7 @@ def load(
         ModelError: OpenCV or ONNX Runtime cannot load them.
         DeviceError: the requested device is not available or could not be started.
     """
-    providers = devices.resolve(device, automatic=_AUTOMATIC)
+    providers = devices.resolve(device, automatic=AUTOMATIC)
     devices.prepare(providers, threads)
     model = batchable(recogniser)
     try:

@@ -7,6 +7,7 @@ import click
 from registry.core.decisions import Decision
 from registry.core.operating_point import current_thresholds
 from registry.core.registry import Registry
+from registry.errors import UsageError
 from registry.people import corrections, joining
 from registry.people.joining import Suggestion
 from registry.terminal import (
@@ -25,13 +26,23 @@ from registry.terminal import (
 @click.command("merge")
 @click.argument("identity")
 @click.argument("others", nargs=-1, required=True)
+@click.option(
+    "--yes", is_flag=True,
+    help="Do not ask, even if they were seen side by side or have different names.",
+)  # fmt: skip
 @pass_terminal
-def merge_command(terminal: Terminal, identity: str, others: tuple[str, ...]) -> None:
+def merge_command(terminal: Terminal, identity: str, others: tuple[str, ...], yes: bool) -> None:
     """Decide that identities are one person, who keeps the first one's id.
 
-    The person keeps the first one's name. If that has none, it takes one of the others'.
+    The person keeps the first one's name. If that has none, it takes one of the others'. If they
+    were seen side by side, or have different names, this is said, and the command asks.
     """
     with terminal.open() as registry:
+        warnings = corrections.merge_warnings(registry, (identity, *others))
+        for warning in warnings:
+            terminal.note(f"warning: {warning}")
+        if warnings and not yes:
+            _ask("Merge them?", "Repeat with --yes to merge them.")
         decision = corrections.merge(registry, (identity, *others))
         person = registry.identity(decision.identity_id)
     name = f" {person.name}" if person.name else ""
@@ -46,7 +57,7 @@ def merge_command(terminal: Terminal, identity: str, others: tuple[str, ...]) ->
 @click.argument("identity")
 @click.option("--video", "videos", multiple=True, help="All its faces in this video: URL or id.")
 @click.option("--track", "tracks", multiple=True, help="Its faces in one track: VIDEO:N.")
-@click.option("--face", "faces", multiple=True, help="One face: its id, as in the zip's index.")
+@click.option("--face", "faces", multiple=True, help="One face: VIDEO:N:FRAME, or its id.")
 @pass_terminal
 def split_command(
     terminal: Terminal,
@@ -57,14 +68,21 @@ def split_command(
 ) -> None:
     """Decide that some faces of an identity are another person.
 
-    Options may be repeated and combined.
+    Options may be repeated and combined. `identities show --faces` lists tracks and faces as they
+    are given here. If these are all the faces that the identity's name was given to, the name goes
+    along with them.
     """
     selection = corrections.FaceSelection(videos, tracks, faces)
     with terminal.open() as registry:
+        before = registry.identity(identity).identity_id
         decision = corrections.split(registry, identity, selection)
+        left = registry.identity(before)
     moved = count(len(decision.faces), "face")
     are = "is" if len(decision.faces) == 1 else "are"
     terminal.say(f"{moved} {are} identity {decision.new_identity} now.")
+    if decision.name:
+        stays = f"The others are named {left.name} now." if left.name else "The others have none."
+        terminal.say(f"The name {decision.name} goes along: it was given to these faces. {stays}")
     _print_undo(terminal, decision)
 
 
@@ -165,6 +183,16 @@ def print_suggestion(terminal: Terminal, suggestion: Suggestion) -> None:
             "a mirror, a screen, or pictures of one person"
         )
     terminal.say(f"       {clean(sides[0].cover)}  {clean(sides[1].cover)}")
+
+
+def _ask(question: str, otherwise: str) -> None:
+    """Return if the answer is yes; raise `UsageError` if it is no or nobody answers."""
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        agreed = False
+    if not agreed:
+        raise UsageError(f"Nothing was changed. {otherwise}")
 
 
 def _print_undo(terminal: Terminal, decision: Decision) -> None:

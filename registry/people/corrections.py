@@ -7,18 +7,21 @@ does not contradict it, and undoing it restores the earlier state.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
 
-from registry.core.decisions import Decision, DecisionKind, in_effect, undone_by
+from registry.core.decisions import Decision, DecisionKind, fold, in_effect, stamped, undone_by
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
 from registry.domain import Identity
 from registry.errors import UnknownError, UsageError
+from registry.people.side_by_side import seen_side_by_side
 
 _SHORTEST = 4
 """Least number of characters of an abbreviated face id."""
+_LISTED = 5
+"""Candidates that a message lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class FaceSelection:
     tracks: tuple[str, ...] = ()
     """VIDEO:N: the video as above, and the number of the track in it."""
     faces: tuple[str, ...] = ()
-    """Ids, or unique beginnings of ids."""
+    """VIDEO:N:FRAME: the track as above, and the number of the frame; or ids, or unique beginnings
+    of ids."""
 
 
 def merge(registry: Registry, keys: Sequence[str]) -> Decision:
@@ -56,6 +60,32 @@ def merge(registry: Registry, keys: Sequence[str]) -> Decision:
     return registry.decide(Decision(0, DecisionKind.MERGE, first, tuple(others)))
 
 
+def merge_warnings(registry: Registry, keys: Sequence[str]) -> list[str]:
+    """What speaks against merging these identities: sentences; empty if nothing does.
+
+    They were seen side by side in a frame, or have different names. Then a sentence says which name
+    stays. Keys and errors are those of `merge`.
+    """
+    identities = _distinct_identities(registry, keys)
+    warnings = []
+    for one, other in combinations(identities, 2):
+        seen = seen_side_by_side(registry, one.identity_id, other.identity_id)
+        if seen:
+            warnings.append(f"{_label(one)} and {_label(other)} are probably two people. {seen}")
+    named = [identity for identity in identities if identity.name]
+    if len({identity.name for identity in named}) > 1:
+        first, *others = (identity.identity_id for identity in identities)
+        log = registry.decisions.entries()
+        merged = stamped(Decision(0, DecisionKind.MERGE, first, tuple(others)), log)
+        stays = fold([*log, merged]).name_of(first)
+        gone = sorted({identity.name for identity in named} - {stays})
+        warnings.append(
+            f"{' and '.join(map(_label, named))} have different names. The name {stays} stays, and "
+            f"{' and '.join(gone)} {'is' if len(gone) == 1 else 'are'} no longer used."
+        )
+    return warnings
+
+
 def separate(registry: Registry, one: str, other: str) -> Decision:
     """Decide that two identities are two people: they are never suggested or joined again.
 
@@ -78,7 +108,12 @@ def separate(registry: Registry, one: str, other: str) -> Decision:
 def split(registry: Registry, key: str, selection: FaceSelection) -> Decision:
     """Decide that some faces of an identity are another person.
 
-    Returns the decision; its `new_identity` is the id of that person.
+    If these are all the faces that the name of the identity was given to, as after a merge of
+    somebody without a name into it, the name goes along with them. Another name of the identity,
+    which did not count because of it, counts again.
+
+    Returns the decision; its `new_identity` is the id of that person, and its `name` the name that
+    goes along, or empty.
 
     Raises:
         UnknownError: there is no such identity or video, or the identity has no such face.
@@ -100,8 +135,35 @@ def split(registry: Registry, key: str, selection: FaceSelection) -> Decision:
     home = min(origins, key=lambda origin: (-origins[origin], origin))
     rest = {face.origin_id for face in faces} | {identity.identity_id}
     return registry.decide(
-        Decision(0, DecisionKind.SPLIT, home, tuple(sorted(rest - {home})), tuple(sorted(selected)))
+        Decision(
+            0,
+            DecisionKind.SPLIT,
+            home,
+            tuple(sorted(rest - {home})),
+            tuple(sorted(selected)),
+            name=identity.name if _take_name_along(registry, identity, faces, selected) else "",
+        )
     )
+
+
+def _take_name_along(
+    registry: Registry, identity: Identity, faces: Iterable[IndexedFace], selected: Set[str]
+) -> bool:
+    """Whether the selected faces are all those that the name of the identity was given to."""
+    if not identity.name:
+        return False
+    log = registry.decisions.entries()
+    origins: set[str] = set()
+    for naming in in_effect(log):
+        here = registry.view.root(naming.identity_id) == identity.identity_id
+        if naming.kind is DecisionKind.NAME and naming.name == identity.name and here:
+            then = fold(log, as_of=naming.number)
+            named = then.root(naming.identity_id)
+            origins |= {f.origin_id for f in faces if then.root(f.origin_id) == named}
+        if naming.kind is DecisionKind.SPLIT and naming.name == identity.name:
+            origins.add(naming.new_identity)
+    named_faces = {face.face_id for face in faces if face.origin_id in origins}
+    return bool(named_faces) and named_faces <= selected
 
 
 def undo(registry: Registry, number: int | None = None) -> tuple[Decision, Decision]:
@@ -180,13 +242,22 @@ def _selected_ids(
         in_track = (f for f in faces if f.video_id == video_id and f.track == number)
         selected |= ids_of(in_track, f"in track {track}")
     for key in selection.faces:
+        if ":" in key:
+            video_id, number, frame = _parse_face(registry, key)
+            at = (video_id, number, frame)
+            in_frame = (f for f in faces if (f.video_id, f.track, f.frame) == at)
+            selected |= ids_of(in_frame, key)
+            continue
         ids = ids_of(
             (face for face in faces if _matches(face.face_id, key)),
             f"whose id is or begins with {key}",
         )
         if len(ids) > 1:
+            some = ", ".join(sorted(ids)[:_LISTED])
+            more = f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
             raise UnknownError(
-                f"The ids of {len(ids)} faces begin with {key!r}. Give more characters."
+                f"The ids of {len(ids)} faces begin with {key!r}: {some}{more}. Give more "
+                "characters."
             )
         selected |= ids
     return selected
@@ -200,8 +271,17 @@ def _parse_track(registry: Registry, text: str) -> tuple[str, int]:
     return registry.video(video).video_id, int(number)
 
 
+def _parse_face(registry: Registry, text: str) -> tuple[str, int, int]:
+    """The video id, the track and the frame in VIDEO:N:FRAME."""
+    track, _, frame = text.rpartition(":")
+    video, _, number = track.rpartition(":")
+    if not (video and number.isdecimal() and frame.isdecimal()):
+        raise UsageError(f"--face {text} is not VIDEO:N:FRAME. An example is 1a2b3c4d:0:120.")
+    return registry.video(video).video_id, int(number), int(frame)
+
+
 def _matches(face_id: str, key: str) -> bool:
-    return face_id == key or (len(key) >= _SHORTEST and face_id.startswith(key))
+    return len(key) >= _SHORTEST and face_id.startswith(key.lower())
 
 
 def _label(identity: Identity) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from registry.calibration.measurement import adopt, calibrate, supported
 from registry.calibration.page import page
-from registry.calibration.pairs import gather_pairs, known_apart
+from registry.calibration.pairs import gather_pairs
 from registry.calibration.text import sentences
 from registry.calibration.thresholds import Basis
 from registry.copies.backup import backup, restore
@@ -24,6 +24,7 @@ from registry.domain import Box, Face, Quality, Vectors, Video
 from registry.errors import StoreCorrupt, UsageError
 from registry.people import joining
 from registry.people.corrections import FaceSelection, merge, separate, split, undo
+from registry.people.side_by_side import known_apart
 from registry.upkeep.status import dump
 from tests.support.factories import MODEL, face, person, unit, video
 from tests.support.registries import new_registry, put, who

@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from ingest.extract import crop
-from registry.changing.change import prepare, switch
+from registry.changing.change import compare, prepare, switch
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.domain import Image, Media, ModelInfo, Video
@@ -103,6 +103,23 @@ def test_a_registry_of_faces_changes_to_another_network(
         for place, similar in enumerate(registry.index.similar_faces(vectors, limit=2)):
             assert similar[0].similarity > 0.7
             assert similar[0].face.box.x1 == pytest.approx(found[place].box.x1, abs=8)
+
+
+def test_a_comparison_shows_what_a_change_would_and_writes_nothing(
+    tmp_path: Path, t1_image: Image, sface: FaceModel, coarse: FaceModel
+) -> None:
+    home = tmp_path / "home"
+    with open_registry(home=home) as registry:
+        registry.establish(replace(contract(), model=sface.info, model_source="sface"))
+        for name in ("a", "b"):
+            _shown(registry, name, t1_image, sface)
+        before = {info.key: registry.blobs.get(info.key) for info in registry.blobs.list("")}
+        compared = compare(registry, coarse, "coarse")
+        assert before == {i.key: registry.blobs.get(i.key) for i in registry.blobs.list("")}
+        assert compared.embedded == 12
+        assert compared.as_dict() == prepare(registry, coarse, "coarse").as_dict()
+    refused = call(home, "models", "compare", "sface")
+    assert "uses sface already. Give another model." in str(refused.exception)
 
 
 # --- real clips -----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from ingest.fetch.addresses import AddressPolicy
 from ingest.frames import MediaLimits, Sampling, VideoReader
 from ingest.tables.reading import read_table
 from ingest.tables.table import TableOptions
-from queries.photos import read_photo
+from queries.photos import load_photo
 from registry.errors import FetchError, ImageError, MediaError, RegistryError, UsageError
 from registry.urls import canonical, parse, redacted
 from tests.support.media import numbered, write_video
@@ -76,7 +76,7 @@ def _photo(data: bytes) -> None:
     path = _folder() / "fuzzed-photo"
     path.write_bytes(data)
     try:
-        assert read_photo(path).ndim == 3
+        assert load_photo(path).image.ndim == 3
     except ImageError as exc:
         assert "fuzzed-photo" in str(exc)
 

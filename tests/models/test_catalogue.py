@@ -27,7 +27,7 @@ def nobodys_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_sface_is_the_default_and_comes_first() -> None:
-    assert tuple(CATALOGUE) == ("sface", *PACKS)
+    assert tuple(CATALOGUE) == ("sface", "auraface", *PACKS)
 
 
 @pytest.mark.parametrize("name", PACKS)
@@ -43,7 +43,7 @@ def test_every_model_has_weights_of_its_own_and_a_sourced_threshold() -> None:
         assert entry.threshold_source
         assert [len(digest) for digest in entry.files.values()] == [64, 64]
     assert find("buffalo_s").digest == find("buffalo_sc").digest
-    assert len({entry.digest for entry in CATALOGUE.values()}) == 3
+    assert len({entry.digest for entry in CATALOGUE.values()}) == 4
 
 
 def test_the_listing_says_what_is_here(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_the_listing_says_what_is_here(tmp_path: Path) -> None:
     assert (first.name, first.dimension, first.present) == ("sface", 128, True)
     assert all((Path(first.where) / file).is_file() for file in find("sface").files)
     assert [(pack.name, pack.present, pack.where) for pack in packs] == [
-        (name, False, "") for name in PACKS
+        (name, False, "") for name in ("auraface", *PACKS)
     ]
 
 
