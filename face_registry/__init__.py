@@ -49,8 +49,19 @@ if TYPE_CHECKING:
     from ingest.fetch.downloads import FetchLimits
     from ingest.frames import MediaLimits
     from ingest.summary import Failure, Summary
-    from queries import averages, lookup, lookup_folder, write_csv, write_zip
+    from queries import averages, lookup, lookup_folder, report, write_csv, write_zip
     from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
+    from queries.frames import (
+        appearances_frame,
+        changes_frame,
+        faces_frame,
+        identities_frame,
+        pairs_frame,
+        persons_by_video,
+        videos_frame,
+    )
+    from queries.screen_time import timeline
+    from queries.timelines import Interval, PersonOnScreen
     from registry import Registry, open_registry
     from registry.core.decisions import Decision
     from registry.core.points import IndexedVideo
@@ -75,6 +86,7 @@ __all__ = [
     "Identity",
     "ImageError",
     "IndexedVideo",
+    "Interval",
     "LookupAnswer",
     "Match",
     "MatchedFace",
@@ -82,6 +94,7 @@ __all__ = [
     "MediaLimits",
     "ModelError",
     "ObjectMissing",
+    "PersonOnScreen",
     "Probe",
     "Registry",
     "RegistryError",
@@ -99,22 +112,31 @@ __all__ = [
     "UsageError",
     "VideoError",
     "__version__",
+    "appearances_frame",
     "averages",
+    "changes_frame",
     "consolidate",
     "duplicate_videos",
+    "faces_frame",
+    "identities_frame",
     "ingest",
     "join_videos",
     "lookup",
     "lookup_folder",
     "merge",
     "open_registry",
+    "pairs_frame",
+    "persons_by_video",
+    "report",
     "retry",
     "separate",
     "separate_videos",
     "split",
     "statistics",
     "suggest",
+    "timeline",
     "undo",
+    "videos_frame",
     "write_csv",
     "write_zip",
 ]
@@ -126,8 +148,12 @@ _MODULES = {
     "ingest.fetch.downloads": "FetchLimits",
     "ingest.frames": "MediaLimits",
     "ingest.summary": "Failure Summary",
-    "queries": "averages lookup lookup_folder write_csv write_zip",
+    "queries": "averages lookup lookup_folder report write_csv write_zip",
     "queries.answers": "CloseSecond LookupAnswer Match MatchedFace Probe",
+    "queries.frames": "appearances_frame changes_frame faces_frame identities_frame pairs_frame "
+    "persons_by_video videos_frame",
+    "queries.screen_time": "timeline",
+    "queries.timelines": "Interval PersonOnScreen",
     "registry": "Registry open_registry",
     "registry.core.decisions": "Decision",
     "registry.core.points": "IndexedVideo",

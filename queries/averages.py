@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from registry.core.counting import Metrics, counted_metrics, metrics_by_identity
-from registry.core.decisions import fold, relabelled
+from queries.counted_videos import CountedVideo, counted_videos
+from registry.core.counting import counted_metrics
 from registry.core.registry import Registry
-from registry.domain import Identity, Video
-from registry.errors import UnknownError
-from registry.faces.appearances import exact, identities, mean
+from registry.domain import Appearance, Identity
+from registry.faces.appearances import exact, mean
 
 ENOUGH = 10
 """Videos below which no interval is given: at n = 5, nominal 95 % t intervals of skewed values
@@ -35,9 +35,6 @@ _FIRST = [
     "screen_time_s",
 ]
 _LAST = ["spread", "interval_low", "interval_high"]
-
-_MetricsOf = Mapping[str, Sequence[Metrics]]
-"""The metrics of each distinct video that shows an identity, by identity."""
 
 
 def averages(
@@ -64,15 +61,30 @@ def averages(
         `interval_low` and `interval_high`, the 95 % t interval of the mean (NaN below ten videos).
     """
     primary = registry.contract.primary_metric
-    metrics, people = _current(registry) if as_of is None else _as_of(registry, as_of)
-    names = set[str]().union(*(values for seen in metrics.values() for values in seen))
+    videos, people = counted_videos(registry, as_of=as_of)
+    shown = {i: one for i, one in people.items() if provisional or not one.provisional}
+    return average_table(videos, shown, primary)
+
+
+def average_table(
+    videos: Sequence[CountedVideo], people: Mapping[str, Identity], primary: str
+) -> pd.DataFrame:
+    """The table of `averages` for these people in these videos.
+
+    Args:
+        videos: those that count.
+        people: identities by id; those who are in none of the videos have no row.
+        primary: name of the primary metric.
+    """
+    seen: dict[str, list[CountedVideo]] = {}
+    for video in videos:
+        for identity in video.people:
+            if identity in people:
+                seen.setdefault(identity, []).append(video)
+    names = {name for video in videos if video.people for name in video.metrics}
     others = sorted(names - {primary})
-    columns = _FIRST + [f"average_{name}" for name in others] + _LAST
-    rows = [
-        _row(person, metrics[person.identity_id], primary, others)
-        for person in people
-        if provisional or not person.provisional
-    ]
+    columns = [*_FIRST, *(f"average_{name}" for name in others), *_LAST]
+    rows = [_row(people[identity], where, primary, others) for identity, where in seen.items()]
     table = pd.DataFrame(rows, columns=columns)
     return table.sort_values(
         ["average_performance", "videos", "identity"],
@@ -83,57 +95,29 @@ def averages(
 
 
 def _row(
-    person: Identity, seen: Sequence[Mapping[str, float]], primary: str, others: Sequence[str]
+    person: Identity, seen: Sequence[CountedVideo], primary: str, others: Sequence[str]
 ) -> dict[str, Any]:
-    performance = [metrics[primary] for metrics in seen if primary in metrics]
+    performance = [video.metrics[primary] for video in seen if primary in video.metrics]
     low, high = _interval(performance)
+    appearances = [video.people[person.identity_id] for video in seen]
     return {
         "identity": person.identity_id,
         "name": person.name,
         "face_image": cover_path(person.identity_id),
         "average_performance": mean(performance),
-        "videos": person.videos,
-        "faces": person.faces,
-        "screen_time_s": round(person.screen_time_s, 3),
+        "videos": len(seen),
+        "faces": sum(one.faces for each in appearances for one in each),
+        "screen_time_s": round(screen_time([each[0] for each in appearances]), 3),
         **{
-            f"average_{name}": mean([metrics[name] for metrics in seen if name in metrics])
+            f"average_{name}": mean(
+                [video.metrics[name] for video in seen if name in video.metrics]
+            )
             for name in others
         },
         "spread": _standard_deviation(performance),
         "interval_low": low,
         "interval_high": high,
     }
-
-
-def _current(registry: Registry) -> tuple[_MetricsOf, list[Identity]]:
-    shown = (
-        (video.video_id, video.metrics, [one.identity_id for one in video.appearances])
-        for video in registry.index.videos()
-    )
-    metrics = metrics_by_identity(shown, registry.view.same_as)
-    return metrics, list(registry.index.identities())
-
-
-def _as_of(registry: Registry, number: int) -> tuple[_MetricsOf, list[Identity]]:
-    """From the records and the decisions up to this one: the index only holds the current state."""
-    log = registry.decisions.entries()
-    if not 0 <= number <= len(log):
-        raise UnknownError(
-            f"There is no decision {number}. `face-registry identities list --decisions` lists all "
-            "decisions; 0 stands for none."
-        )
-    view = fold(log, as_of=number)
-    shown: list[tuple[str, Metrics, set[str]]] = []
-
-    def videos() -> Iterator[Video]:
-        for record in registry.records.all():
-            video = relabelled(record, view.identity_of)
-            who = {face.identity_id for face in video.faces}
-            shown.append((video.video_id, video.metrics, who))
-            yield video
-
-    people = identities(videos(), view.name_of, view.same_as)
-    return metrics_by_identity(shown, view.same_as), people
 
 
 def average_of(registry: Registry, identity_id: str) -> dict[str, float]:
@@ -149,6 +133,11 @@ def average_of(registry: Registry, identity_id: str) -> dict[str, float]:
         for name, value in counted_values.items():
             values[name].append(value)
     return {name: mean(values[name]) for name in sorted(values)}
+
+
+def screen_time(appearances: Sequence[Appearance]) -> float:
+    """Seconds, as `registry.domain.Identity` has them."""
+    return round(sum(one.screen_time_s for one in appearances), 6)
 
 
 def cover_path(identity_id: str) -> str:
@@ -171,8 +160,14 @@ def _interval(values: Sequence[float]) -> tuple[float, float]:
     """The 95 % t interval of the mean; NaN for fewer than `ENOUGH` values."""
     if len(values) < ENOUGH:
         return math.nan, math.nan
-    from scipy import stats  # takes half a second to import and is seldom needed
-
     middle = mean(values)
-    margin = float(stats.t.ppf(0.975, len(values) - 1)) * float(stats.sem(values))
+    margin = _t(len(values) - 1) * float(np.std(values, ddof=1) / len(values) ** 0.5)
     return exact(middle - margin), exact(middle + margin)
+
+
+@cache
+def _t(freedom: int) -> float:
+    """The 97.5 % point of Student's t; `scipy.stats.t.ppf` takes a hundred times as long."""
+    from scipy.special import stdtrit  # not needed below ten videos
+
+    return float(stdtrit(freedom, 0.975))

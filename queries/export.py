@@ -1,4 +1,4 @@
-"""Files for other programs: the averages as CSV, all face images as a zip.
+"""Files for other programs: tables as CSV, Parquet and Excel, all face images as a zip.
 
 Each is written under a temporary name and then renamed.
 """
@@ -9,7 +9,7 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,18 @@ import pandas as pd
 from queries.averages import cover_path
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
-from registry.errors import StoreCorrupt
+from registry.errors import StoreCorrupt, UsageError
 from registry.faces.boxes import shown_area
 from registry.faces.crops import cover, decode_jpeg, encode_jpeg, in_crop
 from registry.system.files import add_entry, atomic_file
+from registry.terminal import clean
 
 _FORMULA = re.compile(r"(^|[;\t\r\n])(?=[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20])")
 """Matches before a character that makes a spreadsheet read a cell as a formula (OWASP, CSV
 Injection), full-width forms included. A semicolon begins a cell, too: where the comma is the
 decimal mark, spreadsheets divide a line at semicolons, even inside quotes."""
+_SHEET_ROWS = 1_048_576
+"""Rows of a sheet of a workbook, the header included (Excel specifications and limits)."""
 
 INDEX_COLUMNS = [
     "path",
@@ -46,6 +49,53 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a table as UTF-8; a missing value is an empty cell."""
     with atomic_file(path) as aside:
         safe(table).to_csv(aside, index=False, encoding="utf-8", lineterminator="\n")
+
+
+def write_parquet(tables: Mapping[str, pd.DataFrame], path: Path) -> list[Path]:
+    """Write tables as Parquet files side by side, the first one as `path`.
+
+    The others have their name in the file's: `people.parquet`, `people_videos.parquet`. Each is
+    written completely or not at all.
+
+    Args:
+        tables: by name.
+        path: of the first table.
+
+    Returns:
+        The paths of all files.
+    """
+    paths: list[Path] = []
+    for name, table in tables.items():
+        file = path.with_name(f"{path.stem}_{name}{path.suffix}") if paths else path
+        with atomic_file(file) as aside:
+            table.to_parquet(aside, index=False)
+        paths.append(file)
+    return paths
+
+
+def write_excel(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
+    """Write tables as the sheets of a workbook (.xlsx), with formulas made plain text.
+
+    Raises:
+        UsageError: a table has more rows than a sheet.
+    """
+    for name, table in tables.items():
+        if len(table) >= _SHEET_ROWS:
+            raise UsageError(
+                f"The table of {name} has {len(table):,} rows, and a sheet of a workbook holds "
+                f"{_SHEET_ROWS - 1:,}. Use --parquet."
+            )
+    content = io.BytesIO()
+    with pd.ExcelWriter(content, engine="openpyxl") as workbook:
+        for name, table in tables.items():
+            safe(table).map(_cell).to_excel(workbook, sheet_name=name, index=False)
+    with atomic_file(path) as aside:
+        Path(aside).write_bytes(content.getvalue())
+
+
+def _cell(value: Any) -> Any:
+    """The value without control characters, which a workbook cannot hold."""
+    return clean(value) if isinstance(value, str) else value
 
 
 def write_zip(registry: Registry, path: Path, *, unmasked: bool = False) -> int:

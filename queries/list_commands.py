@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 from rich.table import Table
 
-from queries.conditions import Condition, parse_condition
+from queries.conditions import parse_condition
 from queries.documents import (
     decision_documents,
     identity_document,
@@ -18,9 +17,8 @@ from queries.documents import (
     track_documents,
     video_documents,
 )
+from queries.selections import check_columns
 from queries.video_details import video_details
-from registry.domain import Attribute
-from registry.errors import UsageError
 from registry.terminal import Terminal, clean, count, json_option, number, pass_terminal, short
 from registry.urls import Url
 
@@ -169,7 +167,7 @@ def videos_list(
         _ = registry.contract
         indexed = list(registry.index.videos())
         attributes = {video.video_id: video.attributes for video in indexed}
-        _check_columns(wanted, attributes.values())
+        check_columns([one.column for one in wanted], attributes.values())
         keep = listed(registry, provisional=provisional)
         documents = video_documents(indexed, keep, registry.view.same_as)
         videos = [
@@ -198,20 +196,6 @@ def videos_list(
             *((clean(video["reason"]),) if failed else ()),
         )
     terminal.table(grid)
-
-
-def _check_columns(
-    wanted: Sequence[Condition], attributes: Iterable[Mapping[str, Attribute]]
-) -> None:
-    """Raise `UsageError` for a condition on a column that no video has."""
-    columns = {column for one in attributes for column in one}
-    for condition in wanted:
-        if condition.column not in columns:
-            there = ", ".join(sorted(columns)) or "none"
-            raise UsageError(
-                f"No video has the attribute '{clean(condition.column)}'. Attributes: "
-                f"{clean(there)}."
-            )
 
 
 @click.command("show")

@@ -36,7 +36,7 @@ _COMMANDS: _Commands = {
         "Check that the registry is complete and intact.",
     ),
     "ingest": ("ingest.commands:ingest_command", "Find the faces in the videos of a CSV file."),
-    "lookup": ("queries.commands:lookup_command", "Show who is in a photo."),
+    "lookup": ("queries.lookup_commands:lookup_command", "Show who is in a photo."),
     "migrate": (
         "registry.commands:migrate_command",
         "Copy the registry elsewhere, or change its model.",
@@ -45,7 +45,10 @@ _COMMANDS: _Commands = {
         "registry.commands:reindex_command",
         "Rebuild the index in Qdrant from the objects.",
     ),
-    "report": ("queries.commands:report_command", "Show how the videos with each person perform."),
+    "report": (
+        "queries.report_commands:report_command",
+        "Show how the videos with each person perform.",
+    ),
     "retention": (
         "registry.erasure.commands:retention_command",
         "Show or set how long videos are kept.",
@@ -75,6 +78,10 @@ _IDENTITIES: _Commands = {
         "registry.people.commands:suggest_command",
         "List identities that are likely one person.",
     ),
+    "together": (
+        "queries.screen_commands:identities_together",
+        "Show who is in the same videos.",
+    ),
     "unblock": (
         "registry.erasure.commands:identities_unblock",
         "Remove the block of a forgotten person.",
@@ -101,6 +108,10 @@ _VIDEOS: _Commands = {
         "Declare two videos not to be the same footage.",
     ),
     "show": ("queries.list_commands:videos_show", "Show a video and who is in it."),
+    "timeline": (
+        "queries.screen_commands:videos_timeline",
+        "Show when each person of a video is on screen.",
+    ),
     "undo": ("registry.people.commands:undo_command", "Undo a decision."),
 }
 _METRICS: _Commands = {

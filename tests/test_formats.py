@@ -7,6 +7,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from queries import averages, write_csv, write_zip
+from queries import report, write_csv, write_zip
 from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
 from queries.folder_lookup import COLUMNS, PhotoAnswer
 from registry.cli import cli
@@ -114,23 +115,48 @@ def columns() -> dict[str, str]:
 
 
 def test_the_report_and_the_zip_have_the_columns_of_the_page(home: Path, tmp_path: Path) -> None:
-    with new_registry(tmp_path / "other", video("a", [person(0)], metrics={"P": 1, "V": 2})) as one:
-        write_csv(averages(one), tmp_path / "report.csv")
+    shown = replace(video("a", [person(0)], metrics={"P": 1, "V": 2}), attributes={"A": "x"})
+    with new_registry(tmp_path / "other", shown) as one:
+        write_csv(report(one, ["P", "V"], by="A"), tmp_path / "report.csv")
         write_zip(one, tmp_path / "faces.zip")
     header = next(csv.reader((tmp_path / "report.csv").read_text().splitlines()))
     told = words(" ".join(rows("influencer_performance.csv")))
-    assert {re.sub("^average_[PV]$", "average_<metric>", name) for name in header} == told
+    assert {
+        re.sub("_[PV]$", "_<metric>", name.replace("by_A", "by_<attribute>")) for name in header
+    } == told
     with zipfile.ZipFile(tmp_path / "faces.zip") as archive:
         listed = next(csv.reader(archive.read("index.csv").decode().splitlines()))
         assert [name.count("/") for name in archive.namelist()].count(1) == 2
     assert set(listed) == words(rows("faces.zip")["`index.csv`"])
 
 
+def test_tables_of_time_on_screen_have_the_columns_of_the_page(home: Path, tmp_path: Path) -> None:
+    told = words(section("Tables of time on screen"))
+    told |= words(section("Changes"))
+    for command in ("videos timeline a.mp4", "identities together", "report --compare 2020-01-01"):
+        call(home, *command.split(), "--csv", str(tmp_path / "out.csv"))
+        header = next(csv.reader((tmp_path / "out.csv").read_text().splitlines()))
+        assert set(header) <= told
+    document = json.loads(call(home, "videos", "timeline", "a.mp4", "--json"))
+    known = words(rows("JSON documents")["`videos timeline`"])
+    assert set(fields(document)) <= known
+    document = json.loads(call(home, "report", "--compare", "2020-01-01", "--json"))
+    known = words(rows("JSON documents")["`report --compare`, `report --since-run`"])
+    assert set(fields(document)) <= known | words(section("Changes"))
+
+
 @pytest.mark.parametrize(
     "command",
     [
         *("report", "identities list", "identities list --decisions", "identities suggest"),
-        *("identities consolidate", "videos list", "models list", "status", "status --runs"),
+        *(
+            "identities together",
+            "identities consolidate",
+            "videos list",
+            "models list",
+            "status",
+            "status --runs",
+        ),
         *("calibrate", "calibrate --reset", "retention", "doctor"),
     ],
 )
@@ -145,6 +171,8 @@ def test_json_documents_have_the_fields_of_the_page(command: str, home: Path) ->
         assert set(document) <= words(text)
         return
     known = words(text)
+    if command == "identities together":
+        known |= words(section("Tables of time on screen"))
     if command in {"calibrate", "status --runs"}:
         known |= words(" ".join(rows("Objects").values()))
     if command == "videos list":

@@ -10,8 +10,9 @@ from rich.table import Table
 
 from ingest.commands import reporting
 from ingest.printing import print_summary
-from queries.commands import print_answer, print_averages
-from registry.demo.run import METRICS, PROBE, Places, expected, prepare, run
+from queries.lookup_commands import print_answer
+from queries.report_commands import print_report
+from registry.demo.run import PROBE, Places, expected, prepare, run
 from registry.terminal import Terminal, number, pass_terminal
 
 FOLDER = Path("face-registry-demo")
@@ -33,16 +34,15 @@ def demo_command(terminal: Terminal) -> None:
         result = run(places, reporter)
     print_summary(terminal, result.summary, hints=False)
     terminal.say("\n3. Who performs how: face-registry report --csv … --zip …")
-    rows = result.averages.to_dict(orient="records")
-    print_averages(terminal, rows, METRICS[0])
+    print_report(terminal, result.report)
     terminal.say(f"\n4. Who is this: face-registry lookup {places.probe.name}  ({PROBE})")
     print_answer(terminal, result.answer)
     terminal.say(
-        f"\nFiles in {FOLDER}/: {places.table.name} (what went in), {places.averages.name}, "
+        f"\nFiles in {FOLDER}/: {places.table.name} (what went in), {places.report.name}, "
         f"{places.faces.name} ({result.faces} face images),\n{places.probe.name}, videos/, and "
         f"the registry itself: face-registry --home {FOLDER}/registry identities list"
     )
-    identities, people = len(result.averages), len(expected())
+    identities, people = len(result.report.table), len(expected())
     if identities != people:
         terminal.note(
             f"error: The demo found {identities} identities, but its videos show {people} people."

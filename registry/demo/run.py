@@ -7,16 +7,15 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from ingest.api import ingest
 from ingest.fetch.addresses import AddressPolicy
 from ingest.progress import Reporter
 from ingest.summary import Summary
 from queries.answers import LookupAnswer
-from queries.averages import averages
 from queries.export import write_csv, write_zip
 from queries.lookup import lookup
+from queries.report import Report, make_report
+from queries.selections import Selection
 from registry.core.opening import open_registry
 from registry.demo.cast import VIDEOS
 from registry.demo.server import serve_folder
@@ -51,8 +50,8 @@ class Places:
         return self.folder / "registry"
 
     @property
-    def averages(self) -> Path:
-        """The report: the average of each person."""
+    def report(self) -> Path:
+        """The report: how the videos with each person perform."""
         return self.folder / "influencer_performance.csv"
 
     @property
@@ -71,7 +70,7 @@ class DemoResult:
     """The result of the demo."""
 
     summary: Summary
-    averages: pd.DataFrame
+    report: Report
     faces: int
     """Number of images in the zip."""
     answer: LookupAnswer
@@ -96,10 +95,10 @@ def run(places: Places, reporter: Reporter) -> DemoResult:
             policy=AddressPolicy(allow_private=True),
             reporter=reporter,
         )
-        table = averages(registry)
-        write_csv(table, places.averages)
+        found = make_report(registry, (), Selection())
+        write_csv(found.table, places.report)
         return DemoResult(
-            summary, table, write_zip(registry, places.faces), lookup(registry, places.probe)
+            summary, found, write_zip(registry, places.faces), lookup(registry, places.probe)
         )
 
 

@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from queries.answers import LookupAnswer
-from queries.commands import print_answer
 from queries.lookup import lookup
+from queries.lookup_commands import print_answer
 from registry.calibration.thresholds import Basis
 from registry.core import contract as contracts
 from registry.core import operating_point as operating

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from queries.answers import LookupAnswer
-from queries.commands import print_answer
+from queries.lookup_commands import print_answer
 from queries.folder_lookup import lookup_folder
 from queries.lookup import lookup
 from registry.core import contract as contracts

@@ -1,29 +1,22 @@
-"""The commands `report` and `lookup`."""
+"""The command `lookup`."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.table import Table
 
 from queries.answers import CloseSecond, LookupAnswer, Match, Probe
-from queries.averages import averages
-from queries.documents import report_head
-from queries.export import write_csv, write_zip
+from queries.export import write_csv
 from queries.folder_lookup import PhotoAnswer, answer_folder, answers_table, verdict
-from queries.list_commands import all_option, left_out
+from queries.list_commands import all_option
 from queries.lookup import Gallery, lookup, open_gallery
-from registry.errors import UsageError
 from registry.faces.quality import rates_hold
 from registry.terminal import (
     Terminal,
-    clean,
     cosine,
     count,
-    duplicates_note,
     file_path,
     json_option,
     number,
@@ -31,95 +24,6 @@ from registry.terminal import (
     rate,
     short,
 )
-
-_SHOWN = 40
-
-
-@click.command("report")
-@click.option("--csv", "csv_path", type=file_path(), help="Write the table to this file.")
-@click.option(
-    "--zip", "zip_path", type=file_path(),
-    help="Write all face images to this file, with the faces of others masked.",
-)  # fmt: skip
-@click.option(
-    "--unmasked", is_flag=True,
-    help="With --zip: do not mask the faces of other people in the margins of face images.",
-)  # fmt: skip
-@click.option(
-    "--as-of", type=click.IntRange(min=0),
-    help="Use decisions up to this number only; 0: none. See `identities list --decisions`.",
-)  # fmt: skip
-@all_option
-@json_option
-@pass_terminal
-def report_command(
-    terminal: Terminal,
-    csv_path: Path | None,
-    zip_path: Path | None,
-    unmasked: bool,
-    as_of: int | None,
-    provisional: bool,
-    as_json: bool,
-) -> None:
-    """Show the average performance of the videos with each person, each video once."""
-    if zip_path and as_of is not None:
-        raise UsageError(
-            "--zip and --as-of do not go together: the zip holds the current identities. "
-            "Leave one out."
-        )
-    if unmasked and not zip_path:
-        raise UsageError("--unmasked is for --zip. Give --zip PATH, or leave --unmasked out.")
-    with terminal.open() as registry:
-        table = averages(registry, as_of=as_of, provisional=provisional)
-        head = report_head(registry, as_of)
-        contract = registry.contract
-        if csv_path:
-            write_csv(table, csv_path)
-            terminal.note(f"Wrote {csv_path} with {count(len(table), 'identity', 'identities')}.")
-        if zip_path:
-            faces = write_zip(registry, zip_path, unmasked=unmasked)
-            terminal.note(f"Wrote {zip_path} with {count(faces, 'face image')}.")
-    if as_json:
-        terminal.json({**head, "rows": table.to_dict(orient="records")})
-    else:
-        print_averages(terminal, table.to_dict(orient="records"), contract.primary_metric)
-    if head["likely_duplicates"]:
-        terminal.note(duplicates_note(head["likely_duplicates"], len(table)))
-    if head["provisional"] and not provisional:
-        terminal.note(left_out(head["provisional"]))
-
-
-def print_averages(terminal: Terminal, rows: list[dict[Any, Any]], metric: str) -> None:
-    """Print the table of averages; on a terminal, its first rows."""
-    shown = rows[:_SHOWN] if terminal.out.is_terminal else rows
-    grid = Table("identity", "name", box=None, pad_edge=False)
-    grid.add_column(f"average {clean(metric)}", justify="right")
-    others = [
-        c
-        for c in (rows[0] if rows else {})
-        if c.startswith("average_") and c != "average_performance"
-    ]
-    for heading in [clean(c.replace("_", " ", 1)) for c in others] + [
-        "videos",
-        "faces",
-        "on screen",
-    ]:
-        grid.add_column(heading, justify="right")
-    for row in shown:
-        grid.add_row(
-            short(row["identity"]),
-            clean(row["name"]) or "-",
-            number(row["average_performance"]),
-            *(number(row[column]) for column in others),
-            str(row["videos"]),
-            str(row["faces"]),
-            f"{row['screen_time_s']:.1f} s",
-        )
-    terminal.table(grid)
-    if len(rows) > len(shown):
-        terminal.note(
-            f"{len(rows) - len(shown)} more are not shown. --csv PATH or --json has all of them."
-        )
 
 
 @click.command("lookup")

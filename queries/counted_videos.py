@@ -1,0 +1,128 @@
+"""The videos that count, and who is in them: joined videos are one, decisions are applied.
+
+Every table of people and their videos starts from here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from registry.core.counting import combined_metrics
+from registry.core.decisions import fold, relabelled
+from registry.core.points import IndexedVideo
+from registry.core.registry import Registry
+from registry.domain import Appearance, Attribute, Identity, Status, Video, Weighted
+from registry.errors import UnknownError
+from registry.faces.appearances import appearances, identities
+from registry.urls import Url
+
+
+@dataclass(frozen=True, slots=True)
+class CountedVideo:
+    """One video, or several that people joined: these have the fields of the one that counts."""
+
+    video_id: str
+    url: Url
+    status: Status
+    duration_s: float
+    run: str
+    """Id of the run that read it."""
+    metrics: Mapping[str, float]
+    weights: Mapping[str, Weighted]
+    """By metric, for weighted means."""
+    attributes: Mapping[str, Attribute]
+    people: Mapping[str, tuple[Appearance, ...]]
+    """By identity, its appearances: one, or of joined videos several, of which the first counts. It
+    is that in the video that counts, or else the longest."""
+
+
+def counted_videos(
+    registry: Registry, *, as_of: int | None = None
+) -> tuple[list[CountedVideo], dict[str, Identity]]:
+    """The videos that count, in order of id, and all identities by id.
+
+    Args:
+        registry: an open registry that has ingested something.
+        as_of: number of the last decision that counts; 0: none counts. By default all do. The
+            videos are those on record now.
+
+    Raises:
+        EmptyRegistry: nothing has been ingested.
+        UnknownError: there is no decision of this number.
+    """
+    if as_of is None:
+        people = registry.index.identities()
+        same_as = registry.view.same_as
+        videos = [(one, one.appearances) for one in registry.index.videos()]
+        return join_counted(videos, same_as), {one.identity_id: one for one in people}
+    log = registry.decisions.entries()
+    if not 0 <= as_of <= len(log):
+        raise UnknownError(
+            f"There is no decision {as_of}. `face-registry identities list --decisions` lists all "
+            "decisions; 0 stands for none."
+        )
+    view = fold(log, as_of=as_of)
+    shown: list[tuple[IndexedVideo | Video, tuple[Appearance, ...]]] = []
+
+    def relabelled_videos() -> Iterator[Video]:
+        for record in registry.records.all():
+            video = relabelled(record, view.identity_of)
+            seen = appearances(video.faces)
+            yield video
+            shown.append((replace(video, faces=()), seen))  # embeddings would fill the memory
+
+    found = identities(relabelled_videos(), view.name_of, view.same_as)
+    return join_counted(shown, view.same_as), {one.identity_id: one for one in found}
+
+
+def join_counted(
+    videos: Iterable[tuple[IndexedVideo | Video, Sequence[Appearance]]], same_as: Mapping[str, str]
+) -> list[CountedVideo]:
+    """The videos that count.
+
+    Args:
+        videos: each on record, with its appearances.
+        same_as: the video that each joined video counts as, by id.
+    """
+    groups: dict[str, list[tuple[IndexedVideo | Video, Sequence[Appearance]]]] = defaultdict(list)
+    for video, seen in videos:
+        groups[same_as.get(video.video_id, video.video_id)].append((video, seen))
+    counted = []
+    for counts, members in groups.items():
+        if len(members) > 1:
+            members.sort(key=lambda pair: (pair[0].video_id != counts, pair[0].video_id))
+        first = members[0][0]
+        counted.append(
+            CountedVideo(
+                video_id=first.video_id,
+                url=first.url,
+                status=first.status,
+                duration_s=first.media.duration_s,
+                run=first.run,
+                metrics=combined_metrics([video.metrics for video, _ in members]),
+                weights=first.weights,
+                attributes=first.attributes,
+                people=_people(members, counts),
+            )
+        )
+    return counted
+
+
+def _people(
+    members: Sequence[tuple[IndexedVideo | Video, Sequence[Appearance]]], counts: str
+) -> Mapping[str, tuple[Appearance, ...]]:
+    if len(members) == 1:
+        return {one.identity_id: (one,) for one in members[0][1]}
+    found: dict[str, list[tuple[str, Appearance]]] = defaultdict(list)
+    for video, seen in members:
+        for one in seen:
+            found[one.identity_id].append((video.video_id, one))
+    return {
+        identity: tuple(
+            one
+            for _, one in sorted(where, key=lambda p: (p[0] != counts, -p[1].screen_time_s, p[0]))
+        )
+        for identity, where in found.items()
+    }

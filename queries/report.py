@@ -1,0 +1,358 @@
+"""The report: how the videos with each person perform, and how sure that is. One row per person.
+
+It extends the table of `queries.averages` with the statistics of `queries.statistics`, whose
+definitions are in docs/METRICS.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from queries.averages import average_table
+from queries.conditions import parse_condition
+from queries.counted_videos import CountedVideo, counted_videos
+from queries.selections import (
+    ANY,
+    ROLES,
+    Selection,
+    check_columns,
+    select,
+    values_of,
+)
+from queries.statistics import performance, trimmed_mean, weighted_median
+from registry.core.registry import Registry
+from registry.core.table_settings import load_table_settings
+from registry.domain import Attribute
+from registry.errors import UsageError
+from registry.urls import printable
+
+UNWEIGHTED = "none"
+SORTS = (
+    "shrunk",
+    "mean",
+    "average",
+    "total",
+    "median",
+    "trimmed",
+    "difference",
+    "p",
+    "n",
+    "videos",
+    "screen-time",
+    "name",
+)
+_ASCENDING = {"p", "name"}
+_PLAIN = {
+    "average": "average_performance",
+    "videos": "videos",
+    "screen-time": "screen_time_s",
+    "name": "name",
+}
+MEASURES = (
+    "n",
+    "mean",
+    "total",
+    "median",
+    "trimmed",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "q",
+    "verdict",
+    "shrunk",
+    "shrunk_low",
+    "shrunk_high",
+    "shared_credit",
+    "shared_low",
+    "shared_high",
+    "adjusted",
+    "inseparable_from",
+)
+"""What the columns say of each metric: the column is called by it and the metric, `mean_ROAS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The answer to one question."""
+
+    table: pd.DataFrame
+    """One row for each person, or for each person and value of `by`."""
+    metrics: tuple[str, ...]
+    weights: tuple[str, ...]
+    """What each metric is weighted with; "" if it is not."""
+    videos: int
+    """How many videos were selected."""
+    weightless: tuple[int, ...]
+    """By metric, how many of these have a value and no weight, and do not count."""
+    log: bool
+    by: str
+
+
+def report(
+    registry: Registry,
+    metrics: str | Sequence[str] = (),
+    *,
+    sort: str = "shrunk",
+    top: int | None = None,
+    min_videos: int = 1,
+    min_screen_time: float = 0.0,
+    where: Sequence[str] = (),
+    since: date | str | None = None,
+    date_column: str = "",
+    by: str = "",
+    weight: str = "",
+    log: bool = False,
+    adjust: Sequence[str] = (),
+    role: str = ANY,
+    within: float | None = None,
+    as_of: int | None = None,
+    provisional: bool = False,
+) -> pd.DataFrame:
+    """How the videos with each person perform, and how sure that is.
+
+    Args:
+        registry: an open registry that has ingested something.
+        metrics: names; by default the primary metric.
+        sort: one of `SORTS`, of the first metric; highest first, but for `p` and `name`.
+        top: the number of rows, with `by` for each value; by default all.
+        min_videos: leave out people in fewer videos. This changes no number of the others.
+        min_screen_time: a person counts only in videos that show them so many seconds.
+        where: conditions on attributes, `Platform=TikTok`; all have to hold.
+        since: only videos published on this day or later (a date, or ISO 8601).
+        date_column: the attribute that says when; by default the only one that holds dates.
+        by: an attribute; each of its values has its own rows, computed from its videos alone.
+        weight: the metric that means are weighted with. By default the weight of the metric's kind
+            (`ROAS:mean@Spend`); `none`: no weight.
+        log: geometric means and ratios instead of means and differences.
+        adjust: attributes to adjust for.
+        role: `main`: a person counts only in videos whose main person they are; `any`: in all.
+        within: a person counts only in videos that show them in the first so many seconds.
+        as_of: number of the last decision that counts; by default all do.
+        provisional: whether provisional identities have rows too.
+
+    Raises:
+        EmptyRegistry: nothing has been ingested.
+        UnknownError: there is no decision of this number.
+        UsageError: a metric, attribute or other argument cannot be used.
+
+    Returns:
+        The columns of `averages`, of the selected videos; `by_<attribute>` with `by`; and for each
+        metric the columns `<measure>_<metric>`, with the measures `MEASURES`, as
+        `statistics.performance` defines them. `n_<metric>` is there for all other metrics, too.
+    """
+    chosen = Selection(
+        where=tuple(map(parse_condition, where)),
+        since=None if since is None else as_date(since),
+        dated_by=date_column,
+        role=role,
+        within_s=within,
+        min_screen_time_s=min_screen_time,
+    )
+    return make_report(
+        registry,
+        (metrics,) if isinstance(metrics, str) else tuple(metrics),
+        chosen,
+        sort=sort,
+        top=top,
+        min_videos=min_videos,
+        by=by,
+        weight=weight,
+        log=log,
+        adjust=(adjust,) if isinstance(adjust, str) else tuple(adjust),
+        as_of=as_of,
+        provisional=provisional,
+    ).table
+
+
+def make_report(
+    registry: Registry,
+    metrics: tuple[str, ...],
+    selection: Selection,
+    *,
+    sort: str = "shrunk",
+    top: int | None = None,
+    min_videos: int = 1,
+    by: str = "",
+    weight: str = "",
+    log: bool = False,
+    adjust: tuple[str, ...] = (),
+    as_of: int | None = None,
+    provisional: bool = False,
+) -> Report:
+    """The report with what its reader has to know besides. Arguments and errors as for `report`."""
+    if sort not in SORTS:
+        raise UsageError(f"There is no order {sort!r}. Choose one of {', '.join(SORTS)}.")
+    if selection.role not in ROLES:
+        raise UsageError(f"There is no role {selection.role!r}. Choose one of {', '.join(ROLES)}.")
+    primary = registry.contract.primary_metric
+    everything, identities = counted_videos(registry, as_of=as_of)
+    people = {i: one for i, one in identities.items() if provisional or not one.provisional}
+    names = tuple(dict.fromkeys(metrics)) or (primary,)
+    check_metrics((*metrics, weight), everything)
+    videos = select(everything, selection, people)
+    if by or adjust:
+        check_columns([*((by,) if by else ()), *adjust], [one.attributes for one in everything])
+    weights = tuple(weight_of(registry, name, weight, videos) for name in names)
+    others = sorted({name for video in everything for name in video.metrics} - {*names})
+    tables = []
+    for value, group in _groups(videos, by):
+        table = average_table(group, people, primary)
+        if by:
+            table[f"by_{by}"] = value
+        for name, weighted in zip(names, weights, strict=True):
+            measured = _measured(group, name, weighted, weight, log, adjust)
+            table = table.join(measured.add_suffix(f"_{name}"), on="identity")
+        counts = _counts(group, others)
+        table = table.join(counts, on="identity")
+        tables.append(_ordered(table[table["videos"] >= min_videos], sort, names[0], top))
+    table = pd.concat(tables, ignore_index=True) if len(tables) != 1 else tables[0]
+    weightless = tuple(
+        _weightless(videos, name, weighted, weight)
+        for name, weighted in zip(names, weights, strict=True)
+    )
+    return Report(table, names, weights, len(videos), weightless, log, by)
+
+
+def as_date(given: date | str) -> date:
+    """The day in a text of ISO 8601, `2026-06-01`. Raises `UsageError`."""
+    if isinstance(given, date):
+        return given
+    try:
+        return date.fromisoformat(given)
+    except ValueError:
+        raise UsageError(f"'{printable(given)}' is not a date. Write it as 2026-06-01.") from None
+
+
+def check_metrics(metrics: Sequence[str], videos: Sequence[CountedVideo]) -> None:
+    """Raise `UsageError` for a metric that no video has; "" and `UNWEIGHTED` are none."""
+    known = {name for video in videos for name in video.metrics}
+    for name in metrics:
+        if name not in known | {"", UNWEIGHTED}:
+            there = ", ".join(sorted(known)) or "none"
+            raise UsageError(
+                f"No video has the metric '{printable(name)}'. Metrics: {printable(there)}."
+            )
+
+
+def weight_of(registry: Registry, metric: str, given: str, videos: Sequence[CountedVideo]) -> str:
+    """The name of what a metric is weighted with; "" if it is not."""
+    if given:
+        return "" if given == UNWEIGHTED else given
+    if not any(metric in video.weights for video in videos):
+        return ""
+    settings = load_table_settings(registry.blobs)
+    for told in settings.metrics:
+        column, _, weight = told.partition(":mean@")
+        if weight and settings.renames.get(column, column) == metric:
+            return weight
+    return f"weight of {metric}"
+
+
+def weights_of(videos: Sequence[CountedVideo], metric: str, given: str) -> list[float]:
+    """The weight of each video, by a metric that was named or by the kind of this one."""
+    if given:
+        return [video.metrics.get(given, math.nan) for video in videos]
+    return [
+        video.weights[metric].weight if metric in video.weights else math.nan for video in videos
+    ]
+
+
+def _weightless(videos: Sequence[CountedVideo], metric: str, weighted: str, given: str) -> int:
+    if not weighted:
+        return 0
+    found = zip(videos, weights_of(videos, metric, given), strict=True)
+    return sum(metric in video.metrics and not amount > 0 for video, amount in found)
+
+
+def _groups(videos: list[CountedVideo], by: str) -> list[tuple[str, list[CountedVideo]]]:
+    """The videos of each value of an attribute; a video with several values is in several."""
+    if not by:
+        return [("", videos)]
+    groups: dict[str, list[CountedVideo]] = {}
+    for video in videos:
+        for value in values_of(video.attributes.get(by)) or ("",):
+            groups.setdefault(str(value), []).append(video)
+    return sorted(groups.items()) or [("", [])]
+
+
+def _measured(
+    videos: Sequence[CountedVideo],
+    metric: str,
+    weighted: str,
+    given: str,
+    log: bool,
+    adjust: tuple[str, ...],
+) -> pd.DataFrame:
+    """The `MEASURES` of one metric, by identity."""
+    pairs = [(identity, video.video_id) for video in videos for identity in video.people]
+    appearances = pd.DataFrame(pairs, columns=["person", "video"])
+    if not pairs:
+        return pd.DataFrame(columns=list(MEASURES), dtype=np.float64)
+    values = [video.metrics.get(metric, math.nan) for video in videos]
+    columns: dict[str, Any] = {"video": [one.video_id for one in videos], metric: values}
+    amounts = None
+    if weighted:
+        amounts = weights_of(videos, metric, given)
+        columns[weighted] = amounts
+    for name in adjust:
+        columns[name] = [as_cell(video.attributes.get(name)) for video in videos]
+    table = performance(
+        appearances,
+        pd.DataFrame(columns),
+        metric,
+        weight=weighted or None,
+        adjust=adjust,
+        scale="log" if log else "linear",
+    ).set_index("person")
+    place = {video.video_id: i for i, video in enumerate(videos)}
+    rows = appearances["video"].map(place).to_numpy()
+    by_person = pd.Series(rows).groupby(appearances["person"].to_numpy()).indices
+    y = np.array(values, np.float64)
+    w = np.ones(len(y)) if amounts is None else np.array(amounts, np.float64)
+    y = np.where(w > 0, y, np.nan)
+    for name, summary in (("median", weighted_median), ("trimmed", trimmed_mean)):
+        found = {
+            person: summary(y[rows[where]], w[rows[where]]) if len(where) > 1 else y[rows[where[0]]]
+            for person, where in by_person.items()
+        }
+        table[name] = table.index.map(found)
+    return table[list(MEASURES)]
+
+
+def as_cell(attribute: Attribute | None) -> str | float | None:
+    """An attribute as a cell of a table: several values are one text."""
+    if isinstance(attribute, tuple):
+        return ", ".join(map(str, attribute))
+    return attribute
+
+
+def _counts(videos: Sequence[CountedVideo], metrics: Sequence[str]) -> pd.DataFrame:
+    """By identity, how many videos have a value of each metric."""
+    counts: dict[str, dict[str, int]] = {}
+    for video in videos:
+        for identity in video.people:
+            own = counts.setdefault(identity, dict.fromkeys(metrics, 0))
+            for name in video.metrics:
+                if name in own:
+                    own[name] += 1
+    table = pd.DataFrame.from_dict(counts, orient="index", columns=list(metrics))
+    return table.add_prefix("n_")
+
+
+def _ordered(table: pd.DataFrame, sort: str, metric: str, top: int | None) -> pd.DataFrame:
+    column = _PLAIN.get(sort, f"{sort}_{metric}")
+    ordered = table.sort_values(
+        [column, "videos", "identity"],
+        ascending=[sort in _ASCENDING, False, True],
+        na_position="last",
+        ignore_index=True,
+    )
+    return ordered if top is None else ordered.head(top)

@@ -1,0 +1,336 @@
+"""The command `report`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+from rich.table import Table
+
+from queries.averages import averages
+from queries.change_commands import print_changes
+from queries.changes import changes, moment_of_date, moment_of_run
+from queries.conditions import parse_condition
+from queries.documents import report_head
+from queries.export import write_csv, write_excel, write_parquet, write_zip
+from queries.figures import figure, interval
+from queries.frames import appearances_frame, videos_frame
+from queries.list_commands import all_option, left_out
+from queries.report import SORTS, Report, as_date, make_report
+from queries.selections import ANY, ROLES, Selection
+from registry.errors import UsageError
+from registry.terminal import (
+    Terminal,
+    clean,
+    count,
+    duplicates_note,
+    file_path,
+    json_option,
+    pass_terminal,
+    short,
+)
+
+_SHOWN = 40
+_LONGEST_NAME = 20
+"""Characters of a name in a table on a terminal, so that a row fits into 100 columns."""
+
+
+def selection_options(function: Any) -> Any:
+    """Add the options that select videos, and people in them; see `selection_of`."""
+    for option in reversed(
+        (
+            click.option(
+                "--where", "conditions", multiple=True, metavar="CONDITION",
+                help="Only videos whose attributes fulfil this, such as Platform=TikTok. Repeat "
+                "for several.",
+            ),
+            click.option(
+                "--since", metavar="DATE", help="Only videos published on this day or later."
+            ),
+            click.option(
+                "--date-column", default="", metavar="COLUMN",
+                help="The attribute that says when a video was published.  [default: the only one "
+                "that holds dates]",
+            ),
+            click.option(
+                "--role", type=click.Choice(ROLES), default=ANY, show_default=True,
+                help="main: count a person only in videos whose main person they are, who is "
+                "longest on screen.",
+            ),
+            click.option(
+                "--within", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+                help="Count a person only in videos that show them in the first seconds.",
+            ),
+            click.option(
+                "--min-screen-time", type=click.FloatRange(min=0), default=0, metavar="SECONDS",
+                help="Count a person only in videos that show them at least so long.",
+            ),
+        )
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def selection_of(options: dict[str, Any]) -> Selection:
+    """The selection in the values of `selection_options`, which are taken out of the options."""
+    since = options.pop("since")
+    return Selection(
+        where=tuple(parse_condition(text) for text in options.pop("conditions")),
+        since=as_date(since) if since else None,
+        dated_by=options.pop("date_column"),
+        role=options.pop("role"),
+        within_s=options.pop("within"),
+        min_screen_time_s=options.pop("min_screen_time"),
+    )
+
+
+@click.command("report")
+@click.option(
+    "--metric", "metrics", multiple=True,
+    help="The metric. Repeat for several: the first one orders the rows.  [default: the primary "
+    "metric]",
+)  # fmt: skip
+@click.option(
+    "--sort", type=click.Choice(SORTS), default="shrunk", show_default=True,
+    help="Order of the rows, highest first (p and name: lowest first).",
+)  # fmt: skip
+@click.option("--top", type=click.IntRange(min=1), help="The number of rows.  [default: all]")
+@click.option(
+    "--min-videos", type=click.IntRange(min=1), default=1, show_default=True,
+    help="Leave out people in fewer videos. The numbers of the others stay the same.",
+)  # fmt: skip
+@selection_options
+@click.option(
+    "--by", default="", metavar="COLUMN",
+    help="Make rows of their own for each value of this attribute.",
+)  # fmt: skip
+@click.option(
+    "--weight", default="", metavar="METRIC",
+    help="Weight means with this metric; none: do not weight.  [default: by the metric's kind, as "
+    "in ROAS:mean@Spend]",
+)  # fmt: skip
+@click.option("--log", is_flag=True, help="Show geometric means and ratios.")
+@click.option(
+    "--adjust", multiple=True, metavar="COLUMN",
+    help="Compare videos with equal values of this attribute. Repeat for several.",
+)  # fmt: skip
+@click.option(
+    "--compare", metavar="DATE", help="Show what changed since the beginning of this day (UTC)."
+)
+@click.option(
+    "--since-run", metavar="RUN",
+    help="Show what changed since this run began; `status --runs` lists runs.",
+)  # fmt: skip
+@click.option(
+    "--csv", "csv_path", type=file_path(),
+    help="Write the table to this file: all columns if --metric or another option above is given, "
+    "else the averages, the highest first.",
+)  # fmt: skip
+@click.option(
+    "--parquet", "parquet_path", type=file_path(),
+    help="Write the table to this file, and the appearances and videos to two files beside it.",
+)  # fmt: skip
+@click.option(
+    "--excel", "excel_path", type=file_path(),
+    help="Write the table, the appearances and the videos to the sheets of this workbook (.xlsx).",
+)  # fmt: skip
+@click.option(
+    "--zip", "zip_path", type=file_path(),
+    help="Write all face images to this file, with the faces of others masked.",
+)  # fmt: skip
+@click.option(
+    "--unmasked", is_flag=True,
+    help="With --zip: do not mask the faces of other people in the margins of face images.",
+)  # fmt: skip
+@click.option(
+    "--as-of", type=click.IntRange(min=0),
+    help="Use decisions up to this number only; 0: none. See `identities list --decisions`.",
+)  # fmt: skip
+@all_option
+@json_option
+@pass_terminal
+def report_command(
+    terminal: Terminal,
+    /,
+    metrics: tuple[str, ...],
+    compare: str | None,
+    since_run: str | None,
+    csv_path: Path | None,
+    parquet_path: Path | None,
+    excel_path: Path | None,
+    zip_path: Path | None,
+    unmasked: bool,
+    as_of: int | None,
+    provisional: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Show how the videos with each person perform, and how sure that is, each video once.
+
+    The order is that of the shrunk mean, which is fair to people in few videos. docs/METRICS.md
+    defines all numbers.
+    """
+    if zip_path and as_of is not None:
+        raise UsageError(
+            "--zip and --as-of do not go together: the zip holds the current identities. "
+            "Leave one out."
+        )
+    if unmasked and not zip_path:
+        raise UsageError("--unmasked is for --zip. Give --zip PATH, or leave --unmasked out.")
+    selection = selection_of(options)
+    if compare or since_run:
+        others = (compare and since_run, len(metrics) > 1, parquet_path, excel_path, zip_path)
+        if any(others) or as_of is not None or options["by"] or options["adjust"]:
+            raise UsageError(
+                "--compare and --since-run go together with one --metric, --weight, --csv, --json "
+                "and the options that select videos and people. Leave the others out."
+            )
+        with terminal.open() as registry:
+            moment = (
+                moment_of_run(registry, since_run)
+                if since_run
+                else moment_of_date(as_date(compare or ""))
+            )
+            changed = changes(
+                registry,
+                moment,
+                metric=metrics[0] if metrics else "",
+                weight=options["weight"],
+                selection=selection,
+                provisional=provisional,
+            )
+        if csv_path:
+            write_csv(changed.table, csv_path)
+            terminal.note(f"Wrote {csv_path} with {count(len(changed.table), 'change')}.")
+        print_changes(terminal, moment, changed, as_json=as_json)
+        return
+    with terminal.open() as registry:
+        found = make_report(
+            registry, metrics, selection, as_of=as_of, provisional=provisional, **options
+        )
+        head = report_head(registry, as_of)
+        identities = registry.index.count_identities()
+        if csv_path:
+            # Scripts read this file: without a question of its own, it keeps its columns and order.
+            table = found.table
+            if not any(map(_is_given, ("metrics", *options))):
+                table = averages(registry, as_of=as_of, provisional=provisional)
+            write_csv(table, csv_path)
+            rows = count(len(table), "identity", "identities")
+            terminal.note(f"Wrote {csv_path} with {rows}.")
+        if parquet_path or excel_path:
+            tables = {
+                "people": found.table,
+                "appearances": appearances_frame(registry, provisional=provisional),
+                "videos": videos_frame(registry),
+            }
+            if parquet_path:
+                paths = write_parquet(tables, parquet_path)
+                terminal.note(f"Wrote {', '.join(map(str, paths))}.")
+            if excel_path:
+                write_excel(tables, excel_path)
+                terminal.note(f"Wrote {excel_path} with the sheets {', '.join(tables)}.")
+        if zip_path:
+            faces = write_zip(registry, zip_path, unmasked=unmasked)
+            terminal.note(f"Wrote {zip_path} with {count(faces, 'face image')}.")
+    if as_json:
+        terminal.json({**head, **_asked(found), "rows": found.table.to_dict(orient="records")})
+    else:
+        print_report(terminal, found)
+    if head["likely_duplicates"]:
+        terminal.note(duplicates_note(head["likely_duplicates"], identities))
+    if head["provisional"] and not provisional:
+        terminal.note(left_out(head["provisional"]))
+
+
+def _is_given(parameter: str) -> bool:
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source not in (ParameterSource.DEFAULT, None)
+
+
+def _asked(found: Report) -> dict[str, Any]:
+    return {
+        "selected": found.videos,
+        "scale": "log" if found.log else "linear",
+        "weights": {
+            name: weight or None for name, weight in zip(found.metrics, found.weights, strict=True)
+        },
+    }
+
+
+def print_report(terminal: Terminal, found: Report) -> None:
+    """Print a table for each metric; on a terminal, its first rows."""
+    rows = found.table.to_dict(orient="records")
+    shown = rows[:_SHOWN] if terminal.out.is_terminal else rows
+    for place, (metric, weight) in enumerate(zip(found.metrics, found.weights, strict=True)):
+        if len(found.metrics) > 1:
+            terminal.say(f"{'' if place == 0 else chr(10)}{clean(metric)}")
+        _print_metric(terminal, shown, found, metric)
+        if found.weightless[place]:
+            some = count(found.weightless[place], "video")
+            terminal.note(
+                f"{some} with a {clean(metric)} and no {clean(weight)} did not count: a weighted "
+                "mean needs both."
+            )
+    if len(rows) > len(shown):
+        terminal.note(
+            f"{len(rows) - len(shown)} more are not shown. --csv PATH or --json has all of them."
+        )
+    terminal.note(_legend(found))
+
+
+def _print_metric(
+    terminal: Terminal, rows: list[dict[Any, Any]], found: Report, metric: str
+) -> None:
+    grid = Table(box=None, pad_edge=False)
+    if found.by:
+        grid.add_column(clean(found.by))
+    grid.add_column("identity")
+    grid.add_column("name")
+    for heading in ("videos", f"mean {clean(metric)}", "total", "shrunk", "difference (95 %)"):
+        grid.add_column(heading, justify="right")
+    grid.add_column("verdict")
+    for row in rows:
+        name = clean(row["name"]) or "-"
+        if terminal.out.is_terminal and len(name) > _LONGEST_NAME:
+            name = f"{name[: _LONGEST_NAME - 1]}…"
+        grid.add_row(
+            *((clean(row[f"by_{found.by}"]) or "-",) if found.by else ()),
+            short(row["identity"]),
+            name,
+            _number_of_videos(row[f"n_{metric}"]),
+            *(figure(row[f"{measure}_{metric}"]) for measure in ("mean", "total", "shrunk")),
+            _difference(row, metric, found.log),
+            row[f"verdict_{metric}"],
+        )
+    terminal.table(grid)
+
+
+def _number_of_videos(value: float) -> str:
+    return "0" if math.isnan(value) else f"{value:,.0f}"
+
+
+def _difference(row: dict[Any, Any], metric: str, log: bool) -> str:
+    """`+1.2 (0.3 to 2.1)`, on the scale `log` in percent."""
+    middle, low, high = (row[f"{name}_{metric}"] for name in ("difference", "low", "high"))
+    if log and not math.isnan(middle):
+        return f"{100 * middle:+,.0f} % ({100 * low:,.0f} to {100 * high:,.0f})"
+    return interval(middle, low, high)
+
+
+def _legend(found: Report) -> str:
+    weighted = [
+        f"{clean(metric)} by {clean(weight)}"
+        for metric, weight in zip(found.metrics, found.weights, strict=True)
+        if weight
+    ]
+    means = "geometric means" if found.log else "means"
+    about = f"{means}, weighted: {', '.join(weighted)}" if weighted else means
+    return (
+        f"{count(found.videos, 'video')}; {about}. shrunk: the mean drawn towards that of all, the "
+        "more the fewer videos. difference: from the videos without the person; associations, not "
+        "causes. Definitions: docs/METRICS.md."
+    )
