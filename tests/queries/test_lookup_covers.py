@@ -13,9 +13,9 @@ import pytest
 from rich.console import Console
 
 from queries.answers import LookupAnswer
-from queries.lookup_commands import print_answer
 from queries.folder_lookup import lookup_folder
 from queries.lookup import lookup
+from queries.lookup_commands import print_answer
 from registry.core import contract as contracts
 from registry.core.opening import open_registry
 from registry.core.registry import Registry

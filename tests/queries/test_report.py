@@ -121,6 +121,18 @@ def test_the_columns_of_averages_stay_first_and_the_new_ones_follow(shared: Regi
     pd.testing.assert_frame_equal(same, old.sort_values("identity", ignore_index=True))
 
 
+def test_the_csv_has_other_columns_only_if_something_is_asked(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path / "home")
+    with open_registry(home=home) as registry:
+        expected = averages(registry)
+    for options, same in ((), True), (("--all",), True), (("--sort", "shrunk"), False):
+        _call(tmp_path / "home", "report", "--csv", str(tmp_path / "report.csv"), *options)
+        written = pd.read_csv(tmp_path / "report.csv")
+        assert (list(written.columns) == list(expected.columns)) is same, options
+        if same:
+            assert list(written["identity"]) == list(expected["identity"])
+
+
 def test_the_statistics_are_those_of_the_two_tables(registry: Registry) -> None:
     rng = np.random.default_rng(3)
     more = [
