@@ -247,7 +247,9 @@ def test_blocks_and_damaged_crops_stand_in_the_way_until_they_are_given_up(
     registry: Registry,
 ) -> None:
     block = registry.forget(_who(registry, A, 0), block=True)["block"]["id"]
-    crop = C[0].faces[0].crop
+    record = registry.records.get(C[0].video_id)
+    assert record is not None
+    crop = record.faces[0].crop  # its name now: the erased person was covered in it
     registry.blobs.unguarded.put(crop, b"torn")
     line = CalibratedThreshold(
         0.5, 0.4, 0.6, 1e-4, 1e-4, 1e-6, 1e-3, "moved", 0.4, 40, 20, 20, 18.0

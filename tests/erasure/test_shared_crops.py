@@ -141,6 +141,7 @@ def test_no_model_finds_an_erased_person_in_the_pictures_of_others(
         assert {f.verdict for f in Inspection(restored, deep=True).findings()} == {"ok"}
 
 
+@pytest.mark.slow
 def test_a_person_whom_the_detector_missed_in_frames_is_covered_there_too(
     home: Path, photo: Callable[..., Path], models: list[FaceModel]
 ) -> None:
