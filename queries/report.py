@@ -27,6 +27,7 @@ from queries.selections import (
     values_of,
 )
 from queries.statistics import performance, trimmed_mean, weighted_median
+from queries.statistics.performance import COLUMNS
 from registry.core.registry import Registry
 from registry.core.table_settings import load_table_settings
 from registry.domain import Attribute
@@ -55,27 +56,8 @@ _PLAIN = {
     "screen-time": "screen_time_s",
     "name": "name",
 }
-MEASURES = (
-    "n",
-    "mean",
-    "total",
-    "median",
-    "trimmed",
-    "difference",
-    "low",
-    "high",
-    "p",
-    "q",
-    "verdict",
-    "shrunk",
-    "shrunk_low",
-    "shrunk_high",
-    "shared_credit",
-    "shared_low",
-    "shared_high",
-    "adjusted",
-    "inseparable_from",
-)
+_ALSO = COLUMNS.index("difference")
+MEASURES = (*COLUMNS[1:_ALSO], "median", "trimmed", *COLUMNS[_ALSO:])
 """What the columns say of each metric: the column is called by it and the metric, `mean_ROAS`."""
 
 
