@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from registry import ids
@@ -14,10 +15,11 @@ from registry.core.decisions import View, fold_name, normalize_name
 from registry.core.index import VIDEOS, VIDEOS_SPEC, Index
 from registry.core.points import IndexedVideo, failed_video_in
 from registry.domain import Identity, Video
-from registry.errors import StoreCorrupt, UnknownError
+from registry.errors import StoreCorrupt, UnknownError, UsageError
 from registry.store.base import Store
 from registry.urls import Url, names, printable, redacted
 
+T = TypeVar("T")
 _SHORTEST = 4
 """Characters of the shortest beginning of an id that selects it."""
 _LISTED = 5
@@ -130,6 +132,22 @@ def find_video(index: Index, key: str) -> IndexedVideo:
     raise UnknownError(
         f"There is no video {redacted(key)!r}. `face-registry videos list` shows all videos."
     )
+
+
+def find_distinct(
+    keys: Sequence[str], find: Callable[[str], T], id_of: Callable[[T], str], noun: str
+) -> list[T]:
+    """What each key selects, in order. Raises `UsageError` if two keys select the same `noun`."""
+    selected: dict[str, tuple[str, T]] = {}
+    for key in keys:
+        item = find(key)
+        if (same := selected.get(id_of(item))) is not None:
+            raise UsageError(
+                f"{redacted(same[0])!r} and {redacted(key)!r} are one {noun}, {id_of(item)}. "
+                "Name two different ones."
+            )
+        selected[id_of(item)] = key, item
+    return [item for _, item in selected.values()]
 
 
 def _names(location: str) -> tuple[Url, ...]:

@@ -14,6 +14,7 @@ from itertools import combinations
 from registry.core.decisions import Decision, DecisionKind, fold, in_effect, stamped, undone_by
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
+from registry.core.selectors import find_distinct
 from registry.domain import Identity
 from registry.errors import UnknownError, UsageError
 from registry.people.side_by_side import seen_side_by_side
@@ -205,17 +206,7 @@ def undo(registry: Registry, number: int | None = None) -> tuple[Decision, Decis
 
 def _distinct_identities(registry: Registry, keys: Sequence[str]) -> list[Identity]:
     """The identities of these keys, two or more. Raises `UsageError` if two are the same."""
-    key_of: dict[str, str] = {}
-    identities: list[Identity] = []
-    for key in keys:
-        identity = registry.identity(key)
-        if identity.identity_id in key_of:
-            raise UsageError(
-                f"{key_of[identity.identity_id]!r} and {key!r} are one identity, "
-                f"{identity.identity_id}. Name two different ones."
-            )
-        key_of[identity.identity_id] = key
-        identities.append(identity)
+    identities = find_distinct(keys, registry.identity, lambda one: one.identity_id, "identity")
     if len(identities) < 2:
         raise UsageError("One identity is not enough. Name two or more.")
     return identities
