@@ -49,8 +49,9 @@ class JobSelection:
     """Whether every row is read, whatever is on record."""
     failures: dict[str, str] = field(default_factory=dict)
     """Reasons why contents could not be read, by SHA-256."""
+    done: set[str] = field(default_factory=set)
+    """Ids of the videos that this run has read and recorded."""
     _marked: frozenset[str] = frozenset()
-    _done: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Load the marks."""
@@ -75,12 +76,8 @@ class JobSelection:
 
     def mark_done(self, video_id: str) -> None:
         """Note that a video was read and recorded."""
-        self._done.add(video_id)
+        self.done.add(video_id)
         self.unmark(video_id)
-
-    def was_read(self, video_id: str) -> bool:
-        """Whether this run has read and recorded the video."""
-        return video_id in self._done
 
     def unmark(self, video_id: str) -> None:
         """Remove the mark of a video, which need not be read again."""

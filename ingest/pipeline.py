@@ -122,9 +122,8 @@ def run(
     if not summary.stopped:
         if not read_again:
             _count_gone(registry, summary, recorder.listed)
-        read = {one.video_id for one in registry.index.videos() if one.run == summary.run}
-        _find_duplicates(registry, summary, read, consolidate)
-        _look_for_copies(registry, summary, read, reporter)
+        _find_duplicates(registry, summary, selection.done, consolidate)
+        _look_for_copies(recorder, selection.done)
     _count_identities(registry, summary)
     if summary.ingested or summary.joined_identities:
         registry.index.optimize()
@@ -267,7 +266,7 @@ def _commit(selection: JobSelection, job: Job, outcome: _Outcome) -> str:
         if file:
             selection.update_source(known, file.source)
         return recorder.update(row, known)
-    if other and (other.video_id != job.video_id or selection.was_read(other.video_id)):
+    if other and (other.video_id != job.video_id or other.video_id in selection.done):
         text = recorder.update(row, other, gone=known.video_id if known else "")
         if row.url == other.url:
             return text
@@ -334,20 +333,15 @@ def _find_duplicates(
     summary.repeating = len(evidence.repeating_videos & read)
 
 
-def _look_for_copies(
-    registry: Registry, summary: Summary, read: set[str], reporter: Reporter
-) -> None:
+def _look_for_copies(recorder: Recorder, read: set[str]) -> None:
     """Warn of videos of this run that are likely the same footage as others: they count twice."""
-    pairs = duplicate_videos(registry, among=read) if read else []
+    pairs = duplicate_videos(recorder.registry, among=read) if read else []
     copies = read.intersection(s.video_id for pair in pairs for s in (pair.first, pair.second))
     if copies:
-        text = (
+        recorder.warn(
             f"{len(copies)} of the videos read are likely the same footage as other videos, and "
             "are counted separately. `face-registry videos duplicates` lists them."
         )
-        summary.warnings.append(text)
-        run_events.warning(summary, text)
-        reporter.warn(text)
 
 
 def _count_identities(registry: Registry, summary: Summary) -> None:

@@ -121,13 +121,12 @@ def with_renames(table: Table, renames: Mapping[str, str]) -> Table:
 def table_options(arguments: TableArguments, settings: TableSettings) -> TableOptions:
     """The options for reading the table. Raises `UsageError` if one is not valid."""
     decimals: dict[str, DecimalSign] = {".": ".", ",": ","}
-    metrics = arguments.metrics
     return TableOptions(
         url_column=settings.url_column or DEFAULT_URL_COLUMN,
         metrics=settings.metrics or (DEFAULT_METRIC,)
         if arguments.metrics is None
         else arguments.metrics,
-        partial=metrics is None and bool(settings.metrics),
+        partial=arguments.metrics is None and bool(settings.metrics),
         decimal=decimals.get(settings.decimal, arguments.decimal or ""),
         units=by_column(settings.bare_units, settings.renames),
         known_units=by_column(settings.units, settings.renames),
@@ -161,7 +160,7 @@ def describe_new_metrics(registry: Registry, remembered: TableSettings, table: T
     if registry.is_empty:
         return []
     primary = registry.contract.primary_metric
-    known = set(remembered.units) or metric_names(registry)
+    known = set(remembered.units)
     if not known:
         return []
     reported = sorted(known, key=lambda name: (name != primary, name))

@@ -20,7 +20,7 @@ from ingest.frames.decoding import (
 from ingest.frames.file_format import HEAD_BYTES, is_animated_webp, is_cut_off, still_image_format
 from ingest.frames.interface import Frame, MediaLimits, Sampling, open_file
 from ingest.frames.packet_selection import PacketSelection, select_packets
-from ingest.frames.stream_start import read_start
+from ingest.frames.stream_start import read_audio_start
 from registry.domain import Media
 from registry.errors import MediaError
 
@@ -134,7 +134,7 @@ class VideoReader:
             check_canvas(file, self._limits)
             return decode_webp(file, self._sampling, self._limits, self._summary)
         with open_video(file, self._limits) as source:
-            audio_s = read_start(source, self._limits).audio_s
+            audio_s = read_audio_start(source, self._limits)
         with open_video(file, self._limits) as source:
             self._codec = source.stream.codec_context.codec.canonical_name
             selection = select_packets(source, self._sampling, self._limits)

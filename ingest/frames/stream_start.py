@@ -1,8 +1,7 @@
-"""When the clock of a file starts, which need not be at zero, and when its sound does."""
+"""When the sound of a file starts, on a clock that need not start at zero."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 from ingest.frames.container import PacketReader, VideoSource
@@ -13,27 +12,21 @@ _MAX_PACKETS = 500
 second or two apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamStart:
-    """The first times of a file, in seconds on the clock of its packets."""
-
-    clock_s: Fraction = Fraction(0)
-    """Of the first packet."""
-    audio_s: Fraction | None = None
-    """Of the earliest audio; None if there is none, or no presentation times."""
-
-
-def read_start(source: VideoSource, limits: MediaLimits) -> StreamStart:
+def read_audio_start(source: VideoSource, limits: MediaLimits) -> Fraction | None:
     """Read the first packets of a file, if its headers leave open when a player begins.
 
     Afterwards, the file has to be opened again to read it from the beginning.
+
+    Returns:
+        When the earliest audio starts, in seconds on the clock of the packets; None if there is no
+        audio, or there are no presentation times.
 
     Raises:
         MediaError: the header states a duration over the limit.
     """
     audio = {stream.index for stream in source.container.streams.audio}
     if not audio and source.stated_duration_s <= limits.max_duration_s:
-        return StreamStart()
+        return None
     pending = {source.stream.index, *audio}
     firsts: dict[int, Fraction] = {}
     for count, packet in enumerate(PacketReader(source).iterate_all()):
@@ -47,4 +40,4 @@ def read_start(source: VideoSource, limits: MediaLimits) -> StreamStart:
     limits.check_duration(source.stated_duration_s - float(clock))
     sounds = [time for index, time in firsts.items() if index in audio]
     has_times = bool(sounds) and source.has_presentation_times
-    return StreamStart(clock, min(sounds) if has_times else None)
+    return min(sounds) if has_times else None
