@@ -26,7 +26,6 @@ from queries.selections import (
     select,
     values_of,
 )
-from queries.statistics import performance, trimmed_mean, weighted_median
 from registry.core.registry import Registry
 from registry.core.table_settings import load_table_settings
 from registry.domain import Attribute
@@ -292,6 +291,9 @@ def _measured(
     adjust: tuple[str, ...],
 ) -> pd.DataFrame:
     """The `MEASURES` of one metric, by identity."""
+    # Not at the top: every command of this package loads this module, and SciPy takes 0.6 s.
+    from queries.statistics import performance, trimmed_mean, weighted_median
+
     pairs = [(identity, video.video_id) for video in videos for identity in video.people]
     appearances = pd.DataFrame(pairs, columns=["person", "video"])
     if not pairs:
