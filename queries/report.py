@@ -17,7 +17,7 @@ import pandas as pd
 
 from queries.averages import average_table
 from queries.conditions import parse_condition
-from queries.counted_videos import CountedVideo, counted_videos
+from queries.counted_videos import CountedVideo, counted_videos, videos_by_person
 from queries.selections import (
     ANY,
     ROLES,
@@ -338,13 +338,10 @@ def as_cell(attribute: Attribute | None) -> str | float | None:
 
 def _counts(videos: Sequence[CountedVideo], metrics: Sequence[str]) -> pd.DataFrame:
     """By identity, how many videos have a value of each metric."""
-    counts: dict[str, dict[str, int]] = {}
-    for video in videos:
-        for identity in video.people:
-            own = counts.setdefault(identity, dict.fromkeys(metrics, 0))
-            for name in video.metrics:
-                if name in own:
-                    own[name] += 1
+    counts = {
+        identity: {name: sum(name in video.metrics for video in own) for name in metrics}
+        for identity, own in videos_by_person(videos).items()
+    }
     table = pd.DataFrame.from_dict(counts, orient="index", columns=list(metrics))
     return table.add_prefix("n_")
 
