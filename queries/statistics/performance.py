@@ -21,6 +21,7 @@ from queries.statistics.comparison import (
     compare_adjusted,
     own_p,
     sums_by_person,
+    unanswered,
 )
 from queries.statistics.dispersion import Dispersion, fitted, moment, pooled
 from queries.statistics.membership import Membership, interval
@@ -96,9 +97,8 @@ def performance(
     names = (adjust,) if isinstance(adjust, str) else tuple(adjust)
     _check(metric, weight, names, scale, level)
     observed = observe(appearances, videos, metric, weight)
-    unit = (
-        1.0  # linear results are computed in units of the largest value, so that squares are finite
-    )
+    # linear results are computed in units of the largest value, so that squares are finite
+    unit = 1.0
     if scale == "linear" and len(observed.values) and np.abs(observed.values).max() > 0:
         unit = float(np.abs(observed.values).max())
     observed = replace(observed, values=observed.values / unit)
@@ -119,7 +119,7 @@ def performance(
     table["mean"] = np.exp(means) if scale == "log" else means
     table["total"] = np.where(seen, sums_by_person(observed, w * counted), np.nan)
     table["shrunk"] = table["mean"].copy()
-    tested = Comparison(*(table[name].copy() for name in ("difference", "low", "high", "p")))
+    tested = unanswered(observed)
     direction, own_spread = tested.difference, tested.p
     design = covariates(videos, names, observed.rows)
     if len(values) > design.shape[1] + 2 and seen.any() and _varies(values):
