@@ -22,13 +22,13 @@ from queries.selections import (
     ANY,
     ROLES,
     Selection,
+    as_cell,
     check_columns,
     select,
     values_of,
 )
 from registry.core.registry import Registry
 from registry.core.table_settings import load_table_settings
-from registry.domain import Attribute
 from registry.errors import UsageError
 from registry.urls import printable
 
@@ -327,13 +327,6 @@ def _measured(
         }
         table[name] = table.index.map(found)
     return table[list(MEASURES)]
-
-
-def as_cell(attribute: Attribute | None) -> str | float | None:
-    """An attribute as a cell of a table: several values are one text."""
-    if isinstance(attribute, tuple):
-        return ", ".join(map(str, attribute))
-    return attribute
 
 
 def _counts(videos: Sequence[CountedVideo], metrics: Sequence[str]) -> pd.DataFrame:
