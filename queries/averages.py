@@ -34,7 +34,9 @@ _FIRST = [
     "faces",
     "screen_time_s",
 ]
-_LAST = ["spread", "interval_low", "interval_high"]
+LAST_AVERAGE = "interval_high"
+"""The last column of `averages`; a report has others behind it."""
+_LAST = ["spread", "interval_low", LAST_AVERAGE]
 
 
 def averages(
@@ -84,7 +86,11 @@ def average_table(
         for identity, own in videos_by_person(videos).items()
         if identity in people
     ]
-    table = pd.DataFrame(rows, columns=columns)
+    return best_first(pd.DataFrame(rows, columns=columns))
+
+
+def best_first(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of averages in its order: highest average first, then most videos, then by id."""
     return table.sort_values(
         ["average_performance", "videos", "identity"],
         ascending=[False, False, True],
@@ -150,8 +156,7 @@ def _standard_deviation(values: Sequence[float]) -> float:
     if len(values) < 2:
         return math.nan
     array = np.array(values)
-    # np.std computes the same in three times the time
-    residuals = array - array.sum() / len(values)
+    residuals = array - array.sum() / len(values)  # np.std takes three times as long
     return math.sqrt(np.square(residuals).sum() / (len(values) - 1))
 
 

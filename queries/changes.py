@@ -17,7 +17,7 @@ import pandas as pd
 from queries.counted_videos import CountedVideo, join_counted, videos_by_person
 from queries.report import check_metrics, weight_of, weights_of
 from queries.selections import Selection, select
-from queries.statistics import weighted_mean
+from queries.statistics.means import weighted_mean
 from registry.core import keys
 from registry.core.decisions import View, fold, relabelled
 from registry.core.metric_history import history_of

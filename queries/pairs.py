@@ -16,8 +16,8 @@ from queries.counted_videos import CountedVideo, counted_videos, videos_by_perso
 from queries.report import check_metrics, weight_of, weights_of
 from queries.screen_time import seconds_together
 from queries.selections import Selection, select
-from queries.statistics import performance, weighted_mean
-from queries.statistics.performance import CAUTION, TOO_FEW
+from queries.statistics.means import weighted_mean
+from queries.statistics.performance import CAUTION, TOO_FEW, performance
 from registry.core.registry import Registry
 
 LEVEL = 0.95

@@ -27,6 +27,7 @@ from queries.selections import (
     select,
     values_of,
 )
+from queries.statistics import COLUMNS
 from registry.core.registry import Registry
 from registry.core.table_settings import load_table_settings
 from registry.errors import UsageError
@@ -54,27 +55,8 @@ _PLAIN = {
     "screen-time": "screen_time_s",
     "name": "name",
 }
-MEASURES = (
-    "n",
-    "mean",
-    "total",
-    "median",
-    "trimmed",
-    "difference",
-    "low",
-    "high",
-    "p",
-    "q",
-    "verdict",
-    "shrunk",
-    "shrunk_low",
-    "shrunk_high",
-    "shared_credit",
-    "shared_low",
-    "shared_high",
-    "adjusted",
-    "inseparable_from",
-)
+_ALSO = COLUMNS.index("difference")
+MEASURES = (*COLUMNS[1:_ALSO], "median", "trimmed", *COLUMNS[_ALSO:])
 """What the columns say of each metric: the column is called by it and the metric, `mean_ROAS`."""
 
 
@@ -292,7 +274,8 @@ def _measured(
 ) -> pd.DataFrame:
     """The `MEASURES` of one metric, by identity."""
     # Not at the top: every command of this package loads this module, and SciPy takes 0.6 s.
-    from queries.statistics import performance, trimmed_mean, weighted_median
+    from queries.statistics.means import trimmed_mean, weighted_median
+    from queries.statistics.performance import performance
 
     pairs = [(identity, video.video_id) for video in videos for identity in video.people]
     appearances = pd.DataFrame(pairs, columns=["person", "video"])

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 from rich.table import Table
 
-from queries.averages import averages
+from queries.averages import LAST_AVERAGE, best_first
 from queries.change_commands import print_changes
 from queries.changes import changes, moment_of_date, moment_of_run
 from queries.conditions import parse_condition
@@ -217,7 +217,7 @@ def report_command(
             # Scripts read this file: without a question of its own, it keeps its columns and order.
             table = found.table
             if not any(map(_is_given, ("metrics", *options))):
-                table = averages(registry, as_of=as_of, provisional=provisional)
+                table = best_first(table.loc[:, :LAST_AVERAGE])
             write_csv(table, csv_path)
             rows = count(len(table), "identity", "identities")
             terminal.note(f"Wrote {csv_path} with {rows}.")

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from queries.statistics import COLUMNS
 from queries.statistics.attributes import covariates
 from queries.statistics.comparison import (
     Comparison,
@@ -29,26 +30,6 @@ from queries.statistics.observations import Floats, Observations, inseparable, o
 from queries.statistics.shrinkage import shrink
 from registry.errors import UsageError
 
-COLUMNS = (
-    "person",
-    "n",
-    "mean",
-    "total",
-    "difference",
-    "low",
-    "high",
-    "p",
-    "q",
-    "verdict",
-    "shrunk",
-    "shrunk_low",
-    "shrunk_high",
-    "shared_credit",
-    "shared_low",
-    "shared_high",
-    "adjusted",
-    "inseparable_from",
-)
 CAUTION = 0.5
 """Share of 1 - level at which "clearly" is tested: the other half is a margin for what the model
 does not know. In worlds without effects the full share gave 4 to 5 % wrong worlds, 7 % for t(3)."""

@@ -42,7 +42,6 @@ class Shape:
             mass = np.array([p[part].sum() for part in inner])
             middle = np.array([p[part] @ e[part] for part in inner]) / mass
             e, p = np.r_[e[keep], middle], np.r_[p[keep], mass]
-        self.skewness = float(p @ e**3)
         side = np.sinh(np.linspace(0, np.arcsinh(_FARTHEST / _LINEAR), 241)) * _LINEAR
         t = np.r_[-side[:0:-1], side]
         exponent = t[:, None] * e

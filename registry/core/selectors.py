@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from registry import ids
@@ -14,10 +15,11 @@ from registry.core.decisions import View, fold_name, normalize_name
 from registry.core.index import VIDEOS, VIDEOS_SPEC, Index
 from registry.core.points import IndexedVideo, failed_video_in
 from registry.domain import Identity, Video
-from registry.errors import StoreCorrupt, UnknownError
+from registry.errors import StoreCorrupt, UnknownError, UsageError
 from registry.store.base import Store
 from registry.urls import Url, names, printable, redacted
 
+T = TypeVar("T")
 _SHORTEST = 4
 """Characters of the shortest beginning of an id that selects it."""
 _LISTED = 5
@@ -46,9 +48,9 @@ def find_identity(index: Index, view: View, key: str) -> Identity:
     if candidates:
         raise UnknownError(
             f"{printable(key)!r} could be any of {len(candidates)} identities: "
-            f"{_some(map(_label, candidates.values()))}. Use an id, or more of it."
+            f"{list_some(map(_label, candidates.values()))}. Use an id, or more of it."
         )
-    roots = sorted({view.root(i) for i in view.parents if _begins(i, key)})
+    roots = sorted({view.root(i) for i in view.parents if begins_with(i, key)})
     if roots:
         raise UnknownError(
             f"Identity {key!r} was merged into {' or '.join(roots[:5])}. Use that id, or undo the "
@@ -71,7 +73,7 @@ def _with_id(index: Index, key: str) -> dict[str, Identity]:
         return index.get_identities([key.lower()])
     if not ids.may_begin_id(key):
         return {}
-    return {i.identity_id: i for i in index.identities() if _begins(i.identity_id, key)}
+    return {i.identity_id: i for i in index.identities() if begins_with(i.identity_id, key)}
 
 
 def _exactly_named(index: Index, key: str) -> list[Identity]:
@@ -85,7 +87,7 @@ def _label(identity: Identity) -> str:
     return f"{identity.identity_id} ({identity.name})" if identity.name else identity.identity_id
 
 
-def _some(texts: Iterable[str]) -> str:
+def list_some(texts: Iterable[str]) -> str:
     """The first five, with commas, and how many more there are."""
     listed = list(texts)
     more = len(listed) - _LISTED
@@ -102,14 +104,14 @@ def find_video(index: Index, key: str) -> IndexedVideo:
         video = index.known(video_id)
         if video is not None:
             return video
-    candidates = [video_id for video_id in index.video_ids() if _begins(video_id, key)]
+    candidates = [video_id for video_id in index.video_ids() if begins_with(video_id, key)]
     video = index.video(candidates[0]) if len(candidates) == 1 else None
     if video is not None:
         return video
     if candidates:
         known = (index.video(video_id) for video_id in candidates[:_LISTED])
         urls = {video.video_id: str(video.url) for video in known if video}
-        some = _some(f"{i} ({urls[i]})" if i in urls else i for i in candidates)
+        some = list_some(f"{i} ({urls[i]})" if i in urls else i for i in candidates)
         raise UnknownError(
             f"The ids of {len(candidates)} videos begin with {key!r}: {some}. Use more of the id."
         )
@@ -132,6 +134,22 @@ def find_video(index: Index, key: str) -> IndexedVideo:
     )
 
 
+def find_distinct(
+    keys: Sequence[str], find: Callable[[str], T], id_of: Callable[[T], str], noun: str
+) -> list[T]:
+    """What each key selects, in order. Raises `UsageError` if two keys select the same `noun`."""
+    selected: dict[str, tuple[str, T]] = {}
+    for key in keys:
+        item = find(key)
+        if (same := selected.get(id_of(item))) is not None:
+            raise UsageError(
+                f"{redacted(same[0])!r} and {redacted(key)!r} are one {noun}, {id_of(item)}. "
+                "Name two different ones."
+            )
+        selected[id_of(item)] = key, item
+    return [item for _, item in selected.values()]
+
+
 def _names(location: str) -> tuple[Url, ...]:
     """The names that records may give to a URL, or to a file by its path."""
     return names(location if "://" in location else Path(location).resolve().as_uri())
@@ -146,7 +164,8 @@ def _texts(video: IndexedVideo) -> set[str]:
     }
 
 
-def _begins(identifier: str, key: str) -> bool:
+def begins_with(identifier: str, key: str) -> bool:
+    """Whether a key is a beginning of an id, long enough to select it. Its case is ignored."""
     return len(key) >= _SHORTEST and identifier.startswith(key.lower())
 
 

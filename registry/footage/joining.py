@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from registry import urls
 from registry.core.decisions import Decision, DecisionKind
 from registry.core.points import IndexedVideo
 from registry.core.registry import Registry
+from registry.core.selectors import find_distinct
 from registry.errors import UsageError
 
 
@@ -64,18 +64,7 @@ def _distinct_videos(registry: Registry, keys: Sequence[str]) -> list[IndexedVid
     """The videos of these keys, two or more. Raises `UsageError` if two are the same."""
     if len(keys) < 2:
         raise UsageError("One video is not enough. Name two or more.")
-    key_of: dict[str, str] = {}
-    videos: list[IndexedVideo] = []
-    for key in keys:
-        video = registry.video(key)
-        if video.video_id in key_of:
-            raise UsageError(
-                f"{urls.redacted(key_of[video.video_id])!r} and {urls.redacted(key)!r} are "
-                f"one video, {video.video_id}. Name two different ones."
-            )
-        key_of[video.video_id] = key
-        videos.append(video)
-    return videos
+    return find_distinct(keys, registry.video, lambda video: video.video_id, "video")
 
 
 def _label(video: IndexedVideo) -> str:

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from registry.domain import Chips, ModelInfo
-from registry.errors import ModelError
 from registry.models import device as devices
 from registry.models.sface import AUTOMATIC, SFace
 from registry.models.yunet import YuNet
@@ -42,11 +40,5 @@ def load(
     """
     providers = devices.resolve(device, automatic=AUTOMATIC)
     devices.prepare(providers, threads)
-    try:
-        with devices.output_to_stderr():
-            session = onnxruntime.InferenceSession(
-                str(recogniser), devices.session_options(threads), providers=providers
-            )
-    except Exception as exc:  # ONNX Runtime's errors have no common base class
-        raise ModelError(f"ONNX Runtime cannot load {recogniser}: {exc}") from exc
+    session = devices.open_session(recogniser, providers, threads, str(recogniser))
     return AuraFace(YuNet(detector), session, info, devices.in_use(device, [session]))

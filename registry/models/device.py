@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import onnxruntime
 
-from registry.errors import DeviceError, UsageError
+from registry.errors import DeviceError, ModelError, UsageError
 
 PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
@@ -110,6 +111,24 @@ def prepare(providers: Sequence[str], threads: int | None) -> None:
             onnxruntime.preload_dlls()
     if threads is not None:
         cv2.setNumThreads(threads)
+
+
+def open_session(
+    model: bytes | Path, providers: Sequence[str], threads: int | None, label: str
+) -> onnxruntime.InferenceSession:
+    """A session of a network, from its bytes or its file. `label` names it in the error.
+
+    Raises `ModelError` if ONNX Runtime cannot load it.
+    """
+    try:
+        with output_to_stderr():
+            return onnxruntime.InferenceSession(
+                model if isinstance(model, bytes) else str(model),
+                session_options(threads),
+                providers=providers,
+            )
+    except Exception as exc:  # ONNX Runtime's errors have no common base class
+        raise ModelError(f"ONNX Runtime cannot load {label}: {exc}") from exc
 
 
 def output_to_stderr() -> contextlib.AbstractContextManager[object]:

@@ -83,14 +83,7 @@ def load(
     """
     providers = devices.resolve(device, automatic=AUTOMATIC)
     devices.prepare(providers, threads)
-    model = batchable(recogniser)
-    try:
-        with devices.output_to_stderr():
-            session = onnxruntime.InferenceSession(
-                model, devices.session_options(threads), providers=providers
-            )
-    except Exception as exc:  # ONNX Runtime's errors have no common base class
-        raise ModelError(f"ONNX Runtime cannot load SFace: {exc}") from exc
+    session = devices.open_session(batchable(recogniser), providers, threads, "SFace")
     return SFace(YuNet(detector), session, info, devices.in_use(device, [session]))
 
 

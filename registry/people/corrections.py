@@ -14,14 +14,10 @@ from itertools import combinations
 from registry.core.decisions import Decision, DecisionKind, fold, in_effect, stamped, undone_by
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
+from registry.core.selectors import begins_with, find_distinct, list_some
 from registry.domain import Identity
 from registry.errors import UnknownError, UsageError
 from registry.people.side_by_side import seen_side_by_side
-
-_SHORTEST = 4
-"""Least number of characters of an abbreviated face id."""
-_LISTED = 5
-"""Candidates that a message lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,17 +201,7 @@ def undo(registry: Registry, number: int | None = None) -> tuple[Decision, Decis
 
 def _distinct_identities(registry: Registry, keys: Sequence[str]) -> list[Identity]:
     """The identities of these keys, two or more. Raises `UsageError` if two are the same."""
-    key_of: dict[str, str] = {}
-    identities: list[Identity] = []
-    for key in keys:
-        identity = registry.identity(key)
-        if identity.identity_id in key_of:
-            raise UsageError(
-                f"{key_of[identity.identity_id]!r} and {key!r} are one identity, "
-                f"{identity.identity_id}. Name two different ones."
-            )
-        key_of[identity.identity_id] = key
-        identities.append(identity)
+    identities = find_distinct(keys, registry.identity, lambda one: one.identity_id, "identity")
     if len(identities) < 2:
         raise UsageError("One identity is not enough. Name two or more.")
     return identities
@@ -249,15 +235,13 @@ def _selected_ids(
             selected |= ids_of(in_frame, key)
             continue
         ids = ids_of(
-            (face for face in faces if _matches(face.face_id, key)),
+            (face for face in faces if begins_with(face.face_id, key)),
             f"whose id is or begins with {key}",
         )
         if len(ids) > 1:
-            some = ", ".join(sorted(ids)[:_LISTED])
-            more = f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
             raise UnknownError(
-                f"The ids of {len(ids)} faces begin with {key!r}: {some}{more}. Give more "
-                "characters."
+                f"The ids of {len(ids)} faces begin with {key!r}: {list_some(sorted(ids))}. Give "
+                "more characters."
             )
         selected |= ids
     return selected
@@ -278,10 +262,6 @@ def _parse_face(registry: Registry, text: str) -> tuple[str, int, int]:
     if not (video and number.isdecimal() and frame.isdecimal()):
         raise UsageError(f"--face {text} is not VIDEO:N:FRAME. An example is 1a2b3c4d:0:120.")
     return registry.video(video).video_id, int(number), int(frame)
-
-
-def _matches(face_id: str, key: str) -> bool:
-    return len(key) >= _SHORTEST and face_id.startswith(key.lower())
 
 
 def _label(identity: Identity) -> str:

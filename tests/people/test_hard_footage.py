@@ -16,17 +16,15 @@ from ingest.extract import extract
 from ingest.frames import MediaLimits, Sampling
 from registry import ids
 from registry.cli import cli
-from registry.core import contract as contracts
-from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.domain import Image, Status, Video
 from registry.faces.quality import is_spoilt
 from registry.models.base import FaceModel
 from registry.people import joining
 from registry.people.evidence import gather_evidence
-from registry.settings import load_settings
 from registry.urls import Url
 from tests.support.media import write_video
+from tests.support.registries import open_empty
 
 FRAMES, EVERY = 7, 6
 Videos = dict[str, Iterable[Image]]
@@ -67,13 +65,8 @@ def consolidated(tmp_path: Path, sface: FaceModel) -> Iterator[Callable[[Videos]
     opened: list[Registry] = []
 
     def build(videos: Videos) -> Registry:
-        registry = open_registry(load_settings(home=tmp_path / "registry"))
+        registry = open_empty(tmp_path / "registry", sface, every=EVERY)
         opened.append(registry)
-        registry.establish(
-            contracts.new(
-                sface.info, "sface", threshold=0.85, every=EVERY, primary_metric="Performance"
-            )
-        )
         for name, frames in videos.items():
             url = Url(f"https://example.com/{name}.mp4")
             video_id = ids.video_id(url)

@@ -16,18 +16,15 @@ from queries.answers import LookupAnswer
 from queries.lookup import lookup
 from queries.lookup_commands import print_answer
 from registry.calibration.thresholds import Basis
-from registry.core import contract as contracts
 from registry.core import operating_point as operating
-from registry.core.opening import open_registry
 from registry.core.operating_point import CalibratedThreshold, Calibration
 from registry.core.registry import Registry
 from registry.domain import Box, Image, Quality, Vectors, Video
 from registry.models.base import FaceModel
 from registry.people.corrections import separate
-from registry.settings import load_settings
 from registry.terminal import Terminal
 from tests.support.factories import face, video
-from tests.support.registries import put
+from tests.support.registries import open_empty, put
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +36,7 @@ def embedding(sface: FaceModel, astronaut: Image) -> Vectors:
 
 @pytest.fixture
 def registry(tmp_path: Path, sface: FaceModel) -> Iterator[Registry]:
-    with open_registry(load_settings(home=tmp_path / "registry")) as opened:
-        opened.establish(
-            contracts.new(
-                sface.info, "sface", threshold=0.85, every=10, primary_metric="Performance"
-            )
-        )
+    with open_empty(tmp_path / "registry", sface) as opened:
         yield opened
 
 

@@ -16,27 +16,19 @@ from queries.answers import LookupAnswer
 from queries.folder_lookup import lookup_folder
 from queries.lookup import lookup
 from queries.lookup_commands import print_answer
-from registry.core import contract as contracts
-from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.domain import Image, Quality, Vectors, Video
 from registry.models.base import FaceModel
-from registry.settings import load_settings
 from registry.terminal import Terminal
 from tests.support.factories import video
-from tests.support.registries import put
+from tests.support.registries import open_empty, put
 
 EYES, MOUTH, PIXELATED = ("covered_eyes",), ("covered_mouth",), ("pixelated",)
 
 
 @pytest.fixture
 def registry(tmp_path: Path, sface: FaceModel) -> Iterator[Registry]:
-    with open_registry(load_settings(home=tmp_path / "registry")) as opened:
-        opened.establish(
-            contracts.new(
-                sface.info, "sface", threshold=0.85, every=10, primary_metric="Performance"
-            )
-        )
+    with open_empty(tmp_path / "registry", sface) as opened:
         yield opened
 
 

@@ -20,14 +20,13 @@ from queries.folder_lookup import COLUMNS, lookup_folder
 from queries.lookup import lookup
 from queries.photos import load_photo, photos_in
 from registry.cli import cli
-from registry.core import contract as contracts
 from registry.core.opening import open_registry
 from registry.domain import Image, Vectors
 from registry.errors import ImageError, UsageError
 from registry.models.base import FaceModel
 from registry.settings import load_settings
 from tests.support.factories import video
-from tests.support.registries import put
+from tests.support.registries import open_empty, put
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +39,7 @@ def embedding(sface: FaceModel, astronaut: Image) -> Vectors:
 def home(tmp_path: Path, sface: FaceModel, embedding: Vectors) -> Path:
     """A registry that knows the astronaut, named Eileen."""
     home = tmp_path / "registry"
-    with open_registry(load_settings(home=home)) as registry:
-        registry.establish(
-            contracts.new(
-                sface.info, "sface", threshold=0.85, every=10, primary_metric="Performance"
-            )
-        )
+    with open_empty(home, sface) as registry:
         [known] = put(registry, video("a", [embedding]))
         registry.name(known.faces[0].identity_id, "Eileen")
     return home

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from registry.core import contract as contracts
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.core.video_changes import revise
 from registry.domain import Video
+from registry.models.base import FaceModel
 from registry.settings import load_settings
 from tests.support.factories import contract, picture
 
@@ -20,6 +22,17 @@ def new_registry(home: Path, *videos: Video, threshold: float = 0.85) -> Registr
     registry = open_registry(load_settings(home=home))
     registry.establish(contract(threshold))
     put(registry, *videos)
+    return registry
+
+
+def open_empty(home: Path, model: FaceModel, *, every: int = 10) -> Registry:
+    """A registry of this model's embeddings that holds nothing yet."""
+    registry = open_registry(load_settings(home=home))
+    registry.establish(
+        contracts.new(
+            model.info, model.info.name, threshold=0.85, every=every, primary_metric="Performance"
+        )
+    )
     return registry
 
 
