@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from queries.statistics import performance
+from queries.statistics.performance import performance
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@
 Pure functions of DataFrames and numbers; no registry is needed. `docs/METRICS.md` defines them.
 """
 
-from queries.statistics import (
+from queries.statistics.means import (
     geometric_mean,
-    performance,
     total,
     trimmed_mean,
     weighted_mean,
     weighted_median,
 )
+from queries.statistics.performance import performance
 
 __all__ = [
     "geometric_mean",

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from queries.counted_videos import CountedVideo, counted_videos
+from queries.counted_videos import CountedVideo, counted_videos, videos_by_person
 from registry.core.counting import counted_metrics
 from registry.core.registry import Registry
 from registry.domain import Appearance, Identity
@@ -78,15 +78,14 @@ def average_table(
         people: identities by id; those who are in none of the videos have no row.
         primary: name of the primary metric.
     """
-    seen: dict[str, list[CountedVideo]] = {}
-    for video in videos:
-        for identity in video.people:
-            if identity in people:
-                seen.setdefault(identity, []).append(video)
     names = {name for video in videos if video.people for name in video.metrics}
     others = sorted(names - {primary})
     columns = [*_FIRST, *(f"average_{name}" for name in others), *_LAST]
-    rows = [_row(people[identity], where, primary, others) for identity, where in seen.items()]
+    rows = [
+        _row(people[identity], own, primary, others)
+        for identity, own in videos_by_person(videos).items()
+        if identity in people
+    ]
     return best_first(pd.DataFrame(rows, columns=columns))
 
 
@@ -104,7 +103,8 @@ def _row(
     person: Identity, seen: Sequence[CountedVideo], primary: str, others: Sequence[str]
 ) -> dict[str, Any]:
     performance = [video.metrics[primary] for video in seen if primary in video.metrics]
-    low, high = _interval(performance)
+    deviation = _standard_deviation(performance)
+    low, high = _interval(performance, deviation)
     appearances = [video.people[person.identity_id] for video in seen]
     return {
         "identity": person.identity_id,
@@ -120,7 +120,7 @@ def _row(
             )
             for name in others
         },
-        "spread": _standard_deviation(performance),
+        "spread": exact(deviation),
         "interval_low": low,
         "interval_high": high,
     }
@@ -157,15 +157,15 @@ def _standard_deviation(values: Sequence[float]) -> float:
         return math.nan
     array = np.array(values)
     residuals = array - array.sum() / len(values)  # np.std takes three times as long
-    return exact(math.sqrt(np.square(residuals).sum() / (len(values) - 1)))
+    return math.sqrt(np.square(residuals).sum() / (len(values) - 1))
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
+def _interval(values: Sequence[float], deviation: float) -> tuple[float, float]:
     """The 95 % t interval of the mean; NaN for fewer than `ENOUGH` values."""
     if len(values) < ENOUGH:
         return math.nan, math.nan
     middle = mean(values)
-    margin = _t(len(values) - 1) * float(np.std(values, ddof=1) / len(values) ** 0.5)
+    margin = _t(len(values) - 1) * deviation / len(values) ** 0.5
     return exact(middle - margin), exact(middle + margin)
 
 

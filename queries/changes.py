@@ -14,10 +14,10 @@ from itertools import pairwise
 
 import pandas as pd
 
-from queries.counted_videos import CountedVideo, join_counted
-from queries.report import UNWEIGHTED, check_metrics, weight_of, weights_of
+from queries.counted_videos import CountedVideo, join_counted, videos_by_person
+from queries.report import check_metrics, weight_of, weights_of
 from queries.selections import Selection, select
-from queries.statistics import weighted_mean
+from queries.statistics.means import weighted_mean
 from registry.core import keys
 from registry.core.decisions import View, fold, relabelled
 from registry.core.metric_history import history_of
@@ -147,12 +147,12 @@ def changes(
     ]
     check_metrics((metric, weight), [video for state in states for video in state])
     weighted = weight_of(registry, metric, weight, states[-1])
-    means = [_means(state, metric, weighted, weight) for state in states]
-    counts = [_counts(state) for state in (states[0], states[-1])]
-    rows = [
-        _row(known[identity], now, counts, [mean.get(identity, math.nan) for mean in means])
-        for identity in sorted(known)
-    ]
+    by_person = [videos_by_person(state) for state in states]
+    rows = []
+    for identity in sorted(known):
+        own = [videos.get(identity, []) for videos in by_person]
+        means = [_mean(videos, metric, weighted, weight) for videos in own]
+        rows.append(_row(known[identity], now, len(own[0]), len(own[-1]), means))
     table = pd.DataFrame([row for row in rows if row[2]], columns=list(CHANGE_COLUMNS))
     size = (table["mean"] - table["mean_before"]).abs().rename("size")
     order = pd.concat([table, size], axis=1).sort_values(
@@ -213,37 +213,19 @@ def _with_earlier_metrics(video: Video, moment: Moment) -> Video:
     return replace(video, metrics=metrics, weights=weights)
 
 
-def _means(
-    videos: Sequence[CountedVideo], metric: str, weighted: str, weight: str
-) -> dict[str, float]:
-    """The mean of each identity."""
-    of_person: dict[str, list[CountedVideo]] = {}
-    for video in videos:
-        for identity in video.people:
-            of_person.setdefault(identity, []).append(video)
-    return {
-        identity: weighted_mean(
-            [video.metrics.get(metric, math.nan) for video in own],
-            weights_of(own, metric, weight) if weighted and weight != UNWEIGHTED else None,
-        )
-        for identity, own in of_person.items()
-    }
-
-
-def _counts(videos: Sequence[CountedVideo]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for video in videos:
-        for identity in video.people:
-            counts[identity] = counts.get(identity, 0) + 1
-    return counts
+def _mean(videos: Sequence[CountedVideo], metric: str, weighted: str, weight: str) -> float:
+    """The mean of these videos; NaN if none has a value."""
+    return weighted_mean(
+        [video.metrics.get(metric, math.nan) for video in videos],
+        weights_of(videos, metric, weight) if weighted else None,
+    )
 
 
 def _row(
-    person: Identity, now: View, counts: Sequence[Mapping[str, int]], means: Sequence[float]
+    person: Identity, now: View, before: int, after: int, means: Sequence[float]
 ) -> tuple[object, ...]:
     identity = person.identity_id
     steps = [then - earlier for earlier, then in pairwise(means)]
-    before, after = (count.get(identity, 0) for count in counts)
     change = ""
     if not before and after:
         change = "new"

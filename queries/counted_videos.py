@@ -110,6 +110,15 @@ def join_counted(
     return counted
 
 
+def videos_by_person(videos: Iterable[CountedVideo]) -> dict[str, list[CountedVideo]]:
+    """The videos with each person, by identity, in the order of the videos."""
+    found: dict[str, list[CountedVideo]] = defaultdict(list)
+    for video in videos:
+        for identity in video.people:
+            found[identity].append(video)
+    return dict(found)
+
+
 def _people(
     members: Sequence[tuple[IndexedVideo | Video, Sequence[Appearance]]], counts: str
 ) -> Mapping[str, tuple[Appearance, ...]]:

@@ -15,7 +15,7 @@ from queries.counted_videos import counted_videos
 from queries.documents import shown_attributes
 from queries.pairs import pairs
 from queries.report import as_date
-from queries.selections import main_person
+from queries.selections import as_cell, main_person
 from registry.core.registry import Registry
 from registry.core.runs import began
 
@@ -122,7 +122,7 @@ def videos_frame(registry: Registry) -> pd.DataFrame:
         columns[_free(name, "metric", columns)] = np.array(values, np.float64)
     attributes = [shown_attributes(video.attributes) for video in videos]
     for name in sorted({name for one in attributes for name in one}):
-        column = [_as_cell(one.get(name)) for one in attributes]
+        column = [as_cell(one.get(name)) for one in attributes]
         columns[_free(name, "attribute", columns)] = _of_one_type(column)
     return pd.DataFrame(columns)
 
@@ -248,12 +248,6 @@ def _typed(rows: Sequence[tuple[Any, ...]], types: dict[str, str]) -> pd.DataFra
 
 def _free(name: str, kind: str, taken: dict[str, Any]) -> str:
     return f"{name} ({kind})" if name in taken else name
-
-
-def _as_cell(value: Any) -> str | float | None:
-    """One value, or the text of several."""
-    cell: str | float | None = ", ".join(map(str, value)) if isinstance(value, list) else value
-    return cell
 
 
 def _of_one_type(cells: list[str | float | None]) -> list[str | float | None]:

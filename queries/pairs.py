@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from queries.counted_videos import CountedVideo, counted_videos
+from queries.counted_videos import CountedVideo, counted_videos, videos_by_person
 from queries.report import check_metrics, weight_of, weights_of
 from queries.screen_time import seconds_together
 from queries.selections import Selection, select
-from queries.statistics import performance, weighted_mean
-from queries.statistics.performance import CAUTION, TOO_FEW
+from queries.statistics.means import weighted_mean
+from queries.statistics.performance import CAUTION, TOO_FEW, performance
 from registry.core.registry import Registry
 
 LEVEL = 0.95
@@ -90,10 +90,8 @@ def pairs(
     named = {registry.identity(key).identity_id for key in people}
     videos = select(everything, selection or Selection(), known | named)
     of_pair: dict[tuple[str, str], list[CountedVideo]] = defaultdict(list)
-    of_person: dict[str, list[CountedVideo]] = defaultdict(list)
+    of_person = videos_by_person(videos)
     for video in videos:
-        for identity in video.people:
-            of_person[identity].append(video)
         for first, second in combinations(sorted(video.people), 2):
             if (
                 not named

@@ -17,20 +17,19 @@ import pandas as pd
 
 from queries.averages import average_table
 from queries.conditions import parse_condition
-from queries.counted_videos import CountedVideo, counted_videos
+from queries.counted_videos import CountedVideo, counted_videos, videos_by_person
 from queries.selections import (
     ANY,
     ROLES,
     Selection,
+    as_cell,
     check_columns,
     select,
     values_of,
 )
-from queries.statistics import performance, trimmed_mean, weighted_median
-from queries.statistics.performance import COLUMNS
+from queries.statistics import COLUMNS
 from registry.core.registry import Registry
 from registry.core.table_settings import load_table_settings
-from registry.domain import Attribute
 from registry.errors import UsageError
 from registry.urls import printable
 
@@ -274,6 +273,10 @@ def _measured(
     adjust: tuple[str, ...],
 ) -> pd.DataFrame:
     """The `MEASURES` of one metric, by identity."""
+    # Not at the top: every command of this package loads this module, and SciPy takes 0.6 s.
+    from queries.statistics.means import trimmed_mean, weighted_median
+    from queries.statistics.performance import performance
+
     pairs = [(identity, video.video_id) for video in videos for identity in video.people]
     appearances = pd.DataFrame(pairs, columns=["person", "video"])
     if not pairs:
@@ -309,22 +312,12 @@ def _measured(
     return table[list(MEASURES)]
 
 
-def as_cell(attribute: Attribute | None) -> str | float | None:
-    """An attribute as a cell of a table: several values are one text."""
-    if isinstance(attribute, tuple):
-        return ", ".join(map(str, attribute))
-    return attribute
-
-
 def _counts(videos: Sequence[CountedVideo], metrics: Sequence[str]) -> pd.DataFrame:
     """By identity, how many videos have a value of each metric."""
-    counts: dict[str, dict[str, int]] = {}
-    for video in videos:
-        for identity in video.people:
-            own = counts.setdefault(identity, dict.fromkeys(metrics, 0))
-            for name in video.metrics:
-                if name in own:
-                    own[name] += 1
+    counts = {
+        identity: {name: sum(name in video.metrics for video in own) for name in metrics}
+        for identity, own in videos_by_person(videos).items()
+    }
     table = pd.DataFrame.from_dict(counts, orient="index", columns=list(metrics))
     return table.add_prefix("n_")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
@@ -65,10 +66,8 @@ def seconds_together(registry: Registry, video_id: str) -> dict[frozenset[str], 
         in_frame[face.frame].add(face.identity_id)
     seconds: dict[frozenset[str], float] = defaultdict(float)
     for frame, people in in_frame.items():
-        for one in people:
-            for other in people:
-                if one < other:
-                    seconds[frozenset((one, other))] += spans[frame]
+        for pair in combinations(people, 2):
+            seconds[frozenset(pair)] += spans[frame]
     return {pair: round(value, 6) for pair, value in seconds.items()}
 
 

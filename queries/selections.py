@@ -145,6 +145,13 @@ def values_of(attribute: Attribute | None) -> tuple[AttributeValue, ...]:
     return attribute if isinstance(attribute, tuple) else (attribute,)
 
 
+def as_cell(attribute: Attribute | list[AttributeValue] | None) -> AttributeValue | None:
+    """An attribute as a cell of a table: several values are one text."""
+    if isinstance(attribute, (tuple, list)):
+        return ", ".join(map(str, attribute))
+    return attribute
+
+
 def _first_day(video: CountedVideo, column: str) -> str:
     """ISO 8601; "", which is before all days, for a video without a date."""
     return min((str(day)[:10] for day in values_of(video.attributes.get(column))), default="")

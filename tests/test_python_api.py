@@ -30,6 +30,13 @@ def test_the_package_loads_the_heavy_libraries_only_when_they_are_used() -> None
     assert done.stdout.strip() == "[]"
 
 
+def test_commands_without_statistics_do_not_load_scipy() -> None:
+    commands = "queries.list_commands, queries.lookup_commands, queries.metric_commands"
+    code = f"import sys, {commands}; print('scipy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_the_package_provides_every_name_that_it_lists() -> None:
     code = (
         "import face_registry, sys\n"

@@ -35,6 +35,11 @@ class Comparison:
     p: Floats
 
 
+def unanswered(observed: Observations) -> Comparison:
+    """NaN for everybody."""
+    return Comparison(*(np.full(len(observed.people), np.nan) for _ in range(4)))
+
+
 def sums_by_person(observed: Observations, by_video: Floats) -> Floats:
     """The sum of a quantity over each person's videos."""
     return np.asarray(observed.incidence.T @ by_video, np.float64)
@@ -60,9 +65,7 @@ def compare(observed: Observations, values: Floats, spread: Dispersion, level: f
         spread: of these values.
         level: of the interval, between 0 and 1.
     """
-    people = len(observed.people)
-    nan = np.full(people, np.nan)
-    found = Comparison(nan.copy(), nan.copy(), nan.copy(), nan.copy())
+    found = unanswered(observed)
     tested = np.flatnonzero(answerable(observed, spread.freedom))
     if not len(tested):
         return found
@@ -117,8 +120,7 @@ def compare_adjusted(
     and Waugh 1933). NaN where the covariates alone tell who is in a video.
     """
     people = len(observed.people)
-    nan = np.full(people, np.nan)
-    found = Comparison(nan.copy(), nan.copy(), nan.copy(), nan.copy())
+    found = unanswered(observed)
     residuals = (values - model.fitted) / np.sqrt(relative)
     if np.ptp(residuals) <= 1e-9 * np.ptp(values):
         return found  # the model explains all values, so nothing is left to judge by

@@ -82,9 +82,11 @@ def fit(
     spectrum: _Dense | _Sparse = (_Dense if dense else _Sparse)(z, basis, z.T @ residual)
     square = float(residual @ residual)
 
+    def unexplained(ratio: float) -> float:  # q(r), kept above 0
+        return max(square - spectrum.explained(ratio), 1e-12 * square)
+
     def deviance(ratio: float) -> float:
-        q = max(square - spectrum.explained(ratio), 1e-12 * square)
-        return float(d * np.log(q) + spectrum.log_determinant(ratio))
+        return float(d * np.log(unexplained(ratio)) + spectrum.log_determinant(ratio))
 
     if square <= 0 or d < 2 or not incidence.nnz:
         zeros = np.zeros(incidence.shape[1])
@@ -105,7 +107,7 @@ def fit(
     # How uncertain the ratio is: a grid, whose weights are likelihood times prior. The prior of the
     # deviation between people is half-Cauchy with the deviation of y as its scale (Gelman 2006):
     # nearly flat, and it keeps the intervals of two or three people finite.
-    left = np.array([max(square - spectrum.explained(at), 1e-12 * square) for at in roots**2])
+    left = np.array([unexplained(at) for at in roots**2])
     prior = 1 / (1 + roots**2 * left / square)
     weights = np.exp(-(deviances - deviances.min()) / 2) * prior * np.gradient(roots)
     weights /= weights.sum()
@@ -118,13 +120,13 @@ def fit(
     mean, second = np.zeros_like(effects), np.zeros_like(effects)
     for at, weight in zip(roots[used] ** 2, weights[used] / weights[used].sum(), strict=True):
         one = spectrum.effects(at)
-        noise = max(square - spectrum.explained(at), 1e-12 * square) / d
+        noise = unexplained(at) / d
         mean += weight * one
         second += weight * (one**2 + noise * at * spectrum.inverse_diagonal(at))
     deviations = np.sqrt(np.maximum(second - mean**2, 0) + (mean - effects) ** 2)
     rest = scaled - z @ effects
     fitted = (basis @ (basis.T @ rest) + z @ effects) / root
-    variance = max(square - spectrum.explained(ratio), 1e-12 * square) / d
+    variance = unexplained(ratio) / d
     evidence = float(deviances[0]) - deviance(ratio)
     freedom = d - spectrum.parameters(ratio)
     return Membership(effects, deviations, fitted, ratio, variance, evidence, max(freedom, 0.0))

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from queries.statistics import COLUMNS
 from queries.statistics.attributes import covariates
 from queries.statistics.comparison import (
     Comparison,
@@ -21,6 +22,7 @@ from queries.statistics.comparison import (
     compare_adjusted,
     own_p,
     sums_by_person,
+    unanswered,
 )
 from queries.statistics.dispersion import Dispersion, fitted, moment, pooled
 from queries.statistics.membership import Membership, interval
@@ -28,26 +30,6 @@ from queries.statistics.observations import Floats, Observations, inseparable, o
 from queries.statistics.shrinkage import shrink
 from registry.errors import UsageError
 
-COLUMNS = (
-    "person",
-    "n",
-    "mean",
-    "total",
-    "difference",
-    "low",
-    "high",
-    "p",
-    "q",
-    "verdict",
-    "shrunk",
-    "shrunk_low",
-    "shrunk_high",
-    "shared_credit",
-    "shared_low",
-    "shared_high",
-    "adjusted",
-    "inseparable_from",
-)
 CAUTION = 0.5
 """Share of 1 - level at which "clearly" is tested: the other half is a margin for what the model
 does not know. In worlds without effects the full share gave 4 to 5 % wrong worlds, 7 % for t(3)."""
@@ -96,9 +78,8 @@ def performance(
     names = (adjust,) if isinstance(adjust, str) else tuple(adjust)
     _check(metric, weight, names, scale, level)
     observed = observe(appearances, videos, metric, weight)
-    unit = (
-        1.0  # linear results are computed in units of the largest value, so that squares are finite
-    )
+    # linear results are computed in units of the largest value, so that squares are finite
+    unit = 1.0
     if scale == "linear" and len(observed.values) and np.abs(observed.values).max() > 0:
         unit = float(np.abs(observed.values).max())
     observed = replace(observed, values=observed.values / unit)
@@ -119,7 +100,7 @@ def performance(
     table["mean"] = np.exp(means) if scale == "log" else means
     table["total"] = np.where(seen, sums_by_person(observed, w * counted), np.nan)
     table["shrunk"] = table["mean"].copy()
-    tested = Comparison(*(table[name].copy() for name in ("difference", "low", "high", "p")))
+    tested = unanswered(observed)
     direction, own_spread = tested.difference, tested.p
     design = covariates(videos, names, observed.rows)
     if len(values) > design.shape[1] + 2 and seen.any() and _varies(values):

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from face_registry.statistics import performance
-from queries.statistics.performance import COLUMNS
+from queries.statistics import COLUMNS
 from registry.errors import UsageError
 
 VALUES = [2.0, 4.0, 3.0, 7.0, 1.0, 5.0, 4.0, 6.0, 3.0, 5.0]
