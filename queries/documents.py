@@ -201,10 +201,11 @@ def _appearance_document(appearance: Appearance) -> dict[str, Any]:
 def shown_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Any]:
     """Attributes as JSON values: several values are a list, links are without what signs them."""
     return {
-        name: [_shown(one) for one in value] if isinstance(value, list) else _shown(value)
+        name: [shown_value(one) for one in value] if isinstance(value, list) else shown_value(value)
         for name, value in attributes_as_json(attributes).items()
     }
 
 
-def _shown(value: Any) -> Any:
+def shown_value(value: Any) -> Any:
+    """A value of an attribute as it may be shown: a link without what signs it."""
     return redacted(value, None) if isinstance(value, str) and "://" in value else value

@@ -18,6 +18,7 @@ import pandas as pd
 from queries.averages import average_table
 from queries.conditions import parse_condition
 from queries.counted_videos import CountedVideo, counted_videos, videos_by_person
+from queries.documents import shown_value
 from queries.selections import (
     ANY,
     ROLES,
@@ -187,7 +188,7 @@ def make_report(
     for value, group in _groups(videos, by):
         table = average_table(group, people, primary)
         if by:
-            table[f"by_{by}"] = value
+            table[f"by_{by}"] = shown_value(value)
         for name, weighted in zip(names, weights, strict=True):
             measured = _measured(group, name, weighted, weight, log, adjust)
             table = table.join(measured.add_suffix(f"_{name}"), on="identity")

@@ -121,6 +121,14 @@ def test_the_columns_of_averages_stay_first_and_the_new_ones_follow(shared: Regi
     pd.testing.assert_frame_equal(same, old.sort_values("identity", ignore_index=True))
 
 
+def test_a_link_that_rows_are_made_by_is_shown_without_its_signature(tmp_path: Path) -> None:
+    link = f"https://cdn.example.com/t.jpg?X-Amz-Signature={'5' * 64}"
+    shown = replace(video("a", [person(0)], metrics={"ROAS": 1.0}), attributes={"Thumbnail": link})
+    with new_registry(tmp_path / "home", shown) as registry:
+        table = report(registry, "ROAS", by="Thumbnail")
+    assert table["by_Thumbnail"].tolist() == ["https://cdn.example.com/t.jpg?X-Amz-Signature=***"]
+
+
 def test_the_csv_has_other_columns_only_if_something_is_asked(home: Path, tmp_path: Path) -> None:
     shutil.copytree(home, tmp_path / "home")
     with open_registry(home=home) as registry:
