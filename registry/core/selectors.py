@@ -36,19 +36,23 @@ def find_identity(index: Index, view: View, key: str) -> Identity:
             another, the message names that one. It is not selected, since the user may not know of
             the merge.
     """
-    candidates = _with_id(index, key)
     named = _exactly_named(index, key)
-    if not named and not _is_uuid(key):  # whole ids, which callers pass, need no further pass
-        named = find_named(index, key)
+    if _is_uuid(key):  # callers pass whole ids: no pass over all identities
+        candidates = index.get_identities([key.lower()])
+    else:
+        by_id = ids.may_begin_id(key)
+        everyone = list(index.identities()) if by_id or not named else []
+        candidates = {i.identity_id: i for i in everyone if by_id and begins(i.identity_id, key)}
+        named = named or _named(everyone, key)
     candidates |= {i.identity_id: i for i in named}
     if len(candidates) == 1:
         return next(iter(candidates.values()))
     if candidates:
         raise UnknownError(
             f"{printable(key)!r} could be any of {len(candidates)} identities: "
-            f"{_some(map(_label, candidates.values()))}. Use an id, or more of it."
+            f"{list_some(map(label, candidates.values()))}. Use an id, or more of it."
         )
-    roots = sorted({view.root(i) for i in view.parents if _begins(i, key)})
+    roots = sorted({view.root(i) for i in view.parents if begins(i, key)})
     if roots:
         raise UnknownError(
             f"Identity {key!r} was merged into {' or '.join(roots[:5])}. Use that id, or undo the "
@@ -61,17 +65,12 @@ def find_identity(index: Index, view: View, key: str) -> Identity:
 
 def find_named(index: Index, name: str) -> list[Identity]:
     """The identities with this name, without regard to case and accents, in order of id."""
+    return _named(index.identities(), name)
+
+
+def _named(identities: Iterable[Identity], name: str) -> list[Identity]:
     folded = fold_name(name)
-    return [i for i in index.identities() if folded and fold_name(i.name) == folded]
-
-
-def _with_id(index: Index, key: str) -> dict[str, Identity]:
-    """The identity of this id, or those whose ids begin with it, by id."""
-    if _is_uuid(key):
-        return index.get_identities([key.lower()])
-    if not ids.may_begin_id(key):
-        return {}
-    return {i.identity_id: i for i in index.identities() if _begins(i.identity_id, key)}
+    return [i for i in identities if folded and fold_name(i.name) == folded]
 
 
 def _exactly_named(index: Index, key: str) -> list[Identity]:
@@ -81,11 +80,12 @@ def _exactly_named(index: Index, key: str) -> list[Identity]:
     return index.named(key) or index.named(name)
 
 
-def _label(identity: Identity) -> str:
+def label(identity: Identity) -> str:
+    """The id of an identity, with its name if it has one."""
     return f"{identity.identity_id} ({identity.name})" if identity.name else identity.identity_id
 
 
-def _some(texts: Iterable[str]) -> str:
+def list_some(texts: Iterable[str]) -> str:
     """The first five, with commas, and how many more there are."""
     listed = list(texts)
     more = len(listed) - _LISTED
@@ -102,14 +102,14 @@ def find_video(index: Index, key: str) -> IndexedVideo:
         video = index.known(video_id)
         if video is not None:
             return video
-    candidates = [video_id for video_id in index.video_ids() if _begins(video_id, key)]
+    candidates = [video_id for video_id in index.video_ids() if begins(video_id, key)]
     video = index.video(candidates[0]) if len(candidates) == 1 else None
     if video is not None:
         return video
     if candidates:
         known = (index.video(video_id) for video_id in candidates[:_LISTED])
         urls = {video.video_id: str(video.url) for video in known if video}
-        some = _some(f"{i} ({urls[i]})" if i in urls else i for i in candidates)
+        some = list_some(f"{i} ({urls[i]})" if i in urls else i for i in candidates)
         raise UnknownError(
             f"The ids of {len(candidates)} videos begin with {key!r}: {some}. Use more of the id."
         )
@@ -146,7 +146,8 @@ def _texts(video: IndexedVideo) -> set[str]:
     }
 
 
-def _begins(identifier: str, key: str) -> bool:
+def begins(identifier: str, key: str) -> bool:
+    """Whether an id begins with this text of four or more characters, in any case."""
     return len(key) >= _SHORTEST and identifier.startswith(key.lower())
 
 
