@@ -13,8 +13,9 @@ from registry.blobs.base import BlobStore
 from registry.core.decisions import View, fold_name, normalize_name
 from registry.core.index import VIDEOS, VIDEOS_SPEC, Index
 from registry.core.points import IndexedVideo, failed_video_in
-from registry.domain import Identity, Video
+from registry.domain import Identity, Image, Video
 from registry.errors import StoreCorrupt, UnknownError
+from registry.faces.crops import decode_jpeg
 from registry.store.base import Store
 from registry.urls import Url, names, printable, redacted
 
@@ -163,6 +164,17 @@ def read_crop(blobs: BlobStore, key: str, digest: str) -> bytes:
             f"Crop {key} is damaged: its bytes are not those that were stored. "
             "Restore it from a backup, or remove its video and ingest it again."
         )
+    return picture
+
+
+def read_picture(blobs: BlobStore, key: str, digest: str) -> Image:
+    """A crop as BGR uint8 (H, W, 3).
+
+    Raises `StoreCorrupt` unless its bytes have this SHA-256 and OpenCV reads them.
+    """
+    picture = decode_jpeg(read_crop(blobs, key, digest))
+    if picture is None:
+        raise StoreCorrupt(f"Crop {key} is not a picture that OpenCV reads.")
     return picture
 
 
