@@ -10,7 +10,6 @@ from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering
 
 from registry.domain import Face, Vectors, Video
 from registry.faces.matching import Neighbour, assign
-from registry.faces.quality import tells_apart
 from registry.faces.rates import Curve
 from registry.people.evidence import Evidence, ObservedFaces
 from registry.people.joining import consolidate_repeatedly
@@ -64,9 +63,8 @@ def _assigned(video: Video, stored: Sequence[Face], known: Grouping, threshold: 
         similarity = own @ vectors(stored).T
         for i, j in enumerate(similarity.argmax(axis=1)):
             face = stored[int(j)]
-            if tells_apart(face.quality, video.faces[i].quality):
-                cosine = float(similarity[i, j])
-                nearest[i] = Neighbour(face.face_id, known[face.face_id], cosine, face.quality)
+            cosine = float(similarity[i, j])
+            nearest[i] = Neighbour(face.face_id, known[face.face_id], cosine, face.quality)
     ids = [face.face_id for face in video.faces]
     return dict(zip(ids, assign(ids, own, nearest, threshold, video.faces), strict=True))
 

@@ -19,12 +19,12 @@ from registry.changing.preview import Preview, preview_change
 from registry.changing.reassignment import named_identities, reassign
 from registry.changing.reembedding import reembed
 from registry.core import keys
-from registry.core.decisions import Decision, View, fold, relabelled
+from registry.core.decisions import Decision, View, relabelled
 from registry.core.points import indexed_faces
 from registry.core.registry import Registry
 from registry.core.staging import Staging
 from registry.core.switching import Switch
-from registry.domain import Contract, EarlierModel, ModelInfo, Video
+from registry.domain import Contract, EarlierModel, Identity, ModelInfo, Video
 from registry.errors import UsageError
 from registry.faces.appearances import identities
 from registry.models.base import FaceModel
@@ -171,7 +171,7 @@ def _changed(
         unusable=staging.unusable,
         blocks=tuple(block.block_id for block in registry.blocks.all()),
         calibrated=registry.blobs.exists(keys.CALIBRATION),
-        decided=_count_decided(staging.before, decisions),
+        decided=_count_decided(staging.before, decisions, registry.view),
         duplicates=(
             joining.count_duplicates(registry),
             _count_duplicates(registry, videos, info),
@@ -286,21 +286,21 @@ class _Stager:
         return video
 
 
-def _as_decided(videos: Sequence[Video], view: View) -> Iterator[Video]:
-    return (relabelled(video, view.identity_of) for video in videos)
+def _identities(videos: Sequence[Video], view: View) -> list[Identity]:
+    """All identities, if these were the records."""
+    decided = (relabelled(video, view.identity_of) for video in videos)
+    return identities(decided, view.name_of, view.same_as)
 
 
-def _count_decided(videos: Sequence[Video], decisions: Sequence[Decision]) -> int:
-    view = fold(decisions)
-    everyone = identities(_as_decided(videos, view), view.name_of, view.same_as)
-    established = {one.identity_id for one in everyone if not one.provisional}
+def _count_decided(videos: Sequence[Video], decisions: Sequence[Decision], view: View) -> int:
+    established = {one.identity_id for one in _identities(videos, view) if not one.provisional}
     return len(established & {view.root(identity) for identity in named_identities(decisions)})
 
 
 def _count_duplicates(registry: Registry, videos: Sequence[Video], model: ModelInfo) -> int:
     """How many established identities consolidation would join, if these were the records."""
     view = registry.view
-    everyone = identities(_as_decided(videos, view), view.name_of, view.same_as)
+    everyone = _identities(videos, view)
     faces = (face for video in videos for face in indexed_faces(video, view))
     evidence = evidence_from(registry, faces, everyone, model.dimension)
     groups = joining.duplicate_groups(registry, evidence, threshold=linkage_threshold(model))

@@ -31,10 +31,9 @@ from itertools import count
 import numpy as np
 
 from registry import ids
-from registry.core.decisions import Decision, DecisionKind, fold, in_effect
+from registry.core.decisions import Decision, fold, in_effect
 from registry.domain import Face, Vectors, Video
 from registry.faces.matching import Neighbour, assign
-from registry.faces.quality import tells_apart
 
 _BLOCK = 2**24
 """Similarities held at once: 64 MiB."""
@@ -42,13 +41,7 @@ _BLOCK = 2**24
 
 def named_identities(decisions: Sequence[Decision]) -> set[str]:
     """All identities in decisions that count."""
-    named: set[str] = set()
-    for decision in in_effect(decisions):
-        named |= {decision.identity_id, *decision.others}
-        named |= {identity for group in decision.groups for identity in group}
-        if decision.kind is DecisionKind.SPLIT:
-            named.add(decision.new_identity)
-    return named - {""}
+    return {identity for decision in in_effect(decisions) for identity in decision.identities}
 
 
 def reassign(
@@ -61,8 +54,8 @@ def reassign(
         decisions: the whole log, which stays as it is.
         threshold: the registry's, a cosine, inclusive.
     """
-    view = fold(decisions)
-    kept = {view.root(identity) for identity in named_identities(decisions)}
+    view, named = fold(decisions), named_identities(decisions)
+    kept = {view.root(identity) for identity in named}
     ordered = sorted(videos, key=lambda video: (video.run, video.video_id))
     pinned = [f for video in ordered for f in video.faces if view.identity_of(f) in kept]
     free = [[f for f in video.faces if view.identity_of(f) not in kept] for video in ordered]
@@ -78,12 +71,8 @@ def reassign(
             stored = _nearest(own, gallery[:start], known, passes_on)
             # Placeholders for new identities, which cannot equal an id of the registry.
             founders = [f"provisional {face.face_id}" for face in faces]
-            stored = [
-                near if near and tells_apart(near.quality, face.quality) else None
-                for near, face in zip(stored, faces, strict=True)
-            ]
             passes_on += assign(founders, own, stored, threshold, faces)
-    taken = kept | named_identities(decisions) | set(passes_on[: len(pinned)])
+    taken = kept | named | set(passes_on[: len(pinned)])
     new_ids = _ids_of_new_identities(known[len(pinned) :], passes_on[len(pinned) :], taken)
     unchanged = {face.face_id: face.identity_id for face in pinned}
     rest = zip(known[len(pinned) :], passes_on[len(pinned) :], strict=True)

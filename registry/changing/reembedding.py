@@ -20,11 +20,10 @@ import cv2
 import numpy as np
 
 from registry.blobs.base import BlobStore
-from registry.core.selectors import read_crop
+from registry.core.selectors import read_picture
 from registry.domain import Chips, Detection, Face, Image, Media, Vectors, Video
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.faces.boxes import SAME_FACE, overlap, shown_area
-from registry.faces.crops import decode_jpeg
 from registry.models.base import FaceModel
 
 _BATCH = 32
@@ -70,7 +69,7 @@ def reembed(
         pictures = {}
         for face in everyone:
             try:
-                pictures[face.face_id] = _picture(blobs, face)
+                pictures[face.face_id] = read_picture(blobs, face.crop, face.crop_digest)
             except (ObjectMissing, StoreCorrupt) as exc:
                 if face.face_id in wanted:
                     done.unusable[face.face_id] = str(exc)
@@ -110,14 +109,6 @@ def _embed(waiting: list[tuple[str, Chips]], model: FaceModel, done: Reembedded)
         vectors = model.embed(np.concatenate([chip for _, chip in waiting]))
         done.embeddings |= {face_id: v for (face_id, _), v in zip(waiting, vectors, strict=True)}
         waiting.clear()
-
-
-def _picture(blobs: BlobStore, face: Face) -> Image:
-    data = read_crop(blobs, face.crop, face.crop_digest)
-    image = decode_jpeg(data)
-    if image is None:
-        raise StoreCorrupt(f"Crop {face.crop} is not a picture that OpenCV reads.")
-    return image
 
 
 def _detection_of(face: Face, detections: Sequence[Detection]) -> Detection | None:

@@ -67,10 +67,7 @@ def taken_along(entries: Iterable[Decision], identities: Set[str]) -> set[int]:
 
 def refers_to(decision: Decision, identities: Set[str], faces_left: Set[str]) -> bool:
     """Whether a decision names one of these ids, or a face that is no longer on record."""
-    named = {decision.identity_id, decision.new, *decision.others, *decision.videos}
-    named |= {identity for group in decision.groups for identity in group}
-    if decision.kind is DecisionKind.SPLIT:
-        named.add(decision.new_identity)
+    named = decision.identities.union(decision.videos)
     return bool(named & identities) or not set(decision.faces) <= faces_left
 
 

@@ -91,6 +91,14 @@ class Decision:
             return [(self.identity_id, other) for other in self.others]
         return [(group[0], other) for group in self.groups for other in group[1:]]
 
+    @property
+    def identities(self) -> set[str]:
+        """Ids of all identities that it names, with the one that a split makes."""
+        named = {self.identity_id, *self.others, *(i for group in self.groups for i in group)}
+        if self.kind is DecisionKind.SPLIT:
+            named.add(self.new_identity)
+        return named - {""}
+
     def as_dict(self) -> dict[str, Any]:
         """The fields as they are stored; `videos` only if there are any."""
         body = asdict(self)
@@ -242,14 +250,8 @@ def fold(decisions: Iterable[Decision], *, as_of: int | None = None) -> View:
 def affected_identities(before: Sequence[Decision], after: Sequence[Decision]) -> set[str]:
     """Ids, in both states, of the identities that may differ between two states of the log."""
     changed = set(in_effect(before)) ^ set(in_effect(after))
-    named = {
-        identity
-        for d in changed
-        for identity in (d.identity_id, *d.others, *(i for group in d.groups for i in group))
-    }
-    named |= {d.new_identity for d in changed if d.kind is DecisionKind.SPLIT}
-    views = fold(before), fold(after)
-    return {view.root(identity) for view in views for identity in named if identity}
+    named = {identity for decision in changed for identity in decision.identities}
+    return {view.root(identity) for view in (fold(before), fold(after)) for identity in named}
 
 
 def regrouped_videos(before: View, after: View) -> set[str]:

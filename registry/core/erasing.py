@@ -26,7 +26,7 @@ from registry.core import decisions as log
 from registry.core import keys, listed_videos
 from registry.core.blocks import Block, Blocks, salted_hash, template_of
 from registry.core.decision_redaction import redact, refers_to, taken_along, void
-from registry.core.decisions import DecisionLog, View
+from registry.core.decisions import Decision, DecisionLog, View
 from registry.core.guarded import GuardedStore
 from registry.core.index import Index
 from registry.core.intents import ERASE, Intents
@@ -39,7 +39,7 @@ from registry.core.shared_crops import (
     references,
 )
 from registry.core.staging import Staging
-from registry.domain import Face, Vectors, Video
+from registry.domain import Face, Vectors
 from registry.errors import ModelError, StoreCorrupt, StoreError, UnknownError
 from registry.models.base import FaceModel
 
@@ -180,13 +180,16 @@ class Eraser:
         Returns the plan with what was done to pictures. It also replaces the intent.
         """
         self._finish_rewrites()
-        if plan.block and not Blocks(self._blobs).has(plan.block):
-            self._make_block(plan, view)
         # Videos that go come last: they may hold the only faces that tell who is looked for.
         stay = [video_id for video_id in plan.videos if video_id not in plan.removing]
+        going = self._faces_going(plan, view) if stay else []
+        if plan.block and going and not Blocks(self._blobs).has(plan.block):
+            block = Block(plan.block, plan.salt, str(plan.subject), template_of(going))
+            Blocks(self._blobs).put(block)
+        wanted = [template_of(faces)[None] for faces in _by_person(going, view)]
         model = self._model() if stay else None
         plan = replace(plan, model=model.info.name if model else plan.model)
-        covering, wanted = CropCovering(self._blobs, model), self._wanted(plan, view)
+        covering = CropCovering(self._blobs, model)
         for video_id in stay:
             with self._blobs.writing():
                 plan = self._erase_from_video(video_id, plan, view, covering, wanted)
@@ -211,13 +214,14 @@ class Eraser:
             on_record = video.faces if video else ()
             faces += sum(face.identity_id in ids for face in on_record)
             crops += len(self._crops(video_id) - {face.crop for face in on_record})
-        left = self._decided_faces_left()
+        entries = self._log.entries()
+        left = self._decided_faces_left(entries)
         gone = ids.union(plan.removing)
         return {
             "records": records,
             "faces": faces,
             "crops": crops,
-            "decisions": sum(refers_to(entry, gone, left) for entry in self._log.entries()),
+            "decisions": sum(refers_to(entry, gone, left) for entry in entries),
             "records_beside": Staging(self._blobs).count_stale(self._records),
         }
 
@@ -232,9 +236,12 @@ class Eraser:
         plan: ErasurePlan,
         view: View,
         covering: CropCovering,
-        wanted: Mapping[str, Vectors],
+        wanted: Sequence[Vectors],
     ) -> ErasurePlan:
-        """Erase people from a video that stays. Returns the plan with its counts."""
+        """Erase people from a video that stays. Returns the plan with its counts.
+
+        `wanted` has the template of each person, float32 (1, D), from all videos.
+        """
         video, ids = self._records.get(video_id), frozenset(plan.identities)
         if video is None:
             self._remove(video_id)
@@ -249,8 +256,7 @@ class Eraser:
             ),
         )
         if gone or video_id not in plan.pictures:
-            own = _references(gone, view)
-            people = [*own.values(), *wanted.values()]
+            people = [*(references(faces) for faces in _by_person(gone, view)), *wanted]
             kept, counts = covering.apply(kept, gone, np.concatenate(people) if people else None)
             plan = replace(plan, pictures={**plan.pictures, video_id: counts})
         if gone:
@@ -268,30 +274,11 @@ class Eraser:
         except ModelError:
             return None
 
-    def _wanted(self, plan: ErasurePlan, view: View) -> dict[str, Vectors]:
-        """By person who goes, the template of all faces that are still on record."""
-        everywhere = [
-            face
-            for video_id in plan.videos
-            for face in self._faces_of(video_id)
-            if view.origin_of(face) in plan.identities
-        ]
-        return {who: each[:1] for who, each in _references(everywhere, view).items()}
-
-    def _make_block(self, plan: ErasurePlan, view: View) -> None:
-        faces = [
-            face
-            for video_id in plan.videos
-            for face in self._faces_of(video_id)
-            if view.origin_of(face) in plan.identities
-        ]
-        if faces:
-            block = Block(plan.block, plan.salt, str(plan.subject), template_of(faces))
-            Blocks(self._blobs).put(block)
-
-    def _faces_of(self, video_id: str) -> tuple[Face, ...]:
-        video: Video | None = self._records.get(video_id)
-        return video.faces if video else ()
+    def _faces_going(self, plan: ErasurePlan, view: View) -> list[Face]:
+        """The faces to erase that are still on record."""
+        ids = frozenset(plan.identities)
+        videos = (self._records.get(video_id) for video_id in plan.videos)
+        return [f for video in videos if video for f in video.faces if view.origin_of(f) in ids]
 
     def _crops(self, video_id: str) -> set[str]:
         return {info.key for info in self._blobs.list(keys.crops_of(video_id))}
@@ -302,7 +289,8 @@ class Eraser:
             self._blobs.delete(key)
 
     def _redact_decisions(self, ids: frozenset[str], stand_ins: Mapping[str, str]) -> None:
-        left, entries = self._decided_faces_left(), self._log.entries()
+        entries = self._log.entries()
+        left = self._decided_faces_left(entries)
         # Namings come before the splits that refer to them, so an interruption loses none.
         names = taken_along(entries, ids)
         for entry in entries:
@@ -311,9 +299,9 @@ class Eraser:
             if redacted != entry:
                 self._rewrite(keys.decision(entry.number), log.encode_decision(redacted))
 
-    def _decided_faces_left(self) -> set[str]:
-        """Ids of the faces that decisions name and that are on record."""
-        named = {face for entry in self._log.entries() for face in entry.faces}
+    def _decided_faces_left(self, entries: Sequence[Decision]) -> set[str]:
+        """Ids of the faces that these decisions name and that are on record."""
+        named = {face for entry in entries for face in entry.faces}
         if not named:
             return set()
         return {f.face_id for video in self._records.all() for f in video.faces} & named
@@ -332,12 +320,12 @@ class Eraser:
             self._replace(info.key.removeprefix(keys.REWRITES), self._blobs.get(info.key))
 
 
-def _references(faces: Sequence[Face], view: View) -> dict[str, Vectors]:
-    """By person: `references` of their faces."""
+def _by_person(faces: Sequence[Face], view: View) -> list[list[Face]]:
+    """The faces of each person."""
     by_person: dict[str, list[Face]] = {}
     for face in faces:
         by_person.setdefault(view.identity_of(face), []).append(face)
-    return {who: references(each) for who, each in by_person.items()}
+    return list(by_person.values())
 
 
 def _with_merged(view: View, roots: set[str]) -> set[str]:

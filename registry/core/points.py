@@ -37,7 +37,7 @@ from registry.domain import (
     Weighted,
 )
 from registry.errors import StoreCorrupt, UsageError
-from registry.faces.appearances import appearances
+from registry.faces.appearances import appearances, exact
 from registry.faces.matching import Neighbour
 from registry.store.base import Hit, Payload, Point
 from registry.urls import Url, canonical
@@ -45,8 +45,6 @@ from registry.urls import Url, canonical
 PROVISIONAL = "provisional"
 ALIASES, CONTENT = "aliases", "content"
 """Fields of a video's payload that filters find."""
-_DIGITS = 15
-"""Significant digits of a number in a payload: every decimal of so many is a double's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +216,9 @@ def as_kept(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _kept(value: Any) -> Any:
-    """The value with every number in it rounded to `_DIGITS`."""
+    """The value with every number in it rounded (`exact`)."""
     if isinstance(value, float):
-        return float(f"{value:.{_DIGITS}g}")
+        return exact(value)
     if isinstance(value, dict):
         return {name: _kept(inner) for name, inner in value.items()}
     if isinstance(value, list):

@@ -14,8 +14,9 @@ from registry.blobs.base import BlobStore
 from registry.core.decisions import View, fold_name, normalize_name
 from registry.core.index import VIDEOS, VIDEOS_SPEC, Index
 from registry.core.points import IndexedVideo, failed_video_in
-from registry.domain import Identity, Video
+from registry.domain import Identity, Image, Video
 from registry.errors import StoreCorrupt, UnknownError, UsageError
+from registry.faces.crops import decode_jpeg
 from registry.store.base import Store
 from registry.urls import Url, names, printable, redacted
 
@@ -38,19 +39,23 @@ def find_identity(index: Index, view: View, key: str) -> Identity:
             another, the message names that one. It is not selected, since the user may not know of
             the merge.
     """
-    candidates = _with_id(index, key)
     named = _exactly_named(index, key)
-    if not named and not _is_uuid(key):  # whole ids, which callers pass, need no further pass
-        named = find_named(index, key)
+    if _is_uuid(key):  # callers pass whole ids: no pass over all identities
+        candidates = index.get_identities([key.lower()])
+    else:
+        by_id = ids.may_begin_id(key)
+        everyone = list(index.identities()) if by_id or not named else []
+        candidates = {i.identity_id: i for i in everyone if by_id and begins(i.identity_id, key)}
+        named = named or _named(everyone, key)
     candidates |= {i.identity_id: i for i in named}
     if len(candidates) == 1:
         return next(iter(candidates.values()))
     if candidates:
         raise UnknownError(
             f"{printable(key)!r} could be any of {len(candidates)} identities: "
-            f"{list_some(map(_label, candidates.values()))}. Use an id, or more of it."
+            f"{list_some(map(label, candidates.values()))}. Use an id, or more of it."
         )
-    roots = sorted({view.root(i) for i in view.parents if begins_with(i, key)})
+    roots = sorted({view.root(i) for i in view.parents if begins(i, key)})
     if roots:
         raise UnknownError(
             f"Identity {key!r} was merged into {' or '.join(roots[:5])}. Use that id, or undo the "
@@ -63,17 +68,12 @@ def find_identity(index: Index, view: View, key: str) -> Identity:
 
 def find_named(index: Index, name: str) -> list[Identity]:
     """The identities with this name, without regard to case and accents, in order of id."""
+    return _named(index.identities(), name)
+
+
+def _named(identities: Iterable[Identity], name: str) -> list[Identity]:
     folded = fold_name(name)
-    return [i for i in index.identities() if folded and fold_name(i.name) == folded]
-
-
-def _with_id(index: Index, key: str) -> dict[str, Identity]:
-    """The identity of this id, or those whose ids begin with it, by id."""
-    if _is_uuid(key):
-        return index.get_identities([key.lower()])
-    if not ids.may_begin_id(key):
-        return {}
-    return {i.identity_id: i for i in index.identities() if begins_with(i.identity_id, key)}
+    return [i for i in identities if folded and fold_name(i.name) == folded]
 
 
 def _exactly_named(index: Index, key: str) -> list[Identity]:
@@ -83,7 +83,8 @@ def _exactly_named(index: Index, key: str) -> list[Identity]:
     return index.named(key) or index.named(name)
 
 
-def _label(identity: Identity) -> str:
+def label(identity: Identity) -> str:
+    """The id of an identity, with its name if it has one."""
     return f"{identity.identity_id} ({identity.name})" if identity.name else identity.identity_id
 
 
@@ -104,7 +105,7 @@ def find_video(index: Index, key: str) -> IndexedVideo:
         video = index.known(video_id)
         if video is not None:
             return video
-    candidates = [video_id for video_id in index.video_ids() if begins_with(video_id, key)]
+    candidates = [video_id for video_id in index.video_ids() if begins(video_id, key)]
     video = index.video(candidates[0]) if len(candidates) == 1 else None
     if video is not None:
         return video
@@ -164,8 +165,8 @@ def _texts(video: IndexedVideo) -> set[str]:
     }
 
 
-def begins_with(identifier: str, key: str) -> bool:
-    """Whether a key is a beginning of an id, long enough to select it. Its case is ignored."""
+def begins(identifier: str, key: str) -> bool:
+    """Whether an id begins with this text of four or more characters, in any case."""
     return len(key) >= _SHORTEST and identifier.startswith(key.lower())
 
 
@@ -181,6 +182,17 @@ def read_crop(blobs: BlobStore, key: str, digest: str) -> bytes:
             f"Crop {key} is damaged: its bytes are not those that were stored. "
             "Restore it from a backup, or remove its video and ingest it again."
         )
+    return picture
+
+
+def read_picture(blobs: BlobStore, key: str, digest: str) -> Image:
+    """A crop as BGR uint8 (H, W, 3).
+
+    Raises `StoreCorrupt` unless its bytes have this SHA-256 and OpenCV reads them.
+    """
+    picture = decode_jpeg(read_crop(blobs, key, digest))
+    if picture is None:
+        raise StoreCorrupt(f"Crop {key} is not a picture that OpenCV reads.")
     return picture
 
 

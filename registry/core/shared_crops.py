@@ -23,7 +23,7 @@ import numpy as np
 from registry.blobs.base import BlobStore
 from registry.core import keys
 from registry.core.blocks import Block, template_of, without_blocked
-from registry.core.selectors import read_crop
+from registry.core.selectors import read_picture
 from registry.domain import Box, Face, Image, Vectors, Video
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.faces.boxes import SAME_FACE, CropArea, overlap, shown_area
@@ -140,10 +140,8 @@ class CropCovering:
         self, video: Video, face: Face, places: _Places, wanted: Vectors | None
     ) -> tuple[Face, PictureCounts]:
         try:
-            before = decode_jpeg(read_crop(self._blobs, face.crop, face.crop_digest))
+            before = read_picture(self._blobs, face.crop, face.crop_digest)
         except (ObjectMissing, StoreCorrupt):
-            before = None
-        if before is None:
             return face, PictureCounts(unreadable=1)
         size = before.shape[1], before.shape[0]
         area = shown_area(face.box, (video.media.width, video.media.height), size)

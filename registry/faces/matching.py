@@ -98,10 +98,6 @@ def assign_video(
     stored = list(nearest(video.video_id, embeddings))
     if before is not None and before.faces:
         stored = nearest_with_earlier(video.faces, before.faces, stored, origin_of)
-    stored = [
-        near if near and _passes_on(near, face) else None
-        for near, face in zip(stored, video.faces, strict=True)
-    ]
     identities = assign(
         [face.face_id for face in video.faces], embeddings, stored, threshold, video.faces
     )
@@ -129,9 +125,10 @@ def assign(
     preferred to one of this video, and an earlier face to a later one, so that the same input
     always gives the same result.
 
-    The likeness of faces that are covered alike is no evidence, except within one track. A spoilt
-    face is compared with nothing: it goes with the earlier faces of its track, if there are any,
-    and no other face goes with it.
+    The likeness of faces that are covered alike is no evidence, except within one track, or if
+    `stored` has the face itself, as it was read before. A spoilt face is compared with nothing
+    else: it goes with the earlier faces of its track, if there are any, and no other face goes with
+    it.
 
     Args:
         face_ids: n ids in order of time, from which new identities get their ids.
@@ -151,7 +148,7 @@ def assign(
     for i, face in enumerate(face_ids):
         best_similarity, best_identity = -np.inf, ""
         neighbour = stored[i]
-        if neighbour is not None:
+        if neighbour is not None and (not faces or _passes_on(neighbour, faces[i])):
             best_similarity, best_identity = neighbour.similarity, neighbour.identity_id
         if i:
             similarities = embeddings[:i] @ embeddings[i]

@@ -44,12 +44,12 @@ STEPS = (0.5, 0.65, 0.75)
 """Two groups that are each alike inside and a clear step apart are rather two relatives. A join
 needs this share of the smaller similarity inside: of a group of one track, two, and three or more.
 Source: docs/BENCHMARKS.md, "Relatives"."""
+LEAST_INSIDE = 3
+"""Tracks that the larger of two groups must have for that."""
 LOWER = (0.0, 0.04, 0.05)
 """Cosine by which the threshold is lower for a join with one pair of tracks that is evidence, two
 pairs, and three or more: an average over several pairs strays less than one pair does. Source:
 docs/BENCHMARKS.md, "Hard footage"."""
-LEAST_INSIDE = 3
-"""Tracks that the larger of two groups must have for that."""
 ELSEWHERE = 0.1
 """Cosine by which poor faces must exceed the threshold to join a person of other videos."""
 IN_TRACK = "Poor faces, in tracks of this person alone."

@@ -14,7 +14,7 @@ from itertools import combinations
 from registry.core.decisions import Decision, DecisionKind, fold, in_effect, stamped, undone_by
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
-from registry.core.selectors import begins_with, find_distinct, list_some
+from registry.core.selectors import begins, find_distinct, label, list_some
 from registry.domain import Identity
 from registry.errors import UnknownError, UsageError
 from registry.people.side_by_side import seen_side_by_side
@@ -49,7 +49,7 @@ def merge(registry: Registry, keys: Sequence[str]) -> Decision:
         number = registry.view.separated(one.identity_id, other.identity_id)
         if number is not None:
             raise UsageError(
-                f"Decision {number} says that {_label(one)} and {_label(other)} are two people. "
+                f"Decision {number} says that {label(one)} and {label(other)} are two people. "
                 f"`face-registry identities undo {number}` takes it back."
             )
     first, *others = (identity.identity_id for identity in identities)
@@ -67,7 +67,7 @@ def merge_warnings(registry: Registry, keys: Sequence[str]) -> list[str]:
     for one, other in combinations(identities, 2):
         seen = seen_side_by_side(registry, one.identity_id, other.identity_id)
         if seen:
-            warnings.append(f"{_label(one)} and {_label(other)} are probably two people. {seen}")
+            warnings.append(f"{label(one)} and {label(other)} are probably two people. {seen}")
     named = [identity for identity in identities if identity.name]
     if len({identity.name for identity in named}) > 1:
         first, *others = (identity.identity_id for identity in identities)
@@ -76,7 +76,7 @@ def merge_warnings(registry: Registry, keys: Sequence[str]) -> list[str]:
         stays = fold([*log, merged]).name_of(first)
         gone = sorted({identity.name for identity in named} - {stays})
         warnings.append(
-            f"{' and '.join(map(_label, named))} have different names. The name {stays} stays, and "
+            f"{' and '.join(map(label, named))} have different names. The name {stays} stays, and "
             f"{' and '.join(gone)} {'is' if len(gone) == 1 else 'are'} no longer used."
         )
     return warnings
@@ -93,7 +93,7 @@ def separate(registry: Registry, one: str, other: str) -> Decision:
     number = registry.view.separated(first.identity_id, second.identity_id)
     if number is not None:
         raise UsageError(
-            f"Decision {number} says already that {_label(first)} and {_label(second)} are two "
+            f"Decision {number} says already that {label(first)} and {label(second)} are two "
             "people."
         )
     return registry.decide(
@@ -122,7 +122,7 @@ def split(registry: Registry, key: str, selection: FaceSelection) -> Decision:
         raise UsageError("No faces are selected. Give --video, --track or --face.")
     if len(selected) == len(faces):
         raise UsageError(
-            f"These are all {len(faces)} faces of {_label(identity)}, so none would stay. "
+            f"These are all {len(faces)} faces of {label(identity)}, so none would stay. "
             "Leave some out, or give the identity a name with `face-registry identities name`."
         )
     # If the merges that made up the identity are undone, faces that join the new identity from now
@@ -215,7 +215,7 @@ def _selected_ids(
     def ids_of(wanted: Iterable[IndexedFace], description: str) -> set[str]:
         ids = {face.face_id for face in wanted}
         if not ids:
-            raise UnknownError(f"{_label(identity)} has no face {description}.")
+            raise UnknownError(f"{label(identity)} has no face {description}.")
         return ids
 
     selected: set[str] = set()
@@ -235,7 +235,7 @@ def _selected_ids(
             selected |= ids_of(in_frame, key)
             continue
         ids = ids_of(
-            (face for face in faces if begins_with(face.face_id, key)),
+            (face for face in faces if begins(face.face_id, key)),
             f"whose id is or begins with {key}",
         )
         if len(ids) > 1:
@@ -262,7 +262,3 @@ def _parse_face(registry: Registry, text: str) -> tuple[str, int, int]:
     if not (video and number.isdecimal() and frame.isdecimal()):
         raise UsageError(f"--face {text} is not VIDEO:N:FRAME. An example is 1a2b3c4d:0:120.")
     return registry.video(video).video_id, int(number), int(frame)
-
-
-def _label(identity: Identity) -> str:
-    return f"{identity.identity_id} ({identity.name})" if identity.name else identity.identity_id

@@ -26,8 +26,8 @@ Track = tuple[str, int]
 """Video id and the number of a track in it."""
 _Sums = dict[str, dict[Track, Vectors]]
 """Sum of embeddings by identity and track."""
-_PLAIN, _POOR = 0, -1
-"""Kinds of faces: not covered, and poor. Other kinds are the bits of what covers a face."""
+_POOR = -1
+"""The kind of poor faces. Other kinds are the bits of what covers a face; 0: nothing does."""
 ALIKE_FAR = 1e-6
 """False-accept rate from whose similarity on two faces of one frame are no proof of two people.
 Source: docs/BENCHMARKS.md, "One person several times in a frame"."""
@@ -247,7 +247,7 @@ class ObservedFaces:
         ]
         result._rows = list(self._rows)
         result._rows[1::3] = [number[who] for who in self._rows[1::3]]
-        result._boxes, result._places = self._boxes, self._places
+        result._boxes, result._places, result._frames = self._boxes, self._places, self._frames
         return result
 
     def groups(self, ranks: Mapping[str, tuple[int, ...]]) -> tuple[Group, ...]:
