@@ -10,8 +10,8 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Collection, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,9 +47,12 @@ class RunContext:
     downloader: Downloader
     extractor: Extractor
     ahead: int
-    """Videos that are fetched or processed at once."""
+    """Videos that are fetched or processed at once, without those that wait for their turn."""
     summary: Summary = field(default_factory=lambda: Summary(run=new_run()))
     """Counts of the run; the caller has them even if an error ends the run."""
+    max_waiting: int = 256 << 20
+    """Bytes of results that may wait for their turn to be recorded. While a long video at the head
+    of the table is processed, the workers go on with those after it."""
 
 
 def default_workers(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
@@ -172,23 +175,41 @@ class _Claims:
 _POLL_S = 0.2
 """How often a run that waits for a video checks whether it should stop."""
 
+_FACE_BYTES = 1024
+"""About what a face takes in memory besides its vector: box, landmarks, keys and Python objects."""
+
 
 def _read_ahead(
     context: RunContext, jobs: Iterator[Job], stop: Event
 ) -> Iterator[tuple[Job, _Outcome]]:
-    """Results in the order of the jobs, with `ahead` videos in progress at once."""
+    """Results in the order of the jobs, with `ahead` videos in progress at once.
+
+    Results whose turn has not come wait in memory: at most `max_waiting` bytes, and what is in
+    progress when they reach it.
+    """
     pending: deque[tuple[Job, Future[_Outcome]]] = deque()
-    claims, complete = _Claims(), False
+    running: set[Future[_Outcome]] = set()
+    claims, complete, waiting = _Claims(), False, 0
     with ThreadPoolExecutor(context.ahead, thread_name_prefix="read") as threads:
         try:
             for job in jobs:
-                pending.append((job, threads.submit(_fetch_and_extract, context, claims, job)))
-                while len(pending) >= context.ahead or (pending and pending[0][1].done()):
-                    if not _wait_for(pending[0][1], stop):
+                running.add(future := threads.submit(_fetch_and_extract, context, claims, job))
+                pending.append((job, future))
+                while True:
+                    if stop.is_set():
                         return
-                    first, future = pending.popleft()
-                    yield first, future.result()
-            while pending and _wait_for(pending[0][1], stop):
+                    done = {future for future in running if future.done()}
+                    running -= done
+                    waiting += sum(map(_size, done))
+                    if pending and pending[0][1] not in running:
+                        first, future = pending.popleft()
+                        waiting -= _size(future)
+                        yield first, future.result()
+                    elif len(running) < context.ahead and waiting < context.max_waiting:
+                        break
+                    elif not _wait_for(running, stop):
+                        return
+            while pending and _wait_for([pending[0][1]], stop):
                 first, future = pending.popleft()
                 yield first, future.result()
             complete = not pending
@@ -201,10 +222,17 @@ def _read_ahead(
                 context.extractor.close()
 
 
-def _wait_for(future: Future[_Outcome], stop: Event) -> bool:
-    """Wait for a result; False if the run is stopped first."""
+def _size(future: Future[_Outcome]) -> int:
+    """About how many bytes of memory the result of a job takes."""
+    result = None if future.exception() else future.result().result
+    faces = result.faces if isinstance(result, Extraction) else ()
+    return sum(face.embedding.nbytes + _FACE_BYTES for face in faces)
+
+
+def _wait_for(futures: Collection[Future[_Outcome]], stop: Event) -> bool:
+    """Wait until one of the futures is done; False if the run is stopped first."""
     while not stop.is_set():
-        if wait([future], timeout=_POLL_S).done:
+        if wait(futures, timeout=_POLL_S, return_when=FIRST_COMPLETED).done:
             return not stop.is_set()
     return False
 
