@@ -23,7 +23,7 @@ from ingest.fetch.downloads import Downloader
 from ingest.job_selection import Job, JobSelection
 from ingest.progress import Reporter
 from ingest.recorder import FileFacts, Recorder
-from ingest.summary import Summary
+from ingest.summary import READ_AGAIN, NothingRead, Summary
 from ingest.tables.table import Table
 from ingest.workers import Extractor
 from registry import ids
@@ -31,7 +31,7 @@ from registry.core.listed_videos import load_listed_videos, save_listed_videos
 from registry.core.registry import Registry
 from registry.core.runs import new_run
 from registry.domain import Content, Status
-from registry.errors import MediaError, RegistryError, VideoError
+from registry.errors import MediaError, NotReadYet, RegistryError, VideoError
 from registry.faces.appearances import appearances
 from registry.footage.duplicates import duplicate_videos
 from registry.people import joining
@@ -96,6 +96,9 @@ def run(
     Returns:
         The counts. Errors of one row or video are in `failures`; any other error ends the run, and
         committed videos stay.
+
+    Raises:
+        NothingRead: the run did nothing, because servers, the network or this machine failed.
     """
     started = time.monotonic()
     summary, registry = context.summary, context.registry
@@ -115,7 +118,9 @@ def run(
         registry, recorder, retry_failed=retry_failed, reread_changed=reread_changed,
         everything=read_again,
     )  # fmt: skip
+    tried = 0
     for job, outcome in _read_ahead(context, selection.jobs(table.rows), stop):
+        tried += 1
         text = _commit(selection, job, outcome)
         summary.seconds = time.monotonic() - started
         reporter.advance(summary, str(job.row.url), text)
@@ -131,6 +136,9 @@ def run(
     if summary.ingested or summary.joined_identities:
         registry.index.optimize()
     summary.seconds = time.monotonic() - started
+    not_read_yet = sum(failure.not_read_yet for failure in summary.failures)
+    if 0 < tried == not_read_yet and not (summary.stopped or summary.updated or summary.unchanged):
+        raise NothingRead(summary)
     return summary
 
 
@@ -300,7 +308,7 @@ def _commit(selection: JobSelection, job: Job, outcome: _Outcome) -> str:
             return text
         alias = f"is the same file as {other.url}: recorded as another name of it"
         summary.same_files.append(f"row {row.row} {row.url} {alias}")
-        selection.unmark(job.video_id)
+        selection.mark(job.video_id, read_again=False)
         return f"{alias}; {text}"
     if isinstance(result, (_SameFile, _Unchanged)):
         # The row that claimed this content failed.
@@ -312,13 +320,18 @@ def _commit(selection: JobSelection, job: Job, outcome: _Outcome) -> str:
         reason = str(result).removeprefix(f"{row.location}: ")
         if file:
             selection.failures.setdefault(file.content.sha256, reason)
+        not_read_yet = isinstance(result, NotReadYet)
         if known and known.status != Status.FAILED:
             recorder.listed.add(known.video_id)
             reason = f"{reason.removesuffix('.')}. The record of the video stays as it is."
         else:
             recorder.fail(row, known, reason)
-            selection.unmark(job.video_id)
-        run_events.failed(summary, row.row, row.url, reason, job.video_id)
+            selection.mark(job.video_id, read_again=not_read_yet)
+            if not_read_yet:
+                reason = f"{reason.removesuffix('.')}.{READ_AGAIN}"
+        run_events.failed(
+            summary, row.row, row.url, reason, job.video_id, not_read_yet=not_read_yet
+        )
         return f"failed: {reason}"
     assert file is not None
     video = recorder.ingest(row, known, result, file)
