@@ -26,6 +26,7 @@ from registry.errors import (
     ImageError,
     MediaError,
     ModelError,
+    NotReadYet,
     ObjectMissing,
     RegistryError,
     RegistryLocked,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from ingest.fetch.addresses import AddressPolicy
     from ingest.fetch.downloads import FetchLimits
     from ingest.frames import MediaLimits
-    from ingest.summary import Failure, Summary
+    from ingest.summary import Failure, NothingRead, Summary
     from queries import averages, lookup, lookup_folder, report, write_csv, write_zip
     from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
     from queries.frames import (
@@ -94,6 +95,8 @@ __all__ = [
     "MediaError",
     "MediaLimits",
     "ModelError",
+    "NotReadYet",
+    "NothingRead",
     "ObjectMissing",
     "PersonOnScreen",
     "Probe",
@@ -150,7 +153,7 @@ _MODULES = {
     "ingest.api": "retry",
     "ingest.fetch.downloads": "FetchLimits",
     "ingest.frames": "MediaLimits",
-    "ingest.summary": "Failure Summary",
+    "ingest.summary": "Failure NothingRead Summary",
     "queries": "averages lookup lookup_folder report write_csv write_zip",
     "queries.answers": "CloseSecond LookupAnswer Match MatchedFace Probe",
     "queries.frames": "appearances_frame changes_frame faces_frame identities_frame pairs_frame "
