@@ -20,7 +20,7 @@ def backup_command(terminal: Terminal, file: Path, as_json: bool) -> None:
     FILE is written as a zip file that only its owner can read. It is not encrypted and contains
     biometric data.
     """
-    with terminal.open() as registry:
+    with terminal.open_to_read(while_locked=False) as registry:
         head = backup(registry, file)
     if as_json:
         terminal.json(head)
