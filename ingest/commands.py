@@ -17,6 +17,7 @@ from ingest.fetch.addresses import AddressPolicy
 from ingest.frames import MediaLimits
 from ingest.printing import print_plan, print_summary
 from ingest.progress import BarReporter, LineReporter, Reporter, SilentReporter
+from ingest.summary import NothingRead
 from registry import events
 from registry.core.registry import Registry
 from registry.errors import RegistryError, UsageError
@@ -173,6 +174,7 @@ def ingest_command(
         _writing_metrics(registry, metrics_file),
         reporting(terminal) as reporter,
         stoppable(terminal) as stop,
+        printing_failures(terminal, as_json),
     ):
         summary = ingest(
             registry,
@@ -229,6 +231,16 @@ def as_writer(registry: Registry) -> Iterator[None]:
     """Acquire the right to write first, while Ctrl-C still ends the process at once."""
     registry.hold()
     yield
+
+
+@contextmanager
+def printing_failures(terminal: Terminal, as_json: bool) -> Iterator[None]:
+    """Print the summary of a run that could read nothing, before its error."""
+    try:
+        yield
+    except NothingRead as exc:
+        terminal.json(exc.summary.as_dict()) if as_json else print_summary(terminal, exc.summary)
+        raise
 
 
 @contextmanager

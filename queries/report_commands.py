@@ -21,6 +21,7 @@ from queries.frames import appearances_frame, videos_frame
 from queries.list_commands import all_option, left_out
 from queries.report import SORTS, Report, as_date, make_report
 from queries.selections import ANY, ROLES, Selection
+from registry.core.exports import record_exports
 from registry.errors import UsageError
 from registry.terminal import (
     Terminal,
@@ -204,8 +205,10 @@ def report_command(
                 selection=selection,
                 provisional=provisional,
             )
+            if csv_path:
+                write_csv(changed.table, csv_path)
+                record_exports(registry, "csv", [csv_path])
         if csv_path:
-            write_csv(changed.table, csv_path)
             terminal.note(f"Wrote {csv_path} with {count(len(changed.table), 'change')}.")
         print_changes(terminal, moment, changed, as_json=as_json)
         return
@@ -221,6 +224,7 @@ def report_command(
             if not any(map(_is_given, ("metrics", *options))):
                 table = best_first(table.loc[:, :LAST_AVERAGE])
             write_csv(table, csv_path)
+            record_exports(registry, "csv", [csv_path])
             rows = count(len(table), "identity", "identities")
             terminal.note(f"Wrote {csv_path} with {rows}.")
         if parquet_path or excel_path:
@@ -231,9 +235,11 @@ def report_command(
             }
             if parquet_path:
                 paths = write_parquet(tables, parquet_path)
+                record_exports(registry, "parquet", paths)
                 terminal.note(f"Wrote {', '.join(map(str, paths))}.")
             if excel_path:
                 write_excel(tables, excel_path)
+                record_exports(registry, "excel", [excel_path])
                 terminal.note(f"Wrote {excel_path} with the sheets {', '.join(tables)}.")
         if zip_path:
             faces = write_zip(registry, zip_path, unmasked=unmasked)

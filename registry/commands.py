@@ -24,6 +24,7 @@ from registry.terminal import (
     pass_terminal,
     short,
     undo_note,
+    yes_option,
 )
 from registry.upkeep.doctor import examine
 from registry.upkeep.monitoring import format_availability, format_metrics
@@ -223,6 +224,7 @@ def models_pull(terminal: Terminal, name: str, accept_licence: bool) -> None:
     "--drop-faces", is_flag=True,
     help="With --switch: remove faces that cannot be embedded because their crops are damaged.",
 )  # fmt: skip
+@yes_option
 @json_option
 @pass_terminal
 def migrate_command(
@@ -235,6 +237,7 @@ def migrate_command(
     discard: bool,
     drop_blocks: bool,
     drop_faces: bool,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Copy the registry to another place, or change its model.
@@ -247,6 +250,7 @@ def migrate_command(
     To another model (--model): embeds all faces from their crops with the new model, then shows
     which identities would be joined or split and which averages would change. Until --switch, the
     registry stays as it is and may be used. Names, merges, splits and separations are kept.
+    --switch shows the same and asks.
 
     An interrupted migration continues when the same command is run again.
     """
@@ -255,7 +259,7 @@ def migrate_command(
             raise click.UsageError("Change the place and the model one after the other.")
         change_model(
             terminal, model, go=go, drop=discard,
-            drop_blocks=drop_blocks, drop_faces=drop_faces, as_json=as_json,
+            drop_blocks=drop_blocks, drop_faces=drop_faces, yes=yes, as_json=as_json,
         )  # fmt: skip
         return
     target = load_target(terminal.settings, home=home, qdrant=qdrant, minio=minio)

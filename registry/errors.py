@@ -69,6 +69,13 @@ class MediaError(VideoError):
     """The bytes of a video cannot be decoded."""
 
 
+class NotReadYet(VideoError):
+    """A server, the network or this machine failed, which says nothing about the video.
+
+    The next run tries again.
+    """
+
+
 class ImageError(RegistryError):
     """A photo cannot be read."""
 

@@ -99,7 +99,7 @@ def open_to_read(
             if not while_locked:
                 raise
             reason = f"the registry at {home} is in use by {holder_of(home)}"
-    registry = open_snapshot(settings, say=say)
+    registry = open_snapshot(settings, reason=reason, say=say)
     taken = snapshot_of(registry)
     if taken is not None:
         say(
@@ -109,10 +109,20 @@ def open_to_read(
     return registry
 
 
-def open_snapshot(settings: Settings, *, say: Callable[[str], None] = lambda _: None) -> Registry:
+def open_snapshot(
+    settings: Settings,
+    *,
+    reason: str = "it was opened with read_only",
+    say: Callable[[str], None] = lambda _: None,
+) -> Registry:
     """Open a snapshot of a registry that is, at least in part, in the home folder.
 
     It is read from the objects and changes nothing. See `registry.core.snapshot`.
+
+    Args:
+        settings: where and what.
+        reason: why it cannot be changed, for the error of whoever tries to.
+        say: as for `open_registry`.
 
     Raises:
         RegistryLocked: another process is in the middle of an erasure or of a change of the model.
@@ -123,8 +133,8 @@ def open_snapshot(settings: Settings, *, say: Callable[[str], None] = lambda _: 
     else:
         taken = empty_snapshot(f"folder {settings.home / 'objects'}")
     lock = ReadOnly(
-        f"The registry at {settings.home} was opened to be read only, so it cannot be changed. "
-        "Open it without read_only."
+        f"The registry at {settings.home} can only be read here, because {reason}. Open it again "
+        "to change it."
     )
     return Registry(settings, taken, index_in_memory(taken), lock=lock, say=say)
 

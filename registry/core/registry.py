@@ -80,7 +80,7 @@ class Registry:
         ensures that nobody else writes. `say` is told of warnings.
         """
         self.settings, self.store, self.lease = settings, store, lease
-        self._lock, self._steps, self._say = lock, steps, say
+        self._lock, self._steps, self.say = lock, steps, say
         self._warned = ""
         self.adopt(blobs)
 
@@ -175,7 +175,7 @@ class Registry:
         """
         choice = model_choice(self.settings, asked, self._contract)
         if choice.warning and choice.warning != self._warned:
-            self._say(f"warning: {choice.warning}")
+            self.say(f"warning: {choice.warning}")
             self._warned = choice.warning
         return choice.source
 
