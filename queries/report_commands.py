@@ -31,6 +31,7 @@ from registry.terminal import (
     file_path,
     json_option,
     pass_terminal,
+    repeat_if_outdated,
     short,
 )
 
@@ -153,6 +154,7 @@ def selection_of(options: dict[str, Any]) -> Selection:
 @all_option
 @json_option
 @pass_terminal
+@repeat_if_outdated
 def report_command(
     terminal: Terminal,
     /,
@@ -189,7 +191,7 @@ def report_command(
                 "--compare and --since-run go together with one --metric, --weight, --csv, --json "
                 "and the options that select videos and people. Leave the others out."
             )
-        with terminal.open() as registry:
+        with terminal.open_to_read() as registry:
             moment = (
                 moment_of_run(registry, since_run)
                 if since_run
@@ -210,7 +212,7 @@ def report_command(
             terminal.note(f"Wrote {csv_path} with {count(len(changed.table), 'change')}.")
         print_changes(terminal, moment, changed, as_json=as_json)
         return
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         found = make_report(
             registry, metrics, selection, as_of=as_of, provisional=provisional, **options
         )

@@ -10,11 +10,12 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 from rich.cells import cell_len
@@ -25,14 +26,17 @@ from rich.table import Table
 from rich.text import Text
 
 from registry import events
-from registry.core.opening import open_registry
+from registry.core.opening import open_registry, open_to_read
 from registry.core.registry import Registry
-from registry.errors import UsageError
+from registry.core.snapshot import snapshot_of
+from registry.errors import ObjectMissing, SnapshotOutdated, StoreCorrupt, UsageError
 from registry.settings import Settings, load_log_settings, load_settings
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _WIDEST = 100_000
 """Columns: more than any table has."""
+_ATTEMPTS = 5
+"""A chosen value: each attempt fails only if a video was replaced or erased while it ran."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -62,6 +66,25 @@ class Terminal:
         """
         settings = load_settings(**{**self.given, **given})
         return open_registry(settings, wait=wait, say=self.note)
+
+    @contextmanager
+    def open_to_read(self, *, while_locked: bool = True) -> Iterator[Registry]:
+        """Open the registry for a command that only reads (`registry.core.opening.open_to_read`).
+
+        Raises `SnapshotOutdated` from an error of the block whose cause is that another process has
+        replaced or erased a crop since; see `repeat_if_outdated`.
+        """
+        settings = self.settings
+        with open_to_read(settings, while_locked=while_locked, say=self.note) as registry:
+            try:
+                yield registry
+            except (ObjectMissing, StoreCorrupt) as exc:
+                snapshot = snapshot_of(registry)
+                if snapshot is None or not snapshot.is_outdated():
+                    raise
+                raise SnapshotOutdated(
+                    "The registry changed while it was read. Run the command again."
+                ) from exc
 
     def json(self, document: Any) -> None:
         """Print one JSON document; NaN and infinite numbers become null."""
@@ -140,6 +163,19 @@ class Terminal:
 
 
 pass_terminal = click.make_pass_decorator(Terminal)
+
+
+def repeat_if_outdated(function: F) -> F:
+    """Run a command again if what it reads changed meanwhile, up to `_ATTEMPTS` times."""
+
+    @wraps(function)
+    def run(*args: Any, **options: Any) -> Any:
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(SnapshotOutdated):
+                return function(*args, **options)
+        return function(*args, **options)
+
+    return cast(F, run)
 
 
 def json_option(function: F) -> F:
