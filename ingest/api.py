@@ -42,9 +42,9 @@ from registry.core.runs import check_purpose, new_run, recorded
 from registry.errors import UsageError
 from registry.settings import (
     DEFAULT_EVERY,
-    LARGEST_EVERY,
     DEFAULT_MAX_GAP_S,
     DEFAULT_THRESHOLD,
+    LARGEST_EVERY,
     Settings,
 )
 

@@ -80,8 +80,9 @@ private_hosts_option = click.option(
     help="Folder where relative paths start.  [default: the folder of the table]",
 )  # fmt: skip
 @click.option(
-    "--every", type=click.IntRange(1, LARGEST_EVERY), help="Sampling interval in frames.  [default: 10]"
-)
+    "--every", type=click.IntRange(1, LARGEST_EVERY),
+    help="Sampling interval in frames.  [default: 10]",
+)  # fmt: skip
 @click.option(
     "--max-gap", type=click.FloatRange(min=0), metavar="S",
     help="Also sample a frame where more than S seconds would pass without one; 0: no limit.  "

@@ -144,7 +144,13 @@ class MemoryCollection(EngineCollection):
                 stored[point.id] = Point(point.id, _copied(point.payload), kept)
 
     def _nearest(
-        self, vectors: Sequence[list[float]], limit: int, where: Filter | None, *, exact: bool
+        self,
+        vectors: Sequence[list[float]],
+        limit: int,
+        where: Filter | None,
+        *,
+        exact: bool,
+        with_payload: bool,
     ) -> list[list[Hit]]:
         queries = _normalised(np.array(vectors, dtype=np.float32)).astype(np.float64)
         with self._reading():
@@ -157,7 +163,14 @@ class MemoryCollection(EngineCollection):
                 # In float64 the rounded score of equal vectors is equal wherever they are.
                 scores[start : start + _ROWS] = matrix[some].astype(np.float64) @ queries.T
             return [
-                [Hit(points[rows[i]].id, float(column[i]), points[rows[i]].payload) for i in best]
+                [
+                    Hit(
+                        points[rows[i]].id,
+                        float(column[i]),
+                        points[rows[i]].payload if with_payload else {},
+                    )
+                    for i in best
+                ]
                 for column in scores.T
                 for best in [_highest(column, limit)]
             ]
