@@ -69,7 +69,7 @@ class _Gathering:
 
     def __init__(self, registry: Registry, asked: Asked, found: Report) -> None:
         self.registry, self.asked, self.found = registry, asked, found
-        self.videos = found.selected
+        self.videos = sorted(found.selected, key=self._by_value)
         everything = list(registry.index.videos())
         self.redaction = Redaction(
             asked.redact,
@@ -301,7 +301,7 @@ class _Gathering:
                 seconds=appearance.screen_time_s,
                 link=link_to_second(self.links[video.video_id], appearance.first_s),
             )
-            for video, appearance in sorted(seen, key=lambda one: self._by_value(one[0]))
+            for video, appearance in seen
         )
         opening = sum(appearance.first_s < _OPENING_S for _, appearance in seen)
         return Person(
@@ -324,7 +324,7 @@ class _Gathering:
     def _by_value(self, video: CountedVideo) -> tuple[float, str]:
         """Highest value of the metric first."""
         value = video.metrics.get(self.found.metrics[0], math.nan)
-        return (-value if math.isfinite(value) else math.inf), self.titles[video.video_id]
+        return (-value if math.isfinite(value) else math.inf), video.video_id
 
     def _facts(
         self, identity: str, videos: Sequence[CountedVideo], opening: int
@@ -336,8 +336,9 @@ class _Gathering:
         for video in videos:
             person = self.on_screen[video.video_id].get(identity)
             sizes.update(person.sizes_s if person else {})
-        if total := sum(sizes.values()):
-            texts.append(f"close-up for {100 * sizes[CLOSE_UP] / total:.0f} % of that time")
+        total = sum(sizes.values())
+        if sizes[CLOSE_UP]:
+            texts.append(f"a close-up for {100 * sizes[CLOSE_UP] / total:.0f} % of the time")
         for other, videos_with in together.most_common(_COMPANIONS):
             texts.append(f"{videos_with} with {self.labels.get(other, short(other))}")
         return tuple(texts)

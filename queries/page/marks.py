@@ -17,9 +17,9 @@ from queries.figures import figure
 _RATIOS = (-0.95, -0.9, -0.75, -0.5, 0.0, 1.0, 3.0, 9.0, 19.0, 99.0)
 """Ratios minus one that an axis of ratios is labelled with."""
 _LOWEST_RATIO = -0.98
-_WIDEST = 4.0
-"""An interval may widen the shared axis to so many times the largest difference; what is longer
-ends at the edge, so that one unsure person does not flatten all others."""
+_BEYOND = 0.5
+"""The shared axis ends at so many times the range of the differences beyond the outermost: a longer
+interval ends at its edge, so that one unsure person does not flatten all others."""
 _SKEWED = 20.0
 """Largest by smallest value from which an axis of values is logarithmic."""
 _BINS = 40
@@ -81,26 +81,24 @@ def forest(
     return Forest(ends[0], axis.place(middle), ends[1], axis.place(0.0), kind, text)
 
 
-def axis_of_differences(
-    rows: Iterable[tuple[float, float, float]], *, ratios: bool, unit: str = ""
-) -> Axis:
+def axis_of_differences(rows: Iterable[tuple[float, float, float]], *, ratios: bool) -> Axis:
     """The axis that the differences of all rows share; zero is always on it.
 
     Args:
         rows: (difference, low, high); NaN where there is none.
         ratios: whether these are ratios minus one, which get a logarithmic scale.
-        unit: of the labels, "%" for differences in percent.
     """
     known = [row for row in rows if math.isfinite(row[0])]
     if ratios:
         transform = _log_ratio
         known = [tuple(map(transform, row)) for row in known]  # type: ignore[misc]
-    reach = max((abs(row[0]) for row in known), default=0.0)
-    ends = [end for row in known for end in row[1:] if math.isfinite(end)]
-    reach = min(_WIDEST * reach or math.inf, max(map(abs, ends), default=0.0)) if ends else reach
-    reach = reach or 1.0
-    low = max(min([-0.15 * reach, *(row[0] for row in known), *ends]), -reach)
-    high = min(max([0.15 * reach, *(row[0] for row in known), *ends]), reach)
+    middles = [0.0, *(row[0] for row in known)]
+    reach = max(middles) - min(middles) or 1.0
+    lows = [row[1] for row in known if math.isfinite(row[1])]
+    highs = [row[2] for row in known if math.isfinite(row[2])]
+    edges = min(middles) - _BEYOND * reach, max(middles) + _BEYOND * reach
+    low = max(edges[0], min(middles[0] - 0.15 * reach, *middles, *lows))
+    high = min(edges[1], max(middles[0] + 0.15 * reach, *middles, *highs))
     margin = 0.04 * (high - low)
     low, high = low - margin, high + margin
     if ratios:
@@ -110,8 +108,7 @@ def axis_of_differences(
         texts = [(at, f"{100 * one:+,.0f} %" if one else _SAME) for at, one in marks]
         return Axis(low, high, _ticks(texts, low, high), _log_ratio)
     texts = [
-        (at, f"{'+' if at > 0 else ''}{figure(at)}{unit}" if at else "same")
-        for at in _nice(low, high, 4)
+        (at, f"{'+' if at > 0 else ''}{_short(at)}" if at else _SAME) for at in _nice(low, high, 5)
     ]
     return Axis(low, high, _ticks(texts, low, high))
 

@@ -156,7 +156,11 @@ def _video(
     return Video(
         video_id=video_id,
         url=url,
-        metrics={"ROAS": round(value, 2), "Spend": float(round(spend)), "Views": float(round(90 * spend))},
+        metrics={
+            "ROAS": round(value, 2),
+            "Spend": float(round(spend)),
+            "Views": float(round(90 * spend)),
+        },
         status=Status.DONE,
         faces=tuple(sorted(faces, key=lambda face: (face.frame, face.position))),
         media=Media(duration_s=float(seconds), width=FRAME[0], height=FRAME[1], codec="h264"),
@@ -201,8 +205,8 @@ def _faces(
     picture: Image,
 ) -> list[Face]:
     """The faces of one stretch of time, one in half a second; each track has one picture."""
-    side = 60 + 40 * (who % 3)
-    left = 20 + (70 * who) % (FRAME[0] - side - 40)
+    side = 50 + 10 * (who % 3)
+    left = 20 + 90 * (who % 6)
     box = Box(float(left), 90.0, float(left + side), 90 + 1.2 * side)
     area = crop_area(box, *FRAME)
     shown = cv2.resize(picture, area.size, interpolation=cv2.INTER_AREA)
