@@ -169,6 +169,7 @@
       answer: form.elements[one.id].value,
     })).filter((one) => one.answer);
     form.querySelector(".save").hidden = false;
+    document.getElementById("needs-scripts").hidden = true;
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("change", (event) => {
       const marked = answers().length;
