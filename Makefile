@@ -19,7 +19,7 @@ SCRATCH := $(shell test "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install install-gpu test test-all test-server coverage faults lint types docs bench \
+.PHONY: help demo install install-gpu test test-browser test-all test-server coverage faults lint types docs bench \
 	requirements clean
 
 help:  ## this list
@@ -36,6 +36,9 @@ install-gpu: $(VENV_GPU)/.installed-gpu  ## face-registry into .venv-gpu, for NV
 # ARGS goes to pytest: make test ARGS="tests/test_ids.py -k crop -n 0"
 test: $(VENV)/.installed-dev  ## the tests, but for the slow ones
 	$(SCRATCH) $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" $(ARGS)
+
+test-browser: $(VENV)/.installed-browser  ## the tests in a real browser (needs Chromium)
+	$(SCRATCH) $(VENV)/bin/python -m pytest -m "not slow" tests/browser $(ARGS)
 
 test-all: $(VENV)/.installed-dev  ## all tests
 	$(SCRATCH) $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile
@@ -70,6 +73,7 @@ requirements:  ## compile the lock files in requirements/ anew (needs uv)
 	$(COMPILE) --overrides requirements/overrides.txt -o requirements/cpu.txt
 	$(COMPILE) --overrides requirements/overrides.txt --extra cluster -o requirements/cluster.txt
 	$(COMPILE) --overrides requirements/overrides.txt --extra dev --extra pages -o requirements/dev.txt
+	$(COMPILE) --overrides requirements/overrides.txt --extra dev --extra pages --group browser -o requirements/browser.txt
 	$(COMPILE) --overrides requirements/overrides-gpu.txt --extra gpu -o requirements/gpu.txt
 
 clean:  ## remove what make, the tests and the demo wrote
@@ -95,6 +99,12 @@ $(VENV)/.installed-dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/dev.txt
 	$(VENV)/bin/python $(PIP_INSTALL) --editable .
 	@touch $@ $(VENV)/.installed
+
+# browser.txt holds everything in dev.txt, at the same versions.
+$(VENV)/.installed-browser: requirements/browser.txt pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/browser.txt
+	$(VENV)/bin/python $(PIP_INSTALL) --editable .
+	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed
 
 $(VENV_GPU)/.installed-gpu: requirements/gpu.txt pyproject.toml | $(VENV_GPU)/bin/python
 	$(VENV_GPU)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/gpu.txt

@@ -28,7 +28,6 @@ import numpy as np
 
 from benchmarks import _methods as methods
 from benchmarks import _siblings as siblings
-from benchmarks._chart import Line, chart
 from benchmarks._extraction import Extractions
 from benchmarks._hard import (
     FOUR,
@@ -50,6 +49,7 @@ from benchmarks._page import Cell, Finding, ModelFindings, page
 from benchmarks._registry import same_as_registry
 from benchmarks._settings import GRID, Setting, best, highest, judge, sweep
 from benchmarks._slideshows import halves
+from registry.charts import svg, themed
 from registry.domain import Video
 from registry.models import catalogue
 from registry.models.curves import ModelCurve, shipped_curve
@@ -57,7 +57,6 @@ from registry.models.entries import linkage_threshold
 
 ORDERS_TRIED, TABLES, NEAR = 5, 10, 0.05
 """Shuffled orders; CSVs that the videos come in; distance at which sensitivity is measured."""
-_COLOURS = ("#1f5fa8", "#c4561a")
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,14 +294,33 @@ def _shuffled(videos: Sequence[Labelled], seed: int) -> list[Labelled]:
 
 
 def _plot(findings: Sequence[Finding]) -> str:
-    lines = [
-        Line(f"{finding.model}: {name}", values, colour, dashed=name == AVERAGE.name)
-        for finding, colour in zip(findings, _COLOURS, strict=False)
-        for name, values in finding.curves.items()
+    """The F1 of each model and method by threshold, above 0.8, as SVG; upright: what was chosen."""
+    import altair as alt
+
+    values = [
+        {"model": finding.model, "method": name, "threshold": at, "F1": value}
+        for finding in findings
+        for name, f1 in finding.curves.items()
+        for at, value in zip(GRID, f1, strict=True)
+        if value >= 0.8
     ]
-    marks = [(f.threshold, colour) for f, colour in zip(findings, _COLOURS, strict=False)]
+    chosen = [{"model": finding.model, "threshold": finding.threshold} for finding in findings]
+    models = alt.Scale(domain=[finding.model for finding in findings], range="category")
+    colour = alt.Color("model:N", title=None, scale=models)
+    y = alt.Y("F1:Q", title="B-cubed F1", scale=alt.Scale(domain=[0.8, 1.0], nice=False))
+    x = alt.X("threshold:Q", title="threshold (cosine)", scale=alt.Scale(zero=False))
+    dash = alt.StrokeDash("method:N", title=None)
+    curves = alt.Chart(alt.InlineData(values=values)).mark_line()
+    marks = alt.Chart(alt.InlineData(values=chosen)).mark_rule()
     title = f"B-cubed F1 against threshold: {findings[0].sets[0]}"
-    return chart(title, GRID, lines, marks, low=0.8)
+    return svg(
+        themed(
+            alt.layer(
+                curves.encode(x=x, y=y, color=colour, strokeDash=dash),
+                marks.encode(x=x, color=colour),
+            ).properties(width=640, height=300, title=title, description=title)
+        )
+    )
 
 
 if __name__ == "__main__":

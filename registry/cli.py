@@ -60,6 +60,10 @@ _COMMANDS: _Commands = {
     "status": ("registry.commands:status_command", "Show what the registry holds and where it is."),
 }
 _IDENTITIES: _Commands = {
+    "answer": (
+        "registry.people.answer_commands:answer_command",
+        "Take in answers from a report page.",
+    ),
     "consolidate": (
         "registry.people.commands:consolidate_command",
         "Join identities that are likely one person.",
@@ -118,6 +122,10 @@ _METRICS: _Commands = {
     "first": ("queries.metric_commands:metrics_first", "Choose the metric of reports."),
     "list": ("queries.metric_commands:metrics_list", "List the metrics."),
     "rename": ("queries.metric_commands:metrics_rename", "Give a metric another name."),
+}
+_RECEIPTS: _Commands = {
+    "list": ("registry.erasure.receipt_commands:receipts_list", "List the receipts of erasures."),
+    "show": ("registry.erasure.receipt_commands:receipts_show", "Show the receipt of an erasure."),
 }
 _MODELS: _Commands = {
     "compare": (
@@ -205,6 +213,11 @@ def videos() -> None:
 @cli.group(cls=_Group, lazy=_METRICS)
 def metrics() -> None:
     """List and rename metrics, and choose the one of reports."""
+
+
+@cli.group(cls=_Group, lazy=_RECEIPTS)
+def receipts() -> None:
+    """List and show what was erased, without saying whom."""
 
 
 @cli.group(cls=_Group, lazy=_MODELS)

@@ -98,7 +98,11 @@ def consolidate(registry: Registry, *, threshold: float | None = None) -> Decisi
     Raises:
         EmptyRegistry: nothing has been ingested.
     """
-    groups = duplicate_groups(registry, threshold=threshold)
+    return join(registry, duplicate_groups(registry, threshold=threshold))
+
+
+def join(registry: Registry, groups: tuple[tuple[str, ...], ...]) -> Decision | None:
+    """Join these groups of `duplicate_groups`, as one decision; None if there are none."""
     return registry.decide(Decision(0, DecisionKind.CONSOLIDATE, groups=groups)) if groups else None
 
 
