@@ -144,7 +144,13 @@ class MemoryCollection(EngineCollection):
                 stored[point.id] = Point(point.id, _copied(point.payload), kept)
 
     def _nearest(
-        self, vectors: Sequence[list[float]], limit: int, where: Filter | None, *, exact: bool
+        self,
+        vectors: Sequence[list[float]],
+        limit: int,
+        where: Filter | None,
+        *,
+        exact: bool,
+        with_payload: bool,
     ) -> list[list[Hit]]:
         queries = _normalised(np.array(vectors, dtype=np.float32)).astype(np.float64)
         with self._reading():

@@ -48,6 +48,7 @@ from tests.support.registries import dump, new_registry, put
 from tests.test_main_job import call_here
 
 ROOT = Path(__file__).parents[2]
+VIDEOS = 6
 COMMAND = "from registry.cli import main; main()"
 HOLD_OPEN = """
 import sys
@@ -125,23 +126,27 @@ def table(tmp_path_factory: pytest.TempPathFactory, t1_image: Image) -> Path:
     """Six short videos of the same six people, each a little lighter than the last."""
     folder = tmp_path_factory.mktemp("table")
     picture = np.asarray(cv2.resize(t1_image, (640, 442)), np.uint8)
-    for number in range(6):
+    for number in range(VIDEOS):
         write_video(folder / f"{number}.mp4", [picture + number] * 2, size=(640, 442))
     path = folder / "videos.csv"
     with path.open("w", newline="") as file:
-        rows = [(f"{number}.mp4", number) for number in range(6)]
+        rows = [(f"{number}.mp4", number) for number in range(VIDEOS)]
         csv.writer(file).writerows([("Video URL", "Performance"), *rows])
     return path
+
+
+def _first_rows(table: Path, rows: int) -> Path:
+    """A table with the first rows of another."""
+    short = table.with_name(f"{rows}.csv")
+    short.write_text("".join(table.read_text().splitlines(keepends=True)[: 1 + rows]))
+    return short
 
 
 @pytest.fixture(scope="module")
 def ingested(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a registry that has ingested two of these videos."""
     home = tmp_path_factory.mktemp("ingested") / "home"
-    lines = table.read_text().splitlines(keepends=True)[:3]
-    short = table.with_name("two.csv")
-    short.write_text("".join(lines))
-    done = run(home, "ingest", str(short), "--workers", "1", "--every", "1")
+    done = run(home, "ingest", str(_first_rows(table, 2)), "--workers", "1", "--every", "1")
     assert done.returncode == 0, done.stderr
     return home
 
@@ -383,12 +388,14 @@ def test_many_reads_beside_a_busy_writer(tmp_path: Path) -> None:
     assert states >= 10
 
 
-@pytest.mark.parametrize("reads", [5, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("rows", "reads"), [(3, 5), pytest.param(VIDEOS, 30, marks=pytest.mark.slow)]
+)
 def test_reports_during_an_ingest_are_those_of_the_first_rows(
-    tmp_path: Path, table: Path, reads: int
+    tmp_path: Path, table: Path, rows: int, reads: int
 ) -> None:
-    home = tmp_path / "home"
-    ingest = ("-c", COMMAND, "--home", str(home), "ingest", str(table), "--workers", "1")
+    home, short = tmp_path / "home", _first_rows(table, rows)
+    ingest = ("-c", COMMAND, "--home", str(home), "ingest", str(short), "--workers", "1")
     reports: list[list[dict[str, Any]]] = []
     with started(*ingest, "--every", "1") as writer:
         until(lambda: list(home.glob("objects/records/*")), writer)
@@ -402,9 +409,9 @@ def test_reports_during_an_ingest_are_those_of_the_first_rows(
         assert writer.wait(timeout=100) == 0, writer.communicate()
     expected = _reports_of_the_first_rows(home, tmp_path / "parts")
     place = 0
-    for rows in reports:
-        assert rows in expected[place:]
-        place = expected.index(rows)
+    for shown in reports:
+        assert shown in expected[place:]
+        place = expected.index(shown)
 
 
 def _reports_of_the_first_rows(home: Path, scratch: Path) -> list[list[dict[str, Any]]]:
