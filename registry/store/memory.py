@@ -163,7 +163,14 @@ class MemoryCollection(EngineCollection):
                 # In float64 the rounded score of equal vectors is equal wherever they are.
                 scores[start : start + _ROWS] = matrix[some].astype(np.float64) @ queries.T
             return [
-                [Hit(points[rows[i]].id, float(column[i]), points[rows[i]].payload) for i in best]
+                [
+                    Hit(
+                        points[rows[i]].id,
+                        float(column[i]),
+                        points[rows[i]].payload if with_payload else {},
+                    )
+                    for i in best
+                ]
                 for column in scores.T
                 for best in [_highest(column, limit)]
             ]
