@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from queries.averages import cover_path
+from registry.core.exports import record_exports
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
 from registry.errors import StoreCorrupt, UsageError
@@ -143,6 +144,7 @@ def write_zip(registry: Registry, path: Path, *, unmasked: bool = False) -> int:
                 }
             )
         add_entry(archive, "index.csv", _csv(rows))
+    record_exports(registry, "zip", [path])
     return len(faces)
 
 

@@ -21,6 +21,7 @@ from queries.frames import appearances_frame, videos_frame
 from queries.list_commands import all_option, left_out
 from queries.report import IDENTITY_RANGE, SORTS, Report, as_date, make_report
 from queries.selections import ANY, ROLES, Selection
+from registry.core.exports import record_exports
 from registry.errors import UsageError
 from registry.terminal import (
     Terminal,
@@ -30,6 +31,7 @@ from registry.terminal import (
     file_path,
     json_option,
     pass_terminal,
+    repeat_if_outdated,
     short,
 )
 
@@ -156,6 +158,7 @@ def selection_of(options: dict[str, Any]) -> Selection:
 @all_option
 @json_option
 @pass_terminal
+@repeat_if_outdated
 def report_command(
     terminal: Terminal,
     /,
@@ -198,7 +201,7 @@ def report_command(
                 "--compare and --since-run go together with one --metric, --weight, --csv, --json "
                 "and the options that select videos and people. Leave the others out."
             )
-        with terminal.open() as registry:
+        with terminal.open_to_read() as registry:
             moment = (
                 moment_of_run(registry, since_run)
                 if since_run
@@ -212,12 +215,14 @@ def report_command(
                 selection=selection,
                 provisional=provisional,
             )
+            if csv_path:
+                write_csv(changed.table, csv_path)
+                record_exports(registry, "csv", [csv_path])
         if csv_path:
-            write_csv(changed.table, csv_path)
             terminal.note(f"Wrote {csv_path} with {count(len(changed.table), 'change')}.")
         print_changes(terminal, moment, changed, as_json=as_json)
         return
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         found = make_report(
             registry, metrics, selection, as_of=as_of, provisional=provisional, **options
         )
@@ -229,6 +234,7 @@ def report_command(
             if not any(map(_is_given, ("metrics", *options))):
                 table = best_first(table.loc[:, :LAST_AVERAGE])
             write_csv(table, csv_path)
+            record_exports(registry, "csv", [csv_path])
             rows = count(len(table), "identity", "identities")
             terminal.note(f"Wrote {csv_path} with {rows}.")
         if parquet_path or excel_path:
@@ -239,9 +245,11 @@ def report_command(
             }
             if parquet_path:
                 paths = write_parquet(tables, parquet_path)
+                record_exports(registry, "parquet", paths)
                 terminal.note(f"Wrote {', '.join(map(str, paths))}.")
             if excel_path:
                 write_excel(tables, excel_path)
+                record_exports(registry, "excel", [excel_path])
                 terminal.note(f"Wrote {excel_path} with the sheets {', '.join(tables)}.")
         if zip_path:
             faces = write_zip(registry, zip_path, unmasked=unmasked)

@@ -43,7 +43,7 @@ def suggest_command(
     if order != EFFECT and (metric or weight):
         raise UsageError("--metric and --weight are for --order effect. Add it, or leave them out.")
     moved: list[Effect] = []
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         if order == EFFECT:
             moved = effects(registry, metric=metric, weight=weight, threshold=threshold)
             suggestions = [effect.suggestion for effect in moved]

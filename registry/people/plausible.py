@@ -49,7 +49,7 @@ def plausible_changes(registry: Registry, *, threshold: float | None = None) -> 
         registry: an open registry that has ingested something.
         threshold: as for `suggest`.
     """
-    dimension = registry.contract.model.dimension
+    index, model = registry.index, registry.contract.model
     consolidated = {
         other
         for decision in in_effect(registry.decisions.entries())
@@ -57,11 +57,11 @@ def plausible_changes(registry: Registry, *, threshold: float | None = None) -> 
         for _, other in decision.merges
     }
     roots = {registry.view.root(member) for member in consolidated}
-    parts = ObservedFaces(dimension)
+    parts = ObservedFaces(model.dimension)
     members: dict[str, set[str]] = {root: set() for root in roots}
 
     def faces() -> Iterator[IndexedFace]:
-        for face in registry.index.faces(with_vectors=True):
+        for face in index.faces(with_vectors=True):
             if face.identity_id in roots and face.vector is not None:
                 part = _part(face.origin_id, registry.view.parents, consolidated)
                 members[face.identity_id].add(part)
@@ -69,8 +69,8 @@ def plausible_changes(registry: Registry, *, threshold: float | None = None) -> 
                 parts.add(part, track, face.frame, face.box, face.vector, face.quality)
             yield face
 
-    identities = registry.index.identities()
-    evidence = evidence_from(registry, faces(), identities, dimension)
+    identities = index.identities()
+    evidence = evidence_from(registry, faces(), identities, model, index.faces_in)
     joins = suggestions_from(registry, evidence, threshold)
     groups = {one.identity_id: one for one in parts.groups({part: () for part in parts.tracks})}
     likeness = {
