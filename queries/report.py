@@ -7,7 +7,7 @@ definitions are in docs/METRICS.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -32,6 +32,7 @@ from queries.selections import (
 )
 from queries.statistics import COLUMNS
 from registry.core.registry import Registry
+from registry.domain import Identity
 from registry.errors import UsageError
 from registry.people.plausible import plausible_changes
 from registry.urls import printable
@@ -81,6 +82,10 @@ class Report:
     """By metric, how many of these have a value and no weight, and do not count."""
     log: bool
     by: str
+    selected: tuple[CountedVideo, ...]
+    """The videos that were selected, each with the people who count in it."""
+    people: Mapping[str, Identity]
+    """Everybody who may have a row, by identity."""
 
 
 def report(
@@ -221,7 +226,7 @@ def make_report(
         _weightless(videos, name, weighted, weight)
         for name, weighted in zip(names, weights, strict=True)
     )
-    return Report(table, names, weights, len(videos), weightless, log, by)
+    return Report(table, names, weights, len(videos), weightless, log, by, tuple(videos), people)
 
 
 class _IdentityRanges:
