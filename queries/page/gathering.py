@@ -59,6 +59,7 @@ def gather_page(registry: Registry, asked: Asked) -> Page:
         weight=asked.weight,
         log=asked.log,
         adjust=asked.adjust,
+        identity_range=asked.identity_range,
         as_of=asked.as_of,
         provisional=asked.provisional,
     )
