@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from queries.averages import cover_path
 from queries.changes import changes, moment_of_date, moment_of_run
 from queries.counted_videos import counted_videos
 from queries.documents import shown_attributes
 from queries.pairs import pairs
 from queries.report import as_date
 from queries.selections import as_cell, main_person
+from queries.zip_paths import cover_path
 from registry.core.registry import Registry
 from registry.core.runs import began
 
@@ -84,7 +84,7 @@ def identities_frame(registry: Registry, *, provisional: bool = False) -> pd.Dat
             one.faces,
             one.screen_time_s,
             one.provisional,
-            cover_path(one.identity_id),
+            cover_path(one),
         )
         for one in sorted(people, key=lambda i: (-i.videos, -i.faces, i.identity_id))
     ]

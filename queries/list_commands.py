@@ -29,9 +29,6 @@ all_option = click.option(
     help="Include provisional identities: a few poor faces, or hands taken for faces.",
 )
 
-_TIME = len("2026-11-23T10:33:30+00:00")
-"""Least width of a column of times, so that a narrow terminal does not cut them."""
-
 
 def left_out(provisional: int) -> str:
     """A note on the number of identities that a list does not show."""
@@ -75,7 +72,7 @@ def print_identities(terminal: Terminal, documents: list[dict[str, Any]]) -> Non
             str(identity["faces"]),
             f"{identity['screen_time_s']:.1f} s",
         )
-    terminal.table(grid)
+    terminal.table(grid, drop=("on screen", "faces"), shorten={"name": 16})
 
 
 def print_decisions(terminal: Terminal, documents: list[dict[str, Any]], as_json: bool) -> None:
@@ -84,9 +81,8 @@ def print_decisions(terminal: Terminal, documents: list[dict[str, Any]], as_json
         terminal.json({"decisions": documents})
         return
     grid = Table("decision", box=None, pad_edge=False)
-    grid.add_column("when", no_wrap=True, min_width=_TIME)
-    for title in ("who", "what", "counts"):
-        grid.add_column(title, overflow="fold")
+    for title in ("when", "who", "what", "counts"):
+        grid.add_column(title)
     for document in documents:
         undone = document["undone_by"]
         grid.add_row(
@@ -96,7 +92,7 @@ def print_decisions(terminal: Terminal, documents: list[dict[str, Any]], as_json
             clean(document["text"]),
             f"no: undone by {undone}" if undone else "yes",
         )
-    terminal.table(grid)
+    terminal.table(grid, drop=("who", "when"), shorten={"what": 32})
 
 
 @click.command("show")
@@ -184,7 +180,7 @@ def videos_list(
     for title in (*(("same as",) if joined else ()), "url"):
         grid.add_column(title)
     if failed:
-        grid.add_column("reason", overflow="fold")
+        grid.add_column("reason")
     for video in videos:
         grid.add_row(
             short(video["video"]),
@@ -195,7 +191,7 @@ def videos_list(
             Url(video["url"]).redacted(None),
             *((clean(video["reason"]),) if failed else ()),
         )
-    terminal.table(grid)
+    terminal.table(grid, drop=("identities", "faces", "same as"), shorten={"url": 24, "reason": 16})
 
 
 @click.command("show")

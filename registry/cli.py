@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -149,6 +150,25 @@ class _Group(click.Group):
         module, name = self._lazy[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but a name that is not known comes with the commands that resemble it."""
+        if self.get_command(ctx, args[0]) or args[0].startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        own = {name: name for name in self.list_commands(ctx)}
+        deeper = {
+            inner: f"{name} {inner}"
+            for name, group in self.commands.items()
+            if isinstance(group, click.Group)
+            for inner in group.list_commands(ctx)
+            if inner not in ("list", "show")  # most groups have these
+        }
+        similar = get_close_matches(args[0], own) or get_close_matches(args[0], deeper)
+        names = [f"`{ctx.command_path} {own.get(one) or deeper[one]}`" for one in similar]
+        hint = f" Did you mean {' or '.join(names)}?" if names else ""
+        ctx.fail(f"There is no command {args[0]!r}.{hint}")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
