@@ -31,6 +31,7 @@ from registry.errors import (
     RegistryError,
     RegistryLocked,
     RowError,
+    SnapshotOutdated,
     SourceError,
     StoreCorrupt,
     StoreDenied,
@@ -43,7 +44,7 @@ from registry.errors import (
 )
 
 if TYPE_CHECKING:
-    from face_registry import statistics
+    from face_registry import plot, statistics
     from ingest import ingest
     from ingest.api import retry
     from ingest.fetch.addresses import AddressPolicy
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         identities_frame,
         pairs_frame,
         persons_by_video,
+        timeline_frame,
         videos_frame,
     )
     from queries.screen_time import timeline
@@ -103,6 +105,7 @@ __all__ = [
     "RegistryError",
     "RegistryLocked",
     "RowError",
+    "SnapshotOutdated",
     "SourceError",
     "StoreCorrupt",
     "StoreDenied",
@@ -130,6 +133,7 @@ __all__ = [
     "open_registry",
     "pairs_frame",
     "persons_by_video",
+    "plot",
     "report",
     "retry",
     "separate",
@@ -138,6 +142,7 @@ __all__ = [
     "statistics",
     "suggest",
     "timeline",
+    "timeline_frame",
     "undo",
     "videos_frame",
     "write_csv",
@@ -154,7 +159,7 @@ _MODULES = {
     "queries": "averages lookup lookup_folder report write_csv write_zip",
     "queries.answers": "CloseSecond LookupAnswer Match MatchedFace Probe",
     "queries.frames": "appearances_frame changes_frame faces_frame identities_frame pairs_frame "
-    "persons_by_video videos_frame",
+    "persons_by_video timeline_frame videos_frame",
     "queries.screen_time": "timeline",
     "queries.timelines": "Interval PersonOnScreen",
     "registry": "Registry open_registry",
@@ -175,8 +180,8 @@ if not TYPE_CHECKING:  # a type checker reads the imports above and reports name
 
     def __getattr__(name: str) -> Any:
         """Import a public name when it is first used."""
-        if name == "statistics":
-            return import_module("face_registry.statistics")
+        if name in ("plot", "statistics"):
+            return import_module(f"face_registry.{name}")
         if name not in _SOURCES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(import_module(_SOURCES[name]), name)

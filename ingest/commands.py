@@ -21,7 +21,7 @@ from ingest.summary import NothingRead
 from registry import events
 from registry.core.registry import Registry
 from registry.errors import RegistryError, UsageError
-from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
+from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN, LARGEST_EVERY
 from registry.terminal import (
     Terminal,
     cosine,
@@ -80,8 +80,9 @@ private_hosts_option = click.option(
     help="Folder where relative paths start.  [default: the folder of the table]",
 )  # fmt: skip
 @click.option(
-    "--every", type=click.IntRange(min=1), help="Sampling interval in frames.  [default: 10]"
-)
+    "--every", type=click.IntRange(1, LARGEST_EVERY),
+    help="Sampling interval in frames.  [default: 10]",
+)  # fmt: skip
 @click.option(
     "--max-gap", type=click.FloatRange(min=0), metavar="S",
     help="Also sample a frame where more than S seconds would pass without one; 0: no limit.  "

@@ -49,19 +49,25 @@ def status_command(
     if history or metrics:
         (_print_runs if history else _print_metrics)(terminal, as_json)
         return
-    with terminal.open() as registry:
-        document = dump(registry) if whole else status(registry)
-    if as_json or whole:
+    if whole:
+        with terminal.open() as registry:
+            terminal.json(dump(registry))
+        return
+    with terminal.open_to_read() as registry:
+        document = status(registry)
+    if as_json:
         terminal.json(document)
         return
     for key, value in _flatten(document):
         terminal.say(f"{key:<24}{_format(value)}")
     if document["empty"]:
-        terminal.note("The registry is empty. Run `face-registry ingest CSV` to fill it.")
+        home = terminal.settings.home
+        found = "The registry is empty." if home.exists() else f"There is no folder {home}."
+        terminal.note(f"{found} Run `face-registry ingest CSV` to fill it.")
 
 
 def _print_runs(terminal: Terminal, as_json: bool) -> None:
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         history = runs(registry)
     if as_json:
         terminal.json({"runs": [asdict(run) for run in history]})
@@ -80,7 +86,7 @@ def _print_metrics(terminal: Terminal, as_json: bool) -> None:
     if as_json:
         raise click.UsageError("--metrics prints no JSON. Leave --json out.")
     try:
-        with terminal.open() as registry:
+        with terminal.open_to_read() as registry:
             text = format_metrics(registry)
     except StoreError:
         click.echo(format_availability(terminal.settings), nl=False)

@@ -11,7 +11,8 @@ import locale
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from pathlib import Path
@@ -26,9 +27,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from registry import events
-from registry.core.opening import open_registry
+from registry.core.opening import open_registry, open_to_read
 from registry.core.registry import Registry
-from registry.errors import UsageError
+from registry.core.snapshot import snapshot_of
+from registry.errors import ObjectMissing, SnapshotOutdated, StoreCorrupt, UsageError
 from registry.settings import Settings, load_log_settings, load_settings
 from registry.system.files import check_suffix
 
@@ -39,6 +41,8 @@ DECIMALS = ("point", "comma")
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 _GAP = 2
 """Columns between two cells of a table."""
+_ATTEMPTS = 5
+"""A chosen value: each attempt fails only if a video was replaced or erased while it ran."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -68,6 +72,25 @@ class Terminal:
         """
         settings = load_settings(**{**self.given, **given})
         return open_registry(settings, wait=wait, say=self.note)
+
+    @contextmanager
+    def open_to_read(self, *, while_locked: bool = True) -> Iterator[Registry]:
+        """Open the registry for a command that only reads (`registry.core.opening.open_to_read`).
+
+        Raises `SnapshotOutdated` from an error of the block whose cause is that another process has
+        replaced or erased a crop since; see `repeat_if_outdated`.
+        """
+        settings = self.settings
+        with open_to_read(settings, while_locked=while_locked, say=self.note) as registry:
+            try:
+                yield registry
+            except (ObjectMissing, StoreCorrupt) as exc:
+                snapshot = snapshot_of(registry)
+                if snapshot is None or not snapshot.is_outdated():
+                    raise
+                raise SnapshotOutdated(
+                    "The registry changed while it was read. Run the command again."
+                ) from exc
 
     def json(self, document: Any) -> None:
         """Print one JSON document; NaN and infinite numbers become null."""
@@ -209,6 +232,19 @@ def _shortened(text: str, width: int) -> str:
 
 
 pass_terminal = click.make_pass_decorator(Terminal)
+
+
+def repeat_if_outdated(function: F) -> F:
+    """Run a command again if what it reads changed meanwhile, up to `_ATTEMPTS` times."""
+
+    @wraps(function)
+    def run(*args: Any, **options: Any) -> Any:
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(SnapshotOutdated):
+                return function(*args, **options)
+        return function(*args, **options)
+
+    return cast(F, run)
 
 
 def json_option(function: F) -> F:

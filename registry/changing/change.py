@@ -306,7 +306,14 @@ def _count_duplicates(registry: Registry, videos: Sequence[Video], model: ModelI
     """How many established identities consolidation would join, if these were the records."""
     view = registry.view
     everyone = _identities(videos, view)
+    by_id = {video.video_id: video for video in videos}
     faces = (face for video in videos for face in indexed_faces(video, view))
-    evidence = evidence_from(registry, faces, everyone, model.dimension)
+    evidence = evidence_from(
+        registry,
+        faces,
+        everyone,
+        model,
+        lambda video_id: indexed_faces(by_id[video_id], view),
+    )
     groups = joining.duplicate_groups(registry, evidence, threshold=linkage_threshold(model))
     return joining.count_joining(groups, everyone)

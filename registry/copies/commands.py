@@ -32,7 +32,7 @@ def backup_command(terminal: Terminal, file: Path, yes: bool, as_json: bool) -> 
     """
     if file.exists():
         terminal.confirm(preview_of_file(file), "Replace the file?", yes=yes)
-    with terminal.open() as registry:
+    with terminal.open_to_read(while_locked=False) as registry:
         head = backup(registry, file)
     if as_json:
         terminal.json(head)

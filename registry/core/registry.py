@@ -35,8 +35,7 @@ from registry.core.decisions import (
     stamped,
 )
 from registry.core.erasing import Eraser, ErasurePlan
-from registry.core.guarded import GuardedStore, WriteRight
-from registry.core.home import HomeLock
+from registry.core.guarded import GuardedStore, Lock, WriteRight
 from registry.core.index import Index
 from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
 from registry.core.lease import Lease
@@ -70,7 +69,7 @@ class Registry:
         blobs: BlobStore,
         store: Store,
         *,
-        lock: HomeLock | None = None,
+        lock: Lock | None = None,
         lease: Lease | None = None,
         steps: Sequence[schema.Step] = schema.STEPS,
         say: Callable[[str], None] = lambda _: None,

@@ -12,7 +12,7 @@ import click
 
 from registry.core import retention
 from registry.core.registry import Registry
-from registry.core.retention import OldVideo, older_than
+from registry.core.retention import LONGEST_PERIOD, OldVideo, older_than
 from registry.erasure.previews import preview_of_person, preview_of_videos
 from registry.erasure.receipt_commands import print_receipt
 from registry.system.files import atomic_file
@@ -67,7 +67,7 @@ def identities_unblock(terminal: Terminal, block: str) -> None:
 @click.command("remove")
 @click.argument("videos", nargs=-1)
 @click.option(
-    "--older-than", "days", type=click.IntRange(min=0), metavar="DAYS",
+    "--older-than", "days", type=click.IntRange(0, LONGEST_PERIOD), metavar="DAYS",
     help="The videos that were last read more than so many days ago.",
 )  # fmt: skip
 @yes_option
@@ -128,7 +128,7 @@ def _hand_out(
 
 
 @click.command("retention")
-@click.option("--days", type=click.IntRange(1, 36_500), help="Set the period, in days.")
+@click.option("--days", type=click.IntRange(1, LONGEST_PERIOD), help="Set the period, in days.")
 @click.option("--none", is_flag=True, help="Remove the period: keep videos without limit.")
 @click.option("--yes", is_flag=True, help="Do not ask on a terminal.")
 @json_option

@@ -27,7 +27,7 @@ _KINDS = {"person": "a person", "video": "videos", "blocks": "blocks"}
 @pass_terminal
 def receipts_list(terminal: Terminal, as_json: bool) -> None:
     """List the receipts of erasures, newest first. They say what was removed, and not whom."""
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         receipts = load_receipts(registry.blobs)
     if as_json:
         terminal.json({"receipts": receipts})
@@ -48,7 +48,7 @@ def receipts_list(terminal: Terminal, as_json: bool) -> None:
 @pass_terminal
 def receipts_show(terminal: Terminal, receipt: str, as_json: bool) -> None:
     """Show the receipt of an erasure. RECEIPT is its id or the beginning of it."""
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         document = find_receipt(registry.blobs, receipt)
     if as_json:
         terminal.json(document)

@@ -128,7 +128,7 @@ def _threshold_option(function: F) -> F:
 @pass_terminal
 def suggest_command(terminal: Terminal, threshold: float | None, as_json: bool) -> None:
     """List pairs of identities that are likely one person, most similar first, with evidence."""
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         suggestions = joining.suggest(registry, threshold=threshold)
         _print_calibration_warning(terminal, registry)
     if as_json:
