@@ -19,7 +19,16 @@ from queries.documents import (
 )
 from queries.selections import check_columns
 from queries.video_details import video_details
-from registry.terminal import Terminal, clean, count, json_option, number, pass_terminal, short
+from registry.terminal import (
+    Terminal,
+    clean,
+    count,
+    identity_argument,
+    json_option,
+    number,
+    pass_terminal,
+    short,
+)
 from registry.urls import Url
 
 all_option = click.option(
@@ -96,7 +105,7 @@ def print_decisions(terminal: Terminal, documents: list[dict[str, Any]], as_json
 
 
 @click.command("show")
-@click.argument("identity")
+@identity_argument()
 @click.option("--faces", "all_faces", is_flag=True, help="List each face, too.")
 @json_option
 @pass_terminal

@@ -21,6 +21,7 @@ from registry.terminal import (
     clean,
     count,
     csv_options,
+    identity_argument,
     json_option,
     pass_terminal,
     short,
@@ -141,7 +142,7 @@ def _called(identity: str, names: dict[str, str]) -> str:
 
 
 @click.command("together")
-@click.argument("identities", nargs=-1, metavar="[IDENTITY]...")
+@identity_argument("identities", nargs=-1, metavar="[IDENTITY]...")
 @click.option("--metric", default="", help="The metric.  [default: the primary metric]")
 @click.option(
     "--weight", default="", metavar="METRIC",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import BashComplete, CompletionItem, add_completion_class
 
 import registry
 from registry import events
 from registry.errors import RegistryError, UnknownError
 from registry.events import FORMATS, LEVELS
 
+_SPECIAL, _ESCAPED = re.compile(r"([^\w@%+:,./-])"), r"\\\\\1"
 _Commands = dict[str, tuple[str, str]]
 """Name of a command to where it is defined (`module:object`), and its summary."""
 
@@ -136,6 +139,17 @@ _MODELS: _Commands = {
     "list": ("registry.commands:models_list", "List the face models and their licences."),
     "pull": ("registry.commands:models_pull", "Download a model."),
 }
+
+
+class _BashComplete(BashComplete):
+    """Completion of bash that also completes words with spaces, such as names."""
+
+    def format_completion(self, item: CompletionItem[Any]) -> str:
+        """As click does, with two backslashes before what is special: `read` takes one away."""
+        return f"{item.type},{_SPECIAL.sub(_ESCAPED, item.value)}"
+
+
+add_completion_class(_BashComplete)
 
 
 class _Group(click.Group):

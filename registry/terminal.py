@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import click
+from click.shell_completion import CompletionItem
 from rich.cells import cell_len
 from rich.console import Console
 from rich.prompt import Confirm
@@ -252,6 +253,34 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
         function
     )
+
+
+def identity_argument(name: str = "identity", **options: Any) -> Callable[[F], F]:
+    """Add an argument that is an identity, whose names and ids a shell completes."""
+    return click.argument(name, shell_complete=_complete_identity, **options)
+
+
+def _complete_identity(
+    context: click.Context, _parameter: click.Parameter, begun: str
+) -> list[CompletionItem]:
+    """Names that begin with a text, then ids; nothing where they cannot be read at once."""
+    try:
+        from registry.core.completion import known_identities
+
+        known = known_identities(load_settings(home=context.find_root().params.get("home")))
+    except Exception:  # a shell shows what is printed here in the middle of a line
+        return []
+    names = [
+        CompletionItem(name, help=short(identity))
+        for identity, name in known.items()
+        if name and name.casefold().startswith(begun.casefold())
+    ]
+    ids = [
+        CompletionItem(short(identity), help=name)
+        for identity, name in known.items()
+        if identity.startswith(begun.lower()) and (begun or not names)
+    ]
+    return names + ids
 
 
 def yes_option(function: F) -> F:
