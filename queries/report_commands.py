@@ -31,17 +31,16 @@ from registry.terminal import (
     Terminal,
     clean,
     count,
+    csv_options,
     duplicates_note,
-    file_path,
     json_option,
+    output_file,
     pass_terminal,
     repeat_if_outdated,
     short,
 )
 
 _SHOWN = 40
-_LONGEST_NAME = 20
-"""Characters of a name in a table on a terminal, so that a row fits into 100 columns."""
 
 
 def selection_options(function: Any) -> Any:
@@ -134,25 +133,24 @@ def selection_of(options: dict[str, Any]) -> Selection:
     "--since-run", metavar="RUN",
     help="Show what changed since this run began; `status --runs` lists runs.",
 )  # fmt: skip
+@csv_options(
+    "Write the table to this file: all columns if --metric or another option above is given, else "
+    "the averages, the highest first."
+)
 @click.option(
-    "--csv", "csv_path", type=file_path(),
-    help="Write the table to this file: all columns if --metric or another option above is given, "
-    "else the averages, the highest first.",
-)  # fmt: skip
-@click.option(
-    "--parquet", "parquet_path", type=file_path(),
+    "--parquet", "parquet_path", type=output_file("Parquet"),
     help="Write the table to this file, and the appearances and videos to two files beside it.",
 )  # fmt: skip
 @click.option(
-    "--excel", "excel_path", type=file_path(),
+    "--excel", "excel_path", type=output_file("Excel"),
     help="Write the table, the appearances and the videos to the sheets of this workbook (.xlsx).",
 )  # fmt: skip
 @click.option(
-    "--zip", "zip_path", type=file_path(),
+    "--zip", "zip_path", type=output_file("zip"),
     help="Write all face images to this file, with the faces of others masked.",
 )  # fmt: skip
 @click.option(
-    "--html", "html_path", type=file_path(),
+    "--html", "html_path", type=output_file("HTML"),
     help="Write a page with the answer, every person and every video to this file: to be read, "
     "printed and sent. It needs no network. See docs/PAGES.md.",
 )  # fmt: skip
@@ -180,6 +178,7 @@ def report_command(
     compare: str | None,
     since_run: str | None,
     csv_path: Path | None,
+    csv_for_excel: str | None,
     parquet_path: Path | None,
     excel_path: Path | None,
     zip_path: Path | None,
@@ -241,7 +240,7 @@ def report_command(
                 provisional=provisional,
             )
             if csv_path:
-                write_csv(changed.table, csv_path)
+                write_csv(changed.table, csv_path, for_excel=csv_for_excel)
                 record_exports(registry, "csv", [csv_path])
         if csv_path:
             terminal.note(f"Wrote {csv_path} with {count(len(changed.table), 'change')}.")
@@ -258,7 +257,7 @@ def report_command(
             table = found.table
             if not any(map(_is_given, ("metrics", *options))):
                 table = best_first(table.loc[:, :LAST_AVERAGE])
-            write_csv(table, csv_path)
+            write_csv(table, csv_path, for_excel=csv_for_excel)
             record_exports(registry, "csv", [csv_path])
             rows = count(len(table), "identity", "identities")
             terminal.note(f"Wrote {csv_path} with {rows}.")
@@ -355,20 +354,21 @@ def _print_metric(
     if ranged:
         grid.add_column("by identities", justify="right")
     for row in rows:
-        name = clean(row["name"]) or "-"
-        if terminal.out.is_terminal and len(name) > _LONGEST_NAME:
-            name = f"{name[: _LONGEST_NAME - 1]}…"
         grid.add_row(
             *((clean(row[f"by_{found.by}"]) or "-",) if found.by else ()),
             short(row["identity"]),
-            name,
+            clean(row["name"]) or "-",
             _number_of_videos(row[f"n_{metric}"]),
             *(figure(row[f"{measure}_{metric}"]) for measure in ("mean", "total", "shrunk")),
             _difference(row, metric, found.log),
             row[f"verdict_{metric}"],
             *((_identity_range(row, metric),) if ranged else ()),
         )
-    terminal.table(grid)
+    terminal.table(
+        grid,
+        drop=("total", "difference (95 %)", "shrunk"),
+        shorten={"name": 16, clean(found.by): 12},
+    )
 
 
 def _identity_range(row: dict[Any, Any], metric: str) -> str:
