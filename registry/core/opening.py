@@ -8,7 +8,7 @@ from typing import Any
 
 from registry.core.backends import open_blobs, open_store
 from registry.core.guarded import ReadOnly
-from registry.core.home import HomeLock, holder_of, prepare_home
+from registry.core.home import HomeLock, check_home, holder_of, prepare_home
 from registry.core.lease import Lease
 from registry.core.registry import Registry
 from registry.core.snapshot import empty_snapshot, index_in_memory, snapshot_of, take_snapshot
@@ -84,6 +84,7 @@ def open_to_read(
         return open_registry(settings, say=say)
     home = settings.home
     if not _is_there(settings):
+        check_home(home)
         return open_snapshot(settings, say=say)
     unwritable = [
         place
@@ -143,4 +144,4 @@ def _is_there(settings: Settings) -> bool:
     """Whether there are objects: on a server, or in a folder, which a restore may be replacing."""
     if settings.minio_endpoint is not None:
         return True
-    return any((settings.home / name).is_dir() for name in ("objects", ".objects.old"))
+    return any((settings.home / name).exists() for name in ("objects", ".objects.old"))
