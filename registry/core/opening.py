@@ -89,7 +89,7 @@ def open_to_read(
     unwritable = [
         place
         for place in (home, home / "objects", home / "index")
-        if place.exists() and not os.access(place, os.W_OK | os.X_OK)
+        if place.is_dir() and not os.access(place, os.W_OK | os.X_OK)
     ]
     if unwritable:
         reason = f"this process may not write in {unwritable[0]}"
