@@ -14,6 +14,7 @@ from registry.core.registry import Registry
 from registry.core.snapshot import empty_snapshot, index_in_memory, snapshot_of, take_snapshot
 from registry.errors import RegistryLocked
 from registry.settings import Settings, load_settings
+from registry.store.base import Store
 
 
 def open_registry(
@@ -129,15 +130,18 @@ def open_snapshot(
         RegistryLocked: another process is in the middle of an erasure or of a change of the model.
         StoreError: the objects cannot be read.
     """
+    store: Store
     if _is_there(settings):
         taken = take_snapshot(lambda: open_blobs(settings, read_only=True))
+        store = index_in_memory(taken)
     else:
         taken = empty_snapshot(f"folder {settings.home / 'objects'}")
+        store = open_store(settings, say=say)  # which only tells where the index will be
     lock = ReadOnly(
         f"The registry at {settings.home} can only be read here, because {reason}. Open it again "
         "to change it."
     )
-    return Registry(settings, taken, index_in_memory(taken), lock=lock, say=say)
+    return Registry(settings, taken, store, lock=lock, say=say)
 
 
 def _is_there(settings: Settings) -> bool:
