@@ -64,7 +64,7 @@ def status_command(
     if document["empty"]:
         home = terminal.settings.home
         found = "The registry is empty." if home.exists() else f"There is no folder {home}."
-        terminal.note(f"{found} Run `face-registry ingest CSV` to fill it.")
+        terminal.note(f"{found} Check --home, or run `face-registry ingest CSV` to fill it.")
 
 
 def _print_runs(terminal: Terminal, as_json: bool) -> None:
