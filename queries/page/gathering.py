@@ -59,6 +59,7 @@ def gather_page(registry: Registry, asked: Asked) -> Page:
         weight=asked.weight,
         log=asked.log,
         adjust=asked.adjust,
+        identity_range=asked.identity_range,
         as_of=asked.as_of,
         provisional=asked.provisional,
     )
@@ -99,6 +100,10 @@ class _Gathering:
             name: np.array([one.metrics.get(name, math.nan) for one in self.videos], np.float64)
             for name in found.metrics
         }
+        first = self.values[found.metrics[0]].tolist()
+        self.axis = marks.axis_of_values(first)
+        self.places = np.array([self.axis.place(value) for value in first], np.float64)
+        self.rows_of_videos = {one.video_id: row for row, one in enumerate(self.videos)}
 
     def page(self) -> Page:
         asked, found, redaction = self.asked, self.found, self.redaction
@@ -110,7 +115,6 @@ class _Gathering:
             self._strip(video, day) for video, day in zip(self.videos, self.days, strict=True)
         )
         metric = found.metrics[0]
-        values = marks.axis_of_values(list(self.values[metric]))
         numbers: dict[str, list[tuple[str, Measured]]] = {}
         for row, own in zip(self.rows, measured, strict=True):
             group = self._group(row)
@@ -118,9 +122,7 @@ class _Gathering:
         own_videos = videos_by_person(self.videos)
         each = moments_each(len(self.keys))
         people = {
-            identity: self._person(
-                identity, own_videos.get(identity, []), numbers[identity], values, each
-            )
+            identity: self._person(identity, own_videos.get(identity, []), numbers[identity], each)
             for identity in self.keys
         }
         rows = tuple(
@@ -161,7 +163,7 @@ class _Gathering:
             rows=rows,
             total=len(found.table),
             axis=axis,
-            values=values,
+            values=self.axis,
             people=tuple(people.values()),
             videos=strips,
             titles={key: self.titles[video] for video, key in self.video_keys.items()},
@@ -290,7 +292,6 @@ class _Gathering:
         identity: str,
         videos: Sequence[CountedVideo],
         numbers: Sequence[tuple[str, Measured]],
-        axis: marks.Axis,
         moments: int,
     ) -> Person:
         seen = [(video, video.people[identity][0]) for video in videos]
@@ -317,7 +318,7 @@ class _Gathering:
             facts=self._facts(identity, videos, opening),
             moments=self._moments(identity, moments),
             sightings=sightings,
-            distribution=self._distribution(videos, axis),
+            distribution=self._distribution(videos),
             course=self._course(videos),
             numbers=tuple(numbers),
         )
@@ -366,22 +367,21 @@ class _Gathering:
                 covers[key] = data_url(self.registry, face, COVER)
         return covers
 
-    def _distribution(
-        self, videos: Sequence[CountedVideo], axis: marks.Axis
-    ) -> tuple[marks.Dots, ...]:
+    def _distribution(self, videos: Sequence[CountedVideo]) -> tuple[marks.Dots, ...]:
         """The values of the metric in the videos with the person, and in all others."""
-        values = self.values[self.found.metrics[0]]
-        own = self._mask(videos)
-        known = np.isfinite(values)
+        own, known = self._mask(videos), np.isfinite(self.places)
         groups = []
         for mask, text, mine in ((own, "with", True), (~own, "without", False)):
             there = known & mask
+            mean = self._mean(there)
             groups.append(
                 marks.dots(
-                    axis, values[there].tolist(), self._mean(there),
-                    f"{text} ({int(there.sum()):,})", own=mine,
+                    self.places[there].tolist(),
+                    self.axis.place(mean) if math.isfinite(mean) else None,
+                    f"{text} ({int(there.sum()):,})",
+                    own=mine,
                 )
-            )  # fmt: skip
+            )
         return tuple(groups)
 
     def _course(self, videos: Sequence[CountedVideo]) -> marks.Course | None:
@@ -408,8 +408,9 @@ class _Gathering:
         return [self._mean(known & there) for there in self._in_periods]
 
     def _mask(self, videos: Sequence[CountedVideo]) -> np.ndarray:
-        mine = {video.video_id for video in videos}
-        return np.array([video.video_id in mine for video in self.videos], np.bool_)
+        mask = np.zeros(len(self.videos), np.bool_)
+        mask[[self.rows_of_videos[video.video_id] for video in videos]] = True
+        return mask
 
     def _mean(self, where: np.ndarray) -> float:
         """The mean of the metric over some videos, weighted as the table is; NaN: there is none."""
