@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 from rich.table import Table
 
+from queries.annotations import write_coco, write_fiftyone
 from queries.averages import LAST_AVERAGE, best_first
 from queries.change_commands import print_changes
 from queries.changes import changes, moment_of_date, moment_of_run
@@ -160,6 +161,14 @@ def selection_of(options: dict[str, Any]) -> Selection:
     "several.",
 )  # fmt: skip
 @click.option(
+    "--coco", "coco_path", type=file_path(),
+    help="Write the boxes, tracks and identities of all faces to this file, as COCO (JSON).",
+)  # fmt: skip
+@click.option(
+    "--fiftyone", "fiftyone_path", type=click.Path(path_type=Path, file_okay=False),
+    help="Write them to this folder, as video labels for FiftyOne.",
+)  # fmt: skip
+@click.option(
     "--unmasked", is_flag=True,
     help="With --zip: do not mask the faces of other people in the margins of face images.",
 )  # fmt: skip
@@ -184,6 +193,8 @@ def report_command(
     zip_path: Path | None,
     html_path: Path | None,
     redact: tuple[str, ...],
+    coco_path: Path | None,
+    fiftyone_path: Path | None,
     unmasked: bool,
     as_of: int | None,
     provisional: bool,
@@ -195,11 +206,12 @@ def report_command(
     The order is that of the shrunk mean, which is fair to people in few videos. docs/METRICS.md
     defines all numbers.
     """
-    if zip_path and as_of is not None:
-        raise UsageError(
-            "--zip and --as-of do not go together: the zip holds the current identities. "
-            "Leave one out."
-        )
+    for option, path in (("zip", zip_path), ("coco", coco_path), ("fiftyone", fiftyone_path)):
+        if path and as_of is not None:
+            raise UsageError(
+                f"--{option} and --as-of do not go together: the {option} holds the current "
+                "identities. Leave one out."
+            )
     if unmasked and not zip_path:
         raise UsageError("--unmasked is for --zip. Give --zip PATH, or leave --unmasked out.")
     if redact and not html_path:
@@ -213,6 +225,8 @@ def report_command(
             excel_path,
             zip_path,
             html_path,
+            coco_path,
+            fiftyone_path,
         )
         if (
             any(others)
@@ -278,6 +292,9 @@ def report_command(
         if zip_path:
             faces = write_zip(registry, zip_path, unmasked=unmasked)
             terminal.note(f"Wrote {zip_path} with {count(faces, 'face image')}.")
+        for path, write in ((coco_path, write_coco), (fiftyone_path, write_fiftyone)):
+            if path:
+                terminal.note(f"Wrote {path} with {count(write(registry, path), 'face')}.")
         if html_path:
             sort = options.pop("sort") if _is_given("sort") else ""
             options.pop("sort", None)
