@@ -26,10 +26,12 @@ from registry.errors import (
     ImageError,
     MediaError,
     ModelError,
+    NotReadYet,
     ObjectMissing,
     RegistryError,
     RegistryLocked,
     RowError,
+    SnapshotOutdated,
     SourceError,
     StoreCorrupt,
     StoreDenied,
@@ -42,13 +44,13 @@ from registry.errors import (
 )
 
 if TYPE_CHECKING:
-    from face_registry import statistics
+    from face_registry import plot, statistics
     from ingest import ingest
     from ingest.api import retry
     from ingest.fetch.addresses import AddressPolicy
     from ingest.fetch.downloads import FetchLimits
     from ingest.frames import MediaLimits
-    from ingest.summary import Failure, Summary
+    from ingest.summary import Failure, NothingRead, Summary
     from queries import averages, lookup, lookup_folder, report, write_csv, write_zip
     from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
     from queries.frames import (
@@ -58,8 +60,10 @@ if TYPE_CHECKING:
         identities_frame,
         pairs_frame,
         persons_by_video,
+        timeline_frame,
         videos_frame,
     )
+    from queries.identity_effects import Effect, effects
     from queries.screen_time import timeline
     from queries.timelines import Interval, PersonOnScreen
     from registry import Registry, open_registry
@@ -78,6 +82,7 @@ __all__ = [
     "Decision",
     "DeviceError",
     "DuplicateVideos",
+    "Effect",
     "EmptyRegistry",
     "FaceSelection",
     "Failure",
@@ -93,6 +98,8 @@ __all__ = [
     "MediaError",
     "MediaLimits",
     "ModelError",
+    "NotReadYet",
+    "NothingRead",
     "ObjectMissing",
     "PersonOnScreen",
     "Probe",
@@ -100,6 +107,7 @@ __all__ = [
     "RegistryError",
     "RegistryLocked",
     "RowError",
+    "SnapshotOutdated",
     "SourceError",
     "StoreCorrupt",
     "StoreDenied",
@@ -117,6 +125,7 @@ __all__ = [
     "changes_frame",
     "consolidate",
     "duplicate_videos",
+    "effects",
     "faces_frame",
     "identities_frame",
     "ingest",
@@ -127,6 +136,7 @@ __all__ = [
     "open_registry",
     "pairs_frame",
     "persons_by_video",
+    "plot",
     "report",
     "retry",
     "separate",
@@ -135,6 +145,7 @@ __all__ = [
     "statistics",
     "suggest",
     "timeline",
+    "timeline_frame",
     "undo",
     "videos_frame",
     "write_csv",
@@ -147,11 +158,12 @@ _MODULES = {
     "ingest.api": "retry",
     "ingest.fetch.downloads": "FetchLimits",
     "ingest.frames": "MediaLimits",
-    "ingest.summary": "Failure Summary",
+    "ingest.summary": "Failure NothingRead Summary",
     "queries": "averages lookup lookup_folder report write_csv write_zip",
     "queries.answers": "CloseSecond LookupAnswer Match MatchedFace Probe",
     "queries.frames": "appearances_frame changes_frame faces_frame identities_frame pairs_frame "
-    "persons_by_video videos_frame",
+    "persons_by_video timeline_frame videos_frame",
+    "queries.identity_effects": "Effect effects",
     "queries.screen_time": "timeline",
     "queries.timelines": "Interval PersonOnScreen",
     "registry": "Registry open_registry",
@@ -172,8 +184,8 @@ if not TYPE_CHECKING:  # a type checker reads the imports above and reports name
 
     def __getattr__(name: str) -> Any:
         """Import a public name when it is first used."""
-        if name == "statistics":
-            return import_module("face_registry.statistics")
+        if name in ("plot", "statistics"):
+            return import_module(f"face_registry.{name}")
         if name not in _SOURCES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(import_module(_SOURCES[name]), name)

@@ -22,8 +22,9 @@ from queries.list_commands import all_option, left_out
 from queries.page.asking import Asked
 from queries.page.redaction import REDACTIONS
 from queries.page.writing import write_page
-from queries.report import SORTS, Report, as_date, make_report
+from queries.report import IDENTITY_RANGE, SORTS, Report, as_date, make_report
 from queries.selections import ANY, ROLES, Selection
+from registry.core.exports import record_exports
 from registry.core.registry import Registry
 from registry.errors import UsageError
 from registry.terminal import (
@@ -34,6 +35,7 @@ from registry.terminal import (
     file_path,
     json_option,
     pass_terminal,
+    repeat_if_outdated,
     short,
 )
 
@@ -122,6 +124,10 @@ def selection_of(options: dict[str, Any]) -> Selection:
     help="Compare videos with equal values of this attribute. Repeat for several.",
 )  # fmt: skip
 @click.option(
+    "--identity-range", is_flag=True,
+    help="Add the lowest and the highest mean over all plausible joins and splits of identities.",
+)  # fmt: skip
+@click.option(
     "--compare", metavar="DATE", help="Show what changed since the beginning of this day (UTC)."
 )
 @click.option(
@@ -166,6 +172,7 @@ def selection_of(options: dict[str, Any]) -> Selection:
 @all_option
 @json_option
 @pass_terminal
+@repeat_if_outdated
 def report_command(
     terminal: Terminal,
     /,
@@ -208,12 +215,18 @@ def report_command(
             zip_path,
             html_path,
         )
-        if any(others) or as_of is not None or options["by"] or options["adjust"]:
+        if (
+            any(others)
+            or as_of is not None
+            or options["by"]
+            or options["adjust"]
+            or options["identity_range"]
+        ):
             raise UsageError(
                 "--compare and --since-run go together with one --metric, --weight, --csv, --json "
                 "and the options that select videos and people. Leave the others out."
             )
-        with terminal.open() as registry:
+        with terminal.open_to_read() as registry:
             moment = (
                 moment_of_run(registry, since_run)
                 if since_run
@@ -227,12 +240,14 @@ def report_command(
                 selection=selection,
                 provisional=provisional,
             )
+            if csv_path:
+                write_csv(changed.table, csv_path)
+                record_exports(registry, "csv", [csv_path])
         if csv_path:
-            write_csv(changed.table, csv_path)
             terminal.note(f"Wrote {csv_path} with {count(len(changed.table), 'change')}.")
         print_changes(terminal, moment, changed, as_json=as_json)
         return
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         found = make_report(
             registry, metrics, selection, as_of=as_of, provisional=provisional, **options
         )
@@ -244,6 +259,7 @@ def report_command(
             if not any(map(_is_given, ("metrics", *options))):
                 table = best_first(table.loc[:, :LAST_AVERAGE])
             write_csv(table, csv_path)
+            record_exports(registry, "csv", [csv_path])
             rows = count(len(table), "identity", "identities")
             terminal.note(f"Wrote {csv_path} with {rows}.")
         if parquet_path or excel_path:
@@ -254,9 +270,11 @@ def report_command(
             }
             if parquet_path:
                 paths = write_parquet(tables, parquet_path)
+                record_exports(registry, "parquet", paths)
                 terminal.note(f"Wrote {', '.join(map(str, paths))}.")
             if excel_path:
                 write_excel(tables, excel_path)
+                record_exports(registry, "excel", [excel_path])
                 terminal.note(f"Wrote {excel_path} with the sheets {', '.join(tables)}.")
         if zip_path:
             faces = write_zip(registry, zip_path, unmasked=unmasked)
@@ -333,6 +351,9 @@ def _print_metric(
     for heading in ("videos", f"mean {clean(metric)}", "total", "shrunk", "difference (95 %)"):
         grid.add_column(heading, justify="right")
     grid.add_column("verdict")
+    ranged = f"{IDENTITY_RANGE[0]}_{metric}" in found.table
+    if ranged:
+        grid.add_column("by identities", justify="right")
     for row in rows:
         name = clean(row["name"]) or "-"
         if terminal.out.is_terminal and len(name) > _LONGEST_NAME:
@@ -345,8 +366,15 @@ def _print_metric(
             *(figure(row[f"{measure}_{metric}"]) for measure in ("mean", "total", "shrunk")),
             _difference(row, metric, found.log),
             row[f"verdict_{metric}"],
+            *((_identity_range(row, metric),) if ranged else ()),
         )
     terminal.table(grid)
+
+
+def _identity_range(row: dict[Any, Any], metric: str) -> str:
+    """`6.80 to 7.40`; `-` where no plausible join or split moves the mean."""
+    low, high = (figure(row[f"{name}_{metric}"]) for name in IDENTITY_RANGE)
+    return "-" if low == high else f"{low} to {high}"
 
 
 def _number_of_videos(value: float) -> str:
@@ -369,8 +397,13 @@ def _legend(found: Report) -> str:
     ]
     means = "geometric means" if found.log else "means"
     about = f"{means}, weighted: {', '.join(weighted)}" if weighted else means
+    ranged = (
+        " by identities: the range of the mean over plausible joins and splits."
+        if f"{IDENTITY_RANGE[0]}_{found.metrics[0]}" in found.table
+        else ""
+    )
     return (
         f"{count(found.videos, 'video')}; {about}. shrunk: the mean drawn towards that of all, the "
         "more the fewer videos. difference: from the videos without the person; associations, not "
-        "causes. Definitions: docs/METRICS.md."
+        f"causes.{ranged} Definitions: docs/METRICS.md."
     )

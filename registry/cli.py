@@ -79,7 +79,7 @@ _IDENTITIES: _Commands = {
     "show": ("queries.list_commands:identities_show", "Show an identity and its videos."),
     "split": ("registry.people.commands:split_command", "Declare some faces to be another person."),
     "suggest": (
-        "registry.people.commands:suggest_command",
+        "queries.suggest_commands:suggest_command",
         "List identities that are likely one person.",
     ),
     "together": (
@@ -122,6 +122,10 @@ _METRICS: _Commands = {
     "first": ("queries.metric_commands:metrics_first", "Choose the metric of reports."),
     "list": ("queries.metric_commands:metrics_list", "List the metrics."),
     "rename": ("queries.metric_commands:metrics_rename", "Give a metric another name."),
+}
+_RECEIPTS: _Commands = {
+    "list": ("registry.erasure.receipt_commands:receipts_list", "List the receipts of erasures."),
+    "show": ("registry.erasure.receipt_commands:receipts_show", "Show the receipt of an erasure."),
 }
 _MODELS: _Commands = {
     "compare": (
@@ -209,6 +213,11 @@ def videos() -> None:
 @cli.group(cls=_Group, lazy=_METRICS)
 def metrics() -> None:
     """List and rename metrics, and choose the one of reports."""
+
+
+@cli.group(cls=_Group, lazy=_RECEIPTS)
+def receipts() -> None:
+    """List and show what was erased, without saying whom."""
 
 
 @cli.group(cls=_Group, lazy=_MODELS)

@@ -25,11 +25,13 @@ import numpy as np
 from registry.core import decisions as log
 from registry.core import keys, listed_videos
 from registry.core.blocks import Block, Blocks, salted_hash, template_of
-from registry.core.decision_redaction import redact, refers_to, taken_along, void
+from registry.core.decision_redaction import redact_all, refers_to
 from registry.core.decisions import Decision, DecisionLog, View
+from registry.core.exports import load_exports, written_since
 from registry.core.guarded import GuardedStore
 from registry.core.index import Index
 from registry.core.intents import ERASE, Intents
+from registry.core.metric_history import first_run
 from registry.core.records import RecordStore, Rereads
 from registry.core.recovery import update_index
 from registry.core.shared_crops import (
@@ -39,7 +41,7 @@ from registry.core.shared_crops import (
     references,
 )
 from registry.core.staging import Staging
-from registry.domain import Face, Vectors
+from registry.domain import Face, Vectors, Video
 from registry.errors import ModelError, StoreCorrupt, StoreError, UnknownError
 from registry.models.base import FaceModel
 
@@ -71,6 +73,9 @@ class ErasurePlan:
     """By id of a video that stays: what was done to the crops of other people."""
     model: str = ""
     """Name of the model that looked these crops through; empty if none did."""
+    since: str = ""
+    """Id of the run from which on there was something on record of what is erased; empty if it is
+    not known."""
 
     def encode(self) -> bytes:
         """The bytes of the intent."""
@@ -114,10 +119,12 @@ class Eraser:
         """Plan the erasure of an identity. Raises `UnknownError` if it has no face on record."""
         ids = _with_merged(view, {identity})
         videos, faces, changed = [], 0, 0
+        runs: list[str] = []
         for video in self._records.all():
             gone = sum(view.origin_of(face) in ids for face in video.faces)
             if gone or any(face.identity_id in ids for face in video.faces):
                 videos.append(video.video_id)
+                runs.append(first_run(video))
             faces += gone
             changed += bool(gone)
         if not faces:
@@ -126,7 +133,8 @@ class Eraser:
                 "list` shows the identities there are."
             )
         counts = {"faces": faces, "crops": faces, "videos_changed": changed}
-        return self._plan("person", identity, ids, videos, counts, block=block)
+        plan = self._plan("person", identity, ids, videos, counts, block=block)
+        return replace(plan, since=min(runs))
 
     def plan_videos(self, view: View, video_ids: Sequence[str]) -> ErasurePlan:
         """Plan the removal of videos and of the identities that are in no other video."""
@@ -134,11 +142,13 @@ class Eraser:
         here: set[str] = set()
         elsewhere: set[str] = set()
         faces = 0
+        runs: list[str] = []
         for video in self._records.all():
             identities = {view.identity_of(face) for face in video.faces}
             if video.video_id in going:
                 here |= identities
                 faces += len(video.faces)
+                runs.append(first_run(video))
             else:
                 elsewhere |= identities
         ids = _with_merged(view, here - elsewhere)
@@ -151,7 +161,10 @@ class Eraser:
         subject = video_ids[0] if len(going) == 1 else sorted(going)
         plan = self._plan("video", subject, ids, changed, counts, block=False)
         return replace(
-            plan, removing=tuple(sorted(going)), stand_ins=_stand_ins(view.same_as, going)
+            plan,
+            removing=tuple(sorted(going)),
+            stand_ins=_stand_ins(view.same_as, going),
+            since=min(runs, default=""),
         )
 
     def _plan(
@@ -215,7 +228,7 @@ class Eraser:
             faces += sum(face.identity_id in ids for face in on_record)
             crops += len(self._crops(video_id) - {face.crop for face in on_record})
         entries = self._log.entries()
-        left = self._decided_faces_left(entries)
+        left = decided_faces_left(entries, self._records)
         gone = ids.union(plan.removing)
         return {
             "records": records,
@@ -247,14 +260,7 @@ class Eraser:
             self._remove(video_id)
             return plan
         gone = [face for face in video.faces if view.origin_of(face) in ids]
-        kept = replace(
-            video,
-            faces=tuple(
-                _with_own_identity(face, view, ids)
-                for face in video.faces
-                if view.origin_of(face) not in ids
-            ),
-        )
+        kept = without_people(video, view, ids)
         if gone or video_id not in plan.pictures:
             people = [*(references(faces) for faces in _by_person(gone, view)), *wanted]
             kept, counts = covering.apply(kept, gone, np.concatenate(people) if people else None)
@@ -290,21 +296,11 @@ class Eraser:
 
     def _redact_decisions(self, ids: frozenset[str], stand_ins: Mapping[str, str]) -> None:
         entries = self._log.entries()
-        left = self._decided_faces_left(entries)
+        left = decided_faces_left(entries, self._records)
         # Namings come before the splits that refer to them, so an interruption loses none.
-        names = taken_along(entries, ids)
-        for entry in entries:
-            erased = entry.number in names
-            redacted = void(entry) if erased else redact(entry, ids, left, stand_ins)
+        for entry, redacted in zip(entries, redact_all(entries, ids, left, stand_ins), strict=True):
             if redacted != entry:
                 self._rewrite(keys.decision(entry.number), log.encode_decision(redacted))
-
-    def _decided_faces_left(self, entries: Sequence[Decision]) -> set[str]:
-        """Ids of the faces that these decisions name and that are on record."""
-        named = {face for entry in entries for face in entry.faces}
-        if not named:
-            return set()
-        return {f.face_id for video in self._records.all() for f in video.faces} & named
 
     def _rewrite(self, key: str, data: bytes) -> None:
         self._blobs.put(keys.rewrite(key), data)
@@ -345,6 +341,26 @@ def _stand_ins(same_as: Mapping[str, str], going: Set[str]) -> dict[str, str]:
         if left:
             replacements.update((video, left[0]) for video in group if video in going)
     return replacements
+
+
+def decided_faces_left(entries: Sequence[Decision], records: RecordStore) -> set[str]:
+    """Ids of the faces that these decisions name and that are on record."""
+    named = {face for entry in entries for face in entry.faces}
+    if not named:
+        return set()
+    return {f.face_id for video in records.all() for f in video.faces} & named
+
+
+def without_people(video: Video, view: View, ids: frozenset[str]) -> Video:
+    """The video without the faces of these identities."""
+    return replace(
+        video,
+        faces=tuple(
+            _with_own_identity(face, view, ids)
+            for face in video.faces
+            if view.origin_of(face) not in ids
+        ),
+    )
 
 
 def _with_own_identity(face: Face, view: View, ids: frozenset[str]) -> Face:
@@ -400,7 +416,7 @@ def certify(
             f"The erasure is not complete: {left} remain. It continues when the registry is opened "
             "next."
         )
-    receipt = {
+    receipt: dict[str, Any] = {
         "receipt": plan.receipt,
         "kind": plan.kind,
         "subject": {"salt": plan.salt, "sha256": plan.subject, "of": "salt:id"},
@@ -414,7 +430,14 @@ def certify(
         "final_query": left,
         "block": {"id": plan.block, "template_kept": True} if plan.block else None,
         "not_covered": _not_covered(plan, pictures),
+        "exports": [],
     }
+    try:
+        receipt["exports"] = [
+            asdict(export) for export in written_since(load_exports(blobs), plan.since)
+        ]
+    except StoreCorrupt:
+        receipt["not_covered"].append("exports made before: the list of them is damaged")
     blobs.put(keys.receipt(plan.receipt), json.dumps(receipt, indent=1).encode())
     return receipt
 

@@ -1,26 +1,29 @@
-"""The commands that decide who is who: merge, split, separate, undo, suggest, consolidate."""
+"""The commands that decide who is who: merge, split, separate, undo, consolidate."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 import click
 
 from registry.core.decisions import Decision
 from registry.core.operating_point import current_thresholds
 from registry.core.registry import Registry
-from registry.errors import UsageError
 from registry.people import corrections, joining
-from registry.people.joining import Suggestion
 from registry.terminal import (
     F,
     Terminal,
-    clean,
     cosine,
     count,
     json_option,
     pass_terminal,
+    person,
     short,
     undo_note,
 )
+
+_SHOWN = 20
+"""The most groups that the preview of a consolidation lists."""
 
 
 @click.command("merge")
@@ -41,14 +44,14 @@ def merge_command(terminal: Terminal, identity: str, others: tuple[str, ...], ye
         warnings = corrections.merge_warnings(registry, (identity, *others))
         for warning in warnings:
             terminal.note(f"warning: {warning}")
-        if warnings and not yes:
-            _ask("Merge them?", "Repeat with --yes to merge them.")
+        if warnings:
+            terminal.confirm((), "Merge them?", yes=yes, final=False)
         decision = corrections.merge(registry, (identity, *others))
-        person = registry.identity(decision.identity_id)
-    name = f" {person.name}" if person.name else ""
+        merged = registry.identity(decision.identity_id)
+    name = f" {merged.name}" if merged.name else ""
     terminal.say(
-        f"{person.identity_id}{name} has {count(person.videos, 'video')} and "
-        f"{count(person.faces, 'face')} now."
+        f"{merged.identity_id}{name} has {count(merged.videos, 'video')} and "
+        f"{count(merged.faces, 'face')} now."
     )
     _print_undo(terminal, decision)
 
@@ -109,7 +112,8 @@ def undo_command(terminal: Terminal, number: int | None) -> None:
     _print_undo(terminal, decision)
 
 
-def _threshold_option(function: F) -> F:
+def threshold_option(function: F) -> F:
+    """Add `--threshold`, the least average cosine of a join."""
     return click.option(
         "--threshold",
         type=cosine(),
@@ -117,40 +121,27 @@ def _threshold_option(function: F) -> F:
     )(function)
 
 
-@click.command("suggest")
-@_threshold_option
-@json_option
-@pass_terminal
-def suggest_command(terminal: Terminal, threshold: float | None, as_json: bool) -> None:
-    """List pairs of identities that are likely one person, most similar first, with evidence."""
-    with terminal.open() as registry:
-        suggestions = joining.suggest(registry, threshold=threshold)
-        _print_calibration_warning(terminal, registry)
-    if as_json:
-        terminal.json({"suggestions": [suggestion.as_dict() for suggestion in suggestions]})
-        return
-    for suggestion in suggestions:
-        print_suggestion(terminal, suggestion)
-    certain = [suggestion for suggestion in suggestions if suggestion.certain]
-    poor = sum(suggestion.joins.provisional for suggestion in certain)
-    left_out = f", and {poor} of a few poor faces, which lists leave out" if poor else ""
-    terminal.note(
-        f"`face-registry identities consolidate` would join {len(certain) - poor}{left_out}. "
-        f"{len(suggestions) - len(certain)} need your decision: "
-        "`face-registry identities merge` or `face-registry identities separate`."
-    )
-
-
 @click.command("consolidate")
-@_threshold_option
+@threshold_option
+@click.option("--yes", is_flag=True, help="Do not ask on a terminal.")
 @json_option
 @pass_terminal
-def consolidate_command(terminal: Terminal, threshold: float | None, as_json: bool) -> None:
-    """Join identities whose faces show that they are one person. `undo` takes it back."""
+def consolidate_command(
+    terminal: Terminal, threshold: float | None, yes: bool, as_json: bool
+) -> None:
+    """Join identities whose faces show that they are one person. `undo` takes it back.
+
+    On a terminal, shows who would be joined and asks.
+    """
     with terminal.open() as registry:
         before = registry.index.count_identities()
-        decision = joining.consolidate(registry, threshold=threshold)
-        _print_calibration_warning(terminal, registry)
+        groups = joining.duplicate_groups(registry, threshold=threshold)
+        if groups:
+            terminal.confirm(
+                _joins(registry, groups), "Join them?", yes=yes, final=False, required=False
+            )
+        decision = joining.join(registry, groups)
+        print_calibration_warning(terminal, registry)
         after = registry.index.count_identities()
     if as_json:
         terminal.json(joining.consolidation_document(decision, before, after))
@@ -165,40 +156,31 @@ def consolidate_command(terminal: Terminal, threshold: float | None, as_json: bo
         _print_undo(terminal, decision)
 
 
-def print_suggestion(terminal: Terminal, suggestion: Suggestion) -> None:
-    """Print one suggestion and its evidence."""
-    sides = (suggestion.stays, suggestion.joins)
-    who = "  ".join(f"{short(i.identity_id)}{f' {i.name}' if i.name else ''}" for i in sides)
-    verdict = "likely one person" if suggestion.certain else "needs your decision"
-    terminal.say(f"{suggestion.similarity:.3f}  {who}  {verdict}")
-    if suggestion.reason:
-        terminal.say(f"       {suggestion.reason}")
-    terminal.say(
-        f"       tracks of good faces {suggestion.tracks[0]} and {suggestion.tracks[1]}, "
-        f"shared tracks {suggestion.shared_tracks}, frames with both {suggestion.together}"
-    )
-    if suggestion.repeated:
-        terminal.say(
-            f"       {suggestion.repeated} frames show both, too alike for two people: "
-            "a mirror, a screen, or pictures of one person"
+def _joins(registry: Registry, groups: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Who would be joined: a line for each of the first groups."""
+    shown = groups[:_SHOWN]
+    known = registry.index.get_identities([member for group in shown for member in group])
+    for group in shown:
+        first, *others = (
+            f"{person(one, known[one].name)} ({count(known[one].faces, 'face')} in "
+            f"{count(known[one].videos, 'video')})"
+            for one in group
         )
-    terminal.say(f"       {clean(sides[0].cover)}  {clean(sides[1].cover)}")
-
-
-def _ask(question: str, otherwise: str) -> None:
-    """Return if the answer is yes; raise `UsageError` if it is no or nobody answers."""
-    try:
-        agreed = click.confirm(question, err=True)
-    except click.Abort:
-        agreed = False
-    if not agreed:
-        raise UsageError(f"Nothing was changed. {otherwise}")
+        yield f"  {first}: {', '.join(others)}"
+    if len(groups) > len(shown):
+        yield f"  and {count(len(groups) - len(shown), 'more person', 'more people')}"
+    joining_in = sum(len(group) - 1 for group in groups)
+    yield (
+        f"{count(joining_in, 'identity', 'identities')} would join "
+        f"{count(len(groups), 'person', 'people')}. `face-registry identities undo` takes it back."
+    )
 
 
 def _print_undo(terminal: Terminal, decision: Decision) -> None:
     terminal.note(undo_note(decision.number))
 
 
-def _print_calibration_warning(terminal: Terminal, registry: Registry) -> None:
+def print_calibration_warning(terminal: Terminal, registry: Registry) -> None:
+    """Say it if there is a calibration that is not used."""
     if warning := current_thresholds(registry).warning:
         terminal.note(f"warning: {warning}")
