@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from registry.domain import Identity
     from registry.footage.duplicates import DuplicateVideos, duplicate_videos
     from registry.footage.joining import join_videos, separate_videos
-    from registry.people.corrections import FaceSelection, merge, separate, split, undo
+    from registry.people.corrections import FaceSelection, hide, merge, separate, split, undo
     from registry.people.joining import Suggestion, consolidate, suggest
 
 __all__ = [
@@ -118,6 +118,7 @@ __all__ = [
     "consolidate",
     "duplicate_videos",
     "faces_frame",
+    "hide",
     "identities_frame",
     "ingest",
     "join_videos",
@@ -160,7 +161,7 @@ _MODULES = {
     "registry.domain": "Identity",
     "registry.footage.duplicates": "DuplicateVideos duplicate_videos",
     "registry.footage.joining": "join_videos separate_videos",
-    "registry.people.corrections": "FaceSelection merge separate split undo",
+    "registry.people.corrections": "FaceSelection hide merge separate split undo",
     "registry.people.joining": "Suggestion consolidate suggest",
 }
 """The names that each module provides, imported on first use: they bring NumPy, pandas and Qdrant,

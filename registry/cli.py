@@ -65,6 +65,10 @@ _IDENTITIES: _Commands = {
         "Join identities that are likely one person.",
     ),
     "forget": ("registry.erasure.commands:identities_forget", "Remove a person for good."),
+    "hide": (
+        "registry.people.commands:hide_command",
+        "Leave identities out of lists and reports.",
+    ),
     "list": ("queries.list_commands:identities_list", "List the identities."),
     "merge": ("registry.people.commands:merge_command", "Declare identities to be one person."),
     "name": ("registry.commands:identities_name", "Give an identity a name, or remove it."),

@@ -143,10 +143,11 @@ class Evidence:
 
 
 def gather_evidence(registry: Registry) -> Evidence:
-    """The evidence on all identities of a registry, from one pass over its index."""
-    index = registry.index
-    faces = index.faces(with_vectors=True)
-    return evidence_from(registry, faces, index.identities(), registry.contract.model.dimension)
+    """The evidence on all identities that are not hidden, from one pass over the index."""
+    index, hidden = registry.index, registry.view.hidden
+    faces = (f for f in index.faces(with_vectors=True) if f.identity_id not in hidden)
+    identities = (i for i in index.identities() if i.identity_id not in hidden)
+    return evidence_from(registry, faces, identities, registry.contract.model.dimension)
 
 
 def evidence_from(
