@@ -9,20 +9,18 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from queries.averages import cover_path
+from queries.masking import boxes_beside, without_others
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
-from registry.errors import StoreCorrupt, UsageError
-from registry.faces.boxes import shown_area
-from registry.faces.crops import cover, decode_jpeg, encode_jpeg, in_crop
+from registry.errors import UsageError
 from registry.system.files import add_entry, atomic_file
 from registry.terminal import clean
 
@@ -119,13 +117,19 @@ def write_zip(registry: Registry, path: Path, *, unmasked: bool = False) -> int:
     faces = sorted(
         registry.index.faces(), key=attrgetter("identity_id", "video_id", "frame", "crop")
     )
-    mask = None if unmasked else _Mask(registry, faces)
+    frames: dict[tuple[str, int], list[IndexedFace]] = {}
+    for face in faces:
+        frames.setdefault((face.video_id, face.frame), []).append(face)
+    sizes = {
+        video.video_id: (video.media.width, video.media.height) for video in registry.index.videos()
+    }
     with atomic_file(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
         rows: list[dict[str, Any]] = []
         for name, face in _with_paths(faces):
             picture = registry.crop(face.crop, face.crop_digest)
-            if mask:
-                picture = mask.apply(picture, face)
+            if not unmasked:
+                beside = boxes_beside(face, frames[face.video_id, face.frame])
+                picture = without_others(picture, face.crop, face.box, beside, sizes[face.video_id])
             add_entry(archive, name, picture)
             identity = identities[face.identity_id]
             if identity.cover_face == face.face_id:
@@ -144,41 +148,6 @@ def write_zip(registry: Registry, path: Path, *, unmasked: bool = False) -> int:
             )
         add_entry(archive, "index.csv", _csv(rows))
     return len(faces)
-
-
-class _Mask:
-    """Covers the faces of other identities in crops."""
-
-    def __init__(self, registry: Registry, faces: Sequence[IndexedFace]) -> None:
-        """`faces` are all faces of the registry."""
-        self._frames: dict[tuple[str, int], list[IndexedFace]] = {}
-        for face in faces:
-            self._frames.setdefault((face.video_id, face.frame), []).append(face)
-        self._sizes = {
-            video.video_id: (video.media.width, video.media.height)
-            for video in registry.index.videos()
-        }
-
-    def apply(self, picture: bytes, face: IndexedFace) -> bytes:
-        """The crop of a face, without the others: the same bytes if it shows no other."""
-        beside = [
-            other.box
-            for other in self._frames[face.video_id, face.frame]
-            if other.identity_id != face.identity_id
-        ]
-        boxes = in_crop(face.box, beside)
-        if not boxes:
-            return picture
-        image = decode_jpeg(picture)
-        if image is None:
-            raise StoreCorrupt(
-                f"Crop {face.crop} is not a picture that OpenCV reads, so the faces beside its own "
-                "cannot be masked. Remove its video and ingest it again, or use --unmasked."
-            )
-        size = image.shape[1], image.shape[0]
-        area = shown_area(face.box, self._sizes[face.video_id], size)
-        covered = cover(image, area, face.box, beside=boxes)
-        return picture if np.array_equal(covered, image) else encode_jpeg(covered)
 
 
 def safe(table: pd.DataFrame) -> pd.DataFrame:
