@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
+from typing import Protocol
 
 from ingest import run_events
 from ingest.extract import Extraction
@@ -39,6 +40,16 @@ from registry.people.evidence import gather_evidence
 from registry.urls import Url
 
 
+class Turn(Protocol):
+    """The right to use the registry in this process, where other threads use it, too."""
+
+    def acquire(self) -> None:
+        """Wait for the turn of this run."""
+
+    def release(self) -> None:
+        """Let the others in."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunContext:
     """The registry, the downloader and the extractor of a run, and its counts."""
@@ -50,6 +61,9 @@ class RunContext:
     """Videos that are fetched or processed at once."""
     summary: Summary = field(default_factory=lambda: Summary(run=new_run()))
     """Counts of the run; the caller has them even if an error ends the run."""
+    turn: Turn | None = None
+    """Held by the caller. The run releases it while it waits for a video. None: no other thread
+    uses the registry."""
 
 
 def default_workers(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
@@ -184,11 +198,11 @@ def _read_ahead(
             for job in jobs:
                 pending.append((job, threads.submit(_fetch_and_extract, context, claims, job)))
                 while len(pending) >= context.ahead or (pending and pending[0][1].done()):
-                    if not _wait_for(pending[0][1], stop):
+                    if not _wait_for(pending[0][1], stop, context.turn):
                         return
                     first, future = pending.popleft()
                     yield first, future.result()
-            while pending and _wait_for(pending[0][1], stop):
+            while pending and _wait_for(pending[0][1], stop, context.turn):
                 first, future = pending.popleft()
                 yield first, future.result()
             complete = not pending
@@ -201,12 +215,18 @@ def _read_ahead(
                 context.extractor.close()
 
 
-def _wait_for(future: Future[_Outcome], stop: Event) -> bool:
-    """Wait for a result; False if the run is stopped first."""
-    while not stop.is_set():
-        if wait([future], timeout=_POLL_S).done:
-            return not stop.is_set()
-    return False
+def _wait_for(future: Future[_Outcome], stop: Event, turn: Turn | None) -> bool:
+    """Wait for a result, and let others use the registry; False if the run is stopped first."""
+    if turn is not None:
+        turn.release()
+    try:
+        while not stop.is_set():
+            if wait([future], timeout=_POLL_S).done:
+                return not stop.is_set()
+        return False
+    finally:
+        if turn is not None:
+            turn.acquire()
 
 
 def _fetch_and_extract(context: RunContext, claims: _Claims, job: Job) -> _Outcome:

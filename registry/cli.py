@@ -57,6 +57,7 @@ _COMMANDS: _Commands = {
         "registry.copies.commands:restore_command",
         "Restore a registry from an archive.",
     ),
+    "serve": ("registry.web.commands:serve_command", "Show the registry in a browser."),
     "status": ("registry.commands:status_command", "Show what the registry holds and where it is."),
 }
 _IDENTITIES: _Commands = {
