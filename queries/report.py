@@ -7,7 +7,7 @@ definitions are in docs/METRICS.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -31,6 +31,7 @@ from queries.selections import (
 from queries.statistics import COLUMNS
 from registry.core.registry import Registry
 from registry.core.table_settings import load_table_settings
+from registry.domain import Identity
 from registry.errors import UsageError
 from registry.urls import printable
 
@@ -76,6 +77,10 @@ class Report:
     """By metric, how many of these have a value and no weight, and do not count."""
     log: bool
     by: str
+    selected: tuple[CountedVideo, ...]
+    """The videos that were selected, each with the people who count in it."""
+    people: Mapping[str, Identity]
+    """Everybody who may have a row, by identity."""
 
 
 def report(
@@ -200,7 +205,7 @@ def make_report(
         _weightless(videos, name, weighted, weight)
         for name, weighted in zip(names, weights, strict=True)
     )
-    return Report(table, names, weights, len(videos), weightless, log, by)
+    return Report(table, names, weights, len(videos), weightless, log, by, tuple(videos), people)
 
 
 def as_date(given: date | str) -> date:

@@ -19,8 +19,12 @@ from queries.export import write_csv, write_excel, write_parquet, write_zip
 from queries.figures import figure, interval
 from queries.frames import appearances_frame, videos_frame
 from queries.list_commands import all_option, left_out
+from queries.page.asking import Asked
+from queries.page.redaction import REDACTIONS
+from queries.page.writing import write_page
 from queries.report import SORTS, Report, as_date, make_report
 from queries.selections import ANY, ROLES, Selection
+from registry.core.registry import Registry
 from registry.errors import UsageError
 from registry.terminal import (
     Terminal,
@@ -142,6 +146,16 @@ def selection_of(options: dict[str, Any]) -> Selection:
     help="Write all face images to this file, with the faces of others masked.",
 )  # fmt: skip
 @click.option(
+    "--html", "html_path", type=file_path(),
+    help="Write a page with the answer, every person and every video to this file: to be read, "
+    "printed and sent. It needs no network. See docs/PAGES.md.",
+)  # fmt: skip
+@click.option(
+    "--redact", "redact", multiple=True, type=click.Choice(REDACTIONS),
+    help="With --html: leave names, faces or the URLs of videos out of the page. Repeat for "
+    "several.",
+)  # fmt: skip
+@click.option(
     "--unmasked", is_flag=True,
     help="With --zip: do not mask the faces of other people in the margins of face images.",
 )  # fmt: skip
@@ -162,6 +176,8 @@ def report_command(
     parquet_path: Path | None,
     excel_path: Path | None,
     zip_path: Path | None,
+    html_path: Path | None,
+    redact: tuple[str, ...],
     unmasked: bool,
     as_of: int | None,
     provisional: bool,
@@ -180,9 +196,18 @@ def report_command(
         )
     if unmasked and not zip_path:
         raise UsageError("--unmasked is for --zip. Give --zip PATH, or leave --unmasked out.")
+    if redact and not html_path:
+        raise UsageError("--redact is for --html. Give --html PATH, or leave --redact out.")
     selection = selection_of(options)
     if compare or since_run:
-        others = (compare and since_run, len(metrics) > 1, parquet_path, excel_path, zip_path)
+        others = (
+            compare and since_run,
+            len(metrics) > 1,
+            parquet_path,
+            excel_path,
+            zip_path,
+            html_path,
+        )
         if any(others) or as_of is not None or options["by"] or options["adjust"]:
             raise UsageError(
                 "--compare and --since-run go together with one --metric, --weight, --csv, --json "
@@ -236,6 +261,14 @@ def report_command(
         if zip_path:
             faces = write_zip(registry, zip_path, unmasked=unmasked)
             terminal.note(f"Wrote {zip_path} with {count(faces, 'face image')}.")
+        if html_path:
+            sort = options.pop("sort") if _is_given("sort") else ""
+            options.pop("sort", None)
+            asked = Asked(
+                metrics, selection, sort, as_of=as_of, provisional=provisional,
+                redact=frozenset(redact), **options,
+            )  # fmt: skip
+            _write_page(terminal, registry, asked, html_path)
     if as_json:
         terminal.json({**head, **_asked(found), "rows": found.table.to_dict(orient="records")})
     else:
@@ -244,6 +277,13 @@ def report_command(
         terminal.note(duplicates_note(head["likely_duplicates"], identities))
     if head["provisional"] and not provisional:
         terminal.note(left_out(head["provisional"]))
+
+
+def _write_page(terminal: Terminal, registry: Registry, asked: Asked, path: Path) -> None:
+    page = write_page(registry, path, asked)
+    size = path.stat().st_size / 1e6
+    videos, people = count(len(page.videos), "video"), count(len(page.people), "person", "people")
+    terminal.note(f"Wrote {path} with {people} and {videos}, {size:.1f} MB.")
 
 
 def _is_given(parameter: str) -> bool:

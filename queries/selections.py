@@ -56,7 +56,7 @@ def select(
         for video in videos
         if video.status is not Status.FAILED
         and all(condition.holds(video.attributes) for condition in selection.where)
-        and (selection.since is None or _first_day(video, column) >= selection.since.isoformat())
+        and (selection.since is None or first_day(video, column) >= selection.since.isoformat())
     ]
 
 
@@ -152,6 +152,6 @@ def as_cell(attribute: Attribute | list[AttributeValue] | None) -> AttributeValu
     return attribute
 
 
-def _first_day(video: CountedVideo, column: str) -> str:
-    """ISO 8601; "", which is before all days, for a video without a date."""
+def first_day(video: CountedVideo, column: str) -> str:
+    """The day of a video in ISO 8601; "", which is before all days, if it has no date."""
     return min((str(day)[:10] for day in values_of(video.attributes.get(column))), default="")

@@ -61,6 +61,10 @@ _COMMANDS: _Commands = {
     "status": ("registry.commands:status_command", "Show what the registry holds and where it is."),
 }
 _IDENTITIES: _Commands = {
+    "answer": (
+        "registry.people.answer_commands:answer_command",
+        "Take in answers from a report page.",
+    ),
     "consolidate": (
         "registry.people.commands:consolidate_command",
         "Join identities that are likely one person.",

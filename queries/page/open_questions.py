@@ -1,0 +1,141 @@
+"""The open questions that travel with a page: are these two identities one person?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from queries.masking import boxes_beside
+from queries.page.contents import Moment, OpenQuestion, Side
+from queries.page.links import link_to_second
+from queries.page.pictures import QUESTION, FoundFace, data_url
+from queries.page.redaction import Redaction
+from registry.core.points import IndexedFace
+from registry.core.registry import Registry
+from registry.domain import Identity
+from registry.people.joining import Suggestion, suggest
+from registry.terminal import count, short
+
+MOST = 40
+"""Questions of a page: each has up to six pictures of 4 to 5 kB."""
+_FACES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """The questions of a page, and how many there are in all."""
+
+    shown: tuple[OpenQuestion, ...]
+    total: int
+
+
+def open_questions(
+    registry: Registry, redaction: Redaction, titled: Callable[[str], tuple[str, str]]
+) -> Questions:
+    """The questions about people that lists show, most alike first.
+
+    Args:
+        registry: an open registry.
+        redaction: without faces nobody can answer, so none is shown.
+        titled: given the id of a video, what it is called and its link.
+    """
+    suggestions = [one for one in suggest(registry) if not one.joins.provisional]
+    if redaction.faces:
+        return Questions((), len(suggestions))
+    shown = tuple(
+        OpenQuestion(
+            key=f"q{number}",
+            first=one.stays.identity_id,
+            second=one.joins.identity_id,
+            sides=(
+                _side(registry, one.stays, redaction, titled),
+                _side(registry, one.joins, redaction, titled),
+            ),
+            evidence=_evidence(one),
+            reason=redaction.text(one.reason),
+            certain=one.certain,
+        )
+        for number, one in enumerate(suggestions[:MOST], 1)
+    )
+    return Questions(shown, len(suggestions))
+
+
+def _side(
+    registry: Registry,
+    identity: Identity,
+    redaction: Redaction,
+    titled: Callable[[str], tuple[str, str]],
+) -> Side:
+    moments = []
+    for face in _best(registry, identity):
+        title, link = titled(face.video_id)
+        moments.append(
+            Moment(
+                picture=data_url(registry, face, QUESTION),
+                time_s=face.time_s,
+                video="",
+                title=title,
+                link=link_to_second(link, face.time_s),
+            )
+        )
+    return Side(
+        label=redaction.name(identity.name) or short(identity.identity_id),
+        about=f"{count(identity.videos, 'video')}, {identity.screen_time_s:,.0f} s on screen",
+        moments=tuple(moments),
+    )
+
+
+def _best(registry: Registry, identity: Identity) -> list[FoundFace]:
+    """The best faces of an identity, each of another video where there are enough."""
+    faces = sorted(
+        registry.index.faces_of(identity.identity_id),
+        key=lambda face: (
+            face.face_id != identity.cover_face,
+            bool(face.quality.reasons),
+            -face.quality.score,
+            face.face_id,
+        ),
+    )
+    chosen = _first_of(faces, lambda face: face.video_id)
+    chosen += [face for face in _first_of(faces, _track) if face not in chosen]
+    return [_with_frame(registry, face) for face in chosen[:_FACES]]
+
+
+def _track(face: IndexedFace) -> str:
+    return f"{face.video_id} {face.track}"
+
+
+def _first_of(faces: list[IndexedFace], group: Callable[[IndexedFace], str]) -> list[IndexedFace]:
+    first: dict[str, IndexedFace] = {}
+    for face in faces:
+        first.setdefault(group(face), face)
+    return list(first.values())
+
+
+def _with_frame(registry: Registry, face: IndexedFace) -> FoundFace:
+    video = registry.index.video(face.video_id)
+    frame = [one for one in registry.index.faces_in(face.video_id) if one.frame == face.frame]
+    return FoundFace(
+        face_id=face.face_id,
+        identity_id=face.identity_id,
+        video_id=face.video_id,
+        track=face.track,
+        time_s=face.time_s,
+        score=face.quality.score,
+        crop=face.crop,
+        digest=face.crop_digest,
+        box=face.box,
+        beside=tuple(boxes_beside(face, frame)),
+        frame=(video.media.width, video.media.height) if video else (0, 0),
+    )
+
+
+def _evidence(one: Suggestion) -> str:
+    parts = [
+        f"Alike {one.similarity:.2f} on average",
+        f"good faces in {one.tracks[0]} and {one.tracks[1]} tracks",
+        f"{count(one.together, 'frame')} with both" if one.together else "never seen together",
+    ]
+    if one.repeated:
+        parts.append(f"{count(one.repeated, 'frame')} in which both are too alike for two people")
+    return " · ".join(parts)
