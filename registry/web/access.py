@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 import secrets
 import threading
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
@@ -36,6 +36,7 @@ sites get no referrer; with `no-referrer`, browsers would leave the Origin of ou
 FORM_BYTES = 1 << 20
 """Largest body of a request, unless its path is among the `uploads`."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_HOST = re.compile(r"(\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(:[0-9]{1,5})?")
 _OPEN = ("/static/", "/login")
 """Beginnings of paths that need no session."""
 
@@ -100,13 +101,14 @@ class Hosts:
 
     def allow(self, host_header: str) -> bool:
         """Whether the header Host is a name or an address of this server."""
-        host = urlsplit(f"//{host_header}").hostname if host_header else None
-        if host is None:
+        match = _HOST.fullmatch(host_header)
+        if match is None:
             return False
+        host = match["address"] or match["name"].lower().rstrip(".")
         try:
             ipaddress.ip_address(host)
         except ValueError:
-            return host.rstrip(".") in self._names
+            return host in self._names
         return True
 
 

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from queries.page.look import stylesheet
 from registry import events
+from registry.core.registry import Registry
 from registry.errors import RegistryError, UnknownError
 from registry.web import (
     api_routes,
@@ -27,11 +28,14 @@ from registry.web import (
     session_pages,
     video_pages,
 )
-from registry.web.access import Guard, Hosts, TooLarge
+from registry.web.access import Guard, Hosts, Sessions, TooLarge
 from registry.web.api import Refused
-from registry.web.ingesting import TABLE_BYTES
+from registry.web.ingesting import TABLE_BYTES, IngestDesk
+from registry.web.passwords import Password
 from registry.web.rendering import Handler, error_page, page
+from registry.web.reviewing import ReviewQueue
 from registry.web.site import Site
+from registry.web.workspace import Workspace
 
 _FORM_OVERHEAD = 1 << 16
 """Bytes that a form takes around the file in it."""
@@ -41,6 +45,29 @@ _STATIC = {
     "web.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
+
+
+def open_site(
+    registry: Registry,
+    address: str,
+    *,
+    password: Password | None = None,
+    local_files: bool = True,
+    workers: int | None = None,
+) -> Site:
+    """The parts of a server.
+
+    Args:
+        registry: open; the caller closes it after `Site.close`.
+        address: of the first page.
+        password: for signing in; None: one-time addresses only.
+        local_files: whether tables may name files of this machine.
+        workers: of ingests, as `ingest.api.ingest` takes them.
+    """
+    workspace = Workspace(registry)
+    desk = IngestDesk(workspace, registry.settings.home / "web", workers=workers)
+    queue = ReviewQueue(workspace)
+    return Site(workspace, Sessions(), desk, queue, address, password, local_files)
 
 
 def application(site: Site, hosts: Hosts, *, port: int, secure: bool) -> Guard:

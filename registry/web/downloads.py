@@ -12,6 +12,8 @@ from starlette.responses import FileResponse, Response
 
 from queries.export import write_csv, write_excel, write_zip
 from queries.frames import appearances_frame, videos_frame
+from queries.page.asking import Asked
+from queries.page.writing import write_page
 from queries.report import report
 from registry.core.registry import Registry
 from registry.errors import UnknownError
@@ -32,6 +34,10 @@ def _excel(registry: Registry, path: Path) -> None:
     write_excel(tables, path)
 
 
+def _page(registry: Registry, path: Path) -> None:
+    write_page(registry, path, Asked())
+
+
 def _zip(registry: Registry, path: Path) -> None:
     write_zip(registry, path)
 
@@ -42,6 +48,11 @@ FILES: dict[str, tuple[str, str, Callable[[Registry, Path], None]]] = {
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         "People, appearances and videos as three sheets, for Excel",
         _excel,
+    ),
+    "report.html": (
+        "text/html",
+        "The report as one page, to mail, print and keep; questions can be answered in it",
+        _page,
     ),
     "faces.zip": (
         "application/zip",

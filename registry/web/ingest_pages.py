@@ -30,6 +30,7 @@ def table(request: Request) -> Response:
         purpose = registry.settings.purpose or ""
     return page(
         request, "ingest.html", settings=known, purpose=purpose, progress=site.desk.progress,
+        values=dict.fromkeys(_FIELDS, ""),
         defaults={"url_column": DEFAULT_URL_COLUMN, "metrics": DEFAULT_METRIC},
     )  # fmt: skip
 

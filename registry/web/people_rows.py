@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from queries.figures import figure, interval
 from queries.page.marks import Axis, Forest, axis_of_differences, forest
-from queries.report import Report, make_report
+from queries.page.wording import Answer, Measured, answer
+from queries.report import make_report
 from queries.selections import Selection
 from registry.core.decisions import fold_name
 from registry.core.registry import Registry
@@ -28,15 +28,10 @@ SORTS = {
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """One person with the numbers of one metric. NaN: not known."""
+    """One person with the numbers of one metric."""
 
     identity: Identity
-    n: int
-    """Videos with a value of the metric."""
-    mean: float
-    difference: str
-    """With its interval, in words; empty if there is none."""
-    verdict: str
+    measured: Measured
     forest: Forest | None
 
     @property
@@ -50,6 +45,7 @@ class People:
     """Everybody, in the order of a report."""
 
     rows: tuple[PersonRow, ...]
+    answer: Answer
     axis: Axis
     metric: str
     videos: int
@@ -63,36 +59,40 @@ def people_rows(
     report = make_report(registry, (metric,) if metric else (), Selection(), sort=sort, as_of=as_of)
     rows: list[dict[Any, Any]] = report.table.to_dict(orient="records")
     identities = registry.index.get_identities([str(row["identity"]) for row in rows])
-    name = report.metrics[0]
-    ends = ("difference", "low", "high")
+    name, weight = report.metrics[0], report.weights[0]
+    measured = [_measured(row, name, weight) for row in rows]
     axis = axis_of_differences(
-        [tuple(row[f"{end}_{name}"] for end in ends) for row in rows],
-        ratios=report.log,
+        [(one.difference, one.low, one.high) for one in measured], ratios=False
     )
-    return People(
-        tuple(
-            _row(identities.get(row["identity"]) or _earlier(row), row, name, axis) for row in rows
-        ),
-        axis,
-        name,
-        report.videos,
+    shown = tuple(
+        PersonRow(identities.get(row["identity"]) or _earlier(row), one, _forest(axis, one))
+        for row, one in zip(rows, measured, strict=True)
     )
+    said = answer([(row.label, "", row.measured) for row in shown], report.videos)
+    return People(shown, said, axis, name, report.videos)
 
 
-def _row(identity: Identity, row: Mapping[Any, Any], metric: str, axis: Axis) -> PersonRow:
-    middle, low, high = (float(row[f"{end}_{metric}"]) for end in ("difference", "low", "high"))
-    difference = "" if math.isnan(middle) else interval(middle, low, high)
-    verdict = str(row[f"verdict_{metric}"])
-    words = f"{difference or figure(middle)}, {verdict}"
-    n = row[f"n_{metric}"]
-    return PersonRow(
-        identity,
-        0 if math.isnan(n) else int(n),
-        float(row[f"mean_{metric}"]),
-        difference,
-        verdict,
-        forest(axis, middle, low, high, verdict, words),
-    )
+def _measured(row: Mapping[Any, Any], metric: str, weight: str) -> Measured:
+    def number(measure: str) -> float:
+        value = row.get(f"{measure}_{metric}", math.nan)
+        return float(value) if value is not None else math.nan
+
+    n = number("n")
+    numbers = {
+        one.name: number(one.name) for one in fields(Measured) if one.name not in _NOT_NUMBERS
+    }
+    return Measured(
+        metric=metric, weight=weight, n=0 if math.isnan(n) else int(n), log=False,
+        verdict=str(row[f"verdict_{metric}"]), inseparable_from="", **numbers,
+    )  # fmt: skip
+
+
+_NOT_NUMBERS = {"metric", "weight", "n", "log", "verdict", "inseparable_from"}
+
+
+def _forest(axis: Axis, one: Measured) -> Forest | None:
+    words = f"{one.spoken() or 'no difference known'}, {one.verdict}"
+    return forest(axis, one.difference, one.low, one.high, one.verdict, words)
 
 
 def _earlier(row: Mapping[Any, Any]) -> Identity:
@@ -127,8 +127,3 @@ def metrics_of(registry: Registry) -> list[str]:
     primary = registry.contract.primary_metric
     names = {name for video in registry.index.videos() for name in video.metrics}
     return [primary, *sorted(names - {primary})]
-
-
-def report_of(registry: Registry) -> Report:
-    """The report without any question of its own."""
-    return make_report(registry, (), Selection())

@@ -19,13 +19,9 @@ from starlette.types import ASGIApp
 
 from registry.core.registry import Registry
 from registry.errors import UsageError
-from registry.web.access import Hosts, Sessions
-from registry.web.application import application
-from registry.web.ingesting import IngestDesk
+from registry.web.access import Hosts
+from registry.web.application import application, open_site
 from registry.web.passwords import Password
-from registry.web.reviewing import ReviewQueue
-from registry.web.site import Site
-from registry.web.workspace import Workspace
 
 LOOPBACK = "127.0.0.1"
 _GRACE_S = 5
@@ -110,13 +106,13 @@ def serve(
     context = _tls(listening)
     with listen(listening.host, listening.port) as listener:
         port = listener.getsockname()[1]
-        workspace = Workspace(registry)
-        desk = IngestDesk(workspace, registry.settings.home / "web", workers=workers)
-        site = Site(
-            workspace, Sessions(), desk, ReviewQueue(workspace),
+        site = open_site(
+            registry,
             f"{listening.scheme}://{_shown_host(listening.host)}:{port}/",
-            password=password, local_files=is_loopback(listening.host),
-        )  # fmt: skip
+            password=password,
+            local_files=is_loopback(listening.host),
+            workers=workers,
+        )
         app = application(
             site, Hosts(_names(listening.host)), port=port, secure=context is not None
         )
@@ -129,17 +125,16 @@ def serve(
                 _open(start_page, f"{site.address}?token={site.sessions.new_token()}")
 
         try:
-            _Server(app, context, started, site.closing.set).run(sockets=[listener])
+            PageServer(app, context, started, site.closing.set).run(sockets=[listener])
         except KeyboardInterrupt:
             pass  # uvicorn raises the signal again once it has stopped
         finally:
-            site.closing.set()
-            desk.close()
+            site.close()
             if start_page is not None:
                 start_page.unlink(missing_ok=True)
 
 
-class _Server(uvicorn.Server):
+class PageServer(uvicorn.Server):
     """A server that says when it listens, and when it is asked to stop."""
 
     def __init__(
@@ -149,6 +144,7 @@ class _Server(uvicorn.Server):
         started: Callable[[], None],
         stopping: Callable[[], None],
     ) -> None:
+        """`started` is called once it listens, `stopping` when a signal asks it to stop."""
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, lifespan="off",
             ws="none", proxy_headers=False, timeout_graceful_shutdown=_GRACE_S,
@@ -160,11 +156,13 @@ class _Server(uvicorn.Server):
         self._on_start, self._on_stop = started, stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As `uvicorn.Server.startup`."""
         await super().startup(sockets)
         if self.started:
             self._on_start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """As `uvicorn.Server.handle_exit`."""
         self._on_stop()
         super().handle_exit(sig, frame)
 

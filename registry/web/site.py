@@ -80,6 +80,11 @@ class Site:
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when the server stops, so that open streams end."""
 
+    def close(self) -> None:
+        """End streams, and wait for an ingest to stop after its current video."""
+        self.closing.set()
+        self.desk.close()
+
 
 def site_of(request: Request) -> Site:
     """The site that a request came to."""

@@ -138,5 +138,3 @@ def _relit(picture: Image, look: int) -> bytes:
     done, buffer = cv2.imencode(".jpg", np.ascontiguousarray(turned))
     assert done
     return buffer.tobytes()
-
-
