@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CONTENT_SECURITY_POLICY = (
@@ -172,12 +172,12 @@ class Guard:
         """The answer to a request that is not let through; None for others."""
         headers, method, path = Headers(scope=scope), scope["method"], scope["path"]
         if not self._hosts.allow(headers.get("host", "")):
-            return _refused(421, "This server does not go by the name in the Host header.")
+            return _refused(path, 421, "This server does not go by the name in the Host header.")
         if method not in _SAFE and not _same_origin(headers, self._secure):
-            return _refused(403, "The request was sent by another site.")
+            return _refused(path, 403, "The request was sent by another site.")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._uploads.get(path, FORM_BYTES):
-            return _refused(413, "The request is too large.")
+            return _refused(path, 413, "The request is too large.")
         connection = HTTPConnection(scope)
         signed_in = self._sessions.is_valid(self.session_of(connection))
         token = connection.query_params.get("token", "")
@@ -187,12 +187,12 @@ class Guard:
             return None
         if self._password and method == "GET" and "text/html" in headers.get("accept", ""):
             return RedirectResponse("/login", 303)
-        return _refused(401, _NO_SESSION)
+        return _refused(path, 401, _NO_SESSION)
 
     def _redeem(self, token: str, *, signed_in: bool) -> Response:
         session = None if signed_in else self._sessions.redeem(token)
         if session is None and not signed_in:
-            return _refused(401, f"This address was used before. {_NO_SESSION}")
+            return _refused("/", 401, f"This address was used before. {_NO_SESSION}")
         response = RedirectResponse("/", 303)
         return response if session is None else self.signed_in(response, session)
 
@@ -203,7 +203,9 @@ _NO_SESSION = (
 )
 
 
-def _refused(status: int, text: str) -> Response:
+def _refused(path: str, status: int, text: str) -> Response:
+    if path.startswith("/api/"):
+        return JSONResponse({"error": text}, status)
     return PlainTextResponse(f"{text}\n", status)
 
 

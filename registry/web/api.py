@@ -62,8 +62,8 @@ class Merge(_Body):
 class Split(_Body):
     """Faces that are somebody else."""
 
-    tracks: Annotated[list[Key], Field(max_length=10_000, description="VIDEO:N")] = []
-    faces: Annotated[list[Key], Field(max_length=10_000, description="Ids, or VIDEO:N:FRAME")] = []
+    tracks: Annotated[list[Key], Field(max_length=1000, description="VIDEO:N")] = []
+    faces: Annotated[list[Key], Field(max_length=1000, description="Ids, or VIDEO:N:FRAME")] = []
 
 
 class TwoPeople(_Body):

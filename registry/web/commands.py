@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -76,6 +77,11 @@ def _password(terminal: Terminal, host: str, path: Path | None) -> Password | No
         return Password.of(read_password(path))
     if is_loopback(host):
         return None
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"Other machines can reach {host}, and there is no terminal to ask for a password. Use "
+            "--password-file."
+        )
     terminal.note(f"Other machines can reach {host}. Choose a password for these pages.")
     text: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return Password.of(text)
