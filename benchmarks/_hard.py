@@ -16,13 +16,11 @@ from benchmarks._measures import Score
 from benchmarks._methods import Grouping
 from benchmarks._settings import judge
 from benchmarks._slideshows import Photo, halves, photographs
-from registry.domain import Face, Landmarks
+from registry.domain import Face
 from registry.models.base import FaceModel
 
 FOUR = ("plain", "small", "dark", "glasses")
 """The kinds of the table; each person has a clip of each, of another photograph each."""
-_NEAR = 0.2
-"""Of a photograph's side: the labelled face is no further from its middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +44,108 @@ class HardResult:
     """By kind: clips that are in the identity of most of their person's clips, and all clips."""
 
 
-def hard_set(
-    data: Path, cache: Path, extractions: Extractions, marker: FaceModel
-) -> list[HardClip]:
-    """The clips; `marker` says where eyes and mouth are in a photograph."""
-    folder = cache / "videos" / source_digest("benchmarks/_hard_pictures.py")
-    folder.mkdir(parents=True, exist_ok=True)
-    of_person: dict[str, list[Photo]] = defaultdict(list)
-    for photo in photographs(data / "photos"):
-        of_person[photo.person].append(photo)
-    clips = []
-    for person, photos in of_person.items():
-        for number, kind in enumerate(pictures.KINDS):
-            photo = photos[number % len(photos)]
-            path = folder / f"{photo.path.stem}-{kind.name}.mp4"
+ORDERS = ((0, 1, 2, 3, 4, 5, 0), (0, 2, 4, 1, 3, 5, 2), (3, 0, 5, 2, 4, 1, 1))
+"""Which photograph is shown in which kind, in three hard sets."""
+TURNS = 6
+"""Each order gives so many sets: in the next one, each kind shows the next photograph."""
+
+
+class HardFootage:
+    """Clips of each photograph in each kind, made and extracted when they are asked for."""
+
+    def __init__(
+        self, data: Path, cache: Path, extractions: Extractions, marker: FaceModel
+    ) -> None:
+        """`marker` says where eyes and mouth are in a photograph."""
+        self._folder = cache / "videos" / source_digest("benchmarks/_hard_pictures.py")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._extractions, self._marker = extractions, marker
+        self._photos: dict[str, list[Photo]] = defaultdict(list)
+        for photo in photographs(data / "photos"):
+            self._photos[photo.person].append(photo)
+        self._clips: dict[str, HardClip] = {}
+
+    def clips(self, order: Sequence[int] = ORDERS[0], turn: int = 0) -> list[HardClip]:
+        """A clip of each kind of each person, of the photographs of this order."""
+        return [
+            self._clip(photos[(place + turn) % len(photos)], kind)
+            for photos in self._photos.values()
+            for place, kind in zip(order, pictures.KINDS, strict=True)
+        ]
+
+    def all_plain(self) -> list[HardClip]:
+        """The plain clip of each photograph, and a small and a dark one of each person."""
+        plain, small, dark = pictures.KINDS[:3]
+        return [
+            self._clip(photo, kind)
+            for photos in self._photos.values()
+            for photo, kind in (
+                *((photo, plain) for photo in photos),
+                (photos[0], small),
+                (photos[-1], dark),
+            )
+        ]
+
+    def _clip(self, photo: Photo, kind: pictures.Kind) -> HardClip:
+        path = self._folder / f"{photo.path.stem}-{kind.name}.mp4"
+        if path.name not in self._clips:
             if not path.is_file():
-                _write(path, photo, kind, marker)
-            video = extractions.of(path, f"hard/{path.name}", every=pictures.EVERY)
+                _write(path, photo, kind, self._marker)
+            name = f"hard-{self._folder.name}/{path.name}"
+            video = self._extractions.of(path, name, every=pictures.EVERY)
+            width, height = video.media.width, video.media.height
             people = tuple(
-                person if _is_labelled(face, kind.name, video.media.width, video.media.height)
-                else None
+                photo.person if _is_labelled(face, kind.name, width, height) else None
                 for face in video.faces
-            )  # fmt: skip
-            clips.append(HardClip(person, kind.name, Labelled(video, people)))
-    return clips
+            )
+            self._clips[path.name] = HardClip(photo.person, kind.name, Labelled(video, people))
+        return self._clips[path.name]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedResult:
+    """The same over many hard sets."""
+
+    sets: int
+    precision: float
+    """Means over the sets, of the clips of `FOUR` kinds."""
+    recall: float
+    lowest: float
+    """The lowest precision of a set."""
+    wrong: int
+    """Wrong merges in all sets together."""
+    all_precision: float
+    """With spoilt and masked faces: mean precision, and wrong merges in all sets."""
+    all_wrong: int
+    found: dict[str, float]
+    """By kind: the share of clips that are in the identity of most of their person's clips."""
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        return 2 * self.precision * self.recall / (self.precision + self.recall)
+
+
+def judge_turned(
+    sets: Sequence[Sequence[HardClip]], group: Callable[[Sequence[Labelled]], Grouping]
+) -> TurnedResult:
+    """The mean result of a method over these sets; `group` as for `judge_hard`."""
+    results = [judge_hard(clips, group) for clips in sets]
+    four = [result.four for result in results]
+    every = [result.all for result in results]
+    return TurnedResult(
+        sets=len(results),
+        precision=float(np.mean([score.precision for score in four])),
+        recall=float(np.mean([score.recall for score in four])),
+        lowest=min(score.precision for score in four),
+        wrong=sum(score.wrong for score in four),
+        all_precision=float(np.mean([score.precision for score in every])),
+        all_wrong=sum(score.wrong for score in every),
+        found={
+            kind: sum(r.found[kind][0] for r in results) / sum(r.found[kind][1] for r in results)
+            for kind in results[0].found
+        },
+    )
 
 
 def half_of(clips: Sequence[HardClip], *, tuning: bool) -> list[HardClip]:
@@ -115,21 +191,8 @@ def _found(clips: Iterable[HardClip], grouping: Grouping) -> Iterable[tuple[str,
 def _write(path: Path, photo: Photo, kind: pictures.Kind, marker: FaceModel) -> None:
     image = pictures.read_photo(photo.path)
     random = pictures.random_of(path.name)
-    picture = kind.spoil(image, _landmarks(image, marker), random)
+    picture = kind.spoil(image, pictures.landmarks_of(image, marker), random)
     pictures.write_clip(path, picture, crf=kind.crf, random=random)
-
-
-def _landmarks(image: np.ndarray, marker: FaceModel) -> Landmarks:
-    """Those of the face in the middle: LFW puts the labelled face there."""
-    middle = np.array(image.shape[1::-1]) / 2
-    near = [
-        face
-        for face in marker.detect(np.asarray(image, np.uint8))
-        if np.abs(face.landmarks.mean(axis=0) - middle).max() < _NEAR * image.shape[0]
-    ]
-    if not near:
-        return np.array([[163, 184], [237, 184], [200, 226], [169, 270], [231, 270]], np.float32)
-    return max(near, key=lambda face: face.box.height).landmarks
 
 
 def _is_labelled(face: Face, kind: str, width: int, height: int) -> bool:
@@ -141,4 +204,4 @@ def _is_labelled(face: Face, kind: str, width: int, height: int) -> bool:
         across = pictures.INSET
         middles = [pictures.INSET_GAP + across / 2, height - pictures.INSET_GAP - across / 2]
     off = min(abs(y - middle) for middle in middles)
-    return max(abs(x - width / 2), off) <= _NEAR * across and face.box.height < across
+    return max(abs(x - width / 2), off) <= pictures.NEAR * across and face.box.height < across

@@ -18,6 +18,7 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from registry.domain import Image, Landmarks
+from registry.models.base import FaceModel
 
 SIDE = 400
 """px. The side of a photograph before it is spoilt."""
@@ -25,6 +26,8 @@ SMALL_SIDE = 95
 """px. About the side of a photograph whose face is 48 px high."""
 INSET, INSET_GAP = 190, 20
 """px. The side of a picture before its blurred copy, and its distance from above or below."""
+NEAR = 0.2
+"""Of a photograph's side: the labelled face is no further from its middle."""
 FRAMES, EVERY, FPS = 7, 3, 10
 """Frames of a clip, one in so many is looked at, frames a second."""
 
@@ -237,12 +240,27 @@ def random_of(name: str) -> Random:
     return np.random.default_rng(int(hashlib.sha256(name.encode()).hexdigest()[:16], 16))
 
 
-def read_photo(path: Path) -> Image:
-    """A photograph at SIDE x SIDE px. Raises `SystemExit` if it is no image."""
+def landmarks_of(image: np.ndarray, marker: FaceModel) -> Landmarks:
+    """Those of the face in the middle: LFW puts the labelled face there."""
+    middle = np.array(image.shape[1::-1]) / 2
+    near = [
+        face
+        for face in marker.detect(np.asarray(image, np.uint8))
+        if np.abs(face.landmarks.mean(axis=0) - middle).max() < NEAR * image.shape[0]
+    ]
+    if not near:
+        return np.array([[163, 184], [237, 184], [200, 226], [169, 270], [231, 270]], np.float32)
+    return max(near, key=lambda face: face.box.height).landmarks
+
+
+def read_photo(path: Path, *, enlarged: bool = True) -> Image:
+    """A photograph at SIDE x SIDE px, or as it is. Raises `SystemExit` if it is no image."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise SystemExit(f"{path} is not an image.")
-    return np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), np.uint8)
+    if enlarged:
+        image = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(image, np.uint8)
 
 
 def moving(image: Image, random: Random) -> Iterator[Image]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering
 
 from registry.domain import Face, Vectors, Video
 from registry.faces.matching import Neighbour, assign
-from registry.faces.rates import Curve
+from registry.models.curves import ModelCurve
 from registry.people.evidence import Evidence, ObservedFaces
 from registry.people.joining import consolidate_repeatedly
 
@@ -72,10 +73,10 @@ def _assigned(video: Video, stored: Sequence[Face], known: Grouping, threshold: 
 def consolidated(
     videos: Sequence[Video],
     threshold: float,
+    curve: ModelCurve | None = None,
     *,
     batches: int = 1,
     rule: float = 0.85,
-    curve: Curve | None = None,
 ) -> Grouping:
     """The plain rule, and a consolidation after each of so many tables.
 
@@ -104,7 +105,7 @@ def _origin(videos: Sequence[Video], rule: float) -> Grouping:
 
 
 def joins(
-    videos: Sequence[Video], identity: Grouping, threshold: float, curve: Curve | None = None
+    videos: Sequence[Video], identity: Grouping, threshold: float, curve: ModelCurve | None = None
 ) -> dict[str, str]:
     """What consolidation joins: the identity that stays, by the one that goes."""
     observed, shown = ObservedFaces(len(videos[0].faces[0].embedding)), defaultdict(set)
@@ -121,7 +122,9 @@ def joins(
                 face.quality,
             )
     ranks = {who: (0, len(where)) for who, where in shown.items()}
-    evidence = Evidence(observed, ranks, curve=curve)
+    evidence = Evidence(observed, ranks)
+    if curve is not None:
+        evidence = replace(evidence, curve=curve.curve, same_person=curve.same_person)
     result = consolidate_repeatedly(evidence, threshold=threshold)
     return {gone: group[0] for group in result.groups for gone in group[1:]}
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
 
-from benchmarks._hard import HardResult
+from benchmarks._hard_page import TABLES, hard_table, machine, score_cell
 from benchmarks._measures import Score
 from benchmarks._settings import Setting
 
@@ -41,17 +38,37 @@ class Finding:
     counts: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     """Videos, labelled faces, faces of people unknown."""
     same: bool = False
-    hard: dict[str, HardResult] = field(default_factory=dict)
-    """On hard footage at the shipped threshold, by half of the people."""
+    when: str = field(default_factory=machine)
 
 
-def page(findings: Sequence[Finding]) -> str:
+@dataclass(frozen=True, slots=True)
+class ModelFindings:
+    """What is known of one model."""
+
+    model: str
+    parts: Mapping[str, Any]
+    """A `Finding` for the part `clean`, a `HardFinding` for each other."""
+
+
+def page(models: Sequence[ModelFindings]) -> str:
     """The page."""
+    lines = ["# One person, one identity", ""]
+    clean = [found.parts["clean"] for found in models if "clean" in found.parts]
+    if clean:
+        lines += _clean_table(clean)
+    for part in TABLES:
+        found = [(one.model, one.parts[part]) for one in models if part in one.parts]
+        lines += hard_table(part, found) if found else []
+    for finding in clean:
+        lines += _details(finding)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _clean_table(findings: Sequence[Finding]) -> list[str]:
     sets = findings[0].sets
+    when = "; ".join(f"{finding.model}: {finding.when}" for finding in findings)
     lines = [
-        "# One person, one identity",
-        "",
-        f"`python -m benchmarks.identity`, {machine()}.",
+        f"`python -m benchmarks.identity --part clean`, {when}.",
         "",
         "A cell: B-cubed precision / recall / F1 over faces, then identities per person, then",
         "wrong merges. `tuned`: the setting was chosen on the other half of the photographed",
@@ -64,38 +81,10 @@ def page(findings: Sequence[Finding]) -> str:
     ]
     for finding in findings:
         for row in finding.rows:
-            cells = " | ".join(_cell(score) for score in row.scores)
+            cells = " | ".join(score_cell(score) for score in row.scores)
             setting = ", ".join(f"{value:g}" for value in row.setting)
             lines.append(f"| {finding.model} | {row.method} | {setting} ({row.how}) | {cells} |")
-    lines += ["", "![F1 against threshold](identity.svg)", ""]
-    if any(finding.hard for finding in findings):
-        lines += _hard_table(findings)
-    for finding in findings:
-        lines += _details(finding)
-    return "\n".join(lines) + "\n"
-
-
-def _hard_table(findings: Sequence[Finding]) -> list[str]:
-    kinds = list(next(iter(findings[0].hard.values())).found)
-    lines = [
-        "## Hard footage",
-        "",
-        "Each person in clips of different photographs: plain; face 48 px high and compressed;",
-        "dark and noisy; turned and in sunglasses. Then in a mask, pixelated, and before a blurred",
-        "copy of the picture (`ghost`). The first three columns are of the first four kinds alone;",
-        "the others are of all together: clips of each kind that are with their person.",
-        "",
-        "| model | people | P / R / F1; identities per person; wrong | wrong, all kinds | "
-        + " | ".join(kinds)
-        + " |",
-        "|---|---|---|---|" + "---|" * len(kinds),
-    ]
-    for finding in findings:
-        for name, result in finding.hard.items():
-            found = " | ".join(f"{n} of {of}" for n, of in result.found.values())
-            head = f"| {finding.model} | {name} | {_cell(result.four)} | {result.all.wrong}"
-            lines.append(f"{head} | {found} |")
-    return [*lines, ""]
+    return [*lines, "", "![F1 against threshold](identity.svg)", ""]
 
 
 def _details(finding: Finding) -> list[str]:
@@ -120,19 +109,3 @@ def _details(finding: Finding) -> list[str]:
             f"({tables.wrong} wrong)."
         )
     return [*lines, ""]
-
-
-def _cell(score: Score) -> str:
-    return (
-        f"{score.precision:.3f} / {score.recall:.3f} / {score.f1:.3f}; "
-        f"{score.per_person:.2f}; {score.wrong}"
-    )
-
-
-def machine() -> str:
-    """When and where: date, processors, system."""
-    cpu = Path("/proc/cpuinfo")
-    names = cpu.read_text(encoding="utf-8").splitlines() if cpu.is_file() else []
-    model = next((n.partition(":")[2].strip() for n in names if n.startswith("model name")), "")
-    where = f"{os.cpu_count()} processors {model or platform.machine()}, {platform.system()}"
-    return f"{datetime.now(UTC):%Y-%m-%d}, {where}"

@@ -20,9 +20,9 @@ import numpy as np
 from qdrant_client import QdrantClient
 
 from benchmarks._extraction import Extractions
+from benchmarks._hard_page import machine
 from benchmarks._labelled import Labelled, clip_set, only, photo_set
 from benchmarks._options import CACHE, data_folder, sources
-from benchmarks._page import machine
 from benchmarks._photos import Embedded, embedded
 from benchmarks._slideshows import halves
 from registry.blobs.folder import FolderStore

@@ -26,10 +26,12 @@ from registry.errors import (
     ImageError,
     MediaError,
     ModelError,
+    NotReadYet,
     ObjectMissing,
     RegistryError,
     RegistryLocked,
     RowError,
+    SnapshotOutdated,
     SourceError,
     StoreCorrupt,
     StoreDenied,
@@ -42,13 +44,13 @@ from registry.errors import (
 )
 
 if TYPE_CHECKING:
-    from face_registry import statistics
+    from face_registry import plot, statistics
     from ingest import ingest
     from ingest.api import retry
     from ingest.fetch.addresses import AddressPolicy
     from ingest.fetch.downloads import FetchLimits
     from ingest.frames import MediaLimits
-    from ingest.summary import Failure, Summary
+    from ingest.summary import Failure, NothingRead, Summary
     from queries import averages, lookup, lookup_folder, report, write_csv, write_zip
     from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
     from queries.frames import (
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
         identities_frame,
         pairs_frame,
         persons_by_video,
+        timeline_frame,
         videos_frame,
     )
     from queries.screen_time import timeline
@@ -93,6 +96,8 @@ __all__ = [
     "MediaError",
     "MediaLimits",
     "ModelError",
+    "NotReadYet",
+    "NothingRead",
     "ObjectMissing",
     "PersonOnScreen",
     "Probe",
@@ -100,6 +105,7 @@ __all__ = [
     "RegistryError",
     "RegistryLocked",
     "RowError",
+    "SnapshotOutdated",
     "SourceError",
     "StoreCorrupt",
     "StoreDenied",
@@ -128,6 +134,7 @@ __all__ = [
     "open_registry",
     "pairs_frame",
     "persons_by_video",
+    "plot",
     "report",
     "retry",
     "separate",
@@ -136,6 +143,7 @@ __all__ = [
     "statistics",
     "suggest",
     "timeline",
+    "timeline_frame",
     "undo",
     "videos_frame",
     "write_csv",
@@ -148,11 +156,11 @@ _MODULES = {
     "ingest.api": "retry",
     "ingest.fetch.downloads": "FetchLimits",
     "ingest.frames": "MediaLimits",
-    "ingest.summary": "Failure Summary",
+    "ingest.summary": "Failure NothingRead Summary",
     "queries": "averages lookup lookup_folder report write_csv write_zip",
     "queries.answers": "CloseSecond LookupAnswer Match MatchedFace Probe",
     "queries.frames": "appearances_frame changes_frame faces_frame identities_frame pairs_frame "
-    "persons_by_video videos_frame",
+    "persons_by_video timeline_frame videos_frame",
     "queries.screen_time": "timeline",
     "queries.timelines": "Interval PersonOnScreen",
     "registry": "Registry open_registry",
@@ -173,8 +181,8 @@ if not TYPE_CHECKING:  # a type checker reads the imports above and reports name
 
     def __getattr__(name: str) -> Any:
         """Import a public name when it is first used."""
-        if name == "statistics":
-            return import_module("face_registry.statistics")
+        if name in ("plot", "statistics"):
+            return import_module(f"face_registry.{name}")
         if name not in _SOURCES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(import_module(_SOURCES[name]), name)

@@ -44,6 +44,7 @@ from registry.settings import (
     DEFAULT_EVERY,
     DEFAULT_MAX_GAP_S,
     DEFAULT_THRESHOLD,
+    LARGEST_EVERY,
     Settings,
 )
 
@@ -347,6 +348,8 @@ def _check_contract(
 
     Returns a note if the contract changes.
     """
+    if every is not None and not 1 <= every <= LARGEST_EVERY:
+        raise UsageError(f"every is {every}. Give a number of frames, 1 to {LARGEST_EVERY:,}.")
     if max_gap is not None and not 0 <= max_gap < math.inf:
         raise UsageError(f"max_gap is {max_gap:g}. Give a number of seconds, or 0 for no limit.")
     if not registry.is_empty:

@@ -17,10 +17,11 @@ from ingest.fetch.addresses import AddressPolicy
 from ingest.frames import MediaLimits
 from ingest.printing import print_plan, print_summary
 from ingest.progress import BarReporter, LineReporter, Reporter, SilentReporter
+from ingest.summary import NothingRead
 from registry import events
 from registry.core.registry import Registry
 from registry.errors import RegistryError, UsageError
-from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
+from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN, LARGEST_EVERY
 from registry.terminal import (
     Terminal,
     cosine,
@@ -79,8 +80,9 @@ private_hosts_option = click.option(
     help="Folder where relative paths start.  [default: the folder of the table]",
 )  # fmt: skip
 @click.option(
-    "--every", type=click.IntRange(min=1), help="Sampling interval in frames.  [default: 10]"
-)
+    "--every", type=click.IntRange(1, LARGEST_EVERY),
+    help="Sampling interval in frames.  [default: 10]",
+)  # fmt: skip
 @click.option(
     "--max-gap", type=click.FloatRange(min=0), metavar="S",
     help="Also sample a frame where more than S seconds would pass without one; 0: no limit.  "
@@ -173,6 +175,7 @@ def ingest_command(
         _writing_metrics(registry, metrics_file),
         reporting(terminal) as reporter,
         stoppable(terminal) as stop,
+        printing_failures(terminal, as_json),
     ):
         summary = ingest(
             registry,
@@ -229,6 +232,16 @@ def as_writer(registry: Registry) -> Iterator[None]:
     """Acquire the right to write first, while Ctrl-C still ends the process at once."""
     registry.hold()
     yield
+
+
+@contextmanager
+def printing_failures(terminal: Terminal, as_json: bool) -> Iterator[None]:
+    """Print the summary of a run that could read nothing, before its error."""
+    try:
+        yield
+    except NothingRead as exc:
+        terminal.json(exc.summary.as_dict()) if as_json else print_summary(terminal, exc.summary)
+        raise
 
 
 @contextmanager

@@ -77,13 +77,14 @@ class JobSelection:
     def mark_done(self, video_id: str) -> None:
         """Note that a video was read and recorded."""
         self.done.add(video_id)
-        self.unmark(video_id)
+        self.mark(video_id, read_again=False)
 
-    def unmark(self, video_id: str) -> None:
-        """Remove the mark of a video, which need not be read again."""
-        if video_id in self._marked:
+    def mark(self, video_id: str, *, read_again: bool) -> None:
+        """Mark a video, so that the next run reads it again, or remove its mark."""
+        if read_again != (video_id in self._marked):
+            rereads = self.registry.rereads
             with self.registry.writing():
-                self.registry.rereads.unmark(video_id)
+                rereads.mark(video_id) if read_again else rereads.unmark(video_id)
 
     def update_source(self, known: IndexedVideo, source: Source) -> None:
         """Record that an unchanged file has another time or validator."""

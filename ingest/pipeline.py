@@ -10,9 +10,9 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
@@ -24,7 +24,7 @@ from ingest.fetch.downloads import Downloader
 from ingest.job_selection import Job, JobSelection
 from ingest.progress import Reporter
 from ingest.recorder import FileFacts, Recorder
-from ingest.summary import Summary
+from ingest.summary import READ_AGAIN, NothingRead, Summary
 from ingest.tables.table import Table
 from ingest.workers import Extractor
 from registry import ids
@@ -32,7 +32,7 @@ from registry.core.listed_videos import load_listed_videos, save_listed_videos
 from registry.core.registry import Registry
 from registry.core.runs import new_run
 from registry.domain import Content, Status
-from registry.errors import MediaError, RegistryError, VideoError
+from registry.errors import MediaError, NotReadYet, RegistryError, VideoError
 from registry.faces.appearances import appearances
 from registry.footage.duplicates import duplicate_videos
 from registry.people import joining
@@ -50,6 +50,19 @@ class Turn(Protocol):
         """Let the others in."""
 
 
+@contextmanager
+def _turn_of_others(turn: Turn | None) -> Iterator[None]:
+    """Let others use the registry while the block runs."""
+    if turn is None:
+        yield
+        return
+    turn.release()
+    try:
+        yield
+    finally:
+        turn.acquire()
+
+
 @dataclass(frozen=True, slots=True)
 class RunContext:
     """The registry, the downloader and the extractor of a run, and its counts."""
@@ -58,9 +71,12 @@ class RunContext:
     downloader: Downloader
     extractor: Extractor
     ahead: int
-    """Videos that are fetched or processed at once."""
+    """Videos that are fetched or processed at once, without those that wait for their turn."""
     summary: Summary = field(default_factory=lambda: Summary(run=new_run()))
     """Counts of the run; the caller has them even if an error ends the run."""
+    max_waiting: int = 256 << 20
+    """Bytes of results that may wait for their turn to be recorded. While a long video at the head
+    of the table is processed, the workers go on with those after it."""
     turn: Turn | None = None
     """Held by the caller. The run releases it while it waits for a video. None: no other thread
     uses the registry."""
@@ -107,6 +123,9 @@ def run(
     Returns:
         The counts. Errors of one row or video are in `failures`; any other error ends the run, and
         committed videos stay.
+
+    Raises:
+        NothingRead: the run did nothing, because servers, the network or this machine failed.
     """
     started = time.monotonic()
     summary, registry = context.summary, context.registry
@@ -126,10 +145,14 @@ def run(
         registry, recorder, retry_failed=retry_failed, reread_changed=reread_changed,
         everything=read_again,
     )  # fmt: skip
+    tried = 0
     for job, outcome in _read_ahead(context, selection.jobs(table.rows), stop):
+        tried += 1
         text = _commit(selection, job, outcome)
         summary.seconds = time.monotonic() - started
         reporter.advance(summary, str(job.row.url), text)
+        with _turn_of_others(context.turn):
+            pass
     summary.stopped = stop.is_set()
     summary.failures.sort(key=lambda failure: failure.row)
     summary.new_identities = len(_established(registry) - before)
@@ -142,6 +165,9 @@ def run(
     if summary.ingested or summary.joined_identities:
         registry.index.optimize()
     summary.seconds = time.monotonic() - started
+    not_read_yet = sum(failure.not_read_yet for failure in summary.failures)
+    if 0 < tried == not_read_yet and not (summary.stopped or summary.updated or summary.unchanged):
+        raise NothingRead(summary)
     return summary
 
 
@@ -186,23 +212,41 @@ class _Claims:
 _POLL_S = 0.2
 """How often a run that waits for a video checks whether it should stop."""
 
+_FACE_BYTES = 1024
+"""About what a face takes in memory besides its vector: box, landmarks, keys and Python objects."""
+
 
 def _read_ahead(
     context: RunContext, jobs: Iterator[Job], stop: Event
 ) -> Iterator[tuple[Job, _Outcome]]:
-    """Results in the order of the jobs, with `ahead` videos in progress at once."""
+    """Results in the order of the jobs, with `ahead` videos in progress at once.
+
+    Results whose turn has not come wait in memory: at most `max_waiting` bytes, and what is in
+    progress when they reach it.
+    """
     pending: deque[tuple[Job, Future[_Outcome]]] = deque()
-    claims, complete = _Claims(), False
+    running: set[Future[_Outcome]] = set()
+    claims, complete, waiting = _Claims(), False, 0
     with ThreadPoolExecutor(context.ahead, thread_name_prefix="read") as threads:
         try:
             for job in jobs:
-                pending.append((job, threads.submit(_fetch_and_extract, context, claims, job)))
-                while len(pending) >= context.ahead or (pending and pending[0][1].done()):
-                    if not _wait_for(pending[0][1], stop, context.turn):
+                running.add(future := threads.submit(_fetch_and_extract, context, claims, job))
+                pending.append((job, future))
+                while True:
+                    if stop.is_set():
                         return
-                    first, future = pending.popleft()
-                    yield first, future.result()
-            while pending and _wait_for(pending[0][1], stop, context.turn):
+                    done = {future for future in running if future.done()}
+                    running -= done
+                    waiting += sum(map(_size, done))
+                    if pending and pending[0][1] not in running:
+                        first, future = pending.popleft()
+                        waiting -= _size(future)
+                        yield first, future.result()
+                    elif len(running) < context.ahead and waiting < context.max_waiting:
+                        break
+                    elif not _wait_for(running, stop, context.turn):
+                        return
+            while pending and _wait_for([pending[0][1]], stop, context.turn):
                 first, future = pending.popleft()
                 yield first, future.result()
             complete = not pending
@@ -215,18 +259,20 @@ def _read_ahead(
                 context.extractor.close()
 
 
-def _wait_for(future: Future[_Outcome], stop: Event, turn: Turn | None) -> bool:
-    """Wait for a result, and let others use the registry; False if the run is stopped first."""
-    if turn is not None:
-        turn.release()
-    try:
+def _size(future: Future[_Outcome]) -> int:
+    """About how many bytes of memory the result of a job takes."""
+    result = None if future.exception() else future.result().result
+    faces = result.faces if isinstance(result, Extraction) else ()
+    return sum(face.embedding.nbytes + _FACE_BYTES for face in faces)
+
+
+def _wait_for(futures: Collection[Future[_Outcome]], stop: Event, turn: Turn | None) -> bool:
+    """Wait until one of the futures is done; False if the run is stopped first."""
+    with _turn_of_others(turn):
         while not stop.is_set():
-            if wait([future], timeout=_POLL_S).done:
+            if wait(futures, timeout=_POLL_S, return_when=FIRST_COMPLETED).done:
                 return not stop.is_set()
         return False
-    finally:
-        if turn is not None:
-            turn.acquire()
 
 
 def _fetch_and_extract(context: RunContext, claims: _Claims, job: Job) -> _Outcome:
@@ -292,7 +338,7 @@ def _commit(selection: JobSelection, job: Job, outcome: _Outcome) -> str:
             return text
         alias = f"is the same file as {other.url}: recorded as another name of it"
         summary.same_files.append(f"row {row.row} {row.url} {alias}")
-        selection.unmark(job.video_id)
+        selection.mark(job.video_id, read_again=False)
         return f"{alias}; {text}"
     if isinstance(result, (_SameFile, _Unchanged)):
         # The row that claimed this content failed.
@@ -304,13 +350,18 @@ def _commit(selection: JobSelection, job: Job, outcome: _Outcome) -> str:
         reason = str(result).removeprefix(f"{row.location}: ")
         if file:
             selection.failures.setdefault(file.content.sha256, reason)
+        not_read_yet = isinstance(result, NotReadYet)
         if known and known.status != Status.FAILED:
             recorder.listed.add(known.video_id)
             reason = f"{reason.removesuffix('.')}. The record of the video stays as it is."
         else:
             recorder.fail(row, known, reason)
-            selection.unmark(job.video_id)
-        run_events.failed(summary, row.row, row.url, reason, job.video_id)
+            selection.mark(job.video_id, read_again=not_read_yet)
+            if not_read_yet:
+                reason = f"{reason.removesuffix('.')}.{READ_AGAIN}"
+        run_events.failed(
+            summary, row.row, row.url, reason, job.video_id, not_read_yet=not_read_yet
+        )
         return f"failed: {reason}"
     assert file is not None
     video = recorder.ingest(row, known, result, file)

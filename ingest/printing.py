@@ -37,7 +37,8 @@ def print_summary(terminal: Terminal, summary: Summary, *, hints: bool = True) -
         terminal.say(f"Joined {joined} to others. `face-registry identities undo` takes it back.")
     _print_changes(terminal, summary)
     for failure in summary.failures[:_SHOWN]:
-        terminal.note(f"failed: {_failure_line(failure)}")
+        label = "not read yet" if failure.not_read_yet else "failed"
+        terminal.note(f"{label}: {_failure_line(failure)}")
     _print_rest(terminal, len(summary.failures))
     if hints:
         _print_hints(terminal, summary)
@@ -62,7 +63,7 @@ def _print_hints(terminal: Terminal, summary: Summary) -> None:
     if summary.stopped:
         terminal.note("Stopped. Run the same command again to continue.")
         return
-    if summary.failures:
+    if not all(failure.not_read_yet for failure in summary.failures):
         terminal.note(
             "The next run skips videos that failed. Use --retry-failed to read them again."
         )

@@ -10,6 +10,7 @@ from ingest.api import retry
 from ingest.commands import (
     as_writer,
     max_memory_option,
+    printing_failures,
     private_hosts_option,
     reporting,
     stoppable,
@@ -53,6 +54,7 @@ def retry_command(
         as_writer(registry),
         reporting(terminal) as reporter,
         stoppable(terminal) as stop,
+        printing_failures(terminal, as_json),
     ):
         summary = retry(
             registry,

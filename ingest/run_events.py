@@ -17,9 +17,17 @@ def warning(summary: Summary, message: str) -> None:
     events.emit("warning", logging.WARNING, run=summary.run, message=message)
 
 
-def failed(summary: Summary, row: int, url: Url, reason: str, video: str = "") -> None:
+def failed(
+    summary: Summary,
+    row: int,
+    url: Url,
+    reason: str,
+    video: str = "",
+    *,
+    not_read_yet: bool = False,
+) -> None:
     """Log that a row failed, and add it to the summary; `video` is the id of its video, if any."""
-    summary.failures.append(Failure(row, str(url), reason))
+    summary.failures.append(Failure(row, str(url), reason, not_read_yet))
     fields = events.Fields(run=summary.run, video=video, row=row, url=url, reason=reason)
     events.emit("video.failed", logging.WARNING, **fields)
 

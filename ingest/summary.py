@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ingest.row_changes import RowChanges
 from ingest.tables.table import Table
+from registry.errors import RegistryError
 from registry.urls import Url
+
+READ_AGAIN = " The next ingest tries again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,19 @@ class Failure:
     """As in a spreadsheet: the header is row 1. 0: the video is not from a table."""
     url: str
     reason: str
+    not_read_yet: bool = False
+    """Whether a server, the network or this machine failed: the next run reads the video again."""
+
+
+class NothingRead(RegistryError):
+    """No video of a run could be read, and no video was at fault."""
+
+    def __init__(self, summary: Summary) -> None:
+        """`summary`: the counts and failures of the run, which are on record."""
+        failures = [failure for failure in summary.failures if failure.not_read_yet]
+        many = f"None of the {len(failures):,} videos" if len(failures) > 1 else "The only video"
+        super().__init__(f"{many} could be read. {failures[0].url}: {failures[0].reason}")
+        self.summary = summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +218,7 @@ class Summary:
         return {
             "run": self.run,
             **self.counts(),
-            "failures": [{"row": f.row, "url": f.url, "reason": f.reason} for f in self.failures],
+            "failures": [asdict(failure) for failure in self.failures],
             "updates": self._update_documents(),
             "blank_cells": self.blank_cells(),
             "same_files": list(self.same_files),

@@ -133,7 +133,7 @@ class PoolExtractor:
         try:
             extraction: Extraction = future.result()
         except BrokenProcessPool as exc:
-            raise MediaError(_NO_START) from exc
+            raise RegistryError(_NO_START) from exc
         except TimeoutError as exc:
             raise MediaError(
                 f"processing the video took longer than {self._timeout_s:.0f} s and was stopped."
@@ -173,7 +173,7 @@ class _Worker:
 
 
 _NO_START = (
-    "the worker processes cannot start. A script that calls ingest must do so below the line "
+    "The worker processes cannot start. A script that calls ingest must do so below the line "
     '`if __name__ == "__main__":`, because workers import the script.'
 )
 _worker: _Worker | RegistryError | None = None

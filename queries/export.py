@@ -18,6 +18,7 @@ import pandas as pd
 
 from queries.averages import cover_path
 from queries.masking import boxes_beside, without_others
+from registry.core.exports import record_exports
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
 from registry.errors import UsageError
@@ -147,6 +148,7 @@ def write_zip(registry: Registry, path: Path, *, unmasked: bool = False) -> int:
                 }
             )
         add_entry(archive, "index.csv", _csv(rows))
+    record_exports(registry, "zip", [path])
     return len(faces)
 
 

@@ -15,6 +15,7 @@ from queries.counted_videos import counted_videos
 from queries.documents import shown_attributes
 from queries.pairs import pairs
 from queries.report import as_date
+from queries.screen_time import timeline, timeline_table
 from queries.selections import as_cell, main_person
 from registry.core.registry import Registry
 from registry.core.runs import began
@@ -234,6 +235,24 @@ def changes_frame(
     else:
         moment = moment_of_date(as_date(since))
     return changes(registry, moment, metric=metric, weight=weight).table
+
+
+def timeline_frame(registry: Registry, video: str, *, provisional: bool = False) -> pd.DataFrame:
+    """When each person of a video is on screen: a row for each interval, the main person first.
+
+    Args:
+        registry: an open registry that has ingested something.
+        video: a URL, an id, or what else `Registry.video` takes.
+        provisional: whether provisional identities have rows too.
+
+    Returns:
+        The columns `queries.screen_time.TIMELINE_COLUMNS`; those from `seconds` on are about the
+        whole video.
+    """
+    people = timeline(registry, video, provisional=provisional)
+    known = registry.index.get_identities(sorted(one.identity_id for one in people))
+    names = {identity: one.name for identity, one in known.items()}
+    return timeline_table(registry.video(video).video_id, people, names)
 
 
 def _established(registry: Registry, *, provisional: bool) -> dict[str, str]:

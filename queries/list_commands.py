@@ -48,7 +48,7 @@ def left_out(provisional: int) -> str:
 @pass_terminal
 def identities_list(terminal: Terminal, decisions: bool, provisional: bool, as_json: bool) -> None:
     """List the identities, those in most videos first."""
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         _ = registry.contract
         if decisions:
             print_decisions(terminal, decision_documents(registry.decisions.entries()), as_json)
@@ -109,7 +109,7 @@ def identities_show(terminal: Terminal, identity: str, all_faces: bool, as_json:
 
     Tracks (VIDEO:N) and faces (VIDEO:N:FRAME) are shown as `identities split` takes them.
     """
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         person = registry.identity(identity)
         tracks = track_documents(registry.index.faces_of(person.identity_id))
         indexed = registry.index.videos([person.identity_id])
@@ -163,7 +163,7 @@ def videos_list(
 ) -> None:
     """List all videos, and who is in them; of failed ones, why."""
     wanted = [parse_condition(text) for text in conditions]
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         _ = registry.contract
         indexed = list(registry.index.videos())
         attributes = {video.video_id: video.attributes for video in indexed}
@@ -209,7 +209,7 @@ def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool
     VIDEO is one of its URLs, its id, the beginning of its id, or what only this video has: the last
     part of its URL, such as ad-7.mp4, or an attribute, such as the id of an ad.
     """
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         keep = listed(registry, provisional=provisional)
         same_as = registry.view.same_as
         [found] = video_documents([registry.video(video)], keep, same_as)

@@ -73,6 +73,7 @@ def open_gallery(
         raise UsageError(f"--top {top} is too small. Give 1 or more.")
     thresholds = current_thresholds(registry)
     identities = list(registry.index.identities())
+    top = min(top, max(1, len(identities)))
     out = tuple(i.identity_id for i in identities if i.provisional and not provisional)
     return Gallery(
         registry,

@@ -53,7 +53,7 @@ def lookup_command(
 
     PHOTO is a file, or a folder: then everyone in its photos and those of its subfolders is named.
     """
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         if photo.is_dir():
             gallery = open_gallery(registry, top=top, threshold=threshold, provisional=provisional)
             _answer_folder(terminal, gallery, photo, csv_path, as_json)

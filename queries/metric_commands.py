@@ -39,7 +39,7 @@ def metric_documents(registry: Registry) -> list[dict[str, Any]]:
 @pass_terminal
 def metrics_list(terminal: Terminal, as_json: bool) -> None:
     """List the metrics: the one that reports average by name first."""
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         metrics = metric_documents(registry)
     if as_json:
         terminal.json({"metrics": metrics})

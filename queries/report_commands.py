@@ -24,6 +24,7 @@ from queries.page.redaction import REDACTIONS
 from queries.page.writing import write_page
 from queries.report import SORTS, Report, as_date, make_report
 from queries.selections import ANY, ROLES, Selection
+from registry.core.exports import record_exports
 from registry.core.registry import Registry
 from registry.errors import UsageError
 from registry.terminal import (
@@ -34,6 +35,7 @@ from registry.terminal import (
     file_path,
     json_option,
     pass_terminal,
+    repeat_if_outdated,
     short,
 )
 
@@ -166,6 +168,7 @@ def selection_of(options: dict[str, Any]) -> Selection:
 @all_option
 @json_option
 @pass_terminal
+@repeat_if_outdated
 def report_command(
     terminal: Terminal,
     /,
@@ -213,7 +216,7 @@ def report_command(
                 "--compare and --since-run go together with one --metric, --weight, --csv, --json "
                 "and the options that select videos and people. Leave the others out."
             )
-        with terminal.open() as registry:
+        with terminal.open_to_read() as registry:
             moment = (
                 moment_of_run(registry, since_run)
                 if since_run
@@ -227,12 +230,14 @@ def report_command(
                 selection=selection,
                 provisional=provisional,
             )
+            if csv_path:
+                write_csv(changed.table, csv_path)
+                record_exports(registry, "csv", [csv_path])
         if csv_path:
-            write_csv(changed.table, csv_path)
             terminal.note(f"Wrote {csv_path} with {count(len(changed.table), 'change')}.")
         print_changes(terminal, moment, changed, as_json=as_json)
         return
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         found = make_report(
             registry, metrics, selection, as_of=as_of, provisional=provisional, **options
         )
@@ -244,6 +249,7 @@ def report_command(
             if not any(map(_is_given, ("metrics", *options))):
                 table = best_first(table.loc[:, :LAST_AVERAGE])
             write_csv(table, csv_path)
+            record_exports(registry, "csv", [csv_path])
             rows = count(len(table), "identity", "identities")
             terminal.note(f"Wrote {csv_path} with {rows}.")
         if parquet_path or excel_path:
@@ -254,9 +260,11 @@ def report_command(
             }
             if parquet_path:
                 paths = write_parquet(tables, parquet_path)
+                record_exports(registry, "parquet", paths)
                 terminal.note(f"Wrote {', '.join(map(str, paths))}.")
             if excel_path:
                 write_excel(tables, excel_path)
+                record_exports(registry, "excel", [excel_path])
                 terminal.note(f"Wrote {excel_path} with the sheets {', '.join(tables)}.")
         if zip_path:
             faces = write_zip(registry, zip_path, unmasked=unmasked)

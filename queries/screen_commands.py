@@ -39,7 +39,7 @@ def videos_timeline(
 
     VIDEO is given as for `videos show`. The main person, who is longest on screen, comes first.
     """
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         found = registry.video(video)
         people = timeline(registry, found.video_id, provisional=provisional)
         identities = registry.index.get_identities([person.identity_id for person in people])
@@ -164,7 +164,7 @@ def identities_together(
     With one IDENTITY, its pairs; with several, the pairs among them and their videos.
     """
     selection = selection_of(options)
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         found = pairs(registry, identities, selection=selection, provisional=provisional, **options)
     if csv_path:
         write_csv(found.table, csv_path)

@@ -128,6 +128,10 @@ _METRICS: _Commands = {
     "list": ("queries.metric_commands:metrics_list", "List the metrics."),
     "rename": ("queries.metric_commands:metrics_rename", "Give a metric another name."),
 }
+_RECEIPTS: _Commands = {
+    "list": ("registry.erasure.receipt_commands:receipts_list", "List the receipts of erasures."),
+    "show": ("registry.erasure.receipt_commands:receipts_show", "Show the receipt of an erasure."),
+}
 _MODELS: _Commands = {
     "compare": (
         "registry.changing.commands:models_compare",
@@ -214,6 +218,11 @@ def videos() -> None:
 @cli.group(cls=_Group, lazy=_METRICS)
 def metrics() -> None:
     """List and rename metrics, and choose the one of reports."""
+
+
+@cli.group(cls=_Group, lazy=_RECEIPTS)
+def receipts() -> None:
+    """List and show what was erased, without saying whom."""
 
 
 @cli.group(cls=_Group, lazy=_MODELS)

@@ -24,6 +24,7 @@ from registry.terminal import (
     pass_terminal,
     short,
     undo_note,
+    yes_option,
 )
 from registry.upkeep.doctor import examine
 from registry.upkeep.monitoring import format_availability, format_metrics
@@ -48,19 +49,25 @@ def status_command(
     if history or metrics:
         (_print_runs if history else _print_metrics)(terminal, as_json)
         return
-    with terminal.open() as registry:
-        document = dump(registry) if whole else status(registry)
-    if as_json or whole:
+    if whole:
+        with terminal.open() as registry:
+            terminal.json(dump(registry))
+        return
+    with terminal.open_to_read() as registry:
+        document = status(registry)
+    if as_json:
         terminal.json(document)
         return
     for key, value in _flatten(document):
         terminal.say(f"{key:<24}{_format(value)}")
     if document["empty"]:
-        terminal.note("The registry is empty. Run `face-registry ingest CSV` to fill it.")
+        home = terminal.settings.home
+        found = "The registry is empty." if home.exists() else f"There is no folder {home}."
+        terminal.note(f"{found} Run `face-registry ingest CSV` to fill it.")
 
 
 def _print_runs(terminal: Terminal, as_json: bool) -> None:
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         history = runs(registry)
     if as_json:
         terminal.json({"runs": [asdict(run) for run in history]})
@@ -79,7 +86,7 @@ def _print_metrics(terminal: Terminal, as_json: bool) -> None:
     if as_json:
         raise click.UsageError("--metrics prints no JSON. Leave --json out.")
     try:
-        with terminal.open() as registry:
+        with terminal.open_to_read() as registry:
             text = format_metrics(registry)
     except StoreError:
         click.echo(format_availability(terminal.settings), nl=False)
@@ -217,6 +224,7 @@ def models_pull(terminal: Terminal, name: str, accept_licence: bool) -> None:
     "--drop-faces", is_flag=True,
     help="With --switch: remove faces that cannot be embedded because their crops are damaged.",
 )  # fmt: skip
+@yes_option
 @json_option
 @pass_terminal
 def migrate_command(
@@ -229,6 +237,7 @@ def migrate_command(
     discard: bool,
     drop_blocks: bool,
     drop_faces: bool,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Copy the registry to another place, or change its model.
@@ -241,6 +250,7 @@ def migrate_command(
     To another model (--model): embeds all faces from their crops with the new model, then shows
     which identities would be joined or split and which averages would change. Until --switch, the
     registry stays as it is and may be used. Names, merges, splits and separations are kept.
+    --switch shows the same and asks.
 
     An interrupted migration continues when the same command is run again.
     """
@@ -249,7 +259,7 @@ def migrate_command(
             raise click.UsageError("Change the place and the model one after the other.")
         change_model(
             terminal, model, go=go, drop=discard,
-            drop_blocks=drop_blocks, drop_faces=drop_faces, as_json=as_json,
+            drop_blocks=drop_blocks, drop_faces=drop_faces, yes=yes, as_json=as_json,
         )  # fmt: skip
         return
     target = load_target(terminal.settings, home=home, qdrant=qdrant, minio=minio)

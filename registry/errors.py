@@ -19,7 +19,8 @@
         ├── StoreDenied           the credentials were refused
         ├── StoreFull             no space left
         ├── StoreCorrupt          what came back is not what was written
-        └── ObjectMissing         no object under this key
+        ├── ObjectMissing         no object under this key
+        └── SnapshotOutdated      what was read has changed since
 
 A message is made of full sentences, with a capital letter and a full stop: first what was found,
 naming the thing (row, URL, file, setting), then what to do. The modules that import a foreign
@@ -66,6 +67,13 @@ class FetchError(VideoError):
 
 class MediaError(VideoError):
     """The bytes of a video cannot be decoded."""
+
+
+class NotReadYet(VideoError):
+    """A server, the network or this machine failed, which says nothing about the video.
+
+    The next run tries again.
+    """
 
 
 class ImageError(RegistryError):
@@ -118,3 +126,7 @@ class StoreCorrupt(StoreError):
 
 class ObjectMissing(StoreError):
     """There is no object under this key."""
+
+
+class SnapshotOutdated(StoreError):
+    """The registry changed while it was read, and what is missing is no longer there."""

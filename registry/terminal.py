@@ -10,26 +10,33 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
+from rich.prompt import Confirm
 from rich.table import Table
+from rich.text import Text
 
 from registry import events
-from registry.core.opening import open_registry
+from registry.core.opening import open_registry, open_to_read
 from registry.core.registry import Registry
+from registry.core.snapshot import snapshot_of
+from registry.errors import ObjectMissing, SnapshotOutdated, StoreCorrupt, UsageError
 from registry.settings import Settings, load_log_settings, load_settings
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _WIDEST = 100_000
 """Columns: more than any table has."""
+_ATTEMPTS = 5
+"""A chosen value: each attempt fails only if a video was replaced or erased while it ran."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -59,6 +66,25 @@ class Terminal:
         """
         settings = load_settings(**{**self.given, **given})
         return open_registry(settings, wait=wait, say=self.note)
+
+    @contextmanager
+    def open_to_read(self, *, while_locked: bool = True) -> Iterator[Registry]:
+        """Open the registry for a command that only reads (`registry.core.opening.open_to_read`).
+
+        Raises `SnapshotOutdated` from an error of the block whose cause is that another process has
+        replaced or erased a crop since; see `repeat_if_outdated`.
+        """
+        settings = self.settings
+        with open_to_read(settings, while_locked=while_locked, say=self.note) as registry:
+            try:
+                yield registry
+            except (ObjectMissing, StoreCorrupt) as exc:
+                snapshot = snapshot_of(registry)
+                if snapshot is None or not snapshot.is_outdated():
+                    raise
+                raise SnapshotOutdated(
+                    "The registry changed while it was read. Run the command again."
+                ) from exc
 
     def json(self, document: Any) -> None:
         """Print one JSON document; NaN and infinite numbers become null."""
@@ -94,8 +120,67 @@ class Terminal:
             return
         self.err.print(clean(text), markup=False, highlight=False, soft_wrap=True)
 
+    @property
+    def interactive(self) -> bool:
+        """Whether someone can answer a question: stdin and stderr are terminals, without a log."""
+        return sys.stdin.isatty() and sys.stderr.isatty() and not events.listening()
+
+    def confirm(
+        self,
+        preview: Iterable[str],
+        question: str,
+        *,
+        yes: bool,
+        final: bool = True,
+        required: bool = True,
+    ) -> None:
+        """Show on stderr what a command is about to do, and ask whether to do it.
+
+        Args:
+            preview: lines; computed only if they are shown.
+            question: the question.
+            yes: the value of `yes_option`: show nothing, and do not ask.
+            final: whether the step cannot be undone, which is then said.
+            required: whether the command fails where nobody can answer. Otherwise it goes on
+                there without a word.
+
+        Raises:
+            UsageError: an answer is required, and nobody can give one.
+            click.exceptions.Exit: the answer is no. The exit code is 1.
+        """
+        if yes or not (required or self.interactive):
+            return
+        for line in preview:
+            self.note(line)
+        if final:
+            self.note("This cannot be undone.")
+        if not self.interactive:
+            raise UsageError(
+                "Nothing was changed: there is no terminal to ask on. Repeat with --yes to do it."
+            )
+        try:
+            agreed = Confirm.ask(Text(clean(question)), console=self.err, default=False)
+        except EOFError:
+            agreed = False
+        if not agreed:
+            self.note("Nothing was changed.")
+            raise click.exceptions.Exit(1)
+
 
 pass_terminal = click.make_pass_decorator(Terminal)
+
+
+def repeat_if_outdated(function: F) -> F:
+    """Run a command again if what it reads changed meanwhile, up to `_ATTEMPTS` times."""
+
+    @wraps(function)
+    def run(*args: Any, **options: Any) -> Any:
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(SnapshotOutdated):
+                return function(*args, **options)
+        return function(*args, **options)
+
+    return cast(F, run)
 
 
 def json_option(function: F) -> F:
@@ -103,6 +188,11 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
         function
     )
+
+
+def yes_option(function: F) -> F:
+    """Add the flag `--yes`, for `Terminal.confirm`."""
+    return click.option("--yes", is_flag=True, help="Do not ask. Scripts need it.")(function)
 
 
 def file_path() -> click.Path:
@@ -118,6 +208,11 @@ def clean(text: str) -> str:
 def short(identity: str) -> str:
     """The first eight characters of an id; every command accepts any unique beginning of one."""
     return identity[:8]
+
+
+def person(identity: str, name: str) -> str:
+    """The short id of an identity, and its name if it has one."""
+    return f"{short(identity)} {clean(name)}" if name else short(identity)
 
 
 def number(value: float | None) -> str:

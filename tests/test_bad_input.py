@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import av
+import click
 import cv2
 import numpy as np
 import pytest
 
-from registry.cli import main
+from registry.cli import cli, main
 from registry.core.opening import open_registry
+from registry.domain import Image
 from registry.settings import load_settings
 from tests.support.media import write_video
 from tests.support.web import Web, serve, status
@@ -294,8 +296,9 @@ def test_an_unknown_model_lists_the_known(run: Run, tmp_path: Path) -> None:
 
 def test_a_registry_in_use_names_its_holder(ready: Run, nobody: Path) -> None:
     with open_registry(load_settings(home=nobody / "home")):
-        ended = ready("report")
+        ended, read = ready("reindex"), ready("status")
     assert (ended.code, "in use by process" in ended.last) == (1, True)
+    assert (read.code, "in use by process" in read.last) == (0, True)
 
 
 @pytest.mark.parametrize("command", ["report", "identities list", "videos list", "reindex"])
@@ -345,3 +348,41 @@ def test_a_home_that_cannot_be_made_is_named(run: Run, tmp_path: Path) -> None:
 
 def test_no_thread_is_left_behind(ready: Run) -> None:
     assert [t.name for t in threading.enumerate() if t.name.startswith("read")] == []
+
+
+def _number_options(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Each option that takes a number, after the words of its command."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command, words = group.get_command(context, name), (*path, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from _number_options(command, words)
+            continue
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and isinstance(
+                parameter.type, click.types.IntParamType | click.types.FloatParamType
+            ):
+                yield (*words, parameter.opts[0])
+
+
+_ARGUMENTS = {
+    "ingest": ["{folder}/videos.csv", "--plan"],
+    "lookup": ["{folder}/photo.png"],
+    "videos remove": ["--yes"],
+    "serve": ["--no-open"],
+}
+"""What a command needs besides the option."""
+
+
+@pytest.mark.parametrize("words", list(_number_options(cli)), ids=" ".join)
+@pytest.mark.parametrize("number", ["99999999999999999999", "-99999999999999999999"])
+def test_a_number_of_any_size_is_taken_or_refused_in_words(
+    ready: Run, tmp_path: Path, astronaut: Image, words: tuple[str, ...], number: str
+) -> None:
+    (tmp_path / "videos.csv").write_text("Video URL,Performance\nnone.mp4,1\n")
+    cv2.imwrite(str(tmp_path / "photo.png"), astronaut)
+    more = [part.format(folder=tmp_path) for part in _ARGUMENTS.get(" ".join(words[:-1]), [])]
+    ended = ready(*words[:-1], *more, f"{words[-1]}={number}")
+    assert "internal error" not in ended.err
+    assert ended.code in {0, 1, 2, 3}

@@ -201,16 +201,18 @@ def test_the_python_page_names_everything_public() -> None:
 
 
 def test_signatures_on_the_python_page_are_those_of_the_functions() -> None:
-    found = re.findall(r"`(\w+)\(([^`]*)\)(?: ->[^`]*)?`", PYTHON)
+    found = re.findall(r"`((?:plot\.)?\w+)\(([^`]*)\)(?: ->[^`]*)?`", PYTHON)
     checked = set()
     for name, text in found:
-        function = getattr(face_registry, name, None)
+        place = face_registry.plot if name.startswith("plot.") else face_registry
+        function = getattr(place, name.removeprefix("plot."), None)
         if function is None or not inspect.isfunction(function):
             continue
         names = re.findall(r"(\w+)(?:=|,|$)", re.sub(r"=[^,]*", "=", text))
         assert set(names) <= {*inspect.signature(function).parameters}, f"{name}({text})"
         checked.add(name)
     assert {"ingest", "averages", "lookup", "open_registry", "merge", "undo"} <= checked
+    assert {f"plot.{name}" for name in face_registry.plot.__all__} <= checked
 
 
 def test_arguments_of_ingest_are_all_described() -> None:
@@ -236,7 +238,7 @@ def test_python_examples_use_what_exists(document: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("document", ["README.md", "docs/PYTHON.md"])
 def test_the_python_example_runs(document: str, tmp_path: Path, astronaut: Image) -> None:
-    [script] = _blocks(TEXTS[ROOT / document], "python")
+    script = _blocks(TEXTS[ROOT / document], "python")[0]
     video = next(one for one in VIDEOS if one.file == "ask-an-astronaut.mp4")
     build_videos(tmp_path, [video])
     (tmp_path / "videos.csv").write_text(f"Video URL,Performance\n{video.file},7\n")

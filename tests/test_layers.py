@@ -31,7 +31,12 @@ FLOORS: tuple[Mapping[str, str], ...] = (
     {"rules": "registry.faces.* registry.ids registry.urls registry.urls.*"},
     {"system": "registry.events registry.system.*"},
     {"settings": "registry.settings"},
-    {"store": "registry.store.*", "blobs": "registry.blobs.*", "models": "registry.models.*"},
+    {
+        "store": "registry.store.*",
+        "blobs": "registry.blobs.*",
+        "models": "registry.models.*",
+        "charts": "registry.charts",
+    },
     {"core": "registry registry.core.*", "fetch": "ingest.fetch ingest.fetch.* ingest.memory"},
     {"terminal": "registry.terminal"},
     {"people": "registry.people.*"},
@@ -65,7 +70,7 @@ EMPTY = {
 PURE = (
     "registry.domain registry.errors registry.ids registry.redaction registry.urls registry.urls.* "
     "registry.core.counting registry.faces.* registry.people.consolidation ingest.fetch.sniffing "
-    "registry.calibration.drawing registry.calibration.sample_size "
+    "registry.calibration.sample_size "
     "registry.calibration.thresholds registry.calibration.track_samples "
     "registry.footage.alignment registry.footage.overlap "
     "queries.statistics queries.statistics.*"
@@ -83,6 +88,8 @@ ONLY_IN: Mapping[str, str] = {
     "openpyxl": "ingest.tables.workbooks",
     "pillow_heif": "queries.photos",
     "av": "ingest.frames* registry.demo.*",
+    "altair": "registry.charts registry.calibration.chart queries.plot.*",
+    "vl_convert": "registry.charts",
     "yt_dlp": "ingest.fetch.pages.ytdlp_process ingest.fetch.pages.request_handler",
     "httpcore": "ingest.fetch.connections",
     "starlette": "registry.web.*",

@@ -104,7 +104,9 @@ def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(_SCRIPT)
     call = [sys.executable, "script.py"]
     done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert 'if __name__ == "__main__":' in done.stdout, done.stderr
+    assert done.returncode == 1
+    assert "RegistryError: The worker processes cannot start. " in done.stderr
+    assert 'if __name__ == "__main__":' in done.stderr.splitlines()[-1]
 
 
 def test_a_lock_that_cannot_be_used_is_named(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from urllib.parse import urljoin
 import httpcore
 
 from ingest.fetch.addresses import AddressPolicy
-from registry.errors import FetchError, RegistryError, UsageError
+from registry.errors import FetchError, NotReadYet, RegistryError, UsageError
 from registry.urls import HttpUrl, parse, printable, redacted
 
 _POLL_S = 0.2
@@ -178,7 +178,7 @@ class HttpClient:
     def send(self, request: Request, deadline: Deadline) -> Response:
         """Send a request and wait for status and headers.
 
-        Raises `FetchError`, `TransientError` if a retry may help.
+        Raises `FetchError`, `NotReadYet`, `TransientError` if a retry may help.
         """
         target = request.url
         url = httpcore.URL(
@@ -213,7 +213,8 @@ class HttpClient:
         except OSError as exc:
             what = f"{label}: the host {printable(url.host)} cannot be found"
             if isinstance(exc, socket.gaierror) and exc.errno != socket.EAI_AGAIN:
-                raise FetchError(f"{what}; check the URL.") from exc
+                # An unknown name, or no network: systems do not tell them apart.
+                raise NotReadYet(f"{what}; check the URL and the network.") from exc
             raise TransientError(f"{what} at the moment.") from exc
         error: Exception | None = None
         for address in addresses:

@@ -12,7 +12,7 @@ from tenacity.wait import wait_exponential, wait_random
 
 from ingest.fetch.connections import TransientError
 from ingest.fetch.partial_file import PartialFile
-from registry.errors import FetchError, UsageError
+from registry.errors import NotReadYet, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class FetchLimits:
 def retry(attempt: Callable[[], None], part: PartialFile, limits: FetchLimits, stop: Event) -> None:
     """Repeat an attempt until it succeeds, makes no more progress, or the time is up.
 
-    Only a `TransientError` is retried; the last one becomes a `FetchError`. Setting `stop` ends the
+    Only a `TransientError` is retried; the last one becomes a `NotReadYet`. Setting `stop` ends the
     pause between two attempts.
     """
     back_off = wait_exponential(
@@ -85,4 +85,4 @@ def retry(attempt: Callable[[], None], part: PartialFile, limits: FetchLimits, s
     except TransientError as exc:
         count = retrying.statistics["attempt_number"]
         attempts = "1 attempt" if count == 1 else f"{count} attempts"
-        raise FetchError(f"{exc} Given up after {attempts}.") from exc
+        raise NotReadYet(f"{exc} Given up after {attempts}.") from exc

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from typing import Any, BinaryIO, NoReturn
 
 import av
@@ -30,6 +32,7 @@ FORMATS = (
     "flv",
     "ogg",
     "asf",
+    "mxf",
 )
 """libavformat's names of the containers that are opened. Each is a single file that holds its
 pictures: playlists (hls, dash, concat) and image series (image2) name other files."""
@@ -51,6 +54,9 @@ learns the number on opening, by decoding; without that, the largest gives the s
 
 _BUFFER_BYTES = 256 * 1024
 """Bytes read at once. Larger buffers are no faster (docs/BENCHMARKS.md, "Decoding")."""
+
+_COUNTED_PACKETS = 1000
+"""Packets by which streams of one picture are told from others: some seconds of a file."""
 
 _NOT_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -144,6 +150,20 @@ def open_video(
         )
 
 
+def choose_moving_stream(file: BinaryIO, limits: MediaLimits) -> int:
+    """The index of the stream to read of a file with several.
+
+    A stream of one picture, such as a title card that Matroska does not mark as a cover, is chosen
+    only if no other has more among the first packets.
+    """
+    with open_video(file, limits) as source:
+        chosen, packets = source.stream, PacketReader(source).iterate_all()
+        counts = Counter(packet.stream_index for packet in islice(packets, _COUNTED_PACKETS))
+        streams = [s for s in source.container.streams.video if not s.disposition & _NOT_VIDEO]
+        moving = [stream for stream in _decodable(streams) if counts[stream.index] > 1]
+        return max(moving, key=_preference).index if moving else chosen.index
+
+
 def _open_container(file: BinaryIO, limits: MediaLimits, *, probe: bool) -> InputContainer:
     file.seek(0)
     head = file.read(64)
@@ -178,7 +198,7 @@ def _choose_stream(container: InputContainer, index: int | None) -> VideoStream:
     streams = [s for s in container.streams.video if not s.disposition & _NOT_VIDEO]
     if index is not None:
         streams = [s for s in streams if s.index == index]
-    decodable = [s for s in streams if _codec_context(s) is not None]
+    decodable = _decodable(streams)
     if decodable:
         return max(decodable, key=_preference)
     if streams:
@@ -186,6 +206,10 @@ def _choose_stream(container: InputContainer, index: int | None) -> VideoStream:
     if container.streams.audio:
         raise MediaError("the file has audio only, no video stream")
     raise MediaError("the file has no video stream")
+
+
+def _decodable(streams: Iterable[VideoStream]) -> list[VideoStream]:
+    return [stream for stream in streams if _codec_context(stream) is not None]
 
 
 def _codec_context(stream: VideoStream) -> VideoCodecContext | None:

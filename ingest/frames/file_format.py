@@ -16,7 +16,7 @@ __all__ = [
     "still_image_format",
 ]
 
-_HEIF = re.compile(rb".{4}ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1|avif|avis)", re.DOTALL)
+_HEIF = re.compile(rb".{4}ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1|avif)", re.DOTALL)
 """Brands of images in an MP4 container (ISO/IEC 23008-12 10.2, AVIF 1.1), which libav opens as
 videos."""
 _STILL_IMAGES = (
@@ -53,8 +53,8 @@ a day of fragments of a second."""
 def still_image_format(head: bytes) -> str:
     """The name of the still image format that a file begins with ("JPEG"), or "".
 
-    An animated WebP is not a still image. PNG is not recognised: whether one is animated cannot be
-    told from its first bytes.
+    An animated WebP or AVIF is not a still image. PNG is not recognised: whether one is animated
+    cannot be told from its first bytes.
     """
     brand = _HEIF.match(head)
     if brand:

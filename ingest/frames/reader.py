@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from ingest.frames.animated_webp import check_canvas, decode_webp
-from ingest.frames.container import open_video
+from ingest.frames.container import choose_moving_stream, open_video
 from ingest.frames.decoding import (
     Sample,
     SelectionFailedError,
@@ -134,11 +134,15 @@ class VideoReader:
             check_canvas(file, self._limits)
             return decode_webp(file, self._sampling, self._limits, self._summary)
         with open_video(file, self._limits) as source:
+            index = source.stream.index
+            several = len(source.container.streams.video) > 1
             audio_s = read_audio_start(source, self._limits)
-        with open_video(file, self._limits) as source:
+        if several:
+            index = choose_moving_stream(file, self._limits)
+        with open_video(file, self._limits, index=index) as source:
             self._codec = source.stream.codec_context.codec.canonical_name
             selection = select_packets(source, self._sampling, self._limits)
-            index, has_header = source.stream.index, source.has_header
+            has_header = source.has_header
         self._is_cut_off = is_cut_off(file)
         return self._decode(file, index, selection, audio_s, probe=has_header)
 

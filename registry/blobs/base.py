@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from registry.errors import StoreError
@@ -29,6 +29,8 @@ class BlobInfo:
     key: str
     size: int
     """Bytes."""
+    version: str = field(default="", compare=False)
+    """Changes when other bytes are written under the key."""
 
 
 class BlobStore(Protocol):

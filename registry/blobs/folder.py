@@ -48,18 +48,26 @@ class FolderStore:
     none is followed.
     """
 
-    def __init__(self, root: Path, *, reserve_bytes: int = RESERVE_BYTES) -> None:
+    def __init__(
+        self, root: Path, *, reserve_bytes: int = RESERVE_BYTES, read_only: bool = False
+    ) -> None:
         """Open `root`, created if it does not exist, and remove files that killed writers left.
 
-        A `put` that would leave less than `reserve_bytes` of free space raises `StoreFull`.
+        A `put` that would leave less than `reserve_bytes` of free space raises `StoreFull`. With
+        `read_only`, nothing is created or removed here, and a missing folder raises
+        `ObjectMissing`; the caller writes nothing.
         """
         self.root = root.absolute()
         self._reserve_bytes = reserve_bytes
         self._open_root: int | None = None
+        if read_only and not self.root.is_dir():
+            raise ObjectMissing(f"There is no folder {self.root}. Check --home.")
         with self._errors():
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not read_only:
+                self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._open_root = os.open(self.root, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
-        self._remove_leftovers()
+        if not read_only:
+            self._remove_leftovers()
 
     def describe(self) -> str:
         """The folder's path."""
@@ -161,6 +169,13 @@ class FolderStore:
         if root is not None:
             os.close(root)
 
+    def is_replaced(self) -> bool:
+        """Whether another folder has taken the place of the open one, as a restore does."""
+        try:
+            return not os.path.samestat(os.fstat(self._root), self.root.stat())
+        except OSError:
+            return True
+
     @property
     def _root(self) -> int:
         if self._open_root is None:
@@ -213,7 +228,8 @@ class FolderStore:
             except FileNotFoundError:  # deleted meanwhile
                 continue
             if stat.S_ISREG(info.st_mode):
-                yield BlobInfo(f"{base}{name}", info.st_size)
+                version = f"{info.st_ino}-{info.st_mtime_ns}-{info.st_ctime_ns}"
+                yield BlobInfo(f"{base}{name}", info.st_size, version)
 
     def _walk_below(self, folder: int, base: str, name: str, prefix: str) -> Iterator[BlobInfo]:
         try:

@@ -234,7 +234,7 @@ class MinioStore:
         ):
             key = (item.object_name or "").removeprefix(self._prefix)
             if is_key(key):
-                yield BlobInfo(key, item.size or 0)
+                yield BlobInfo(key, item.size or 0, item.etag or "")
 
     @contextlib.contextmanager
     def _errors(self, key: str = "") -> Iterator[None]:

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from registry.calibration.chart import draw
-from registry.calibration.drawing import png
 from registry.calibration.measurement import Measurement, adopt, calibrate, supported
 from registry.calibration.page import page
 from registry.calibration.text import document, sentences
 from registry.calibration.thresholds import TARGET_FAR
+from registry.charts import png
 from registry.core import keys
 from registry.core import operating_point as operating
 from registry.core.registry import Registry

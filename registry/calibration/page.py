@@ -9,9 +9,9 @@ from base64 import b64encode
 from html import escape
 
 from registry.calibration.chart import draw
-from registry.calibration.drawing import svg
 from registry.calibration.measurement import SHOWN, Measurement, Suspect
 from registry.calibration.text import basis_sentences, reject_sentences, sample_sentence
+from registry.charts import svg
 from registry.core.operating_point import CalibratedThreshold
 from registry.core.registry import Registry
 from registry.terminal import clean, rate, short

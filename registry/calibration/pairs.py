@@ -106,7 +106,7 @@ class _PairCollector:
     def __init__(self, registry: Registry) -> None:
         self._view = registry.view
         # All faces of a frame are two people: pairs are not chosen by what is measured on them.
-        evidence = replace(gather_evidence(registry), curve=None)
+        evidence = replace(gather_evidence(registry), curve=None, steady=frozenset())
         least = linkage_threshold(registry.contract.model)
         self._person_of = {
             member: group[0]

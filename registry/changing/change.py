@@ -200,8 +200,7 @@ def switch(
     Raises:
         UsageError: the change would lose something that the options do not allow.
     """
-    if (change.blocks and not drop_blocks) or (change.unusable and not drop_faces):
-        raise UsageError(f"The model was not changed. {' '.join(change.obstacles)}")
+    check_obstacles(change, drop_blocks=drop_blocks, drop_faces=drop_faces)
     old = change.old.model
     now = datetime.now(UTC).isoformat(timespec="seconds")
     earlier = (*change.old.earlier_models, EarlierModel(old.name, old.digest, now))
@@ -217,6 +216,12 @@ def switch(
                 receipt=str(uuid4()) if change.blocks else "",
             )
         )
+
+
+def check_obstacles(change: ModelChange, *, drop_blocks: bool, drop_faces: bool) -> None:
+    """Raise `UsageError` if the change would lose something that the options do not allow."""
+    if (change.blocks and not drop_blocks) or (change.unusable and not drop_faces):
+        raise UsageError(f"The model was not changed. {' '.join(change.obstacles)}")
 
 
 def discard(registry: Registry) -> int:
@@ -301,7 +306,14 @@ def _count_duplicates(registry: Registry, videos: Sequence[Video], model: ModelI
     """How many established identities consolidation would join, if these were the records."""
     view = registry.view
     everyone = _identities(videos, view)
+    by_id = {video.video_id: video for video in videos}
     faces = (face for video in videos for face in indexed_faces(video, view))
-    evidence = evidence_from(registry, faces, everyone, model.dimension)
+    evidence = evidence_from(
+        registry,
+        faces,
+        everyone,
+        model,
+        lambda video_id: indexed_faces(by_id[video_id], view),
+    )
     groups = joining.duplicate_groups(registry, evidence, threshold=linkage_threshold(model))
     return joining.count_joining(groups, everyone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from shlex import quote
 
 import click
@@ -10,6 +11,7 @@ import click
 from registry.changing.change import (
     ModelChange,
     Progress,
+    check_obstacles,
     compare,
     discard,
     prepare,
@@ -20,6 +22,7 @@ from registry.changing.preview import AverageChange, IdentitySummary, Preview, R
 from registry.core.backends import load_model, model_choice
 from registry.core.registry import Registry
 from registry.domain import Video
+from registry.errors import UsageError
 from registry.models.base import FaceModel
 from registry.terminal import (
     Terminal,
@@ -29,6 +32,7 @@ from registry.terminal import (
     json_option,
     number,
     pass_terminal,
+    person,
     short,
 )
 
@@ -44,6 +48,7 @@ def change_model(
     drop: bool,
     drop_blocks: bool,
     drop_faces: bool,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Run `migrate` for a change of the model.
@@ -55,23 +60,34 @@ def change_model(
         drop: whether to remove what was staged (`--discard`).
         drop_blocks: see `registry.changing.change.switch`.
         drop_faces: see there.
+        yes: whether to make the change without asking.
         as_json: whether to print one JSON document.
     """
     if drop and (go or name):
         raise click.UsageError("--discard cannot be combined with --model or --switch.")
     if (drop_blocks or drop_faces) and not go:
         raise click.UsageError("--drop-blocks and --drop-faces need --switch.")
+    if go and not (yes or terminal.interactive):  # before the embedding, which may take hours
+        raise UsageError(
+            "The model was not changed: there is no terminal to ask on. Repeat with --yes to "
+            "change it; without --switch, the command shows what would change."
+        )
     with terminal.open() as registry:
         if drop:
             terminal.say(f"Removed {discard(registry)} objects of the change that was begun.")
             return
         change = _run(terminal, registry, prepare, name)
         if go:
+            check_obstacles(change, drop_blocks=drop_blocks, drop_faces=drop_faces)
+            if not yes:
+                _print_change(replace(terminal, out=terminal.err), change, switched=False)
+            terminal.confirm((), f"Change the model to {change.new.model.name}?", yes=yes)
             switch(registry, change, drop_blocks=drop_blocks, drop_faces=drop_faces)
     if as_json:
         terminal.json({**change.as_dict(), "switched": go})
         return
-    _print_change(terminal, change, switched=go)
+    if not go or yes or not terminal.out.is_terminal:  # else it was shown before the question
+        _print_change(terminal, change, switched=go)
     _print_next_step(terminal, change, switched=go)
 
 
@@ -162,7 +178,7 @@ def _print_regroupings(
     def line(one: Regrouping) -> str:
         others = ", ".join(f"{short(i)} ({n})" for i, n in list(one.others.items())[:6])
         more = f" and {len(one.others) - 6} more" if len(one.others) > 6 else ""
-        return f"  {_label(one.identity, one.name)} {preposition} {others}{more}"
+        return f"  {person(one.identity, one.name)} {preposition} {others}{more}"
 
     _print_lines(terminal, [line(one) for one in regroupings[:_LINES]], len(regroupings))
 
@@ -184,7 +200,7 @@ def _average_line(change: AverageChange) -> str:
             return "-"
         return f"{number(summary.average)} ({count(summary.videos, 'video')})"
 
-    label = _label(change.identity, change.name)
+    label = person(change.identity, change.name)
     return f"  {label} {side(change.before)} -> {side(change.after)}"
 
 
@@ -193,10 +209,6 @@ def _print_lines(terminal: Terminal, lines: Iterable[str], total: int) -> None:
         terminal.say(line)
     if total > _LINES:
         terminal.say(f"  {total - _LINES} more are not shown. --json lists all of them.")
-
-
-def _label(identity: str, name: str) -> str:
-    return f"{short(identity)} {name}" if name else short(identity)
 
 
 def _print_next_step(terminal: Terminal, change: ModelChange, *, switched: bool) -> None:

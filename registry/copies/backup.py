@@ -14,12 +14,13 @@ from registry.blobs.folder_swap import new_folder, replace_folder
 from registry.copies.archive import Archive, write_archive
 from registry.copies.copying import copy_objects, finish, list_objects
 from registry.core import keys
+from registry.core.exports import Export, load_exports, record_exports, save_exports
 from registry.core.index import Index
 from registry.core.registry import Registry
 from registry.core.runs import recorded
 from registry.core.schema import STEPS, latest
 from registry.domain import Contract
-from registry.errors import ContractError, ObjectMissing, StoreError
+from registry.errors import ContractError, ObjectMissing, RegistryError, StoreError
 from registry.system.files import atomic_file
 
 _CHANGED = "The registry changed while it was saved. Stop what writes to it, and try again."
@@ -57,6 +58,7 @@ def backup(registry: Registry, path: Path) -> dict[str, Any]:
         write_archive(temporary, _read_objects(registry.blobs, listed), head)
         if list(list_objects(registry.blobs)) != listed:
             raise StoreError(_CHANGED)
+    record_exports(registry, "backup", [path])
     return head
 
 
@@ -100,6 +102,7 @@ def restore(
     with Archive(path) as saved:
         saved.verify()
         with registry.writing():
+            known = _exports_of(registry, saved.contract)
             _check_target(registry, saved.contract, overwrite=overwrite)
             if not bring_back:
                 _check_erasures(registry, saved)
@@ -109,9 +112,21 @@ def restore(
             else:
                 _copy_archive(saved, registry.blobs)
             registry.adopt(blobs)
+        if known:  # the backup lacks what was written since
+            with registry.writing():
+                save_exports(registry.blobs, [*load_exports(registry.blobs), *known])
         with recorded(registry, "restore") as recording:
             recording.counts = {"videos": {"rows": registry.reindex()}}
         return {key: value for key, value in saved.manifest.items() if key != "objects"}
+
+
+def _exports_of(registry: Registry, coming: Contract) -> list[Export]:
+    """The files that this same registry is known to have written."""
+    try:
+        same = registry.contract.registry_id == coming.registry_id
+        return load_exports(registry.blobs) if same else []
+    except RegistryError:  # it is empty, or damaged, which may be why it is restored
+        return []
 
 
 def _check_target(registry: Registry, coming: Contract, *, overwrite: bool) -> None:

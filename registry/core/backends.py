@@ -21,14 +21,19 @@ if TYPE_CHECKING:
     from registry.blobs.minio_presigned import Buckets
 
 
-def open_blobs(settings: Settings) -> BlobStore:
-    """Open the object store: the S3 server of MINIO_ENDPOINT, or else a folder in the home."""
+def open_blobs(settings: Settings, *, read_only: bool = False) -> BlobStore:
+    """Open the object store: the S3 server of MINIO_ENDPOINT, or else a folder in the home.
+
+    With `read_only`, opening a folder changes nothing in it.
+    """
     if settings.minio_endpoint is None:
         from registry.blobs.folder import FolderStore
         from registry.blobs.folder_swap import recover_folder
 
-        recover_folder(settings.home / "objects")
-        return FolderStore(settings.home / "objects")
+        root = settings.home / "objects"
+        if not read_only:
+            recover_folder(root)
+        return FolderStore(root, read_only=read_only)
     from registry.blobs.minio_store import MinioStore
 
     access, secret = settings.minio_access_key, settings.minio_secret_key

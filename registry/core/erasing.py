@@ -27,9 +27,11 @@ from registry.core import keys, listed_videos
 from registry.core.blocks import Block, Blocks, salted_hash, template_of
 from registry.core.decision_redaction import redact, refers_to, taken_along, void
 from registry.core.decisions import Decision, DecisionLog, View
+from registry.core.exports import load_exports, written_since
 from registry.core.guarded import GuardedStore
 from registry.core.index import Index
 from registry.core.intents import ERASE, Intents
+from registry.core.metric_history import first_run
 from registry.core.records import RecordStore, Rereads
 from registry.core.recovery import update_index
 from registry.core.shared_crops import (
@@ -71,6 +73,9 @@ class ErasurePlan:
     """By id of a video that stays: what was done to the crops of other people."""
     model: str = ""
     """Name of the model that looked these crops through; empty if none did."""
+    since: str = ""
+    """Id of the run from which on there was something on record of what is erased; empty if it is
+    not known."""
 
     def encode(self) -> bytes:
         """The bytes of the intent."""
@@ -114,10 +119,12 @@ class Eraser:
         """Plan the erasure of an identity. Raises `UnknownError` if it has no face on record."""
         ids = _with_merged(view, {identity})
         videos, faces, changed = [], 0, 0
+        runs: list[str] = []
         for video in self._records.all():
             gone = sum(view.origin_of(face) in ids for face in video.faces)
             if gone or any(face.identity_id in ids for face in video.faces):
                 videos.append(video.video_id)
+                runs.append(first_run(video))
             faces += gone
             changed += bool(gone)
         if not faces:
@@ -126,7 +133,8 @@ class Eraser:
                 "list` shows the identities there are."
             )
         counts = {"faces": faces, "crops": faces, "videos_changed": changed}
-        return self._plan("person", identity, ids, videos, counts, block=block)
+        plan = self._plan("person", identity, ids, videos, counts, block=block)
+        return replace(plan, since=min(runs))
 
     def plan_videos(self, view: View, video_ids: Sequence[str]) -> ErasurePlan:
         """Plan the removal of videos and of the identities that are in no other video."""
@@ -134,11 +142,13 @@ class Eraser:
         here: set[str] = set()
         elsewhere: set[str] = set()
         faces = 0
+        runs: list[str] = []
         for video in self._records.all():
             identities = {view.identity_of(face) for face in video.faces}
             if video.video_id in going:
                 here |= identities
                 faces += len(video.faces)
+                runs.append(first_run(video))
             else:
                 elsewhere |= identities
         ids = _with_merged(view, here - elsewhere)
@@ -151,7 +161,10 @@ class Eraser:
         subject = video_ids[0] if len(going) == 1 else sorted(going)
         plan = self._plan("video", subject, ids, changed, counts, block=False)
         return replace(
-            plan, removing=tuple(sorted(going)), stand_ins=_stand_ins(view.same_as, going)
+            plan,
+            removing=tuple(sorted(going)),
+            stand_ins=_stand_ins(view.same_as, going),
+            since=min(runs, default=""),
         )
 
     def _plan(
@@ -400,7 +413,7 @@ def certify(
             f"The erasure is not complete: {left} remain. It continues when the registry is opened "
             "next."
         )
-    receipt = {
+    receipt: dict[str, Any] = {
         "receipt": plan.receipt,
         "kind": plan.kind,
         "subject": {"salt": plan.salt, "sha256": plan.subject, "of": "salt:id"},
@@ -414,7 +427,14 @@ def certify(
         "final_query": left,
         "block": {"id": plan.block, "template_kept": True} if plan.block else None,
         "not_covered": _not_covered(plan, pictures),
+        "exports": [],
     }
+    try:
+        receipt["exports"] = [
+            asdict(export) for export in written_since(load_exports(blobs), plan.since)
+        ]
+    except StoreCorrupt:
+        receipt["not_covered"].append("exports made before: the list of them is damaged")
     blobs.put(keys.receipt(plan.receipt), json.dumps(receipt, indent=1).encode())
     return receipt
 

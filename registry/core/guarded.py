@@ -31,6 +31,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from registry.blobs.base import BlobInfo, BlobStore
+from registry.errors import RegistryLocked
 
 RECHECK_S = 2.0
 """Seconds. Far less than a lease is valid for (`registry.core.lease.TTL_S`), and long enough that
@@ -42,6 +43,28 @@ class WriteRight(Protocol):
 
     def check(self) -> None:
         """Return if this process may write now. Raises `RegistryLocked` if it may not."""
+
+
+class Lock(WriteRight, Protocol):
+    """A right that is held from the opening of a registry until it is closed."""
+
+    def release(self) -> None:
+        """Give the right up. Releasing it twice is fine."""
+
+
+class ReadOnly:
+    """The `Lock` of a registry that cannot be changed: `check` always raises `RegistryLocked`."""
+
+    def __init__(self, reason: str) -> None:
+        """`reason` is the message: why it cannot be changed, and what to do."""
+        self._reason = reason
+
+    def check(self) -> None:
+        """Raise `RegistryLocked`."""
+        raise RegistryLocked(self._reason)
+
+    def release(self) -> None:
+        """Do nothing."""
 
 
 class GuardedStore:

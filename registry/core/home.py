@@ -40,7 +40,7 @@ class HomeLock:
         self._home = home
         # Not thread-local: threads of an ingest check the lock that the main thread took.
         self._lock = FileLock(home / "lock", mode=0o600, thread_local=False)
-        self._holder = home / "lock.json"
+        self._holder = home / _HOLDER
 
     def acquire(self, *, wait: bool = False, say: Callable[[str], None] = lambda _: None) -> None:
         """Take the lock. Raises `RegistryLocked`, naming the process that holds it.
@@ -51,10 +51,11 @@ class HomeLock:
             try:
                 self._lock.acquire(timeout=0)
             except Timeout as exc:
-                in_use = f"The registry at {self._home} is in use by {self._who()}."
+                in_use = f"The registry at {self._home} is in use by {holder_of(self._home)}."
                 if not wait:
                     raise RegistryLocked(
-                        f"{in_use} Wait until it has finished, or use another --home."
+                        f"{in_use} Wait until it has finished. If it is a notebook or another "
+                        "Python session, close the registry there (`registry.close()`)."
                     ) from exc
                 say(f"waiting: {in_use}")
                 self._lock.acquire(timeout=-1)
@@ -77,9 +78,33 @@ class HomeLock:
                 self._holder.unlink(missing_ok=True)
             self._lock.release()
 
-    def _who(self) -> str:
-        try:
-            holder = json.loads(self._holder.read_text())
-            return f"process {holder['pid']} since {holder['since']}"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another process"
+
+_HOLDER = "lock.json"
+
+
+def holder_of(home: Path) -> str:
+    """The process that took the lock on a home folder last: `process 12 since 2026-…`."""
+    holder = _read_holder(home)
+    return f"process {holder[0]} since {holder[1]}" if holder else "another process"
+
+
+def in_use_since(home: Path) -> str | None:
+    """When the process that has the lock took it: ISO 8601, UTC. None if it has ended."""
+    holder = _read_holder(home)
+    if holder is None:
+        return None
+    try:
+        os.kill(holder[0], 0)
+    except ProcessLookupError:
+        return None
+    except OSError:
+        pass  # it belongs to another user
+    return holder[1]
+
+
+def _read_holder(home: Path) -> tuple[int, str] | None:
+    try:
+        holder = json.loads((home / _HOLDER).read_text())
+        return int(holder["pid"]), str(holder["since"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

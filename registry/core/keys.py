@@ -25,6 +25,8 @@ LISTED = "listed.json"
 """The ids of the videos of the last table (`registry.core.listed_videos`)."""
 RETENTION = "retention.json"
 """For how many days videos are kept (`registry.core.retention`)."""
+EXPORTS = "exports.json"
+"""The files that were written out of the registry (`registry.core.exports`)."""
 CALIBRATION = "calibration.json"
 """Thresholds measured on the registry's own videos (`registry.core.operating_point`)."""
 BLOCKS = "blocks/"
@@ -47,7 +49,7 @@ DOCTOR_PROBES = "doctor/"
 
 DURABLE = (
     *(CONTRACT, RECORDS, CROPS, DECISIONS, RUNS, REREADS, RETENTION, CALIBRATION),
-    *(BLOCKS, RECEIPTS, TABLE, LISTED),
+    *(BLOCKS, RECEIPTS, TABLE, LISTED, EXPORTS),
 )
 """What makes up a registry: saved by a backup, copied by a migration."""
 TRANSIENT = (INTENTS, REWRITES, STAGING, LEASE, LEASE_PROBES, DOCTOR_PROBES)

@@ -20,6 +20,15 @@ def history_of(video: Video, metric: str) -> tuple[MetricValue, ...]:
     return (MetricValue(video.run, video.metrics[metric], video.weights.get(metric)),)
 
 
+def first_run(video: Video) -> str:
+    """The id of the first run that read the video; empty if it is not known.
+
+    A video without metrics does not tell which runs read it before the last one.
+    """
+    values = [value.run for name in video.metrics for value in history_of(video, name)]
+    return min([video.run, *values]) if values else ""
+
+
 def before_run(video: Video, run: str) -> Video:
     """The video with the metrics that it had before a run changed them."""
     changed = [

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 from registry.core.backends import open_blobs, open_store
-from registry.core.home import HomeLock, prepare_home
+from registry.core.guarded import ReadOnly
+from registry.core.home import HomeLock, holder_of, prepare_home
 from registry.core.lease import Lease
 from registry.core.registry import Registry
+from registry.core.snapshot import empty_snapshot, index_in_memory, snapshot_of, take_snapshot
+from registry.errors import RegistryLocked
 from registry.settings import Settings, load_settings
 
 
@@ -16,6 +20,7 @@ def open_registry(
     settings: Settings | None = None,
     *,
     wait: bool = False,
+    read_only: bool = False,
     say: Callable[[str], None] = lambda _: None,
     **given: Any,
 ) -> Registry:
@@ -24,6 +29,10 @@ def open_registry(
     Args:
         settings: where and what; by default read from `given` and the environment.
         wait: wait for another process that uses the registry, instead of raising.
+        read_only: open a snapshot of what is committed now, without a lock, so that it works while
+            another process has the registry open, and locks nobody out. Nothing can be changed, and
+            later changes are not seen. Where everything is on servers, it makes no difference,
+            since reading needs no lock there.
         say: told whom it waits for, of an API key that travels unencrypted, and of a
             FACE_REGISTRY_MODEL that is not the registry's model, in sentences.
         given: fields of `Settings`, such as `home`.
@@ -34,6 +43,8 @@ def open_registry(
         UsageError: a setting is wrong.
     """
     settings = settings or load_settings(**given)
+    if read_only and settings.embedded:
+        return open_snapshot(settings, say=say)
     prepare_home(settings.home)
     lock = HomeLock(settings.home) if settings.embedded else None
     if lock:
@@ -47,3 +58,89 @@ def open_registry(
         if lock:
             lock.release()
         raise
+
+
+def open_to_read(
+    settings: Settings,
+    *,
+    while_locked: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> Registry:
+    """Open a registry for a command that only reads.
+
+    As `open_registry`, if the home folder can be written and no other process uses it. Otherwise
+    this opens a snapshot (`open_snapshot`), and says so. If there is nothing in the home folder, no
+    folder is created, and the registry is empty.
+
+    Args:
+        settings: where and what.
+        while_locked: whether to read while another process uses the registry.
+        say: as for `open_registry`.
+
+    Raises what `open_registry` raises; `RegistryLocked` only as `open_snapshot` does, unless
+    `while_locked` is false.
+    """
+    if not settings.embedded:
+        return open_registry(settings, say=say)
+    home = settings.home
+    if not _is_there(settings):
+        return open_snapshot(settings, say=say)
+    unwritable = [
+        place
+        for place in (home, home / "objects", home / "index")
+        if place.exists() and not os.access(place, os.W_OK | os.X_OK)
+    ]
+    if unwritable:
+        reason = f"this process may not write in {unwritable[0]}"
+    else:
+        try:
+            return open_registry(settings, say=say)
+        except RegistryLocked:
+            if not while_locked:
+                raise
+            reason = f"the registry at {home} is in use by {holder_of(home)}"
+    registry = open_snapshot(settings, reason=reason, say=say)
+    taken = snapshot_of(registry)
+    if taken is not None:
+        say(
+            f"snapshot: what was committed by {taken.taken_at:%Y-%m-%d %H:%M:%S} UTC is shown, "
+            f"because {reason}."
+        )
+    return registry
+
+
+def open_snapshot(
+    settings: Settings,
+    *,
+    reason: str = "it was opened with read_only",
+    say: Callable[[str], None] = lambda _: None,
+) -> Registry:
+    """Open a snapshot of a registry that is, at least in part, in the home folder.
+
+    It is read from the objects and changes nothing. See `registry.core.snapshot`.
+
+    Args:
+        settings: where and what.
+        reason: why it cannot be changed, for the error of whoever tries to.
+        say: as for `open_registry`.
+
+    Raises:
+        RegistryLocked: another process is in the middle of an erasure or of a change of the model.
+        StoreError: the objects cannot be read.
+    """
+    if _is_there(settings):
+        taken = take_snapshot(lambda: open_blobs(settings, read_only=True))
+    else:
+        taken = empty_snapshot(f"folder {settings.home / 'objects'}")
+    lock = ReadOnly(
+        f"The registry at {settings.home} can only be read here, because {reason}. Open it again "
+        "to change it."
+    )
+    return Registry(settings, taken, index_in_memory(taken), lock=lock, say=say)
+
+
+def _is_there(settings: Settings) -> bool:
+    """Whether there are objects: on a server, or in a folder, which a restore may be replacing."""
+    if settings.minio_endpoint is not None:
+        return True
+    return any((settings.home / name).is_dir() for name in ("objects", ".objects.old"))

@@ -35,8 +35,7 @@ from registry.core.decisions import (
     stamped,
 )
 from registry.core.erasing import Eraser, ErasurePlan
-from registry.core.guarded import GuardedStore, WriteRight
-from registry.core.home import HomeLock
+from registry.core.guarded import GuardedStore, Lock, WriteRight
 from registry.core.index import Index
 from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
 from registry.core.lease import Lease
@@ -70,7 +69,7 @@ class Registry:
         blobs: BlobStore,
         store: Store,
         *,
-        lock: HomeLock | None = None,
+        lock: Lock | None = None,
         lease: Lease | None = None,
         steps: Sequence[schema.Step] = schema.STEPS,
         say: Callable[[str], None] = lambda _: None,
@@ -81,7 +80,7 @@ class Registry:
         ensures that nobody else writes. `say` is told of warnings.
         """
         self.settings, self.store, self.lease = settings, store, lease
-        self._lock, self._steps, self._say = lock, steps, say
+        self._lock, self._steps, self.say = lock, steps, say
         self._warned = ""
         self.adopt(blobs)
 
@@ -176,7 +175,7 @@ class Registry:
         """
         choice = model_choice(self.settings, asked, self._contract)
         if choice.warning and choice.warning != self._warned:
-            self._say(f"warning: {choice.warning}")
+            self.say(f"warning: {choice.warning}")
             self._warned = choice.warning
         return choice.source
 

@@ -20,6 +20,9 @@ from registry.system import checked_json as checked
 from registry.system.process import user_at_host
 from registry.urls import Url
 
+LONGEST_PERIOD = 36_500
+"""Days: a hundred years."""
+
 
 @dataclass(frozen=True, slots=True)
 class OldVideo:

@@ -24,7 +24,9 @@ from typing import Any
 from registry import events
 from registry.blobs.base import BlobStore
 from registry.core import keys
+from registry.core.home import in_use_since
 from registry.core.registry import Registry
+from registry.core.snapshot import snapshot_of
 from registry.errors import RegistryError, StoreCorrupt, UsageError
 from registry.system import checked_json as checked
 from registry.system.process import user_at_host
@@ -142,8 +144,9 @@ def recorded(
 def runs(registry: Registry) -> list[Run]:
     """All runs, newest first. Of a damaged one only the id and the start are known."""
     working = registry.lease.current_token() if registry.lease else None
+    since = in_use_since(registry.settings.home) if snapshot_of(registry) else None
     newest_first = sorted((info.key for info in registry.blobs.list(keys.RUNS)), reverse=True)
-    return [_with_outcome(_load(registry.blobs, key), working) for key in newest_first]
+    return [_with_outcome(_load(registry.blobs, key), working, since) for key in newest_first]
 
 
 def impersonal(message: str) -> str:
@@ -207,9 +210,16 @@ def _load(blobs: BlobStore, key: str) -> Run:
         return Run(name, "", started, outcome=DAMAGED, reason="its object is damaged")
 
 
-def _with_outcome(run: Run, working: int | None) -> Run:
-    """The run; if it has no end and its lease is not the current one, as one that did not end."""
-    if run.outcome == RUNNING and (working is None or run.lease != working):
+def _with_outcome(run: Run, working: int | None, since: str | None) -> Run:
+    """The run; as one that did not end, if it has no end and its process is not the writer.
+
+    Args:
+        run: as it is stored.
+        working: token of the current lease.
+        since: when the process took the lock that the registry, a snapshot, was read beside.
+    """
+    is_writer = run.lease == working or (since is not None and run.started >= since)
+    if run.outcome == RUNNING and not is_writer:
         return replace(run, outcome=DID_NOT_END)
     return run
 

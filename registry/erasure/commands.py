@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from typing import Any
 import click
 
 from registry.core import retention
-from registry.core.retention import OldVideo, older_than
+from registry.core.registry import Registry
+from registry.core.retention import LONGEST_PERIOD, OldVideo, older_than
+from registry.erasure.previews import preview_of_person, preview_of_videos
+from registry.erasure.receipt_commands import print_receipt
 from registry.system.files import atomic_file
-from registry.terminal import Terminal, count, file_path, json_option, pass_terminal
+from registry.terminal import Terminal, count, file_path, json_option, pass_terminal, yes_option
 
 _receipt_option = click.option(
     "--receipt", "path", type=file_path(), help="Also write the receipt to this file."
@@ -26,21 +30,25 @@ _receipt_option = click.option(
     help="Do not record the person again. Keeps a template of the face, which is biometric data.",
 )  # fmt: skip
 @_receipt_option
+@yes_option
 @json_option
 @pass_terminal
 def identities_forget(
-    terminal: Terminal, identity: str, block: bool, path: Path | None, as_json: bool
+    terminal: Terminal, identity: str, block: bool, path: Path | None, yes: bool, as_json: bool
 ) -> None:
     """Remove a person for good: faces, crops, name, decisions, and the points in the index.
 
     Where pictures of other people show the person too, the face is covered.
 
     IDENTITY is an id, the beginning of one, or a name. Without --block, the person is recorded
-    again when one of the videos is read again.
+    again when one of the videos is read again. Shows who it is and asks.
     """
     with terminal.open() as registry:
-        receipt = registry.forget(identity, block=block)
-    _print_receipt(terminal, receipt, path, as_json)
+        person = registry.identity(identity)
+        preview = preview_of_person(registry, person, block=block)
+        terminal.confirm(preview, "Forget this person?", yes=yes)
+        receipt = registry.forget(person.identity_id, block=block)
+    _hand_out(terminal, receipt, path, as_json)
 
 
 @click.command("unblock")
@@ -59,10 +67,10 @@ def identities_unblock(terminal: Terminal, block: str) -> None:
 @click.command("remove")
 @click.argument("videos", nargs=-1)
 @click.option(
-    "--older-than", "days", type=click.IntRange(min=0), metavar="DAYS",
-    help="List the videos that were last read more than so many days ago.",
+    "--older-than", "days", type=click.IntRange(0, LONGEST_PERIOD), metavar="DAYS",
+    help="The videos that were last read more than so many days ago.",
 )  # fmt: skip
-@click.option("--yes", is_flag=True, help="With --older-than: remove the videos.")
+@yes_option
 @_receipt_option
 @json_option
 @pass_terminal
@@ -76,21 +84,24 @@ def videos_remove(
 ) -> None:
     """Remove videos for good, and the identities that are in no other video.
 
-    VIDEOS are URLs, ids or beginnings of ids.
+    VIDEOS are URLs, ids or beginnings of ids. Shows the videos and identities and asks. With
+    --older-than and without --yes, only lists the videos where there is no terminal to ask on.
     """
     if bool(videos) == (days is not None):
         raise click.UsageError("Give either videos or --older-than DAYS.")
     with terminal.open() as registry:
         old = [] if days is None else list(older_than(registry, days))
-        chosen = [*videos, *(video.video for video in old)]
-        receipt = registry.remove_videos(chosen) if chosen and (videos or yes) else None
-    if receipt is None:
-        _print_preview(terminal, old, as_json)
-    else:
-        _print_receipt(terminal, receipt, path, as_json)
+        if days is not None and not (old and (yes or (terminal.interactive and not as_json))):
+            _print_old(terminal, old, as_json)
+            return
+        chosen = [video.video for video in old] or [registry.video(key).video_id for key in videos]
+        question = f"Remove {'it' if len(set(chosen)) == 1 else 'them'}?"
+        terminal.confirm(preview_of_videos(registry, chosen), question, yes=yes)
+        receipt = registry.remove_videos(chosen)
+    _hand_out(terminal, receipt, path, as_json)
 
 
-def _print_preview(terminal: Terminal, old: list[OldVideo], as_json: bool) -> None:
+def _print_old(terminal: Terminal, old: list[OldVideo], as_json: bool) -> None:
     if as_json:
         documents = [{**asdict(video), "url": video.url.exposed()} for video in old]
         terminal.json({"removed": None, "videos": documents})
@@ -104,7 +115,7 @@ def _print_preview(terminal: Terminal, old: list[OldVideo], as_json: bool) -> No
         terminal.say("No video is that old.")
 
 
-def _print_receipt(
+def _hand_out(
     terminal: Terminal, receipt: dict[str, Any], path: Path | None, as_json: bool
 ) -> None:
     if path:
@@ -113,45 +124,54 @@ def _print_receipt(
     if as_json:
         terminal.json(receipt)
         return
-    removed = ", ".join(f"{n} {what.replace('_', ' ')}" for what, n in receipt["removed"].items())
-    terminal.say(f"Removed: {removed}. Afterwards, neither objects nor index named any of them.")
-    pictures = receipt["pictures"]
-    if pictures["looked_through"] or pictures["rewritten"]:
-        others = count(pictures["looked_through"], "picture")
-        terminal.say(
-            f"Pictures of others: {pictures['rewritten']:,} rewritten; {others} looked through "
-            f"with {pictures['model'] or 'no model'}, which then found the person "
-            f"{pictures['found_afterwards']} times."
-        )
-    terminal.say(f"Receipt: {receipt['receipt']}")
-    if receipt["block"]:
-        terminal.say(f"Block {receipt['block']['id']} keeps a template of the face.")
-    terminal.note(f"Not covered: {'; '.join(receipt['not_covered'])}.")
+    print_receipt(terminal, receipt)
 
 
 @click.command("retention")
-@click.option("--days", type=click.IntRange(1, 36_500), help="Set the period, in days.")
+@click.option("--days", type=click.IntRange(1, LONGEST_PERIOD), help="Set the period, in days.")
 @click.option("--none", is_flag=True, help="Remove the period: keep videos without limit.")
+@click.option("--yes", is_flag=True, help="Do not ask on a terminal.")
 @json_option
 @pass_terminal
-def retention_command(terminal: Terminal, days: int | None, none: bool, as_json: bool) -> None:
+def retention_command(
+    terminal: Terminal, days: int | None, none: bool, yes: bool, as_json: bool
+) -> None:
     """Show or set the retention period: how long videos are kept after they were last read.
 
     It applies to everyone who opens the registry. Nothing is removed automatically: `doctor` lists
-    older videos, and `videos remove --older-than` removes them.
+    older videos, and `videos remove --older-than` removes them. On a terminal, a change shows how
+    many videos are older, and asks.
     """
     if days and none:
         raise click.UsageError("Use only one of --days and --none.")
     with terminal.open() as registry:
         _ = registry.contract  # raises if the registry is empty
-        if days or none:
+        if (days or none) and days != retention.days(registry.blobs):
+            terminal.confirm(
+                _change_of_period(registry, days),
+                "Change the retention period?",
+                yes=yes,
+                final=False,
+                required=False,
+            )
             retention.set_days(registry, days)
         period = retention.days(registry.blobs)
-        old = sum(1 for _ in retention.older_than(registry, period)) if period else 0
+        old = _count_older(registry, period)
     if as_json:
         terminal.json({"days": period, "older": old})
     else:
         terminal.say(_sentence(period, old))
+
+
+def _change_of_period(registry: Registry, period: int | None) -> Iterator[str]:
+    before = retention.days(registry.blobs)
+    yield f"Now: {_sentence(before, _count_older(registry, before))}"
+    yield f"Then: {_sentence(period, _count_older(registry, period))}"
+    yield "It applies to everyone who opens the registry. No video is removed by this."
+
+
+def _count_older(registry: Registry, period: int | None) -> int:
+    return sum(1 for _ in retention.older_than(registry, period)) if period else 0
 
 
 def _sentence(period: int | None, old: int) -> str:

@@ -32,7 +32,7 @@ def duplicates_command(terminal: Terminal, as_json: bool) -> None:
     Finds videos that were encoded again, scaled, cropped, mirrored or cut down, by how the faces in
     them change. It joins nothing: decide with `videos join` or `videos separate`.
     """
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         _ = registry.contract
         found = duplicate_videos(registry)
         names = {i.identity_id: i.name for i in registry.index.identities(provisional=False)}

@@ -15,7 +15,7 @@ which the notebook before this registry used too."""
 class FaceModel(Protocol):
     """A detector and a recogniser that belong together.
 
-    Used by one thread at a time. Every method may raise a `ModelError`.
+    Threads may share one. Every method may raise a `ModelError`.
     """
 
     @property

@@ -31,10 +31,14 @@ class ModelCurve:
     """Whether its rates were measured here, not published or assumed."""
     finest: float
     """The lowest rate that was measured: one in as many pairs. Rates below it are guesses."""
+    same_person: float
+    """Median cosine of two photos of one person. Source: docs/BENCHMARKS.md, "Relatives"."""
 
 
 _LFW = 1 / 60_000
 """One in the pairs of photos of different people (61,611 and 61,960), rounded down."""
+_SAME_PERSON = 0.60
+"""Measured with w600k MobileFaceNet, and taken for other packs, which were not measured."""
 _MR_ALL = 1e-6
 """The false-accept rate at which InsightFace publishes results."""
 _ASSUMED = 1e-4
@@ -52,6 +56,7 @@ _SFACE = ModelCurve(
     "measured on 360 photos of 60 people (LFW)",
     measured=True,
     finest=_LFW,
+    same_person=0.67,
 )  # fmt: skip
 _MOBILEFACENET = ModelCurve(
     Curve(
@@ -64,6 +69,7 @@ _MOBILEFACENET = ModelCurve(
     "measured on 360 photos of 60 people (LFW), with the network's int8 version",
     measured=True,
     finest=_LFW,
+    same_person=_SAME_PERSON,
 )  # fmt: skip
 _PUBLISHED = Curve(((0.0, 0.5), (0.4078, 1e-6)))
 """A normal distribution with mean 0, as of unrelated directions, through the one point that
@@ -73,12 +79,14 @@ _W600K_R50 = ModelCurve(
     "a normal curve through InsightFace's published FAR 1e-6 at 0.4078 (MR-ALL); not measured here",
     measured=False,
     finest=_MR_ALL,
+    same_person=_SAME_PERSON,
 )
 _UNKNOWN = ModelCurve(
     _PUBLISHED,
     "buffalo_l's published point, since this model has none",
     measured=False,
     finest=_ASSUMED,
+    same_person=_SAME_PERSON,
 )
 
 CURVES: Mapping[str, ModelCurve] = MappingProxyType(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class InsightModel:
         self._info = info
         self._device = device
         self._batch = batch
+        self._lock = Lock()
 
     @property
     def info(self) -> ModelInfo:
@@ -55,7 +57,8 @@ class InsightModel:
             return []
         height, width = image.shape[:2]
         try:
-            rows, landmarks = self._detector.detect(image)
+            with self._lock:  # SCRFD keeps the anchors of the last sizes
+                rows, landmarks = self._detector.detect(image)
         except Exception as exc:  # errors of OpenCV and ONNX Runtime
             raise ModelError(f"SCRFD failed on an image of {width}x{height}: {exc}") from exc
         return sorted_detections(rows[:, :4], landmarks, rows[:, 4], width=width, height=height)

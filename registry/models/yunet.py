@@ -7,6 +7,7 @@ default engine; its classic engine loads neither).
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -42,10 +43,11 @@ _BOX, _LANDMARKS, _SCORE = slice(0, 4), slice(4, 14), 14  # columns of FaceDetec
 
 
 class YuNet:
-    """Used by one thread at a time; always runs on the CPU."""
+    """Always runs on the CPU; one thread at a time, others wait."""
 
     def __init__(self, model: bytes) -> None:
         """`model` is the ONNX file. Raises `ModelError` if OpenCV cannot load it."""
+        self._lock = Lock()
         # OpenCV 5's engine warns at each load that the CPU is its only target. The log level is set
         # in cv2.utils.logging there, and in cv2 in OpenCV 4.
         log = getattr(cv2.utils, "logging", cv2)
@@ -96,8 +98,9 @@ class YuNet:
 
     def _rows(self, image: Image, scale: float) -> NDArray[np.float32]:
         """(n, 15): x, y, width, height, five landmarks, score; px of the image before scaling."""
-        self._network.setInputSize((image.shape[1], image.shape[0]))
-        output: Any = self._network.detect(image)[1]
+        with self._lock:  # the network keeps the size of its input between the two calls
+            self._network.setInputSize((image.shape[1], image.shape[0]))
+            output: Any = self._network.detect(image)[1]
         if output is None:
             return np.empty((0, _SCORE + 1), dtype=np.float32)
         rows = np.array(output, dtype=np.float32)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import click
 
 from registry.core.decisions import Decision
 from registry.core.operating_point import current_thresholds
 from registry.core.registry import Registry
-from registry.errors import UsageError
 from registry.people import corrections, joining
 from registry.people.joining import Suggestion
 from registry.terminal import (
@@ -18,9 +19,13 @@ from registry.terminal import (
     count,
     json_option,
     pass_terminal,
+    person,
     short,
     undo_note,
 )
+
+_SHOWN = 20
+"""The most groups that the preview of a consolidation lists."""
 
 
 @click.command("merge")
@@ -41,14 +46,14 @@ def merge_command(terminal: Terminal, identity: str, others: tuple[str, ...], ye
         warnings = corrections.merge_warnings(registry, (identity, *others))
         for warning in warnings:
             terminal.note(f"warning: {warning}")
-        if warnings and not yes:
-            _ask("Merge them?", "Repeat with --yes to merge them.")
+        if warnings:
+            terminal.confirm((), "Merge them?", yes=yes, final=False)
         decision = corrections.merge(registry, (identity, *others))
-        person = registry.identity(decision.identity_id)
-    name = f" {person.name}" if person.name else ""
+        merged = registry.identity(decision.identity_id)
+    name = f" {merged.name}" if merged.name else ""
     terminal.say(
-        f"{person.identity_id}{name} has {count(person.videos, 'video')} and "
-        f"{count(person.faces, 'face')} now."
+        f"{merged.identity_id}{name} has {count(merged.videos, 'video')} and "
+        f"{count(merged.faces, 'face')} now."
     )
     _print_undo(terminal, decision)
 
@@ -138,7 +143,7 @@ def _threshold_option(function: F) -> F:
 @pass_terminal
 def suggest_command(terminal: Terminal, threshold: float | None, as_json: bool) -> None:
     """List pairs of identities that are likely one person, most similar first, with evidence."""
-    with terminal.open() as registry:
+    with terminal.open_to_read() as registry:
         suggestions = joining.suggest(registry, threshold=threshold)
         _print_calibration_warning(terminal, registry)
     if as_json:
@@ -158,13 +163,24 @@ def suggest_command(terminal: Terminal, threshold: float | None, as_json: bool) 
 
 @click.command("consolidate")
 @_threshold_option
+@click.option("--yes", is_flag=True, help="Do not ask on a terminal.")
 @json_option
 @pass_terminal
-def consolidate_command(terminal: Terminal, threshold: float | None, as_json: bool) -> None:
-    """Join identities whose faces show that they are one person. `undo` takes it back."""
+def consolidate_command(
+    terminal: Terminal, threshold: float | None, yes: bool, as_json: bool
+) -> None:
+    """Join identities whose faces show that they are one person. `undo` takes it back.
+
+    On a terminal, shows who would be joined and asks.
+    """
     with terminal.open() as registry:
         before = registry.index.count_identities()
-        decision = joining.consolidate(registry, threshold=threshold)
+        groups = joining.duplicate_groups(registry, threshold=threshold)
+        if groups:
+            terminal.confirm(
+                _joins(registry, groups), "Join them?", yes=yes, final=False, required=False
+            )
+        decision = joining.join(registry, groups)
         _print_calibration_warning(terminal, registry)
         after = registry.index.count_identities()
     if as_json:
@@ -178,6 +194,26 @@ def consolidate_command(terminal: Terminal, threshold: float | None, as_json: bo
     )
     if decision:
         _print_undo(terminal, decision)
+
+
+def _joins(registry: Registry, groups: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Who would be joined: a line for each of the first groups."""
+    shown = groups[:_SHOWN]
+    known = registry.index.get_identities([member for group in shown for member in group])
+    for group in shown:
+        first, *others = (
+            f"{person(one, known[one].name)} ({count(known[one].faces, 'face')} in "
+            f"{count(known[one].videos, 'video')})"
+            for one in group
+        )
+        yield f"  {first}: {', '.join(others)}"
+    if len(groups) > len(shown):
+        yield f"  and {count(len(groups) - len(shown), 'more person', 'more people')}"
+    joining_in = sum(len(group) - 1 for group in groups)
+    yield (
+        f"{count(joining_in, 'identity', 'identities')} would join "
+        f"{count(len(groups), 'person', 'people')}. `face-registry identities undo` takes it back."
+    )
 
 
 def print_suggestion(terminal: Terminal, suggestion: Suggestion) -> None:
@@ -198,16 +234,6 @@ def print_suggestion(terminal: Terminal, suggestion: Suggestion) -> None:
             "a mirror, a screen, or pictures of one person"
         )
     terminal.say(f"       {clean(sides[0].cover)}  {clean(sides[1].cover)}")
-
-
-def _ask(question: str, otherwise: str) -> None:
-    """Return if the answer is yes; raise `UsageError` if it is no or nobody answers."""
-    try:
-        agreed = click.confirm(question, err=True)
-    except click.Abort:
-        agreed = False
-    if not agreed:
-        raise UsageError(f"Nothing was changed. {otherwise}")
 
 
 def _print_undo(terminal: Terminal, decision: Decision) -> None:

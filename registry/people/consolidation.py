@@ -6,6 +6,9 @@ Consolidation looks at all identities at once. It joins them, the most similar f
 several good faces is less sensitive to a single unusual pair than the closest pair is, so the
 threshold is lower for an average over several pairs (`LOWER`).
 
+Identities that stay alike side by side through a shot are one person twice in a frame. They are
+joined first, however alike their other tracks are, unless a constraint or `STEPS` forbids it.
+
 Two constraints forbid a join whatever the similarity: faces of both in one frame, and a decision
 that separates them. A join is left to a person if a third identity, known to be somebody else,
 resembles one of the two almost as much (`MARGIN`).
@@ -52,6 +55,7 @@ pairs, and three or more: an average over several pairs strays less than one pai
 docs/BENCHMARKS.md, "Hard footage"."""
 ELSEWHERE = 0.1
 """Cosine by which poor faces must exceed the threshold to join a person of other videos."""
+BESIDE = "Side by side and alike in every frame of a shot: one person twice (a mirror, a screen)."
 IN_TRACK = "Poor faces, in tracks of this person alone."
 RESEMBLE = "Poor faces in videos of this person, whom they resemble and clearly no other."
 _UNKNOWN = np.float32(-2.0)
@@ -93,7 +97,7 @@ class Join:
     similarity: float
     """Average cosine between the tracks of both groups at the time of the join."""
     reason: str = ""
-    """Why poor faces are joined to this person; empty for identities with good faces."""
+    """Why, if not for the average similarity: side by side and alike, or poor faces. Else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +191,10 @@ def consolidate(
     apart: Iterable[tuple[str, str]],
     *,
     threshold: float,
+    linked: Iterable[tuple[str, str]] = (),
     steps: Sequence[float] = STEPS,
     lower: Sequence[float] = LOWER,
+    same_person: float = 1.0,
 ) -> ConsolidationResult:
     """Join identities that are one person.
 
@@ -197,12 +203,18 @@ def consolidate(
         apart: pairs of identity ids that are two people.
         threshold: least cosine of a join with one pair of tracks, from the model's entry in the
             catalogue or from a calibration.
+        linked: pairs of identity ids that are one person twice in a frame. Pairs in `apart` are
+            not joined all the same.
         steps: see `STEPS`; zeros join whatever reaches the threshold.
         lower: see `LOWER`; a single zero takes the same threshold for all joins.
+        same_person: what the similarity inside a group counts at most where `steps` are applied.
+            Groups of one session, or of one picture in several videos, are alike inside far more
+            than photos of one person are.
     """
     good = sorted((g for g in groups if len(g.tracks)), key=lambda g: g.identity_id)
     poor = [g for g in groups if not len(g.tracks)]
-    linkage = _Linkage(good, poor, apart, threshold, steps, lower)
+    linkage = _Linkage(good, poor, apart, threshold, steps, lower, same_person)
+    linkage.join_linked(linked)
     linkage.join_similar()
     linkage.assign_poor()
     return linkage.result()
@@ -219,11 +231,13 @@ class _Linkage:
         threshold: float,
         steps: Sequence[float],
         lower: Sequence[float],
+        same_person: float,
     ) -> None:
         self._threshold = threshold
         self._lower = lower
         self._least = threshold - max(lower)
         self._steps = steps
+        self._same_person = same_person
         self._poor = {g.identity_id: g for g in poor}
         self._strangers: dict[str, set[str]] = {name: set() for name in self._poor}
         """Those who are known to be somebody else, for each identity of poor faces."""
@@ -275,6 +289,24 @@ class _Linkage:
     def _similarity(self, a: int, b: int) -> float:
         return self._clusters[a].likeness(self._clusters[b]).mean
 
+    def join_linked(self, linked: Iterable[tuple[str, str]]) -> None:
+        """Join the clusters of these pairs, the most similar first, unless a rule forbids it."""
+        place = {name: n for n, cluster in self._clusters.items() for name in cluster.members}
+        pairs = [two for two in linked if place.keys() >= set(two)]
+        pairs.sort(key=lambda two: (-self._similarity(place[two[0]], place[two[1]]), two))
+        for one, other in pairs:
+            a, b = place[one], place[other]
+            first, second = self._clusters[a], self._clusters[b]
+            likeness = first.likeness(second)
+            if a == b or b in first.apart or not likeness.pairs:
+                continue
+            reason = self._reason_of_step(first, second, likeness.mean)
+            if reason:
+                self._doubt(a, b, likeness.mean, reason)
+            else:
+                joined = self._join(a, b, likeness.mean, BESIDE)
+                place |= dict.fromkeys(self._clusters[joined].members, joined)
+
     def join_similar(self) -> None:
         """Join the most similar clusters until none are at or above their thresholds."""
         while self._heap:
@@ -303,7 +335,8 @@ class _Linkage:
         inside = [c.inside.mean for c in (smaller, larger) if c.inside.pairs]
         if larger.tracks < LEAST_INSIDE or not inside:
             return ""
-        if similarity >= self._steps[min(smaller.tracks, len(self._steps)) - 1] * min(inside):
+        step = self._steps[min(smaller.tracks, len(self._steps)) - 1]
+        if similarity >= step * min(*inside, self._same_person):
             return ""
         alike = " and ".join(f"{mean:.2f}" for mean in inside)
         return (
@@ -315,11 +348,12 @@ class _Linkage:
         first, second = sorted((self._clusters[a].members[0], self._clusters[b].members[0]))
         self._doubts.setdefault((first, second), Doubt(first, second, similarity, reason))
 
-    def _join(self, a: int, b: int, similarity: float) -> None:
+    def _join(self, a: int, b: int, similarity: float, reason: str = "") -> int:
+        """Make one cluster of two, and return its number."""
         one, other = self._clusters.pop(a), self._clusters.pop(b)
         if (other.rank, one.members[0]) > (one.rank, other.members[0]):
             one, other = other, one
-        self._joins.append(Join(one.members[0], other.members[0], similarity))
+        self._joins.append(Join(one.members[0], other.members[0], similarity, reason))
         new, self._next = self._next, self._next + 1
         joined = _Cluster(
             one.members + other.members,
@@ -339,6 +373,7 @@ class _Linkage:
             if neighbour in self._clusters:
                 self._clusters[neighbour].near -= {a, b}
                 self._push(new, neighbour)
+        return new
 
     def assign_poor(self) -> None:
         """Join identities with poor faces only to the clusters they belong to, surest first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,16 +14,16 @@ from registry.core.decisions import DecisionKind, in_effect
 from registry.core.operating_point import current_thresholds
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
-from registry.domain import Box, Identity, Quality, Vectors
+from registry.domain import Box, Identity, ModelInfo, Quality, Vectors
 from registry.faces.boxes import SAME_FACE, overlaps
 from registry.faces.quality import cover_bits, is_comparable, is_spoilt
 from registry.faces.rates import Curve, score
+from registry.models.curves import shipped_curve
 from registry.people.consolidation import LOWER, Group
+from registry.people.repetition import FacesIn, Track, stay_alike
 
 Pair = tuple[str, str]
 """Two identity ids, the lesser first."""
-Track = tuple[str, int]
-"""Video id and the number of a track in it."""
 _Sums = dict[str, dict[Track, Vectors]]
 """Sum of embeddings by identity and track."""
 _POOR = -1
@@ -57,6 +57,10 @@ class Evidence:
     """Pairs that a person said are two people."""
     curve: Curve | None = None
     """How alike strangers are. None: any two faces of a frame are two people."""
+    steady: frozenset[frozenset[Track]] = frozenset()
+    """Pairs of tracks that show one person twice: `repetition.stay_alike`."""
+    same_person: float = 1.0
+    """Median cosine of two photos of one person: see `consolidate`."""
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -109,9 +113,15 @@ class Evidence:
     def repeated(self) -> Mapping[Pair, int]:
         """The number of frames that show a pair whose faces are too alike for two people.
 
-        Rather a mirror, a screen, or two pictures of one person: no proof for or against.
+        Rather a mirror, a screen, or two pictures of one person: no proof for or against, unless
+        they are in `linked`.
         """
         return self.observed.repeated(self.alike)
+
+    @cached_property
+    def linked(self) -> frozenset[Pair]:
+        """Pairs that stay alike side by side through a shot: one person twice in a frame."""
+        return self.observed.linked(self.steady, self.alike)
 
     @cached_property
     def repeating_videos(self) -> frozenset[str]:
@@ -139,6 +149,8 @@ class Evidence:
             {identity: rank for identity, rank in self.ranks.items() if identity not in into},
             frozenset(pair(into.get(a, a), into.get(b, b)) for a, b in self.separated),
             self.curve,
+            self.steady,
+            self.same_person,
         )
 
 
@@ -147,14 +159,16 @@ def gather_evidence(registry: Registry) -> Evidence:
     index, hidden = registry.index, registry.view.hidden
     faces = (f for f in index.faces(with_vectors=True) if f.identity_id not in hidden)
     identities = (i for i in index.identities() if i.identity_id not in hidden)
-    return evidence_from(registry, faces, identities, registry.contract.model.dimension)
+    model = registry.contract.model
+    return evidence_from(registry, faces, identities, model, index.faces_in)
 
 
 def evidence_from(
     registry: Registry,
     faces: Iterable[IndexedFace],
     identities: Iterable[Identity],
-    dimension: int,
+    model: ModelInfo,
+    faces_in: FacesIn,
 ) -> Evidence:
     """The evidence in these faces.
 
@@ -162,9 +176,11 @@ def evidence_from(
         registry: its decisions say which identities people separated.
         faces: with their vectors, in any order; a face without one is left out.
         identities: all that the faces name.
-        dimension: D of the vectors.
+        model: embedded them. The registry's calibration counts only if it is the registry's model.
+        faces_in: gives the faces of one video with their vectors, by its id. It is called for
+            videos that may show one person twice in a frame.
     """
-    observed = ObservedFaces(dimension)
+    observed = ObservedFaces(model.dimension)
     for face in faces:
         if face.vector is not None:
             observed.add(
@@ -176,8 +192,17 @@ def evidence_from(
                 face.quality,
             )
     ranks = {i.identity_id: (int(bool(i.name)), i.videos) for i in identities}
-    curve = current_thresholds(registry).curve
-    return Evidence(observed, ranks, _separated_pairs(registry), curve)
+    shipped = shipped_curve(model)
+    own = model.digest == registry.contract.model.digest
+    evidence = Evidence(
+        observed,
+        ranks,
+        _separated_pairs(registry),
+        current_thresholds(registry).curve if own else shipped.curve,
+        same_person=shipped.same_person,
+    )
+    candidates = observed.repeated_tracks(evidence.alike)
+    return replace(evidence, steady=stay_alike(candidates, faces_in, evidence.alike))
 
 
 class ObservedFaces:
@@ -307,25 +332,49 @@ class ObservedFaces:
         neither do faces of two tracks whose cosine is `alike` or more.
         """
         rows, similarities = self._beside
-        return self._pair_counts(rows[similarities < alike])
+        return self._pair_counts(rows[similarities < alike][:, [0, 2, 4]])
 
     def repeated(self, alike: float) -> dict[Pair, int]:
         """Pairs of identities by the number of frames that show both, `alike` or more."""
         rows, similarities = self._beside
-        return self._pair_counts(rows[similarities >= alike])
+        return self._pair_counts(rows[similarities >= alike][:, [0, 2, 4]])
+
+    def repeated_tracks(self, alike: float) -> dict[frozenset[Track], int]:
+        """Pairs of tracks by the frames that show two identities in them, `alike` or more."""
+        rows, similarities = self._beside
+        rows = rows[(similarities >= alike) & (rows[:, 1] != rows[:, 3])]
+        places = list(self._places)
+        frames = np.unique(rows[:, [1, 3, 4]], axis=0)
+        pairs, counts = np.unique(frames[:, :2], axis=0, return_counts=True)
+        return {
+            frozenset((places[s], places[t])): count
+            for (s, t), count in zip(pairs.tolist(), counts.tolist(), strict=True)
+        }
+
+    def linked(self, steady: Set[frozenset[Track]], alike: float) -> frozenset[Pair]:
+        """Pairs of identities that are side by side in such tracks, `alike` or more."""
+        if not steady:
+            return frozenset()
+        rows, similarities = self._beside
+        names, places = list(self._numbers), list(self._places)
+        return frozenset(
+            pair(names[a], names[b])
+            for a, s, b, t in np.unique(rows[similarities >= alike, :4], axis=0).tolist()
+            if frozenset((places[s], places[t])) in steady
+        )
 
     def repeating_videos(self, alike: float) -> frozenset[str]:
         """Videos with a frame that shows one identity twice, or two that are `alike` or more."""
         rows, similarities = self._beside
         every = self._side_by_side
-        frames = {*rows[similarities >= alike, 2], *every[every[:, 0] == every[:, 2], 4]}
+        frames = {*rows[similarities >= alike, 4], *every[every[:, 0] == every[:, 2], 4]}
         return frozenset(video for (video, _), number in self._frames.items() if number in frames)
 
     def similarities_beside(self) -> list[float]:
         """The largest cosine of each pair of identities who are side by side in a frame."""
         best: dict[tuple[int, int], float] = {}
         rows, similarities = self._beside
-        for (a, b, _), similarity in zip(rows.tolist(), similarities.tolist(), strict=True):
+        for (a, b), similarity in zip(rows[:, [0, 2]].tolist(), similarities.tolist(), strict=True):
             best[a, b] = max(similarity, best.get((a, b), -1.0))
         return list(best.values())
 
@@ -356,11 +405,11 @@ class ObservedFaces:
 
     @cached_property
     def _beside(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Two identities and a frame, int64 (n, 3), and the cosine of the two in their tracks."""
+        """The rows of `_side_by_side` with two identities, and their cosine in these tracks."""
         frames = self._side_by_side
         frames = frames[frames[:, 0] != frames[:, 2]]
         if not len(frames):
-            return np.zeros((0, 3), np.int64), np.zeros(0)
+            return frames, np.zeros(0)
         combinations, inverse = np.unique(frames[:, :4], axis=0, return_inverse=True)
         names, places = list(self._numbers), list(self._places)
         similarities = np.array(
@@ -370,7 +419,7 @@ class ObservedFaces:
             ],
             np.float64,
         )
-        return frames[:, [0, 2, 4]], similarities[inverse.ravel()]
+        return frames, similarities[inverse.ravel()]
 
     def _pair_counts(self, rows: NDArray[np.int64]) -> dict[Pair, int]:
         """By pair, the number of different frames in rows of two identities and a frame."""

@@ -34,11 +34,11 @@ class Suggestion:
     """Frames that show both side by side as two people."""
     repeated: int
     """Frames that show both, too alike for two people: a mirror, a screen, or two pictures of one
-    person. They are no proof for or against."""
+    person. They are no proof for or against, unless the two stay alike through a shot."""
     certain: bool
     """Whether `identities consolidate` joins them."""
     reason: str
-    """Why a person has to decide, or why poor faces are joined to this identity."""
+    """Why a person has to decide, or why they are joined, if not for their similarity."""
 
     def as_dict(self) -> dict[str, Any]:
         """An entry of `identities suggest --json`."""
@@ -98,7 +98,11 @@ def consolidate(registry: Registry, *, threshold: float | None = None) -> Decisi
     Raises:
         EmptyRegistry: nothing has been ingested.
     """
-    groups = duplicate_groups(registry, threshold=threshold)
+    return join(registry, duplicate_groups(registry, threshold=threshold))
+
+
+def join(registry: Registry, groups: tuple[tuple[str, ...], ...]) -> Decision | None:
+    """Join these groups of `duplicate_groups`, as one decision; None if there are none."""
     return registry.decide(Decision(0, DecisionKind.CONSOLIDATE, groups=groups)) if groups else None
 
 
@@ -151,7 +155,12 @@ def consolidate_repeatedly(evidence: Evidence, *, threshold: float) -> Consolida
     lower = evidence.lower
     while True:
         result = consolidation.consolidate(
-            evidence.groups, sorted(evidence.apart), threshold=threshold, lower=lower
+            evidence.groups,
+            sorted(evidence.apart),
+            threshold=threshold,
+            linked=sorted(evidence.linked),
+            lower=lower,
+            same_person=evidence.same_person,
         )
         if not result.groups:
             break

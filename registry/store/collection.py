@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
@@ -20,6 +21,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _WIDENING = 8
 """Factor of the next limit when a tie extends beyond the answer. Ties are rare (the same picture
 twice); the factor bounds the number of requests: five for 32,768 equal points."""
+_BATCH_HITS = 100_000
+"""Hits in a request that goes through ties, each about 200 bytes without its payload."""
 _PAGE = 1000
 """Points in a request that reads payloads."""
 _PAGE_VECTORS = 256
@@ -62,20 +65,33 @@ class EngineCollection(ABC):
     def query(
         self, vectors: Vectors, *, limit: int, where: Filter | None = None, exact: bool = True
     ) -> list[list[Hit]]:
-        """The nearest points of each row, up to `BATCH_QUERIES` rows in a request."""
+        """The nearest points of each row, up to `BATCH_QUERIES` rows in a request.
+
+        Equal rows are asked for once: a video of a still picture has thousands.
+        """
         rows = check_rows(vectors, self._spec)
-        if limit < 1 or not can_match(where):
+        if limit < 1 or not len(rows) or not can_match(where):
             return [[] for _ in rows]
+        number_of: dict[bytes, int] = {}
+        asked = [number_of.setdefault(row.tobytes(), len(number_of)) for row in rows]
+        different = [np.frombuffer(row, np.float32) for row in number_of]
 
         def ask(numbers: Sequence[int], most: int) -> list[list[Hit]]:
             hits: list[list[Hit]] = []
-            for start in range(0, len(numbers), self.BATCH_QUERIES):
-                batch = [rows[n].tolist() for n in numbers[start : start + self.BATCH_QUERIES]]
-                answers = self._nearest(batch, most, where, exact=exact)
+            size = max(1, min(self.BATCH_QUERIES, _BATCH_HITS // most))
+            for start in range(0, len(numbers), size):
+                batch = [different[n].tolist() for n in numbers[start : start + size]]
+                # Of many ties only few are needed: their payloads are fetched when that is clear.
+                wide = most > limit + 1
+                answers = self._nearest(batch, most, where, exact=exact, with_payload=not wide)
                 hits += [[_hit(scored) for scored in answer] for answer in answers]
             return hits
 
-        return settle_ties(ask, len(rows), limit)
+        settled = settle_ties(ask, len(different), limit)
+        bare = {hit.id for hits in settled for hit in hits if not hit.payload}
+        payloads = {point.id: point.payload for point in self.get([*bare])}
+        settled = [[_with_payload(hit, payloads) for hit in hits] for hits in settled]
+        return [settled[number] for number in asked]
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:
         """The existing points among `ids`, in their order, each once."""
@@ -120,7 +136,13 @@ class EngineCollection(ABC):
 
     @abstractmethod
     def _nearest(
-        self, vectors: Sequence[list[float]], limit: int, where: Filter | None, *, exact: bool
+        self,
+        vectors: Sequence[list[float]],
+        limit: int,
+        where: Filter | None,
+        *,
+        exact: bool,
+        with_payload: bool,
     ) -> Iterable[Iterable[Any]]:
         """The neighbours of each vector, best first."""
 
@@ -155,6 +177,10 @@ class EngineCollection(ABC):
 
 def _hit(scored: Any) -> Hit:
     return Hit(str(scored.id), cosine(scored.score), scored.payload or {})
+
+
+def _with_payload(hit: Hit, payloads: Mapping[str, Payload]) -> Hit:
+    return replace(hit, payload=payloads[hit.id]) if hit.id in payloads else hit
 
 
 def check_name(name: str) -> str:

@@ -243,7 +243,13 @@ class EdgeCollection(EngineCollection):
             shard.update(qe.UpdateOperation.upsert_points(entries))
 
     def _nearest(
-        self, vectors: Sequence[list[float]], limit: int, where: Filter | None, *, exact: bool
+        self,
+        vectors: Sequence[list[float]],
+        limit: int,
+        where: Filter | None,
+        *,
+        exact: bool,
+        with_payload: bool,
     ) -> list[list[qe.ScoredPoint]]:
         condition, params = edge_filter(where), qe.SearchParams(exact=exact)
         requests = [
@@ -252,7 +258,7 @@ class EdgeCollection(EngineCollection):
                 query=qe.Query.Nearest(vector),
                 filter=condition,
                 params=params,
-                with_payload=True,
+                with_payload=with_payload,
             )
             for vector in vectors
         ]

@@ -263,12 +263,22 @@ class ServerCollection(EngineCollection):
         self._call(self._client.upsert, self._remote, entries, wait=True)
 
     def _nearest(
-        self, vectors: Sequence[list[float]], limit: int, where: Filter | None, *, exact: bool
+        self,
+        vectors: Sequence[list[float]],
+        limit: int,
+        where: Filter | None,
+        *,
+        exact: bool,
+        with_payload: bool,
     ) -> list[list[models.ScoredPoint]]:
         condition, params = _server_filter(where), self._exact if exact else self._approximate
         requests = [
             models.QueryRequest(
-                query=vector, filter=condition, params=params, limit=limit, with_payload=True
+                query=vector,
+                filter=condition,
+                params=params,
+                limit=limit,
+                with_payload=with_payload,
             )
             for vector in vectors
         ]

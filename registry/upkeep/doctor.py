@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby, islice
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 
 from registry.core import keys, retention
+from registry.core.exports import load_exports
 from registry.core.intents import Intents
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
@@ -134,6 +136,7 @@ class Inspection:
         yield run_check("orphans", lambda: self._check_orphans(scan))
         yield run_check("leftovers", lambda: self._check_leftovers(interrupted))
         yield run_check("change", self._check_change)
+        yield run_check("exports", self._check_exports)
         yield run_check("retention", self._check_retention)
 
     # --- the stores -----------------------------------------------------------------------------
@@ -274,6 +277,35 @@ class Inspection:
             f"A change of the model to {begun['model']} was begun. Videos done: {begun['videos']}.",
             "Run `face-registry migrate --switch` to complete it, or "
             "`face-registry migrate --discard` to cancel it.",
+        )
+
+    def _check_exports(self) -> Finding:
+        """Name the files that were written out, and those from before an erasure that still exist.
+
+        Files that another machine wrote are not there to be seen.
+        """
+        blobs = self.registry.blobs
+        exports = load_exports(blobs)
+        if not exports:
+            return Finding("exports", "ok", "No file is known to have been written from here.")
+        newest = [f"{one.kind} {one.path}" for one in reversed(exports)]
+        text = f"Files written from here: {len(exports)} ({list_first(newest)})."
+        receipts = [info.key for info in blobs.list(keys.RECEIPTS)]
+        named = {
+            (entry["path"], entry["at"])
+            for key in receipts
+            if self._is_receipt(key)
+            for entry in checked.decode(blobs.get(key)).get("exports", ())
+        }
+        stale = [one.path for one in exports if (one.path, one.at) in named]
+        left = [path for path in stale if Path(path).exists()]
+        if not left:
+            return Finding("exports", "ok", text)
+        return Finding(
+            "exports",
+            "warning",
+            f"{text} Written before an erasure, and still there: {list_first(left)}.",
+            "Delete them, or write them again. `face-registry receipts list` lists the erasures.",
         )
 
     # --- the index ------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from tests.support.registries import new_registry
 
 __all__ = ["browser"]
 WIDTH, HEIGHT = 1200, 2000
-STRANGERS, THRESHOLD, FACE = (0x1A, 0x56, 0xC4), (0x11, 0x11, 0x11), (255, 0, 255)
+STRANGERS, THRESHOLD, FACE = (0x00, 0x5E, 0xD5), (0x27, 0x23, 0x1F), (255, 0, 255)
 """BGR: bars of two people (drawn half transparent), the line of a threshold, a face's picture."""
 
 

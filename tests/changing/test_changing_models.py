@@ -170,7 +170,7 @@ def test_a_registry_of_real_clips_changes_its_model(
     assert preview["switched"] is False
     assert preview["faces"]["embedded_now"] == preview["faces"]["total"] > 100
     assert call(home, "doctor").stdout.count("A change of the model to") == 1
-    done = _json(home, "migrate", "--switch")
+    done = _json(home, "migrate", "--switch", "--yes")
     assert done["faces"]["embedded_now"] == 0
     assert done["identities"] == preview["identities"]
 

@@ -379,7 +379,17 @@ def test_an_erasure_that_was_cut_off_while_the_embedded_index_was_rebuilt_is_fin
 
 def test_the_commands_hand_out_the_receipt(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "receipt.json"
-    command = ["--home", str(home), "identities", "forget", NAME, "--block", "--receipt", str(path)]
+    command = [
+        "--home",
+        str(home),
+        "identities",
+        "forget",
+        NAME,
+        "--block",
+        "--yes",
+        "--receipt",
+        str(path),
+    ]
     done = CliRunner().invoke(cli, command, catch_exceptions=False)
     assert done.exit_code == 0
     assert "keeps a template" in done.output
@@ -387,6 +397,8 @@ def test_the_commands_hand_out_the_receipt(home: Path, tmp_path: Path) -> None:
     assert receipt["kind"] == "person"
     lift = ["--home", str(home), "identities", "unblock", receipt["block"]["id"]]
     assert CliRunner().invoke(cli, lift, catch_exceptions=False).exit_code == 0
-    remove = ["--home", str(home), "videos", "remove", "https://example.com/c.mp4", "--json"]
+    remove = [
+        *("--home", str(home), "videos", "remove", "https://example.com/c.mp4", "--yes", "--json")
+    ]
     done = CliRunner().invoke(cli, remove, catch_exceptions=False)
     assert json.loads(done.stdout)["removed"]["videos"] == 1

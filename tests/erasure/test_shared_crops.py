@@ -17,9 +17,11 @@ from click.testing import CliRunner
 from qdrant_client import QdrantClient
 
 from queries.lookup import lookup
+from registry import ids
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
 from registry.copies.backup import backup, restore
+from registry.core import keys
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.domain import Face, Video
@@ -27,9 +29,11 @@ from registry.errors import StoreUnreachable
 from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.models.curves import shipped_curve
+from registry.people import corrections
 from registry.settings import load_settings
 from registry.store.server import ServerStore
 from registry.upkeep.doctor import Inspection
+from registry.urls import Url
 from tests.erasure.test_erasure import _Failing
 from tests.support.neighbours import best_similarity, photo_vectors, write_neighbours
 
@@ -139,6 +143,68 @@ def test_no_model_finds_an_erased_person_in_the_pictures_of_others(
         restore(restored, tmp_path / "saved.zip")
         assert _pictures(restored) == pictures
         assert {f.verdict for f in Inspection(restored, deep=True).findings()} == {"ok"}
+
+
+@pytest.mark.parametrize("by_age", [False, True])
+def test_removing_the_last_video_of_a_person_covers_them_in_the_pictures_that_stay(
+    home: Path, photo: Callable[..., Path], models: list[FaceModel], by_age: bool
+) -> None:
+    """The video that stays has one face that was split off the person, and shows the rest of them.
+
+    The detector missed the person in its other frames, so only the pictures of the neighbour tell.
+    """
+    large, small, _ = PAIRS[0]
+    with open_registry(home=home) as registry:
+        stays = _video(registry, 0)
+        other, who = _sides(stays)
+        first = stays.faces[0].frame
+        seen = tuple(f for f in stays.faces if f.identity_id == other or f.frame == first)
+        goes = _copy_of(stays, "old", tuple(f for f in stays.faces if f.identity_id == who))
+        with registry.writing():
+            own = [face for face in stays.faces if face.identity_id == who]
+            for old, new in zip(own, goes.faces, strict=True):
+                registry.blobs.put(new.crop, registry.blobs.get(old.crop))
+        registry.commit(goes)
+        registry.commit(replace(stays, faces=seen))
+        corrections.split(registry, who, corrections.FaceSelection(videos=(stays.url.exposed(),)))
+        beside = _crops_of(registry, seen, other)
+        wanted = [photo_vectors(model, photo(small)) for model in models]
+        before = [best_similarity(*pair, beside) for pair in zip(models, wanted, strict=True)]
+        assert min(before) > 0.55, before
+    command = ["--older-than", "30"] if by_age else [goes.url.exposed()]
+    done = CliRunner().invoke(
+        cli, ["--home", str(home), "videos", "remove", *command, "--yes", "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    receipt = json.loads(done.stdout)
+    assert receipt["removed"]["identities"] == 1
+    assert receipt["pictures"]["rewritten"] >= len(beside) - 1
+    assert receipt["pictures"]["found_afterwards"] == 0
+    with open_registry(home=home) as registry:
+        left = _video(registry, 0)
+        pictures = _crops_of(registry, left.faces, other)
+        assert len(pictures) == len(beside)
+        for model, face in zip(models, wanted, strict=True):
+            assert best_similarity(model, face, pictures) < _least(model)
+            assert best_similarity(model, photo_vectors(model, photo(large)), pictures) > 0.6
+        assert {f.verdict for f in Inspection(registry, deep=True).findings()} == {"ok"}
+
+
+def _copy_of(video: Video, name: str, faces: tuple[Face, ...]) -> Video:
+    """Another video, read in 2020, with these faces under other ids and crops."""
+    url = Url(f"https://example.com/{name}.mp4")
+    video_id = ids.video_id(url)
+    moved = tuple(
+        replace(
+            face,
+            face_id=ids.face_id(video_id, "copied", face.frame, face.position),
+            crop=keys.crop(video_id, face.frame, face.position),
+        )
+        for face in faces
+    )
+    return replace(
+        video, video_id=video_id, url=url, faces=moved, run="20200101T000000Z-0000", content=None
+    )
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 from PIL import Image as Pillow
 
 from ingest.frames import Frame, Sampling, VideoReader
@@ -349,6 +350,45 @@ def test_of_several_streams_the_largest_is_read(
                 file.mux(stream.encode(frame))
         for stream in streams:
             file.mux(stream.encode(None))
+
+    assert [number_of(frame.image) for frame in read_frames(path)] == [0, 10]
+
+
+@pytest.mark.parametrize("picture_is_default", [False, True])
+def test_a_stream_of_one_picture_does_not_hide_the_video(
+    tmp_path: Path, picture_is_default: bool
+) -> None:
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as file:
+        card, video = file.add_stream("mjpeg", rate=1), file.add_stream("libx264", rate=30)
+        card.width, card.height, card.pix_fmt = 320, 240, "yuvj420p"
+        video.width, video.height, video.pix_fmt = 128, 96, "yuv420p"
+        card.disposition = Disposition.default if picture_is_default else Disposition(0)
+        video.disposition = Disposition(0)
+        blank = av.VideoFrame.from_ndarray(np.zeros((240, 320, 3), np.uint8), format="bgr24")
+        file.mux(card.encode(blank))
+        file.mux(card.encode(None))
+        for number, image in enumerate(numbered(12, (128, 96))):
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame.pts, frame.time_base = number, Fraction(1, 30)
+            file.mux(video.encode(frame))
+        file.mux(video.encode(None))
+
+    assert [number_of(frame.image) for frame in read_frames(path)] == [0, 10]
+
+
+def test_mxf_is_read(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "clip.mxf", numbered(25, (128, 96)), codec="mpeg2video", fps=25, container="mxf"
+    )
+
+    assert [number_of(frame.image) for frame in read_frames(path)] == [0, 10, 20]
+
+
+def test_an_animated_avif_is_read(tmp_path: Path) -> None:
+    first, *others = (Pillow.fromarray(image[:, :, ::-1]) for image in numbered(12, (128, 96)))
+    path = tmp_path / "clip.avif"
+    first.save(path, save_all=True, append_images=others, duration=40, quality=90)
 
     assert [number_of(frame.image) for frame in read_frames(path)] == [0, 10]
 

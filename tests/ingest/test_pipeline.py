@@ -18,7 +18,7 @@ from ingest.tables.reading import read_frame
 from ingest.tables.table import TableOptions
 from registry import open_registry
 from registry.domain import Media
-from tests.support.factories import contract
+from tests.support.factories import contract, face, person
 from tests.support.media import another_file, write_video
 
 
@@ -126,6 +126,54 @@ def test_a_defect_costs_the_video_that_shows_it(table: pd.DataFrame, tmp_path: P
         parts.downloader.close()
     assert (summary.ingested, len(summary.failures)) == (6, 6)
     assert "KeyError: 45000" in summary.failures[0].reason
+
+
+class _FirstIsLong:
+    """An extractor whose first video takes until `others` others were processed, or 5 s."""
+
+    def __init__(self, others: int) -> None:
+        self._others, self._enough, self._lock = others, threading.Event(), threading.Lock()
+        self._first = ""
+        self.processed, self.before_first = 0, 0
+
+    def extract(self, path: Path, video_id: str) -> Extraction:
+        with self._lock:
+            self._first = self._first or video_id
+        if video_id == self._first:
+            self._enough.wait(5)
+            self.before_first = self.processed
+            return Extraction((), Media(), "")
+        faces = tuple(face(video_id, 10 * n, person(n, 0.1)) for n in range(4))
+        with self._lock:
+            self.processed += 1
+            if self.processed == self._others:
+                self._enough.set()
+        return Extraction(faces, Media(), "")
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(("max_waiting", "least", "most"), [(256 << 20, 11, 11), (10_000, 3, 6)])
+def test_a_long_video_at_the_head_does_not_hold_up_the_others_within_a_bound_of_memory(
+    table: pd.DataFrame, tmp_path: Path, max_waiting: int, least: int, most: int
+) -> None:
+    rows = read_frame(table, TableOptions(allow_local_files=True), tmp_path)
+    extractor = _FirstIsLong(least)
+    with open_registry(home=tmp_path / "home") as registry:
+        registry.establish(contract())
+        downloader = Downloader(tmp_path / "tmp")
+        parts = RunContext(registry, downloader, extractor, ahead=2, max_waiting=max_waiting)
+        summary = run(
+            parts,
+            rows,
+            retry_failed=False,
+            consolidate=False,
+            reporter=SilentReporter(),
+            stop=threading.Event(),
+        )
+        downloader.close()
+        assert summary.ingested == 12
+    assert least <= extractor.before_first <= most
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
+from ingest import ingest
+from ingest.fetch.addresses import AddressPolicy
+from ingest.summary import NothingRead
+from registry import open_registry
 from registry.cli import cli
 from tests.support.media import another_file, write_video
 from tests.support.web import Web, serve, status, web_server
@@ -110,3 +115,62 @@ def test_what_is_not_to_be_retried_is_refused(run: Run, tmp_path: Path, clip: by
     assert "videos list" in str(run("videos", "retry", "https://example.com/x").exception)
     for arguments in ([], ["--all", "x"]):
         assert "--all" in str(run("videos", "retry", *arguments).exception)
+
+
+_BUSY = {"Retry-After": "0"}
+
+
+def _ingest_again(run: Run, tmp_path: Path) -> tuple[int, Any]:
+    arguments = [str(tmp_path / "t.csv"), "--workers", "0", "--allow-private-hosts", "--json"]
+    result = run("ingest", *arguments)
+    return result.exit_code, json.loads(result.stdout)
+
+
+def test_a_failure_of_the_server_is_no_verdict_and_the_next_ingest_reads_the_video(
+    run: Run, tmp_path: Path, web: Web, clip: bytes
+) -> None:
+    busy = web.on("/busy.mp4", status(503, _BUSY))
+    gone = web.on("/gone.mp4", status(404))
+    _ingest(run, tmp_path, busy, gone, "v.mp4")
+    web.on("/gone.mp4", serve(another_file(clip, 1)))
+    code, summary = _ingest_again(run, tmp_path)
+    assert code == 3
+    failures = {failure["row"]: failure for failure in summary["failures"]}
+    assert [failures[row]["not_read_yet"] for row in (2, 3)] == [True, False]
+    assert failures[2]["reason"].endswith("Given up after 4 attempts. The next ingest tries again.")
+    assert "--retry-failed" in failures[3]["reason"]
+    web.on("/busy.mp4", serve(another_file(clip, 2)))
+    code, summary = _ingest_again(run, tmp_path)
+    assert (code, summary["videos"]["ingested"], summary["videos"]["failed"]) == (3, 1, 1)
+    code, summary = _ingest_again(run, tmp_path)
+    assert summary["videos"]["ingested"] == 0  # the mark is gone
+
+
+def test_a_run_that_can_read_nothing_fails(run: Run, tmp_path: Path, web: Web, clip: bytes) -> None:
+    urls = [web.on(f"/{number}.mp4", status(503, _BUSY)) for number in range(2)]
+    _ingest(run, tmp_path, *urls)
+    result = run(
+        "ingest", str(tmp_path / "t.csv"), "--workers", "0", "--allow-private-hosts"
+    )  # fmt: skip
+    assert result.exit_code == 1
+    assert isinstance(result.exception, NothingRead)
+    assert str(result.exception).startswith(f"None of the 2 videos could be read. {urls[0]}: ")
+    assert "--retry-failed" not in result.stderr  # the next run needs no option
+    assert "503 Service Unavailable" in result.stderr
+    with (
+        open_registry(home=tmp_path / "home") as registry,
+        pytest.raises(NothingRead) as raised,
+    ):
+        table = pd.read_csv(tmp_path / "t.csv")
+        policy = AddressPolicy(allow_private=True)
+        ingest(registry, table, workers=0, policy=policy)
+    assert [failure.not_read_yet for failure in raised.value.summary.failures] == [True, True]
+
+
+def test_a_run_of_other_numbers_only_does_not_fail_with_the_server(
+    run: Run, tmp_path: Path, web: Web, clip: bytes
+) -> None:
+    _ingest(run, tmp_path, "v.mp4")
+    _ingest(run, tmp_path, "v.mp4", web.on("/busy.mp4", status(503, _BUSY)))
+    code, summary = _ingest_again(run, tmp_path)
+    assert (code, summary["videos"]["unchanged"], summary["videos"]["failed"]) == (3, 1, 1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import AgglomerativeClustering
 
 from registry.domain import Vectors
-from registry.people.consolidation import ConsolidationResult, Group, consolidate
+from registry.people.consolidation import BESIDE, ConsolidationResult, Group, consolidate
 
 
 def _unit(rows: Any) -> Vectors:
@@ -80,6 +80,23 @@ def test_a_join_that_a_rival_contests_waits_for_a_person() -> None:
     )
     assert found.groups == ()
     assert any("somebody else" in doubt.reason for doubt in found.doubts)
+
+
+def test_one_person_twice_in_a_frame_needs_no_likeness_elsewhere() -> None:
+    three = [_group("a", A), _group("b", B), _group("c", B)]
+    found = consolidate(three, [("b", "c")], threshold=0.5, linked=[("a", "b"), ("a", "c")])
+    assert _sets(found) == {frozenset({"a", "b"})}  # b and c are two people
+    assert [join.reason for join in found.joins] == [BESIDE]
+
+
+def test_two_who_are_each_alike_inside_are_left_to_a_person_though_side_by_side() -> None:
+    """Twins, as alike as one person twice in a frame, and never in any other."""
+    one = _group("a", [1.0, 0.0, 0.0], [0.99, 0.1, 0.0], [0.99, 0.0, 0.1])
+    other = _group("b", [0.5, 0.87, 0.0], [0.49, 0.87, 0.1], [0.5, 0.86, 0.1])
+    found = consolidate([one, other], [], threshold=0.4, linked=[("a", "b")])
+    assert found.groups == ()
+    [doubt] = found.doubts
+    assert "relatives" in doubt.reason
 
 
 def test_identities_of_poor_faces_only_are_left_alone() -> None:

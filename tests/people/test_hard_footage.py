@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -19,9 +20,11 @@ from registry.cli import cli
 from registry.core.registry import Registry
 from registry.domain import Image, Status, Video
 from registry.faces.quality import is_spoilt
+from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.people import joining
 from registry.people.evidence import gather_evidence
+from registry.people.repetition import stay_alike
 from registry.urls import Url
 from tests.support.media import write_video
 from tests.support.registries import open_empty
@@ -59,13 +62,27 @@ def _beside(*views: Iterable[Image]) -> Iterator[Image]:
         yield np.hstack(images)
 
 
+@pytest.fixture(scope="module")
+def pack(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> FaceModel:
+    """InsightFace's buffalo_sc in int8, on the CPU."""
+    folder = str(shared_data / "models" / "buffalo_sc_int8")
+    return catalogue.load(folder, device="cpu", cache=tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(params=["sface", "pack"])
+def each_model(request: pytest.FixtureRequest) -> FaceModel:
+    """The default model, then the pack."""
+    model: FaceModel = request.getfixturevalue(request.param)
+    return model
+
+
 @pytest.fixture
-def consolidated(tmp_path: Path, sface: FaceModel) -> Iterator[Callable[[Videos], Registry]]:
+def consolidated(tmp_path: Path, sface: FaceModel) -> Iterator[Callable[..., Registry]]:
     """Reads videos into a registry and consolidates it."""
     opened: list[Registry] = []
 
-    def build(videos: Videos) -> Registry:
-        registry = open_empty(tmp_path / "registry", sface, every=EVERY)
+    def build(videos: Videos, model: FaceModel = sface) -> Registry:
+        registry = open_empty(tmp_path / "registry", model, every=EVERY)
         opened.append(registry)
         for name, frames in videos.items():
             url = Url(f"https://example.com/{name}.mp4")
@@ -75,7 +92,7 @@ def consolidated(tmp_path: Path, sface: FaceModel) -> Iterator[Callable[[Videos]
                 found = extract(
                     path,
                     video_id,
-                    model=sface,
+                    model=model,
                     blobs=registry.blobs,
                     sampling=Sampling(every=EVERY),
                     limits=MediaLimits(),
@@ -131,7 +148,9 @@ def _triptych(image: Image) -> Image:
 
 
 def test_one_person_several_times_in_a_frame_is_one(
-    portrait: Callable[..., Image], consolidated: Callable[[Videos], Registry]
+    portrait: Callable[..., Image],
+    consolidated: Callable[..., Registry],
+    each_model: FaceModel,
 ) -> None:
     darker = np.asarray(cv2.convertScaleAbs(portrait(0), alpha=0.7, beta=-10), np.uint8)
     lighter = np.asarray(cv2.convertScaleAbs(portrait(0, 1), alpha=1.15), np.uint8)
@@ -143,14 +162,38 @@ def test_one_person_several_times_in_a_frame_is_one(
         "video_call": (_call(f) for f in _moving(portrait(0))),
     }
     names = set(videos)
-    registry = consolidated(videos)
+    registry = consolidated(videos, each_model)
     assert list(_established(registry).values()) == [names]
     found = gather_evidence(registry).repeating_videos
     assert found == {_video_id(name) for name in names if not name.startswith("plain")}
 
 
+def test_a_living_person_beside_a_reflection_is_linked(
+    clip: Callable[[str], Path],
+    portrait: Callable[..., Image],
+    consolidated: Callable[..., Registry],
+    each_model: FaceModel,
+) -> None:
+    """A signer; moved photographs, which repeat one picture, are no such proof."""
+    with av.open(str(clip("asl_gestures/book.mkv"))) as container:
+        frames = [f.to_ndarray(format="bgr24")[:, 120:520] for f in container.decode(video=0)]
+    videos: Videos = {
+        "mirror": (np.hstack([f, f[:, ::-1]]).astype(np.uint8) for f in frames),
+        "photos": (np.hstack([f, f[:, ::-1]]) for f in _moving(portrait(0))),
+    }
+    registry = consolidated(videos, each_model)
+    evidence = gather_evidence(registry)
+    steady = stay_alike(
+        {frozenset(((_video_id(name), 0), (_video_id(name), 1))): 9 for name in videos},
+        registry.index.faces_in,
+        evidence.alike,
+    )
+    assert {video for two in steady for video, _ in two} == {_video_id("mirror")}
+    assert len(_established(registry)) == 2
+
+
 def test_two_people_in_a_frame_are_two(
-    portrait: Callable[..., Image], consolidated: Callable[[Videos], Registry]
+    portrait: Callable[..., Image], consolidated: Callable[..., Registry]
 ) -> None:
     videos: Videos = {f"plain_{k}": _moving(portrait(0, k), k) for k in range(3)}
     videos["two_people"] = _beside(_moving(portrait(0)), _moving(portrait(1)))
@@ -206,7 +249,7 @@ def _people_in(names: set[str]) -> set[str]:
 
 
 def test_covered_and_pixelated_faces_bring_nobody_together(
-    portrait: Callable[..., Image], consolidated: Callable[[Videos], Registry]
+    portrait: Callable[..., Image], consolidated: Callable[..., Registry]
 ) -> None:
     """Eight people plain and in sunglasses, five with and without a mask, three pixelated."""
     random = np.random.default_rng(3)

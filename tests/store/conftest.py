@@ -12,6 +12,7 @@ from qdrant_client import QdrantClient
 
 from registry.store.base import Store
 from registry.store.edge import EdgeStore
+from registry.store.memory import MemoryStore, PointTable
 from registry.store.server import ServerStore
 from tests.support import places
 from tests.support.qdrant_served import serve_qdrant
@@ -19,7 +20,7 @@ from tests.support.qdrant_served import serve_qdrant
 Opener = Callable[[], Store]
 
 
-@pytest.fixture(params=["edge", "memory", "served", "server"])
+@pytest.fixture(params=["edge", "arrays", "memory", "served", "server"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
     """Opens a store over what the last one left; the last one is closed first."""
     opened: list[Store] = []
@@ -51,6 +52,9 @@ def in_memory(request: pytest.FixtureRequest) -> bool:
 def _maker(kind: str, tmp_path: Path) -> tuple[Opener, Callable[[], None]]:
     if kind == "edge":
         return (lambda: EdgeStore(tmp_path / "index", reserve_bytes=0)), lambda: None
+    if kind == "arrays":
+        tables: dict[str, PointTable] = {}
+        return (lambda: MemoryStore(tables)), lambda: None
     if kind == "memory":
         client = QdrantClient(":memory:")
         return (lambda: ServerStore("", None, prefix="t-", client=client)), client.close

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
@@ -129,7 +130,7 @@ def test_a_name_that_is_no_folder_name_is_a_mistake(store: Store, name: str) -> 
 
 
 def test_a_description_is_one_line(store: Store) -> None:
-    assert store.describe().startswith("Qdrant")
+    assert store.describe().startswith(("Qdrant", "memory of this process"))
     assert "\n" not in store.describe()
 
 
@@ -532,3 +533,18 @@ def test_threads_may_share_a_store(store: Store, in_memory: bool) -> None:
 
 
 FACES_16 = CollectionSpec("faces", 16, FACES.keywords)
+
+
+def test_many_equal_points_and_rows_take_little_memory(store: Store) -> None:
+    [row] = random_units(1, 4, seed=1)
+    faces = store.open(FACES)
+    faces.upsert([Point(uid(n), {"video_id": "still", "n": n}, row) for n in range(3000)])
+    rows = np.repeat(row[None], 600, axis=0)
+    tracemalloc.start()
+    try:
+        hits = faces.query(rows, limit=2)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [[hit.payload["n"] for hit in each] for each in hits] == [[0, 1]] * 600
+    assert peak < 20e6  # one hit of each point and row would be 360 MB

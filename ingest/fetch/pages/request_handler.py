@@ -43,8 +43,8 @@ class CheckedRH(RequestHandler):  # type: ignore[misc]
         """`seconds` that one request may take; `options` are those of every handler of yt-dlp."""
         super().__init__(**options)
         self._client, self._seconds = client, seconds
-        self.errors: list[str] = []
-        """Messages of requests that were refused or failed."""
+        self.errors: list[RegistryError] = []
+        """Errors of requests that were refused or failed."""
 
     def _check_extensions(self, extensions: dict[str, Any]) -> None:
         super()._check_extensions(extensions)
@@ -54,7 +54,7 @@ class CheckedRH(RequestHandler):  # type: ignore[misc]
         try:
             return self._follow_redirects(request)
         except RegistryError as exc:
-            self.errors.append(str(exc))
+            self.errors.append(exc)
             raise TransportError(str(exc), cause=exc) from exc
 
     def _follow_redirects(self, request: Request) -> Response:

@@ -17,7 +17,7 @@ from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.connections import Deadline
 from ingest.fetch.share_links import is_download
 from ingest.memory import OVER_MEMORY
-from registry.errors import FetchError
+from registry.errors import FetchError, NotReadYet
 from registry.system.confinement import bare_environment
 from registry.urls import HttpUrl, is_video_file, printable, site_of
 
@@ -89,7 +89,7 @@ class PageResolver:
         return accepts(str(url), self._extractors)
 
     def resolve(self, url: HttpUrl, deadline: Deadline) -> PageVideo:
-        """Find the video on a page. Raises `FetchError` if there is none that can be fetched."""
+        """Find the video on a page. Raises `FetchError` or `NotReadYet`."""
         if not is_installed():
             raise FetchError(
                 f"{deadline.label}: videos on pages need yt-dlp. Install it (`pip install yt-dlp`, "
@@ -107,7 +107,8 @@ class PageResolver:
         answer = self._run(json.dumps(question).encode(), deadline)
         if "url" not in answer:
             reason = printable(answer.get("error") or "yt-dlp gives no reason", _MAX_REASON)
-            raise FetchError(f"{deadline.label}: {reason.rstrip('.')}.")
+            error = NotReadYet if answer.get("not_read_yet") else FetchError
+            raise error(f"{deadline.label}: {reason.rstrip('.')}.")
         return PageVideo(answer["url"], answer["headers"])
 
     def _run(self, question: bytes, deadline: Deadline) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from yt_dlp.networking import RequestDirector
 from yt_dlp.utils import DownloadError, YoutubeDLError, determine_protocol
 
 from ingest.fetch.addresses import AddressPolicy
-from ingest.fetch.connections import HttpClient
+from ingest.fetch.connections import HttpClient, TransientError
 from ingest.fetch.pages.request_handler import CheckedRH
 from ingest.memory import MemoryGuard
 from registry.errors import RegistryError
@@ -166,8 +166,10 @@ def extract(question: Mapping[str, Any]) -> dict[str, Any]:
             video = _find_video(extractor, question["url"])
             return _choose_format(extractor, video, question["max_bytes"])
     except (YoutubeDLError, RegistryError, LookupError, TypeError, ValueError, OSError) as exc:
-        errors = extractor.handler.errors if extractor.handler else []
-        return {"error": errors[0] if errors else _message(exc)}
+        first = next(iter(extractor.handler.errors if extractor.handler else []), None)
+        if first is None:
+            return {"error": _message(exc)}
+        return {"error": str(first), "not_read_yet": isinstance(first, TransientError)}
 
 
 def _find_video(extractor: _Extractor, url: str) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ingest.fetch.addresses import AddressPolicy, resolve, special_purpose
 from ingest.fetch.downloads import Downloader, FetchLimits
-from registry.errors import FetchError, UsageError
+from registry.errors import FetchError, NotReadYet, UsageError
 from tests.support.web import Web, redirect, serve, web_server  # noqa: F401  the fixture `web`
 
 BODY = b"\x00\x00\x00\x18ftypmp42" + bytes(2000)
@@ -305,6 +305,6 @@ def test_an_unknown_name_is_told_and_a_busy_name_server_asked_again(
 
     limits = FetchLimits(attempts=3, first_pause_s=0.001, reserve_bytes=0)
     downloader = Downloader(tmp_path, limits=limits, policy=AddressPolicy(resolver=failing))
-    with pytest.raises(FetchError, match=r"host gone\.example cannot be found"):
+    with pytest.raises(NotReadYet, match=r"host gone\.example cannot be found"):
         downloader.fetch("https://gone.example/v.mp4", "v")
     assert len(asked) == tries

@@ -1,0 +1,291 @@
+"""Snapshots: reading a registry from its objects while another process writes to it.
+
+The objects are the truth, and each change commits with one write to one of them. A snapshot holds
+all of them but the crops, as they were at one moment, so it is a state that was committed. No lock
+is needed: the objects are listed, what is new or changed is read, and this is repeated until a
+listing finds nothing new. A listing gives a version of each object, so objects that are the same in
+two listings did not change in between, and what was read of them is what they all held at the end
+of the first listing.
+
+The index is computed from the snapshot, in memory, and only as far as it is asked for: reports need
+videos and identities, lookups also the faces with their vectors.
+
+Crops are read when they are needed. One that was replaced or erased since is missing or does not
+match its digest; `is_outdated` then tells that the snapshot is the reason.
+
+An erasure and a switch to another model change many objects, one after the other. A snapshot waits
+until they are complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cached_property
+from operator import attrgetter
+from typing import TYPE_CHECKING, NoReturn
+
+from registry.blobs.base import BlobInfo, BlobStore
+from registry.core import contract as contracts
+from registry.core import keys
+from registry.core.decisions import DecisionLog, View, fold
+from registry.core.index import FACES, IDENTITIES, VIDEOS
+from registry.core.intents import ERASE, INCOMING, SWITCH
+from registry.core.points import face_points, identity_point, video_point
+from registry.core.records import RecordStore
+from registry.domain import Appearance, Contract
+from registry.errors import ObjectMissing, RegistryLocked
+from registry.faces.appearances import identity
+from registry.store.base import Point
+from registry.store.memory import MemoryStore, PointTable
+
+if TYPE_CHECKING:
+    from registry.core.registry import Registry
+
+PATIENCE_S = 30.0
+"""Seconds to try for. A chosen value: a listing of 3,000 records takes 20 ms, and a commit several
+times as long, so that it takes many commits in a row to need more than a few listings."""
+_PAUSE_S = 0.05
+_TAKEN = (
+    *(prefix for prefix in keys.DURABLE if prefix != keys.CROPS),
+    *(keys.INTENTS, keys.REWRITES),
+)
+"""Where a snapshot holds all objects. Crops, and what is in preparation, are read when needed."""
+_LISTED = (
+    *(prefix for prefix in _TAKEN if prefix != keys.INTENTS),
+    *(keys.intent(name) for name in (ERASE, SWITCH, INCOMING)),
+)
+"""The objects that are taken. The other intents are left out: they concern the writer's index."""
+_Version = tuple[int, str]
+"""Size and version of an object in a listing."""
+
+
+class SnapshotStore:
+    """A `BlobStore` with the objects of a registry as they were at one moment.
+
+    Crops are those of the store that it was taken from. Writing raises `RegistryLocked`.
+    """
+
+    def __init__(
+        self,
+        blobs: BlobStore | None,
+        objects: Mapping[str, tuple[_Version, bytes]],
+        taken_at: datetime,
+        place: str,
+    ) -> None:
+        """Use `take_snapshot`.
+
+        Args:
+            blobs: the store that they were read from; None if there is none.
+            objects: version and bytes, by key.
+            taken_at: when they were like this.
+            place: what `describe` returns.
+        """
+        self._blobs, self._objects, self._place = blobs, objects, place
+        self.taken_at = taken_at
+
+    def is_outdated(self) -> bool:
+        """Whether the objects have changed since."""
+        versions = {key: version for key, (version, _) in self._objects.items()}
+        return self._blobs is not None and (
+            _is_replaced(self._blobs) or _listed(self._blobs) != versions
+        )
+
+    def describe(self) -> str:
+        """As of the store that it was taken from."""
+        return self._place
+
+    def get(self, key: str) -> bytes:
+        """As `BlobStore.get`."""
+        if self._blobs is not None and not key.startswith(_TAKEN):
+            return self._blobs.get(key)
+        if key not in self._objects:
+            raise ObjectMissing(f"There is no object {key} in {self._place}.")
+        return self._objects[key][1]
+
+    def get_tagged(self, key: str) -> tuple[bytes, str]:
+        """As `BlobStore.get_tagged`."""
+        data = self.get(key)
+        return data, hashlib.sha256(data).hexdigest()
+
+    def exists(self, key: str) -> bool:
+        """As `BlobStore.exists`."""
+        if self._blobs is not None and not key.startswith(_TAKEN):
+            return self._blobs.exists(key)
+        return key in self._objects
+
+    def list(self, prefix: str = "") -> Iterator[BlobInfo]:
+        """As `BlobStore.list`."""
+        taken = (
+            BlobInfo(key, *self._objects[key][0])
+            for key in sorted(key for key in self._objects if key.startswith(prefix))
+        )
+        if self._blobs is None or prefix.startswith(_TAKEN):
+            return taken
+        others = (i for i in self._blobs.list(prefix) if not i.key.startswith(_TAKEN))
+        return heapq.merge(taken, others, key=attrgetter("key"))
+
+    def put(self, key: str, data: bytes) -> None:
+        """Raise `RegistryLocked`."""
+        self._refuse(key)
+
+    def put_if(self, key: str, data: bytes, expected: str | None) -> str | None:
+        """Raise `RegistryLocked`."""
+        self._refuse(key)
+
+    def delete(self, key: str) -> None:
+        """Raise `RegistryLocked`."""
+        self._refuse(key)
+
+    def close(self) -> None:
+        """As `BlobStore.close`."""
+        if self._blobs is not None:
+            self._blobs.close()
+
+    def _refuse(self, key: str) -> NoReturn:
+        raise RegistryLocked(f"{key} of {self._place} cannot be written: this is a snapshot.")
+
+
+def take_snapshot(
+    open_blobs: Callable[[], BlobStore], *, patience_s: float = PATIENCE_S
+) -> SnapshotStore:
+    """Take a snapshot of the objects that a registry has now.
+
+    Args:
+        open_blobs: opens the objects, without changing any.
+        patience_s: seconds to try for.
+
+    Raises:
+        RegistryLocked: the objects did not stay the same for the time that a listing takes, or an
+            erasure or a switch to another model did not end.
+        StoreError: the objects cannot be read.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            blobs = open_blobs()
+        except ObjectMissing:  # a restore is between its two renames
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_S)
+            continue
+        try:
+            taken = _take(blobs, deadline)
+        except BaseException:
+            blobs.close()
+            raise
+        if taken is not None:
+            return taken
+        blobs.close()
+
+
+def empty_snapshot(place: str) -> SnapshotStore:
+    """The snapshot of a registry that does not exist."""
+    return SnapshotStore(None, {}, datetime.now(UTC), place)
+
+
+def _take(blobs: BlobStore, deadline: float) -> SnapshotStore | None:
+    """The snapshot; None if the objects must be opened again."""
+    objects: dict[str, tuple[_Version, bytes]] = {}
+    while True:
+        now, listed = datetime.now(UTC), _listed(blobs)
+        same = {key for key, version in listed.items() if _version(objects, key) == version}
+        complete = len(same) == len(listed) == len(objects)
+        unfinished = [name for name in (ERASE, SWITCH) if keys.intent(name) in listed]
+        if _is_replaced(blobs):
+            return None
+        if complete and not unfinished:
+            return SnapshotStore(blobs, objects, now, blobs.describe())
+        if time.monotonic() > deadline:
+            raise _not_taken(blobs, unfinished)
+        if complete:
+            time.sleep(_PAUSE_S)
+        objects = {key: objects[key] for key in same}
+        for key in listed.keys() - same:
+            with suppress(ObjectMissing):  # the next listing does not have it either
+                objects[key] = listed[key], blobs.get(key)
+
+
+def _not_taken(blobs: BlobStore, unfinished: list[str]) -> RegistryLocked:
+    if not unfinished:
+        return RegistryLocked(
+            f"The registry in {blobs.describe()} changed whenever it was read. Try again when the "
+            "process that writes to it has less to do."
+        )
+    what = "An erasure" if ERASE in unfinished else "A change of the model"
+    return RegistryLocked(
+        f"{what} in {blobs.describe()} is not complete, and until then nothing can be read there. "
+        "Wait for the process that makes it. If that has ended, run `face-registry status` as a "
+        "user who may write there, which completes it."
+    )
+
+
+def _version(objects: Mapping[str, tuple[_Version, bytes]], key: str) -> _Version | None:
+    return objects[key][0] if key in objects else None
+
+
+def _listed(blobs: BlobStore) -> dict[str, _Version]:
+    return {
+        info.key: (info.size, info.version) for prefix in _LISTED for info in blobs.list(prefix)
+    }
+
+
+def _is_replaced(blobs: BlobStore) -> bool:
+    """Whether a restore has put another folder in the place of the one that is open."""
+    check: Callable[[], bool] | None = getattr(blobs, "is_replaced", None)
+    return check is not None and check()
+
+
+def snapshot_of(registry: Registry) -> SnapshotStore | None:
+    """The snapshot that a registry was opened from; None if it was opened as usual."""
+    blobs = registry.blobs.unguarded
+    return blobs if isinstance(blobs, SnapshotStore) else None
+
+
+# --- the index ------------------------------------------------------------------------------------
+
+
+def index_in_memory(blobs: BlobStore) -> MemoryStore:
+    """A store with the index of a registry, computed from its objects when it is needed."""
+    if blobs.exists(keys.intent(INCOMING)):
+        return MemoryStore()  # there is half of a registry, which refuses to be read
+    contract = contracts.load(blobs)
+    return MemoryStore(_ComputedIndex(blobs, contract).tables() if contract else {})
+
+
+class _ComputedIndex:
+    def __init__(self, blobs: BlobStore, contract: Contract) -> None:
+        self._blobs, self._contract = blobs, contract
+        self._records = RecordStore(blobs, contract.model.dimension)
+
+    def tables(self) -> dict[str, PointTable]:
+        return {
+            FACES: PointTable(self._contract.model.dimension, self._faces),
+            VIDEOS: PointTable(None, lambda: self._videos_and_identities[0]),
+            IDENTITIES: PointTable(None, lambda: self._videos_and_identities[1]),
+        }
+
+    @cached_property
+    def _view(self) -> View:
+        return fold(DecisionLog(self._blobs).entries())
+
+    @cached_property
+    def _videos_and_identities(self) -> tuple[list[Point], list[Point]]:
+        view, videos = self._view, []
+        seen: dict[str, list[tuple[str, Appearance]]] = defaultdict(list)
+        for video in self._records.all():
+            point, appearances = video_point(video, view, self._contract)
+            videos.append(point)
+            for appearance in appearances:
+                seen[appearance.identity_id].append((video.video_id, appearance))
+        people = (identity(i, view.name_of(i), where, view.same_as) for i, where in seen.items())
+        return videos, [identity_point(person) for person in people if person]
+
+    def _faces(self) -> Iterator[Point]:
+        for video in self._records.all():
+            yield from face_points(video, self._view, self._contract)

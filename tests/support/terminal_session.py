@@ -1,0 +1,74 @@
+"""A command on a real terminal: what it shows, what a person types, and how it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+from dataclasses import dataclass
+from pathlib import Path
+
+_CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+_LONGEST_S = 60.0
+_PROMPT = b"[y/n]"
+_COMMAND = "import sys; from registry.cli import main; main(sys.argv[1:])"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A command that has ended."""
+
+    exit_code: int
+    text: str
+    """What the terminal shows in the end, with what was typed, without colours."""
+
+
+def run_on_terminal(
+    home: Path, *arguments: str, answer: str | None = None, columns: int = 100
+) -> Session:
+    """Run a command of the real program on a terminal, and answer its question.
+
+    Args:
+        home: of the registry.
+        arguments: the command.
+        answer: typed, with Enter, when the command asks; None if it does not ask.
+        columns: width of the terminal.
+    """
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1"}
+    for name in ("COLUMNS", "LINES"):
+        environment.pop(name, None)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _COMMAND, "--home", str(home), *arguments],
+        stdin=theirs, stdout=theirs, stderr=theirs, env=environment, close_fds=True,
+        cwd=Path(__file__).parents[2], start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    shown, answers = b"", [] if answer is None else [f"{answer}\n".encode()]
+    try:
+        while chunk := _read(ours):
+            shown += chunk
+            if answers and _PROMPT in shown:
+                os.write(ours, answers.pop())
+        return Session(process.wait(timeout=60), _CODES.sub("", shown.decode()).replace("\r", ""))
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def _read(descriptor: int) -> bytes:
+    """What the terminal shows next; nothing when the command has ended."""
+    if not select.select([descriptor], [], [], _LONGEST_S)[0]:
+        raise TimeoutError("the command neither shows anything nor ends")
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # Linux says so when the other side is closed
+        return b""
