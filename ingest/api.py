@@ -280,7 +280,7 @@ def _context(
     )
     extractor = _extractor(registry, model, workers, limits or MediaLimits(), summary.run)
     try:
-        yield RunContext(registry, downloader, extractor, 2 * max(1, workers), summary, turn)
+        yield RunContext(registry, downloader, extractor, 2 * max(1, workers), summary, turn=turn)
     finally:
         extractor.close()
         downloader.close()

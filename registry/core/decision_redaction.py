@@ -33,10 +33,10 @@ def redact(
     if decision.kind is DecisionKind.SPLIT:
         return _redact_split(decision, identities, faces_left)
     if decision.kind is DecisionKind.HIDE:
-        left = _others((decision.identity_id, *decision.others), identities)
-        if not left:
+        hidden = _others((decision.identity_id, *decision.others), identities)
+        if not hidden:
             return void(decision)
-        return replace(decision, identity_id=left[0], others=left[1:])
+        return replace(decision, identity_id=hidden[0], others=hidden[1:])
     if decision.kind is DecisionKind.MERGE:
         members = _others((decision.identity_id, *decision.others), identities) or ("",)
         stays, *joining = members
