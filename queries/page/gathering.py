@@ -69,7 +69,7 @@ class _Gathering:
 
     def __init__(self, registry: Registry, asked: Asked, found: Report) -> None:
         self.registry, self.asked, self.found = registry, asked, found
-        self.videos = found.selected
+        self.videos = sorted(found.selected, key=self._by_value)
         everything = list(registry.index.videos())
         self.redaction = Redaction(
             asked.redact,
@@ -98,6 +98,10 @@ class _Gathering:
             name: np.array([one.metrics.get(name, math.nan) for one in self.videos], np.float64)
             for name in found.metrics
         }
+        first = self.values[found.metrics[0]].tolist()
+        self.axis = marks.axis_of_values(first)
+        self.places = np.array([self.axis.place(value) for value in first], np.float64)
+        self.rows_of_videos = {one.video_id: row for row, one in enumerate(self.videos)}
 
     def page(self) -> Page:
         asked, found, redaction = self.asked, self.found, self.redaction
@@ -109,7 +113,6 @@ class _Gathering:
             self._strip(video, day) for video, day in zip(self.videos, self.days, strict=True)
         )
         metric = found.metrics[0]
-        values = marks.axis_of_values(list(self.values[metric]))
         numbers: dict[str, list[tuple[str, Measured]]] = {}
         for row, own in zip(self.rows, measured, strict=True):
             group = self._group(row)
@@ -117,9 +120,7 @@ class _Gathering:
         own_videos = videos_by_person(self.videos)
         each = moments_each(len(self.keys))
         people = {
-            identity: self._person(
-                identity, own_videos.get(identity, []), numbers[identity], values, each
-            )
+            identity: self._person(identity, own_videos.get(identity, []), numbers[identity], each)
             for identity in self.keys
         }
         rows = tuple(
@@ -160,7 +161,7 @@ class _Gathering:
             rows=rows,
             total=len(found.table),
             axis=axis,
-            values=values,
+            values=self.axis,
             people=tuple(people.values()),
             videos=strips,
             titles={key: self.titles[video] for video, key in self.video_keys.items()},
@@ -289,7 +290,6 @@ class _Gathering:
         identity: str,
         videos: Sequence[CountedVideo],
         numbers: Sequence[tuple[str, Measured]],
-        axis: marks.Axis,
         moments: int,
     ) -> Person:
         seen = [(video, video.people[identity][0]) for video in videos]
@@ -301,7 +301,7 @@ class _Gathering:
                 seconds=appearance.screen_time_s,
                 link=link_to_second(self.links[video.video_id], appearance.first_s),
             )
-            for video, appearance in sorted(seen, key=lambda one: self._by_value(one[0]))
+            for video, appearance in seen
         )
         opening = sum(appearance.first_s < _OPENING_S for _, appearance in seen)
         return Person(
@@ -316,7 +316,7 @@ class _Gathering:
             facts=self._facts(identity, videos, opening),
             moments=self._moments(identity, moments),
             sightings=sightings,
-            distribution=self._distribution(videos, axis),
+            distribution=self._distribution(videos),
             course=self._course(videos),
             numbers=tuple(numbers),
         )
@@ -324,7 +324,7 @@ class _Gathering:
     def _by_value(self, video: CountedVideo) -> tuple[float, str]:
         """Highest value of the metric first."""
         value = video.metrics.get(self.found.metrics[0], math.nan)
-        return (-value if math.isfinite(value) else math.inf), self.titles[video.video_id]
+        return (-value if math.isfinite(value) else math.inf), video.video_id
 
     def _facts(
         self, identity: str, videos: Sequence[CountedVideo], opening: int
@@ -336,8 +336,9 @@ class _Gathering:
         for video in videos:
             person = self.on_screen[video.video_id].get(identity)
             sizes.update(person.sizes_s if person else {})
-        if total := sum(sizes.values()):
-            texts.append(f"close-up for {100 * sizes[CLOSE_UP] / total:.0f} % of that time")
+        total = sum(sizes.values())
+        if sizes[CLOSE_UP]:
+            texts.append(f"a close-up for {100 * sizes[CLOSE_UP] / total:.0f} % of the time")
         for other, videos_with in together.most_common(_COMPANIONS):
             texts.append(f"{videos_with} with {self.labels.get(other, short(other))}")
         return tuple(texts)
@@ -364,22 +365,21 @@ class _Gathering:
                 covers[key] = data_url(self.registry, face, COVER)
         return covers
 
-    def _distribution(
-        self, videos: Sequence[CountedVideo], axis: marks.Axis
-    ) -> tuple[marks.Dots, ...]:
+    def _distribution(self, videos: Sequence[CountedVideo]) -> tuple[marks.Dots, ...]:
         """The values of the metric in the videos with the person, and in all others."""
-        values = self.values[self.found.metrics[0]]
-        own = self._mask(videos)
-        known = np.isfinite(values)
+        own, known = self._mask(videos), np.isfinite(self.places)
         groups = []
         for mask, text, mine in ((own, "with", True), (~own, "without", False)):
             there = known & mask
+            mean = self._mean(there)
             groups.append(
                 marks.dots(
-                    axis, values[there].tolist(), self._mean(there),
-                    f"{text} ({int(there.sum()):,})", own=mine,
+                    self.places[there].tolist(),
+                    self.axis.place(mean) if math.isfinite(mean) else None,
+                    f"{text} ({int(there.sum()):,})",
+                    own=mine,
                 )
-            )  # fmt: skip
+            )
         return tuple(groups)
 
     def _course(self, videos: Sequence[CountedVideo]) -> marks.Course | None:
@@ -406,8 +406,9 @@ class _Gathering:
         return [self._mean(known & there) for there in self._in_periods]
 
     def _mask(self, videos: Sequence[CountedVideo]) -> np.ndarray:
-        mine = {video.video_id for video in videos}
-        return np.array([video.video_id in mine for video in self.videos], np.bool_)
+        mask = np.zeros(len(self.videos), np.bool_)
+        mask[[self.rows_of_videos[video.video_id] for video in videos]] = True
+        return mask
 
     def _mean(self, where: np.ndarray) -> float:
         """The mean of the metric over some videos, weighted as the table is; NaN: there is none."""

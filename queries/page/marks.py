@@ -12,14 +12,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from queries.figures import figure
 
 _RATIOS = (-0.95, -0.9, -0.75, -0.5, 0.0, 1.0, 3.0, 9.0, 19.0, 99.0)
 """Ratios minus one that an axis of ratios is labelled with."""
 _LOWEST_RATIO = -0.98
-_WIDEST = 4.0
-"""An interval may widen the shared axis to so many times the largest difference; what is longer
-ends at the edge, so that one unsure person does not flatten all others."""
+_BEYOND = 0.5
+"""The shared axis ends at so many times the range of the differences beyond the outermost: a longer
+interval ends at its edge, so that one unsure person does not flatten all others."""
 _SKEWED = 20.0
 """Largest by smallest value from which an axis of values is logarithmic."""
 _BINS = 40
@@ -51,7 +53,12 @@ class Axis:
     transform: Callable[[float], float] = float
 
     def place(self, value: float) -> float:
-        """The place of a value in percent, with one decimal; at the edge if it is beyond."""
+        """The place of a value in percent, with one decimal; at the edge if it is beyond.
+
+        NaN if the value is not known.
+        """
+        if not math.isfinite(value):
+            return math.nan
         share = (self.transform(value) - self.low) / (self.high - self.low)
         return round(100 * min(1.0, max(0.0, share)), 1)
 
@@ -81,26 +88,24 @@ def forest(
     return Forest(ends[0], axis.place(middle), ends[1], axis.place(0.0), kind, text)
 
 
-def axis_of_differences(
-    rows: Iterable[tuple[float, float, float]], *, ratios: bool, unit: str = ""
-) -> Axis:
+def axis_of_differences(rows: Iterable[tuple[float, float, float]], *, ratios: bool) -> Axis:
     """The axis that the differences of all rows share; zero is always on it.
 
     Args:
         rows: (difference, low, high); NaN where there is none.
         ratios: whether these are ratios minus one, which get a logarithmic scale.
-        unit: of the labels, "%" for differences in percent.
     """
     known = [row for row in rows if math.isfinite(row[0])]
     if ratios:
         transform = _log_ratio
         known = [tuple(map(transform, row)) for row in known]  # type: ignore[misc]
-    reach = max((abs(row[0]) for row in known), default=0.0)
-    ends = [end for row in known for end in row[1:] if math.isfinite(end)]
-    reach = min(_WIDEST * reach or math.inf, max(map(abs, ends), default=0.0)) if ends else reach
-    reach = reach or 1.0
-    low = max(min([-0.15 * reach, *(row[0] for row in known), *ends]), -reach)
-    high = min(max([0.15 * reach, *(row[0] for row in known), *ends]), reach)
+    middles = [0.0, *(row[0] for row in known)]
+    reach = max(middles) - min(middles) or 1.0
+    lows = [row[1] for row in known if math.isfinite(row[1])]
+    highs = [row[2] for row in known if math.isfinite(row[2])]
+    edges = min(middles) - _BEYOND * reach, max(middles) + _BEYOND * reach
+    low = max(edges[0], min(middles[0] - 0.15 * reach, *middles, *lows))
+    high = min(edges[1], max(middles[0] + 0.15 * reach, *middles, *highs))
     margin = 0.04 * (high - low)
     low, high = low - margin, high + margin
     if ratios:
@@ -110,8 +115,7 @@ def axis_of_differences(
         texts = [(at, f"{100 * one:+,.0f} %" if one else _SAME) for at, one in marks]
         return Axis(low, high, _ticks(texts, low, high), _log_ratio)
     texts = [
-        (at, f"{'+' if at > 0 else ''}{figure(at)}{unit}" if at else "same")
-        for at in _nice(low, high, 4)
+        (at, f"{'+' if at > 0 else ''}{_short(at)}" if at else _SAME) for at in _nice(low, high, 5)
     ]
     return Axis(low, high, _ticks(texts, low, high))
 
@@ -152,28 +156,23 @@ class Dots:
     """Percent."""
 
 
-def dots(axis: Axis, values: Sequence[float], mean: float, text: str, *, own: bool) -> Dots:
+def dots(places: Sequence[float], middle: float | None, text: str, *, own: bool) -> Dots:
     """Where the values of a group of videos are on an axis.
 
     Args:
-        axis: of the metric.
-        values: those that are known, in any order.
-        mean: weighted as the table says; NaN: not known.
+        places: of the values that are known, in percent, in any order.
+        middle: place of the mean; None: not known.
         text: what the group is.
         own: whether it is the group with the person.
     """
-    middle = axis.place(mean) if _on(axis, mean) else None
-    places = sorted(axis.place(value) for value in values if _on(axis, value))
     if len(places) <= MOST_DOTS:
         layers = len(_LAYERS)
-        shown = tuple((place, _LAYERS[i % layers]) for i, place in enumerate(places))
+        shown = tuple((place, _LAYERS[i % layers]) for i, place in enumerate(sorted(places)))
         return Dots(text, own, shown, (), middle)
-    counts = [0] * _BINS
-    for place in places:
-        counts[min(_BINS - 1, int(place / 100 * _BINS))] += 1
-    most, width = max(counts), 100 / _BINS
+    counts, _ = np.histogram(places, bins=_BINS, range=(0, 100))
+    most, width = int(counts.max()), 100 / _BINS
     bars = tuple(
-        (round(i * width, 1), width, round(count / most, 2))
+        (round(i * width, 1), width, round(int(count) / most, 2))
         for i, count in enumerate(counts)
         if count
     )
@@ -276,10 +275,6 @@ def clock(seconds: float) -> str:
 
 def _log_ratio(ratio: float) -> float:
     return math.log1p(max(_LOWEST_RATIO, ratio)) if math.isfinite(ratio) else ratio
-
-
-def _on(axis: Axis, value: float) -> bool:
-    return math.isfinite(value) and not (axis.transform is math.log10 and value <= 0)
 
 
 def _nice(low: float, high: float, wanted: int) -> list[float]:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from queries.page.contents import Page
 from queries.page.look import environment, resource, stylesheet
+from queries.page.periods import spelled
 from queries.page.wording import VERDICTS
 from registry.people.answers import FORMAT
 
@@ -32,7 +33,7 @@ def render_page(page: Page) -> str:
         "made": page.made,
     }
     made = environment()
-    made.filters.update(machine=_machine, percent=_percent, whole=_whole, tenth=_tenth)
+    made.filters.update(machine=_machine, percent=_percent, whole=_whole, tenth=_tenth, day=spelled)
     return made.get_template("page.html").render(
         page=page,
         style=style,

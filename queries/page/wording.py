@@ -104,12 +104,16 @@ class Measured:
 
 
 def decimals(half_width: float) -> int:
-    """Decimals that an interval of this half width deserves: one digit of it, two if it is 1."""
+    """Decimals that an interval of this half width deserves.
+
+    Two digits of it up to 3.54, else one: the rule of the Particle Data Group (Review of Particle
+    Physics, 5.3), so that rounding is small beside the interval.
+    """
     if not math.isfinite(half_width) or half_width <= 0:
         return 2
     power = math.floor(math.log10(half_width))
     leading = half_width / 10.0**power
-    return max(0, (1 if leading < 2 else 0) - power)
+    return max(0, (1 if leading <= 3.54 else 0) - power)
 
 
 def signed(value: float, digits: int, ratio: bool) -> str:
@@ -143,7 +147,7 @@ def answer(rows: Sequence[tuple[str, str, Measured]], videos: int) -> Answer:
     best = max(
         clear, key=lambda row: (row[2].verdict == "clearly above", _strength(row[2])), default=None
     )
-    counted = _counts([row[2].verdict for row in rows])
+    counted = _counts([row[2].verdict for row in rows], grouped=any(row[1] for row in rows))
     if best is None:
         leaning = [row for row in rows if row[2].verdict.startswith("leaning")]
         if all(row[2].verdict == "too few" for row in rows):
@@ -188,7 +192,7 @@ def _headline(who: str, group: str, one: Measured) -> str:
 
 
 def _likely(one: Measured, videos: int, group: str) -> str:
-    others = "" if group else f"; the other {videos - one.n:,} do not"
+    others = f" ({group})" if group else f"; the other {videos - one.n:,} do not"
     shows = "shows" if one.n == 1 else "show"
     means = "Geometric mean" if one.log else "Mean"
     return (
@@ -198,7 +202,7 @@ def _likely(one: Measured, videos: int, group: str) -> str:
     )
 
 
-def _counts(verdicts: Sequence[str]) -> str:
+def _counts(verdicts: Sequence[str], *, grouped: bool) -> str:
     """How many people have which verdict: `Of 24 people, 2 are clearly above; …`."""
     found = Counter(verdicts)
     words = {
@@ -218,7 +222,8 @@ def _counts(verdicts: Sequence[str]) -> str:
         parts.append(
             f"{found['too few']} {'has' if found['too few'] == 1 else 'have'} too few videos"
         )
-    return f"Of {count(len(verdicts), 'person', 'people')}, {'; '.join(parts)}."
+    noun = ("comparison", "comparisons") if grouped else ("person", "people")
+    return f"Of {count(len(verdicts), *noun)}, {'; '.join(parts)}."
 
 
 def _strength(one: Measured) -> float:
