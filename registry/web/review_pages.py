@@ -15,8 +15,7 @@ from registry.errors import UsageError
 from registry.people import corrections, joining
 from registry.people.side_by_side import known_apart
 from registry.terminal import count
-from registry.web.people_pages import everybody
-from registry.web.rendering import after_form, form_handler, page, segment, text_field
+from registry.web.rendering import after_form, form_handler, local_path, page, segment, text_field
 from registry.web.review_sides import effect_of_same, side_of, telling_faces
 from registry.web.reviewing import ORDERS, Pair, still_there
 from registry.web.site import session_of, site_of, tell
@@ -55,7 +54,6 @@ def question(request: Request) -> Response:
     one, other = request.path_params["one"], request.path_params["other"]
     if not site.queue.prepare(_WAIT_S):
         return page(request, "review_waiting.html", order=order)
-    rows = everybody(request)
     with site.workspace.reading() as registry:
         pairs = site.queue.open(registry, order)
         both = still_there(registry, one, other)
@@ -64,7 +62,7 @@ def question(request: Request) -> Response:
             return after_form(f"/review?{urlencode({'order': order})}")
         place = _place(pairs, both)
         pair = pairs[place] if place is not None else None
-        sides = [side_of(registry, identity, rows.get(identity.identity_id)) for identity in both]
+        sides = [side_of(registry, identity) for identity in both]
         following = _following(pairs, place)
         ahead = _ahead(registry, following)
         certain = sum(one.suggestion.certain for one in pairs)
@@ -137,7 +135,8 @@ def answer(request: Request, form: FormData) -> Response:
                 decision = corrections.separate(registry, stays, joins)
             else:
                 decision = corrections.hide(registry, [stays if given == "hide-left" else joins])
-            site.visits.answered(session_of(request), decision.number)
+            asked = f"/review/{segment(stays)}/{segment(joins)}"
+            site.visits.answered(session_of(request), decision.number, asked)
         revision, pairs = site.workspace.revision, site.queue.open(registry, order)
         if following is not None and following not in pairs:
             following = _moved(registry, following, pairs)
@@ -160,20 +159,16 @@ def undo(request: Request, form: FormData) -> Response:
     """Take back the last answer of this session, and ask again."""
     site, order = site_of(request), _order(text_field(form, "order"))
     session = session_of(request)
-    number = site.visits.take_answer(session)
-    if number is None:
+    last = site.visits.take_answer(session)
+    if last is None:
         tell(request, "There is no answer of yours to undo. The page Decisions lists all.")
-        return after_form(text_field(form, "back") or "/review")
+        return after_form(local_path(text_field(form, "back")))
+    number, asked = last
     with site.workspace.changing() as registry:
-        target, _ = corrections.undo(registry, number)
-        ids = [target.identity_id, *target.others]
-        revision, pairs = site.workspace.revision, site.queue.open(registry, order)
+        corrections.undo(registry, number)
+        revision = site.workspace.revision
     site.queue.keep(revision)
-    tell(request, f"Decision {number} was taken back.")
-    again = next((one for one in pairs if {one.stays, one.joins} & set(ids)), None)
-    if len(ids) == 2:
-        again = next((one for one in pairs if {one.stays, one.joins} == set(ids)), again)
-    return after_form(_address(again, order) if again else "/review")
+    return after_form(f"{asked}?{urlencode({'order': order})}")
 
 
 @form_handler

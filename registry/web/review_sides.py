@@ -13,7 +13,6 @@ from registry.core.registry import Registry
 from registry.domain import Identity
 from registry.faces.appearances import mean
 from registry.terminal import count
-from registry.web.people_rows import PersonRow
 from registry.web.video_names import name_of
 
 FACES = 6
@@ -37,19 +36,23 @@ class Side:
     """One of the two people of a question."""
 
     identity: Identity
-    row: PersonRow | None
+    metric: str
+    mean: float | None
+    """Of the metric, over the videos with this person."""
     faces: tuple[ShownFace, ...]
 
 
-def side_of(registry: Registry, identity: Identity, row: PersonRow | None) -> Side:
+def side_of(registry: Registry, identity: Identity) -> Side:
     """What to show of a person."""
     faces = telling_faces(registry.index.faces_of(identity.identity_id))
     names = {
         video.video_id: name_of(video) for video in registry.index.videos([identity.identity_id])
     }
+    metric = registry.contract.primary_metric
     return Side(
         identity,
-        row,
+        metric,
+        average_of(registry, identity.identity_id).get(metric),
         tuple(
             ShownFace(
                 face.crop, face.video_id, names[face.video_id], face.time_s, clock(face.time_s)

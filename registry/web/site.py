@@ -32,7 +32,7 @@ class Visits:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._notices: dict[str, list[Notice]] = defaultdict(list)
-        self._answers: dict[str, list[int]] = defaultdict(list)
+        self._answers: dict[str, list[tuple[int, str]]] = defaultdict(list)
 
     def tell(self, session: str, notice: Notice) -> None:
         """Show a notice on the next page."""
@@ -44,13 +44,13 @@ class Visits:
         with self._lock:
             return self._notices.pop(session, [])
 
-    def answered(self, session: str, decision: int) -> None:
-        """Remember a decision of the review, so that this session can undo it."""
+    def answered(self, session: str, decision: int, question: str) -> None:
+        """Remember a decision of the review and the path of its question, for undo."""
         with self._lock:
-            self._answers[session].append(decision)
+            self._answers[session].append((decision, question))
 
-    def take_answer(self, session: str) -> int | None:
-        """The last decision of the review in this session that was not undone."""
+    def take_answer(self, session: str) -> tuple[int, str] | None:
+        """The last decision of the review in this session that was not undone, and its question."""
         with self._lock:
             answers = self._answers[session]
             return answers.pop() if answers else None

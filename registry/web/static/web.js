@@ -15,12 +15,14 @@ async function show(url, options = {}) {
     const main = page.querySelector("main");
     if (mine !== turn) return;
     if (!main) { location.assign(response.url); return; }
-    reuse(main);
-    document.querySelector("main").replaceWith(main);
+    const fill = reuse(main);
+    const fresh = document.adoptNode(main);
+    fill();
+    document.querySelector("main").replaceWith(fresh);
     document.querySelector("#top nav").replaceWith(page.querySelector("#top nav"));
     document.title = page.title;
     if (options.history !== false) history.pushState({}, "", response.url);
-    if (!options.quiet) { scrollTo(0, 0); main.focus({ preventScroll: true }); }
+    if (!options.quiet) { scrollTo(0, 0); fresh.focus({ preventScroll: true }); }
     begin();
   } catch (error) {
     say("The server does not answer. Is face-registry serve still running?");
@@ -29,16 +31,21 @@ async function show(url, options = {}) {
   }
 }
 
-// Pictures that the last page loaded in advance are moved, not loaded again.
+// Pictures that the last page loaded in advance are moved, not loaded again. They have to stay in
+// this document, so they take their place once the new page is in it.
 function reuse(main) {
-  const loaded = new Map();
-  for (const picture of document.querySelectorAll("[data-ahead] img")) loaded.set(picture.src, picture);
-  for (const picture of main.querySelectorAll(".pictures img")) {
-    const known = loaded.get(new URL(picture.getAttribute("src"), location.href).href);
-    if (!known) continue;
+  const loaded = new Map(), places = [];
+  for (const picture of document.querySelectorAll("[data-ahead] img, .pictures img"))
+    loaded.set(picture.getAttribute("src"), picture);
+  for (const picture of main.querySelectorAll(".pictures img, [data-ahead] img")) {
+    const known = loaded.get(picture.getAttribute("src"));
+    if (!known || places.some((one) => one.known === known)) continue;
     for (const { name, value } of picture.attributes) if (name !== "src") known.setAttribute(name, value);
-    picture.replaceWith(known);
+    const place = main.ownerDocument.createElement("span");
+    picture.replaceWith(place);
+    places.push({ place, known });
   }
+  return () => places.forEach(({ place, known }) => place.replaceWith(known));
 }
 
 function say(text) {
