@@ -124,7 +124,9 @@ def joins(
     ranks = {who: (0, len(where)) for who, where in shown.items()}
     evidence = Evidence(observed, ranks)
     if curve is not None:
-        evidence = replace(evidence, curve=curve.curve, same_person=curve.same_person)
+        evidence = replace(
+            evidence, curve=curve.curve, same_person=curve.same_person, several=curve.lower
+        )
     result = consolidate_repeatedly(evidence, threshold=threshold)
     return {gone: group[0] for group in result.groups for gone in group[1:]}
 

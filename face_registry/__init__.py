@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         timeline_frame,
         videos_frame,
     )
+    from queries.identity_effects import Effect, effects
     from queries.screen_time import timeline
     from queries.timelines import Interval, PersonOnScreen
     from registry import Registry, open_registry
@@ -81,6 +82,7 @@ __all__ = [
     "Decision",
     "DeviceError",
     "DuplicateVideos",
+    "Effect",
     "EmptyRegistry",
     "FaceSelection",
     "Failure",
@@ -123,6 +125,7 @@ __all__ = [
     "changes_frame",
     "consolidate",
     "duplicate_videos",
+    "effects",
     "faces_frame",
     "hide",
     "identities_frame",
@@ -161,6 +164,7 @@ _MODULES = {
     "queries.answers": "CloseSecond LookupAnswer Match MatchedFace Probe",
     "queries.frames": "appearances_frame changes_frame faces_frame identities_frame pairs_frame "
     "persons_by_video timeline_frame videos_frame",
+    "queries.identity_effects": "Effect effects",
     "queries.screen_time": "timeline",
     "queries.timelines": "Interval PersonOnScreen",
     "registry": "Registry open_registry",

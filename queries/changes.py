@@ -15,7 +15,7 @@ from itertools import pairwise
 import pandas as pd
 
 from queries.counted_videos import CountedVideo, join_counted, videos_by_person
-from queries.report import check_metrics, weight_of, weights_of
+from queries.metric_weights import check_metrics, weight_of, weights_of
 from queries.selections import Selection, select
 from queries.statistics.means import weighted_mean
 from registry.core import keys

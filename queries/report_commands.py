@@ -22,7 +22,7 @@ from queries.list_commands import all_option, left_out
 from queries.page.asking import Asked
 from queries.page.redaction import REDACTIONS
 from queries.page.writing import write_page
-from queries.report import SORTS, Report, as_date, make_report
+from queries.report import IDENTITY_RANGE, SORTS, Report, as_date, make_report
 from queries.selections import ANY, ROLES, Selection
 from registry.core.exports import record_exports
 from registry.core.registry import Registry
@@ -124,6 +124,10 @@ def selection_of(options: dict[str, Any]) -> Selection:
     help="Compare videos with equal values of this attribute. Repeat for several.",
 )  # fmt: skip
 @click.option(
+    "--identity-range", is_flag=True,
+    help="Add the lowest and the highest mean over all plausible joins and splits of identities.",
+)  # fmt: skip
+@click.option(
     "--compare", metavar="DATE", help="Show what changed since the beginning of this day (UTC)."
 )
 @click.option(
@@ -211,7 +215,13 @@ def report_command(
             zip_path,
             html_path,
         )
-        if any(others) or as_of is not None or options["by"] or options["adjust"]:
+        if (
+            any(others)
+            or as_of is not None
+            or options["by"]
+            or options["adjust"]
+            or options["identity_range"]
+        ):
             raise UsageError(
                 "--compare and --since-run go together with one --metric, --weight, --csv, --json "
                 "and the options that select videos and people. Leave the others out."
@@ -341,6 +351,9 @@ def _print_metric(
     for heading in ("videos", f"mean {clean(metric)}", "total", "shrunk", "difference (95 %)"):
         grid.add_column(heading, justify="right")
     grid.add_column("verdict")
+    ranged = f"{IDENTITY_RANGE[0]}_{metric}" in found.table
+    if ranged:
+        grid.add_column("by identities", justify="right")
     for row in rows:
         name = clean(row["name"]) or "-"
         if terminal.out.is_terminal and len(name) > _LONGEST_NAME:
@@ -353,8 +366,15 @@ def _print_metric(
             *(figure(row[f"{measure}_{metric}"]) for measure in ("mean", "total", "shrunk")),
             _difference(row, metric, found.log),
             row[f"verdict_{metric}"],
+            *((_identity_range(row, metric),) if ranged else ()),
         )
     terminal.table(grid)
+
+
+def _identity_range(row: dict[Any, Any], metric: str) -> str:
+    """`6.80 to 7.40`; `-` where no plausible join or split moves the mean."""
+    low, high = (figure(row[f"{name}_{metric}"]) for name in IDENTITY_RANGE)
+    return "-" if low == high else f"{low} to {high}"
 
 
 def _number_of_videos(value: float) -> str:
@@ -377,8 +397,13 @@ def _legend(found: Report) -> str:
     ]
     means = "geometric means" if found.log else "means"
     about = f"{means}, weighted: {', '.join(weighted)}" if weighted else means
+    ranged = (
+        " by identities: the range of the mean over plausible joins and splits."
+        if f"{IDENTITY_RANGE[0]}_{found.metrics[0]}" in found.table
+        else ""
+    )
     return (
         f"{count(found.videos, 'video')}; {about}. shrunk: the mean drawn towards that of all, the "
         "more the fewer videos. difference: from the videos without the person; associations, not "
-        "causes. Definitions: docs/METRICS.md."
+        f"causes.{ranged} Definitions: docs/METRICS.md."
     )

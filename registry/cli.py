@@ -84,7 +84,7 @@ _IDENTITIES: _Commands = {
     "show": ("queries.list_commands:identities_show", "Show an identity and its videos."),
     "split": ("registry.people.commands:split_command", "Declare some faces to be another person."),
     "suggest": (
-        "registry.people.commands:suggest_command",
+        "queries.suggest_commands:suggest_command",
         "List identities that are likely one person.",
     ),
     "together": (

@@ -13,6 +13,7 @@ import numpy as np
 
 import registry as package
 from queries.counted_videos import CountedVideo, videos_by_person
+from queries.metric_weights import weights_of
 from queries.page import basis, marks
 from queries.page.asking import Asked
 from queries.page.contents import Moment, Page, Person, Row, Sighting, VideoStrip
@@ -23,7 +24,7 @@ from queries.page.periods import days, periods, spelled
 from queries.page.pictures import COVER, MOMENT, FoundFaces, data_url, moments_each
 from queries.page.redaction import Redaction
 from queries.page.wording import VERDICTS, Measured, answer
-from queries.report import Report, make_report, weights_of
+from queries.report import Report, make_report
 from queries.statistics import COLUMNS
 from queries.timelines import CLOSE_UP, PersonOnScreen, timeline
 from registry.core.decisions import View, fold, relabelled
@@ -58,6 +59,7 @@ def gather_page(registry: Registry, asked: Asked) -> Page:
         weight=asked.weight,
         log=asked.log,
         adjust=asked.adjust,
+        identity_range=asked.identity_range,
         as_of=asked.as_of,
         provisional=asked.provisional,
     )

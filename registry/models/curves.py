@@ -33,12 +33,18 @@ class ModelCurve:
     """The lowest rate that was measured: one in as many pairs. Rates below it are guesses."""
     same_person: float
     """Median cosine of two photos of one person. Source: docs/BENCHMARKS.md, "Relatives"."""
+    lower: tuple[float, ...]
+    """Cosine by which consolidation lowers its threshold for a join with one pair of tracks that is
+    evidence, two pairs, and three or more: an average over several pairs strays less than one pair
+    does. Source: docs/BENCHMARKS.md, "Hard footage"."""
 
 
 _LFW = 1 / 60_000
 """One in the pairs of photos of different people (61,611 and 61,960), rounded down."""
 _SAME_PERSON = 0.60
 """Measured with w600k MobileFaceNet, and taken for other packs, which were not measured."""
+_LOWER = (0.0, 0.04, 0.05)
+"""Measured with SFace, and taken for packs that were not measured."""
 _MR_ALL = 1e-6
 """The false-accept rate at which InsightFace publishes results."""
 _ASSUMED = 1e-4
@@ -57,6 +63,7 @@ _SFACE = ModelCurve(
     measured=True,
     finest=_LFW,
     same_person=0.67,
+    lower=_LOWER,
 )  # fmt: skip
 _MOBILEFACENET = ModelCurve(
     Curve(
@@ -70,6 +77,7 @@ _MOBILEFACENET = ModelCurve(
     measured=True,
     finest=_LFW,
     same_person=_SAME_PERSON,
+    lower=(0.0, 0.05, 0.06),
 )  # fmt: skip
 _PUBLISHED = Curve(((0.0, 0.5), (0.4078, 1e-6)))
 """A normal distribution with mean 0, as of unrelated directions, through the one point that
@@ -80,6 +88,7 @@ _W600K_R50 = ModelCurve(
     measured=False,
     finest=_MR_ALL,
     same_person=_SAME_PERSON,
+    lower=_LOWER,
 )
 _UNKNOWN = ModelCurve(
     _PUBLISHED,
@@ -87,6 +96,7 @@ _UNKNOWN = ModelCurve(
     measured=False,
     finest=_ASSUMED,
     same_person=_SAME_PERSON,
+    lower=_LOWER,
 )
 
 CURVES: Mapping[str, ModelCurve] = MappingProxyType(

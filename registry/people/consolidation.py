@@ -4,7 +4,7 @@ The rule of assignment does not mix people, but splits one person into many iden
 Consolidation looks at all identities at once. It joins them, the most similar first, while the
 *average* similarity of their tracks is at or above the model's linkage threshold. An average over
 several good faces is less sensitive to a single unusual pair than the closest pair is, so the
-threshold is lower for an average over several pairs (`LOWER`).
+threshold is lower for an average over several pairs (`lower` in `registry.models.curves`).
 
 Identities that stay alike side by side through a shot are one person twice in a frame. They are
 joined first, however alike their other tracks are, unless a constraint or `STEPS` forbids it.
@@ -49,10 +49,6 @@ needs this share of the smaller similarity inside: of a group of one track, two,
 Source: docs/BENCHMARKS.md, "Relatives"."""
 LEAST_INSIDE = 3
 """Tracks that the larger of two groups must have for that."""
-LOWER = (0.0, 0.04, 0.05)
-"""Cosine by which the threshold is lower for a join with one pair of tracks that is evidence, two
-pairs, and three or more: an average over several pairs strays less than one pair does. Source:
-docs/BENCHMARKS.md, "Hard footage"."""
 ELSEWHERE = 0.1
 """Cosine by which poor faces must exceed the threshold to join a person of other videos."""
 BESIDE = "Side by side and alike in every frame of a shot: one person twice (a mirror, a screen)."
@@ -193,7 +189,7 @@ def consolidate(
     threshold: float,
     linked: Iterable[tuple[str, str]] = (),
     steps: Sequence[float] = STEPS,
-    lower: Sequence[float] = LOWER,
+    lower: Sequence[float] = (0.0,),
     same_person: float = 1.0,
 ) -> ConsolidationResult:
     """Join identities that are one person.
@@ -206,7 +202,8 @@ def consolidate(
         linked: pairs of identity ids that are one person twice in a frame. Pairs in `apart` are
             not joined all the same.
         steps: see `STEPS`; zeros join whatever reaches the threshold.
-        lower: see `LOWER`; a single zero takes the same threshold for all joins.
+        lower: cosine by which the threshold is lower for one pair of tracks that is evidence, two
+            pairs, and so on; the last also holds for more.
         same_person: what the similarity inside a group counts at most where `steps` are applied.
             Groups of one session, or of one picture in several videos, are alike inside far more
             than photos of one person are.

@@ -19,7 +19,7 @@ from registry.faces.boxes import SAME_FACE, overlaps
 from registry.faces.quality import cover_bits, is_comparable, is_spoilt
 from registry.faces.rates import Curve, score
 from registry.models.curves import shipped_curve
-from registry.people.consolidation import LOWER, Group
+from registry.people.consolidation import Group
 from registry.people.repetition import FacesIn, Track, stay_alike
 
 Pair = tuple[str, str]
@@ -61,6 +61,8 @@ class Evidence:
     """Pairs of tracks that show one person twice: `repetition.stay_alike`."""
     same_person: float = 1.0
     """Median cosine of two photos of one person: see `consolidate`."""
+    several: tuple[float, ...] = (0.0,)
+    """By how much several pairs of tracks lower the threshold: see `ModelCurve.lower`."""
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -86,7 +88,7 @@ class Evidence:
 
     @cached_property
     def lower(self) -> tuple[float, ...]:
-        """By how much several pairs of tracks lower the threshold of a join: `LOWER`, or nothing.
+        """By how much several pairs of tracks lower the threshold of a join: `several`, or nothing.
 
         Nothing if there are fewer than ten pairs of tracks, or if they resemble each other more
         than the strangers of the curve: people of one studio may reach the lower threshold.
@@ -102,7 +104,7 @@ class Evidence:
             return (0.0,)
         similarities = (np.stack(tracks) @ np.stack(tracks).T)[np.triu_indices(len(tracks), 1)]
         quartile = float(np.quantile(self.curve.scores(similarities), 0.25))
-        return LOWER if quartile - score(0.75) <= _MORE_ALIKE else (0.0,)
+        return self.several if quartile - score(0.75) <= _MORE_ALIKE else (0.0,)
 
     @cached_property
     def together(self) -> Mapping[Pair, int]:
@@ -151,6 +153,7 @@ class Evidence:
             self.curve,
             self.steady,
             self.same_person,
+            self.several,
         )
 
 
@@ -200,6 +203,7 @@ def evidence_from(
         _separated_pairs(registry),
         current_thresholds(registry).curve if own else shipped.curve,
         same_person=shipped.same_person,
+        several=shipped.lower,
     )
     candidates = observed.repeated_tracks(evidence.alike)
     return replace(evidence, steady=stay_alike(candidates, faces_in, evidence.alike))

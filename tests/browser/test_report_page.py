@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +20,9 @@ from registry.core.opening import open_registry
 from registry.settings import load_settings
 from tests.browser.conftest import Tab
 from tests.support.sample_registry import identity_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Dialog
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'</style>"
 
@@ -83,7 +87,12 @@ def test_nothing_in_a_name_runs(
         write_page(registry, tmp_path / "page.html", Asked())
     tab = new_tab()
     dialogs: list[str] = []
-    tab.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+
+    def dismiss(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    tab.page.on("dialog", dismiss)
     page = tab.open(tmp_path / "page.html")
     assert ATTACK in page.locator("h1").inner_text()
     assert names(tab)[0] == ATTACK

@@ -15,8 +15,8 @@ from registry.demo.videos import CSV_COLUMNS, build_videos, read_photo, write_cs
 from registry.domain import Image, Vectors
 from registry.errors import ImageError, RegistryError
 from registry.models.base import FaceModel
+from registry.models.curves import CURVES
 from registry.models.entries import find
-from registry.people.consolidation import LOWER
 from registry.settings import DEFAULT_EVERY, DEFAULT_THRESHOLD
 
 
@@ -101,7 +101,7 @@ def test_no_two_people_look_alike(faces: dict[str, dict[str, Vectors]]) -> None:
     nearest = {pair: float(cosines.max()) for pair, cosines in alike.items()}
     assert {pair: x for pair, x in nearest.items() if x >= entry.verification_threshold} == {}
     average = {pair: float(cosines.mean()) for pair, cosines in alike.items()}
-    least = entry.linkage_threshold - max(LOWER)
+    least = entry.linkage_threshold - max(CURVES[entry.digest].lower)
     assert {pair: x for pair, x in average.items() if x >= least} == {}
 
 

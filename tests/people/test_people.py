@@ -16,7 +16,6 @@ from registry.models.catalogue import linkage_threshold
 from registry.models.curves import shipped_curve
 from registry.models.entries import find
 from registry.people import joining
-from registry.people.consolidation import LOWER
 from registry.people.corrections import FaceSelection, merge, separate, split, undo
 from registry.people.evidence import Evidence, ObservedFaces, gather_evidence, pair
 from tests.support.factories import MODEL, face, person, unit, video
@@ -71,9 +70,10 @@ def test_several_tracks_lower_the_threshold_unless_people_are_more_alike_than_st
             vector = random.normal(size=128) / np.sqrt(128) + alike
             unit = np.asarray(vector / np.linalg.norm(vector), np.float32)
             observed.add(str(number), (str(number), 0), 0, Box(0, 0, 9, 9), unit, Quality(0.8))
-        return Evidence(observed, {str(i): (0, 1) for i in range(people)}, curve=curve).lower
+        ranks = {str(i): (0, 1) for i in range(people)}
+        return Evidence(observed, ranks, curve=curve, several=(0.0, 0.04)).lower
 
-    assert lower(40, 0.0) == LOWER
+    assert lower(40, 0.0) == (0.0, 0.04)
     assert lower(4, 0.0) == (0.0,)
     assert lower(40, 0.05) == (0.0,)
     assert lower(40, 0.0, None) == (0.0,)
