@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from registry.domain import Identity
     from registry.footage.duplicates import DuplicateVideos, duplicate_videos
     from registry.footage.joining import join_videos, separate_videos
-    from registry.people.corrections import FaceSelection, merge, separate, split, undo
+    from registry.people.corrections import FaceSelection, hide, merge, separate, split, undo
     from registry.people.joining import Suggestion, consolidate, suggest
 
 __all__ = [
@@ -131,6 +131,7 @@ __all__ = [
     "duplicate_videos",
     "effects",
     "faces_frame",
+    "hide",
     "identities_frame",
     "ingest",
     "join_videos",
@@ -181,7 +182,7 @@ _MODULES = {
     "registry.domain": "Identity",
     "registry.footage.duplicates": "DuplicateVideos duplicate_videos",
     "registry.footage.joining": "join_videos separate_videos",
-    "registry.people.corrections": "FaceSelection merge separate split undo",
+    "registry.people.corrections": "FaceSelection hide merge separate split undo",
     "registry.people.joining": "Suggestion consolidate suggest",
 }
 """The names that each module provides, imported on first use: they bring NumPy, pandas and Qdrant,

@@ -120,6 +120,9 @@ def _sentence(decision: Decision) -> str:
             return f"{len(decision.faces)} faces of {whose} are {decision.new_identity[:8]}{named}"
         case DecisionKind.SEPARATE:
             return f"{who} and {others} are two people"
+        case DecisionKind.HIDE:
+            hidden = f"{who}, {others}" if others else who
+            return f"{hidden} {'are' if others else 'is'} hidden"
         case DecisionKind.CONSOLIDATE:
             return f"{len(decision.merges)} identities joined {len(decision.groups)} others"
         case DecisionKind.JOIN_VIDEOS:

@@ -61,6 +61,7 @@ _COMMANDS: _Commands = {
         "registry.copies.commands:restore_command",
         "Restore a registry from an archive.",
     ),
+    "serve": ("registry.web.commands:serve_command", "Show the registry in a browser."),
     "status": ("registry.commands:status_command", "Show what the registry holds and where it is."),
 }
 _IDENTITIES: _Commands = {
@@ -73,6 +74,10 @@ _IDENTITIES: _Commands = {
         "Join identities that are likely one person.",
     ),
     "forget": ("registry.erasure.commands:identities_forget", "Remove a person for good."),
+    "hide": (
+        "registry.people.commands:hide_command",
+        "Leave identities out of lists and reports.",
+    ),
     "list": ("queries.list_commands:identities_list", "List the identities."),
     "merge": ("registry.people.commands:merge_command", "Declare identities to be one person."),
     "name": ("registry.commands:identities_name", "Give an identity a name, or remove it."),

@@ -95,7 +95,12 @@ class Terminal:
 
     def json(self, document: Any) -> None:
         """Print one JSON document; NaN and infinite numbers become null."""
-        click.echo(json.dumps(_finite(document), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(finite(document), indent=2, ensure_ascii=False))
+
+    def announce(self, text: str) -> None:
+        """Print a line of the result at once, also into a pipe."""
+        click.echo(text)
+        sys.stdout.flush()
 
     def say(self, text: str) -> None:
         """Print a line of the result to stdout."""
@@ -432,11 +437,12 @@ def duplicates_note(duplicates: int, total: int) -> str:
     )
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A JSON value with None in the place of NaN and infinite numbers."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -1,4 +1,4 @@
-"""The commands that decide who is who: merge, split, separate, undo, consolidate."""
+"""The commands that decide who is who: merge, split, separate, hide, undo, consolidate."""
 
 from __future__ import annotations
 
@@ -99,6 +99,21 @@ def separate_command(terminal: Terminal, one: str, other: str) -> None:
     with terminal.open() as registry:
         decision = corrections.separate(registry, one, other)
     terminal.say(f"{decision.identity_id} and {decision.others[0]} are two people.")
+    _print_undo(terminal, decision)
+
+
+@click.command("hide")
+@click.argument("identities", nargs=-1, required=True)
+@pass_terminal
+def hide_command(terminal: Terminal, identities: tuple[str, ...]) -> None:
+    """Leave identities out of lists, reports and suggestions: passers-by, or no faces at all.
+
+    Their faces stay on record, and `--all` lists them with the provisional identities.
+    """
+    with terminal.open() as registry:
+        decision = corrections.hide(registry, identities)
+    hidden = count(1 + len(decision.others), "identity", "identities")
+    terminal.say(f"{hidden} {'are' if decision.others else 'is'} hidden now.")
     _print_undo(terminal, decision)
 
 
