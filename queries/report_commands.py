@@ -161,7 +161,7 @@ def selection_of(options: dict[str, Any]) -> Selection:
     "several.",
 )  # fmt: skip
 @click.option(
-    "--coco", "coco_path", type=file_path(),
+    "--coco", "coco_path", type=output_file("JSON"),
     help="Write the boxes, tracks and identities of all faces to this file, as COCO (JSON).",
 )  # fmt: skip
 @click.option(
