@@ -15,7 +15,7 @@ from itertools import pairwise
 import pandas as pd
 
 from queries.counted_videos import CountedVideo, join_counted, videos_by_person
-from queries.report import check_metrics, weight_of, weights_of
+from queries.metric_weights import check_metrics, weight_of, weights_of
 from queries.selections import Selection, select
 from queries.statistics.means import weighted_mean
 from registry.core import keys
@@ -192,7 +192,7 @@ def _records(
             )
             yield then
 
-    found = identities(videos(), before.name_of, before.same_as)
+    found = identities(videos(), before.name_of, before.same_as, before.hidden)
     people = {one.identity_id: one for one in registry.index.identities()}
     return recorded, {one.identity_id: one for one in found}, people
 

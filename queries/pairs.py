@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from queries.counted_videos import CountedVideo, counted_videos, videos_by_person
-from queries.report import check_metrics, weight_of, weights_of
+from queries.metric_weights import check_metrics, weight_of, weights_of
 from queries.screen_time import seconds_together
 from queries.selections import Selection, select
 from queries.statistics.means import weighted_mean

@@ -7,7 +7,7 @@ definitions are in docs/METRICS.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -19,6 +19,8 @@ from queries.averages import average_table
 from queries.conditions import parse_condition
 from queries.counted_videos import CountedVideo, counted_videos, videos_by_person
 from queries.documents import shown_value
+from queries.identity_effects import identity_ranges
+from queries.metric_weights import check_metrics, weight_of, weights_of
 from queries.selections import (
     ANY,
     ROLES,
@@ -30,12 +32,11 @@ from queries.selections import (
 )
 from queries.statistics import COLUMNS
 from registry.core.registry import Registry
-from registry.core.table_settings import load_table_settings
 from registry.domain import Identity
 from registry.errors import UsageError
+from registry.people.plausible import plausible_changes
 from registry.urls import printable
 
-UNWEIGHTED = "none"
 SORTS = (
     "shrunk",
     "mean",
@@ -60,6 +61,10 @@ _PLAIN = {
 _ALSO = COLUMNS.index("difference")
 MEASURES = (*COLUMNS[1:_ALSO], "median", "trimmed", *COLUMNS[_ALSO:])
 """What the columns say of each metric: the column is called by it and the metric, `mean_ROAS`."""
+
+
+IDENTITY_RANGE = ("identity_low", "identity_high")
+"""The measures that `identity_range` adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,7 @@ def report(
     adjust: Sequence[str] = (),
     role: str = ANY,
     within: float | None = None,
+    identity_range: bool = False,
     as_of: int | None = None,
     provisional: bool = False,
 ) -> pd.DataFrame:
@@ -122,6 +128,7 @@ def report(
         adjust: attributes to adjust for.
         role: `main`: a person counts only in videos whose main person they are; `any`: in all.
         within: a person counts only in videos that show them in the first so many seconds.
+        identity_range: whether to add the range of each mean over plausible joins and splits.
         as_of: number of the last decision that counts; by default all do.
         provisional: whether provisional identities have rows too.
 
@@ -133,7 +140,8 @@ def report(
     Returns:
         The columns of `averages`, of the selected videos; `by_<attribute>` with `by`; and for each
         metric the columns `<measure>_<metric>`, with the measures `MEASURES`, as
-        `statistics.performance` defines them. `n_<metric>` is there for all other metrics, too.
+        `statistics.performance` defines them; with `identity_range` also `identity_low_<metric>`
+        and `identity_high_<metric>`. `n_<metric>` is there for all other metrics, too.
     """
     chosen = Selection(
         where=tuple(map(parse_condition, where)),
@@ -154,6 +162,7 @@ def report(
         weight=weight,
         log=log,
         adjust=(adjust,) if isinstance(adjust, str) else tuple(adjust),
+        identity_range=identity_range,
         as_of=as_of,
         provisional=provisional,
     ).table
@@ -171,6 +180,7 @@ def make_report(
     weight: str = "",
     log: bool = False,
     adjust: tuple[str, ...] = (),
+    identity_range: bool = False,
     as_of: int | None = None,
     provisional: bool = False,
 ) -> Report:
@@ -179,6 +189,11 @@ def make_report(
         raise UsageError(f"There is no order {sort!r}. Choose one of {', '.join(SORTS)}.")
     if selection.role not in ROLES:
         raise UsageError(f"There is no role {selection.role!r}. Choose one of {', '.join(ROLES)}.")
+    if identity_range and as_of is not None:
+        raise UsageError(
+            "The identity range is about the identities of now, and --as-of about earlier ones. "
+            "Leave one out."
+        )
     primary = registry.contract.primary_metric
     everything, identities = counted_videos(registry, as_of=as_of)
     people = {i: one for i, one in identities.items() if provisional or not one.provisional}
@@ -188,6 +203,9 @@ def make_report(
     if by or adjust:
         check_columns([*((by,) if by else ()), *adjust], [one.attributes for one in everything])
     weights = tuple(weight_of(registry, name, weight, videos) for name in names)
+    unsure = (
+        _IdentityRanges(registry, everything, selection, identities) if identity_range else None
+    )
     others = sorted({name for video in everything for name in video.metrics} - {*names})
     tables = []
     for value, group in _groups(videos, by):
@@ -197,6 +215,9 @@ def make_report(
         for name, weighted in zip(names, weights, strict=True):
             measured = _measured(group, name, weighted, weight, log, adjust)
             table = table.join(measured.add_suffix(f"_{name}"), on="identity")
+            if unsure:
+                ranges = unsure.table(group, name, weighted, weight, log)
+                table = table.join(ranges.add_suffix(f"_{name}"), on="identity")
         counts = _counts(group, others)
         table = table.join(counts, on="identity")
         tables.append(_ordered(table[table["videos"] >= min_videos], sort, names[0], top))
@@ -208,6 +229,38 @@ def make_report(
     return Report(table, names, weights, len(videos), weightless, log, by, tuple(videos), people)
 
 
+class _IdentityRanges:
+    """The ranges of means over plausible joins and splits."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        videos: Sequence[CountedVideo],
+        selection: Selection,
+        identities: Iterable[str],
+    ) -> None:
+        self._plausible = plausible_changes(registry)
+        self._counted = registry.view.same_as
+        self._partners = select(videos, selection, identities)
+
+    def table(
+        self, videos: Sequence[CountedVideo], metric: str, weighted: str, weight: str, log: bool
+    ) -> pd.DataFrame:
+        """The columns `identity_low` and `identity_high`, by identity."""
+        chosen = {video.video_id for video in videos}
+        ranges = identity_ranges(
+            self._plausible,
+            self._counted,
+            videos,
+            [video for video in self._partners if video.video_id in chosen],
+            metric,
+            weighted,
+            weight,
+            log=log,
+        )
+        return pd.DataFrame.from_dict(ranges, orient="index", columns=list(IDENTITY_RANGE))
+
+
 def as_date(given: date | str) -> date:
     """The day in a text of ISO 8601, `2026-06-01`. Raises `UsageError`."""
     if isinstance(given, date):
@@ -216,40 +269,6 @@ def as_date(given: date | str) -> date:
         return date.fromisoformat(given)
     except ValueError:
         raise UsageError(f"'{printable(given)}' is not a date. Write it as 2026-06-01.") from None
-
-
-def check_metrics(metrics: Sequence[str], videos: Sequence[CountedVideo]) -> None:
-    """Raise `UsageError` for a metric that no video has; "" and `UNWEIGHTED` are none."""
-    known = {name for video in videos for name in video.metrics}
-    for name in metrics:
-        if name not in known | {"", UNWEIGHTED}:
-            there = ", ".join(sorted(known)) or "none"
-            raise UsageError(
-                f"No video has the metric '{printable(name)}'. Metrics: {printable(there)}."
-            )
-
-
-def weight_of(registry: Registry, metric: str, given: str, videos: Sequence[CountedVideo]) -> str:
-    """The name of what a metric is weighted with; "" if it is not."""
-    if given:
-        return "" if given == UNWEIGHTED else given
-    if not any(metric in video.weights for video in videos):
-        return ""
-    settings = load_table_settings(registry.blobs)
-    for told in settings.metrics:
-        column, _, weight = told.partition(":mean@")
-        if weight and settings.renames.get(column, column) == metric:
-            return weight
-    return f"weight of {metric}"
-
-
-def weights_of(videos: Sequence[CountedVideo], metric: str, given: str) -> list[float]:
-    """The weight of each video, by a metric that was named or by the kind of this one."""
-    if given:
-        return [video.metrics.get(given, math.nan) for video in videos]
-    return [
-        video.weights[metric].weight if metric in video.weights else math.nan for video in videos
-    ]
 
 
 def _weightless(videos: Sequence[CountedVideo], metric: str, weighted: str, given: str) -> int:

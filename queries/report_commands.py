@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 from rich.table import Table
 
+from queries.annotations import write_coco, write_fiftyone
 from queries.averages import LAST_AVERAGE, best_first
 from queries.change_commands import print_changes
 from queries.changes import changes, moment_of_date, moment_of_run
@@ -22,7 +23,7 @@ from queries.list_commands import all_option, left_out
 from queries.page.asking import Asked
 from queries.page.redaction import REDACTIONS
 from queries.page.writing import write_page
-from queries.report import SORTS, Report, as_date, make_report
+from queries.report import IDENTITY_RANGE, SORTS, Report, as_date, make_report
 from queries.selections import ANY, ROLES, Selection
 from registry.core.exports import record_exports
 from registry.core.registry import Registry
@@ -31,17 +32,16 @@ from registry.terminal import (
     Terminal,
     clean,
     count,
+    csv_options,
     duplicates_note,
-    file_path,
     json_option,
+    output_file,
     pass_terminal,
     repeat_if_outdated,
     short,
 )
 
 _SHOWN = 40
-_LONGEST_NAME = 20
-"""Characters of a name in a table on a terminal, so that a row fits into 100 columns."""
 
 
 def selection_options(function: Any) -> Any:
@@ -124,31 +124,34 @@ def selection_of(options: dict[str, Any]) -> Selection:
     help="Compare videos with equal values of this attribute. Repeat for several.",
 )  # fmt: skip
 @click.option(
+    "--identity-range", is_flag=True,
+    help="Add the lowest and the highest mean over all plausible joins and splits of identities.",
+)  # fmt: skip
+@click.option(
     "--compare", metavar="DATE", help="Show what changed since the beginning of this day (UTC)."
 )
 @click.option(
     "--since-run", metavar="RUN",
     help="Show what changed since this run began; `status --runs` lists runs.",
 )  # fmt: skip
+@csv_options(
+    "Write the table to this file: all columns if --metric or another option above is given, else "
+    "the averages, the highest first."
+)
 @click.option(
-    "--csv", "csv_path", type=file_path(),
-    help="Write the table to this file: all columns if --metric or another option above is given, "
-    "else the averages, the highest first.",
-)  # fmt: skip
-@click.option(
-    "--parquet", "parquet_path", type=file_path(),
+    "--parquet", "parquet_path", type=output_file("Parquet"),
     help="Write the table to this file, and the appearances and videos to two files beside it.",
 )  # fmt: skip
 @click.option(
-    "--excel", "excel_path", type=file_path(),
+    "--excel", "excel_path", type=output_file("Excel"),
     help="Write the table, the appearances and the videos to the sheets of this workbook (.xlsx).",
 )  # fmt: skip
 @click.option(
-    "--zip", "zip_path", type=file_path(),
+    "--zip", "zip_path", type=output_file("zip"),
     help="Write all face images to this file, with the faces of others masked.",
 )  # fmt: skip
 @click.option(
-    "--html", "html_path", type=file_path(),
+    "--html", "html_path", type=output_file("HTML"),
     help="Write a page with the answer, every person and every video to this file: to be read, "
     "printed and sent. It needs no network. See docs/PAGES.md.",
 )  # fmt: skip
@@ -156,6 +159,14 @@ def selection_of(options: dict[str, Any]) -> Selection:
     "--redact", "redact", multiple=True, type=click.Choice(REDACTIONS),
     help="With --html: leave names, faces or the URLs of videos out of the page. Repeat for "
     "several.",
+)  # fmt: skip
+@click.option(
+    "--coco", "coco_path", type=output_file("JSON"),
+    help="Write the boxes, tracks and identities of all faces to this file, as COCO (JSON).",
+)  # fmt: skip
+@click.option(
+    "--fiftyone", "fiftyone_path", type=click.Path(path_type=Path, file_okay=False),
+    help="Write them to this folder, as video labels for FiftyOne.",
 )  # fmt: skip
 @click.option(
     "--unmasked", is_flag=True,
@@ -176,11 +187,14 @@ def report_command(
     compare: str | None,
     since_run: str | None,
     csv_path: Path | None,
+    csv_for_excel: str | None,
     parquet_path: Path | None,
     excel_path: Path | None,
     zip_path: Path | None,
     html_path: Path | None,
     redact: tuple[str, ...],
+    coco_path: Path | None,
+    fiftyone_path: Path | None,
     unmasked: bool,
     as_of: int | None,
     provisional: bool,
@@ -192,11 +206,12 @@ def report_command(
     The order is that of the shrunk mean, which is fair to people in few videos. docs/METRICS.md
     defines all numbers.
     """
-    if zip_path and as_of is not None:
-        raise UsageError(
-            "--zip and --as-of do not go together: the zip holds the current identities. "
-            "Leave one out."
-        )
+    for option, path in (("zip", zip_path), ("coco", coco_path), ("fiftyone", fiftyone_path)):
+        if path and as_of is not None:
+            raise UsageError(
+                f"--{option} and --as-of do not go together: the {option} holds the current "
+                "identities. Leave one out."
+            )
     if unmasked and not zip_path:
         raise UsageError("--unmasked is for --zip. Give --zip PATH, or leave --unmasked out.")
     if redact and not html_path:
@@ -210,8 +225,16 @@ def report_command(
             excel_path,
             zip_path,
             html_path,
+            coco_path,
+            fiftyone_path,
         )
-        if any(others) or as_of is not None or options["by"] or options["adjust"]:
+        if (
+            any(others)
+            or as_of is not None
+            or options["by"]
+            or options["adjust"]
+            or options["identity_range"]
+        ):
             raise UsageError(
                 "--compare and --since-run go together with one --metric, --weight, --csv, --json "
                 "and the options that select videos and people. Leave the others out."
@@ -231,7 +254,7 @@ def report_command(
                 provisional=provisional,
             )
             if csv_path:
-                write_csv(changed.table, csv_path)
+                write_csv(changed.table, csv_path, for_excel=csv_for_excel)
                 record_exports(registry, "csv", [csv_path])
         if csv_path:
             terminal.note(f"Wrote {csv_path} with {count(len(changed.table), 'change')}.")
@@ -248,7 +271,7 @@ def report_command(
             table = found.table
             if not any(map(_is_given, ("metrics", *options))):
                 table = best_first(table.loc[:, :LAST_AVERAGE])
-            write_csv(table, csv_path)
+            write_csv(table, csv_path, for_excel=csv_for_excel)
             record_exports(registry, "csv", [csv_path])
             rows = count(len(table), "identity", "identities")
             terminal.note(f"Wrote {csv_path} with {rows}.")
@@ -269,6 +292,9 @@ def report_command(
         if zip_path:
             faces = write_zip(registry, zip_path, unmasked=unmasked)
             terminal.note(f"Wrote {zip_path} with {count(faces, 'face image')}.")
+        for path, write in ((coco_path, write_coco), (fiftyone_path, write_fiftyone)):
+            if path:
+                terminal.note(f"Wrote {path} with {count(write(registry, path), 'face')}.")
         if html_path:
             sort = options.pop("sort") if _is_given("sort") else ""
             options.pop("sort", None)
@@ -341,20 +367,31 @@ def _print_metric(
     for heading in ("videos", f"mean {clean(metric)}", "total", "shrunk", "difference (95 %)"):
         grid.add_column(heading, justify="right")
     grid.add_column("verdict")
+    ranged = f"{IDENTITY_RANGE[0]}_{metric}" in found.table
+    if ranged:
+        grid.add_column("by identities", justify="right")
     for row in rows:
-        name = clean(row["name"]) or "-"
-        if terminal.out.is_terminal and len(name) > _LONGEST_NAME:
-            name = f"{name[: _LONGEST_NAME - 1]}…"
         grid.add_row(
             *((clean(row[f"by_{found.by}"]) or "-",) if found.by else ()),
             short(row["identity"]),
-            name,
+            clean(row["name"]) or "-",
             _number_of_videos(row[f"n_{metric}"]),
             *(figure(row[f"{measure}_{metric}"]) for measure in ("mean", "total", "shrunk")),
             _difference(row, metric, found.log),
             row[f"verdict_{metric}"],
+            *((_identity_range(row, metric),) if ranged else ()),
         )
-    terminal.table(grid)
+    terminal.table(
+        grid,
+        drop=("total", "difference (95 %)", "shrunk"),
+        shorten={"name": 16, clean(found.by): 12},
+    )
+
+
+def _identity_range(row: dict[Any, Any], metric: str) -> str:
+    """`6.80 to 7.40`; `-` where no plausible join or split moves the mean."""
+    low, high = (figure(row[f"{name}_{metric}"]) for name in IDENTITY_RANGE)
+    return "-" if low == high else f"{low} to {high}"
 
 
 def _number_of_videos(value: float) -> str:
@@ -377,8 +414,13 @@ def _legend(found: Report) -> str:
     ]
     means = "geometric means" if found.log else "means"
     about = f"{means}, weighted: {', '.join(weighted)}" if weighted else means
+    ranged = (
+        " by identities: the range of the mean over plausible joins and splits."
+        if f"{IDENTITY_RANGE[0]}_{found.metrics[0]}" in found.table
+        else ""
+    )
     return (
         f"{count(found.videos, 'video')}; {about}. shrunk: the mean drawn towards that of all, the "
         "more the fewer videos. difference: from the videos without the person; associations, not "
-        "causes. Definitions: docs/METRICS.md."
+        f"causes.{ranged} Definitions: docs/METRICS.md."
     )

@@ -21,6 +21,7 @@ class Asked:
     weight: str = ""
     log: bool = False
     adjust: tuple[str, ...] = ()
+    identity_range: bool = False
     as_of: int | None = None
     provisional: bool = False
     redact: frozenset[str] = frozenset()

@@ -13,6 +13,7 @@ import numpy as np
 
 import registry as package
 from queries.counted_videos import CountedVideo, videos_by_person
+from queries.metric_weights import weights_of
 from queries.page import basis, marks
 from queries.page.asking import Asked
 from queries.page.contents import Moment, Page, Person, Row, Sighting, VideoStrip
@@ -23,7 +24,7 @@ from queries.page.periods import days, periods, spelled
 from queries.page.pictures import COVER, MOMENT, FoundFaces, data_url, moments_each
 from queries.page.redaction import Redaction
 from queries.page.wording import VERDICTS, Measured, answer
-from queries.report import Report, make_report, weights_of
+from queries.report import Report, make_report
 from queries.statistics import COLUMNS
 from queries.timelines import CLOSE_UP, PersonOnScreen, timeline
 from registry.core.decisions import View, fold, relabelled
@@ -58,6 +59,7 @@ def gather_page(registry: Registry, asked: Asked) -> Page:
         weight=asked.weight,
         log=asked.log,
         adjust=asked.adjust,
+        identity_range=asked.identity_range,
         as_of=asked.as_of,
         provisional=asked.provisional,
     )
@@ -98,6 +100,10 @@ class _Gathering:
             name: np.array([one.metrics.get(name, math.nan) for one in self.videos], np.float64)
             for name in found.metrics
         }
+        first = self.values[found.metrics[0]].tolist()
+        self.axis = marks.axis_of_values(first)
+        self.places = np.array([self.axis.place(value) for value in first], np.float64)
+        self.rows_of_videos = {one.video_id: row for row, one in enumerate(self.videos)}
 
     def page(self) -> Page:
         asked, found, redaction = self.asked, self.found, self.redaction
@@ -109,7 +115,6 @@ class _Gathering:
             self._strip(video, day) for video, day in zip(self.videos, self.days, strict=True)
         )
         metric = found.metrics[0]
-        values = marks.axis_of_values(list(self.values[metric]))
         numbers: dict[str, list[tuple[str, Measured]]] = {}
         for row, own in zip(self.rows, measured, strict=True):
             group = self._group(row)
@@ -117,9 +122,7 @@ class _Gathering:
         own_videos = videos_by_person(self.videos)
         each = moments_each(len(self.keys))
         people = {
-            identity: self._person(
-                identity, own_videos.get(identity, []), numbers[identity], values, each
-            )
+            identity: self._person(identity, own_videos.get(identity, []), numbers[identity], each)
             for identity in self.keys
         }
         rows = tuple(
@@ -160,7 +163,7 @@ class _Gathering:
             rows=rows,
             total=len(found.table),
             axis=axis,
-            values=values,
+            values=self.axis,
             people=tuple(people.values()),
             videos=strips,
             titles={key: self.titles[video] for video, key in self.video_keys.items()},
@@ -289,7 +292,6 @@ class _Gathering:
         identity: str,
         videos: Sequence[CountedVideo],
         numbers: Sequence[tuple[str, Measured]],
-        axis: marks.Axis,
         moments: int,
     ) -> Person:
         seen = [(video, video.people[identity][0]) for video in videos]
@@ -316,7 +318,7 @@ class _Gathering:
             facts=self._facts(identity, videos, opening),
             moments=self._moments(identity, moments),
             sightings=sightings,
-            distribution=self._distribution(videos, axis),
+            distribution=self._distribution(videos),
             course=self._course(videos),
             numbers=tuple(numbers),
         )
@@ -365,22 +367,21 @@ class _Gathering:
                 covers[key] = data_url(self.registry, face, COVER)
         return covers
 
-    def _distribution(
-        self, videos: Sequence[CountedVideo], axis: marks.Axis
-    ) -> tuple[marks.Dots, ...]:
+    def _distribution(self, videos: Sequence[CountedVideo]) -> tuple[marks.Dots, ...]:
         """The values of the metric in the videos with the person, and in all others."""
-        values = self.values[self.found.metrics[0]]
-        own = self._mask(videos)
-        known = np.isfinite(values)
+        own, known = self._mask(videos), np.isfinite(self.places)
         groups = []
         for mask, text, mine in ((own, "with", True), (~own, "without", False)):
             there = known & mask
+            mean = self._mean(there)
             groups.append(
                 marks.dots(
-                    axis, values[there].tolist(), self._mean(there),
-                    f"{text} ({int(there.sum()):,})", own=mine,
+                    self.places[there].tolist(),
+                    self.axis.place(mean) if math.isfinite(mean) else None,
+                    f"{text} ({int(there.sum()):,})",
+                    own=mine,
                 )
-            )  # fmt: skip
+            )
         return tuple(groups)
 
     def _course(self, videos: Sequence[CountedVideo]) -> marks.Course | None:
@@ -407,8 +408,9 @@ class _Gathering:
         return [self._mean(known & there) for there in self._in_periods]
 
     def _mask(self, videos: Sequence[CountedVideo]) -> np.ndarray:
-        mine = {video.video_id for video in videos}
-        return np.array([video.video_id in mine for video in self.videos], np.bool_)
+        mask = np.zeros(len(self.videos), np.bool_)
+        mask[[self.rows_of_videos[video.video_id] for video in videos]] = True
+        return mask
 
     def _mean(self, where: np.ndarray) -> float:
         """The mean of the metric over some videos, weighted as the table is; NaN: there is none."""

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from queries.figures import figure
 
 _RATIOS = (-0.95, -0.9, -0.75, -0.5, 0.0, 1.0, 3.0, 9.0, 19.0, 99.0)
@@ -51,7 +53,12 @@ class Axis:
     transform: Callable[[float], float] = float
 
     def place(self, value: float) -> float:
-        """The place of a value in percent, with one decimal; at the edge if it is beyond."""
+        """The place of a value in percent, with one decimal; at the edge if it is beyond.
+
+        NaN if the value is not known.
+        """
+        if not math.isfinite(value):
+            return math.nan
         share = (self.transform(value) - self.low) / (self.high - self.low)
         return round(100 * min(1.0, max(0.0, share)), 1)
 
@@ -149,28 +156,23 @@ class Dots:
     """Percent."""
 
 
-def dots(axis: Axis, values: Sequence[float], mean: float, text: str, *, own: bool) -> Dots:
+def dots(places: Sequence[float], middle: float | None, text: str, *, own: bool) -> Dots:
     """Where the values of a group of videos are on an axis.
 
     Args:
-        axis: of the metric.
-        values: those that are known, in any order.
-        mean: weighted as the table says; NaN: not known.
+        places: of the values that are known, in percent, in any order.
+        middle: place of the mean; None: not known.
         text: what the group is.
         own: whether it is the group with the person.
     """
-    middle = axis.place(mean) if _on(axis, mean) else None
-    places = sorted(axis.place(value) for value in values if _on(axis, value))
     if len(places) <= MOST_DOTS:
         layers = len(_LAYERS)
-        shown = tuple((place, _LAYERS[i % layers]) for i, place in enumerate(places))
+        shown = tuple((place, _LAYERS[i % layers]) for i, place in enumerate(sorted(places)))
         return Dots(text, own, shown, (), middle)
-    counts = [0] * _BINS
-    for place in places:
-        counts[min(_BINS - 1, int(place / 100 * _BINS))] += 1
-    most, width = max(counts), 100 / _BINS
+    counts, _ = np.histogram(places, bins=_BINS, range=(0, 100))
+    most, width = int(counts.max()), 100 / _BINS
     bars = tuple(
-        (round(i * width, 1), width, round(count / most, 2))
+        (round(i * width, 1), width, round(int(count) / most, 2))
         for i, count in enumerate(counts)
         if count
     )
@@ -273,10 +275,6 @@ def clock(seconds: float) -> str:
 
 def _log_ratio(ratio: float) -> float:
     return math.log1p(max(_LOWEST_RATIO, ratio)) if math.isfinite(ratio) else ratio
-
-
-def _on(axis: Axis, value: float) -> bool:
-    return math.isfinite(value) and not (axis.transform is math.log10 and value <= 0)
 
 
 def _nice(low: float, high: float, wanted: int) -> list[float]:

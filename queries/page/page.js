@@ -14,6 +14,7 @@
   const shownVideos = document.getElementById("shown-videos");
   const fields = ["q", "verdict", "group", "least"].filter((name) => filters.elements[name]);
   const words = new Intl.Collator("en", {numeric: true});
+  let texts = [];
   const state = {sort: "", order: ""};
 
   const values = rows.map((row) => Array.from(row.cells, (cell) => cell.dataset.v || ""));
@@ -59,8 +60,9 @@
   function filterVideos() {
     const wanted = finder.elements.video.value.trim().toLowerCase();
     let shown = 0;
-    for (const video of videos) {
-      video.hidden = !video.dataset.find.includes(wanted);
+    if (wanted && !texts.length) texts = videos.map((video) => video.textContent.toLowerCase());
+    for (const [place, video] of videos.entries()) {
+      video.hidden = wanted !== "" && !texts[place].includes(wanted);
       if (!video.hidden) shown += 1;
     }
     shownVideos.textContent = wanted ? `${shown} of ${videos.length} videos` : "";
@@ -109,7 +111,10 @@
     target.hidden = false;
     target.classList.add("here");
     target.scrollIntoView({behavior: "instant", block: "start"});
-    if (focus) target.focus({preventScroll: true});
+    if (focus) {
+      target.tabIndex = -1;
+      target.focus({preventScroll: true});
+    }
   }
 
   heads.forEach((head) => {

@@ -104,12 +104,16 @@ class Measured:
 
 
 def decimals(half_width: float) -> int:
-    """Decimals that an interval of this half width deserves: one digit of it, two if it is 1."""
+    """Decimals that an interval of this half width deserves.
+
+    Two digits of it up to 3.54, else one: the rule of the Particle Data Group (Review of Particle
+    Physics, 5.3), so that rounding is small beside the interval.
+    """
     if not math.isfinite(half_width) or half_width <= 0:
         return 2
     power = math.floor(math.log10(half_width))
     leading = half_width / 10.0**power
-    return max(0, (1 if leading < 2 else 0) - power)
+    return max(0, (1 if leading <= 3.54 else 0) - power)
 
 
 def signed(value: float, digits: int, ratio: bool) -> str:

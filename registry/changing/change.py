@@ -313,7 +313,7 @@ class _Stager:
 def _identities(videos: Sequence[Video], view: View) -> list[Identity]:
     """All identities, if these were the records."""
     decided = (relabelled(video, view.identity_of) for video in videos)
-    return identities(decided, view.name_of, view.same_as)
+    return identities(decided, view.name_of, view.same_as, view.hidden)
 
 
 def _count_decided(videos: Sequence[Video], decisions: Sequence[Decision], view: View) -> int:

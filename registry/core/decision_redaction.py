@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -32,6 +32,11 @@ def redact(
         return replace(decision, videos=videos) if len(videos) > 1 else void(decision)
     if decision.kind is DecisionKind.SPLIT:
         return _redact_split(decision, identities, faces_left)
+    if decision.kind is DecisionKind.HIDE:
+        hidden = _others((decision.identity_id, *decision.others), identities)
+        if not hidden:
+            return void(decision)
+        return replace(decision, identity_id=hidden[0], others=hidden[1:])
     if decision.kind is DecisionKind.MERGE:
         members = _others((decision.identity_id, *decision.others), identities) or ("",)
         stays, *joining = members
@@ -43,6 +48,20 @@ def redact(
         left = tuple(group for group in groups if len(group) > 1)
         return replace(decision, groups=left) if left else void(decision)
     return void(decision)
+
+
+def redact_all(
+    entries: Sequence[Decision],
+    identities: Set[str],
+    faces_left: Set[str],
+    stand_ins: Mapping[str, str],
+) -> list[Decision]:
+    """The whole log after an erasure; arguments as for `redact`."""
+    names = taken_along(entries, identities)
+    return [
+        void(entry) if entry.number in names else redact(entry, identities, faces_left, stand_ins)
+        for entry in entries
+    ]
 
 
 def taken_along(entries: Iterable[Decision], identities: Set[str]) -> set[int]:

@@ -25,7 +25,7 @@ import numpy as np
 from registry.core import decisions as log
 from registry.core import keys, listed_videos
 from registry.core.blocks import Block, Blocks, salted_hash, template_of
-from registry.core.decision_redaction import redact, refers_to, taken_along, void
+from registry.core.decision_redaction import redact_all, refers_to
 from registry.core.decisions import Decision, DecisionLog, View
 from registry.core.exports import load_exports, written_since
 from registry.core.guarded import GuardedStore
@@ -41,7 +41,7 @@ from registry.core.shared_crops import (
     references,
 )
 from registry.core.staging import Staging
-from registry.domain import Face, Vectors
+from registry.domain import Face, Vectors, Video
 from registry.errors import ModelError, StoreCorrupt, StoreError, UnknownError
 from registry.models.base import FaceModel
 
@@ -228,7 +228,7 @@ class Eraser:
             faces += sum(face.identity_id in ids for face in on_record)
             crops += len(self._crops(video_id) - {face.crop for face in on_record})
         entries = self._log.entries()
-        left = self._decided_faces_left(entries)
+        left = decided_faces_left(entries, self._records)
         gone = ids.union(plan.removing)
         return {
             "records": records,
@@ -260,14 +260,7 @@ class Eraser:
             self._remove(video_id)
             return plan
         gone = [face for face in video.faces if view.origin_of(face) in ids]
-        kept = replace(
-            video,
-            faces=tuple(
-                _with_own_identity(face, view, ids)
-                for face in video.faces
-                if view.origin_of(face) not in ids
-            ),
-        )
+        kept = without_people(video, view, ids)
         if gone or video_id not in plan.pictures:
             people = [*(references(faces) for faces in _by_person(gone, view)), *wanted]
             kept, counts = covering.apply(kept, gone, np.concatenate(people) if people else None)
@@ -303,21 +296,11 @@ class Eraser:
 
     def _redact_decisions(self, ids: frozenset[str], stand_ins: Mapping[str, str]) -> None:
         entries = self._log.entries()
-        left = self._decided_faces_left(entries)
+        left = decided_faces_left(entries, self._records)
         # Namings come before the splits that refer to them, so an interruption loses none.
-        names = taken_along(entries, ids)
-        for entry in entries:
-            erased = entry.number in names
-            redacted = void(entry) if erased else redact(entry, ids, left, stand_ins)
+        for entry, redacted in zip(entries, redact_all(entries, ids, left, stand_ins), strict=True):
             if redacted != entry:
                 self._rewrite(keys.decision(entry.number), log.encode_decision(redacted))
-
-    def _decided_faces_left(self, entries: Sequence[Decision]) -> set[str]:
-        """Ids of the faces that these decisions name and that are on record."""
-        named = {face for entry in entries for face in entry.faces}
-        if not named:
-            return set()
-        return {f.face_id for video in self._records.all() for f in video.faces} & named
 
     def _rewrite(self, key: str, data: bytes) -> None:
         self._blobs.put(keys.rewrite(key), data)
@@ -358,6 +341,26 @@ def _stand_ins(same_as: Mapping[str, str], going: Set[str]) -> dict[str, str]:
         if left:
             replacements.update((video, left[0]) for video in group if video in going)
     return replacements
+
+
+def decided_faces_left(entries: Sequence[Decision], records: RecordStore) -> set[str]:
+    """Ids of the faces that these decisions name and that are on record."""
+    named = {face for entry in entries for face in entry.faces}
+    if not named:
+        return set()
+    return {f.face_id for video in records.all() for f in video.faces} & named
+
+
+def without_people(video: Video, view: View, ids: frozenset[str]) -> Video:
+    """The video without the faces of these identities."""
+    return replace(
+        video,
+        faces=tuple(
+            _with_own_identity(face, view, ids)
+            for face in video.faces
+            if view.origin_of(face) not in ids
+        ),
+    )
 
 
 def _with_own_identity(face: Face, view: View, ids: frozenset[str]) -> Face:

@@ -13,8 +13,9 @@ videos and identities, lookups also the faces with their vectors.
 Crops are read when they are needed. One that was replaced or erased since is missing or does not
 match its digest; `is_outdated` then tells that the snapshot is the reason.
 
-An erasure and a switch to another model change many objects, one after the other. A snapshot waits
-until they are complete.
+An erasure changes many objects, one after the other. What its plan says is done in the snapshot as
+well, so that it shows nothing of what is being erased; crops cannot be read from it. A switch to
+another model is short, and a snapshot waits until it is complete.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from typing import TYPE_CHECKING, NoReturn
 from registry.blobs.base import BlobInfo, BlobStore
 from registry.core import contract as contracts
 from registry.core import keys
-from registry.core.decisions import DecisionLog, View, fold
+from registry.core.decision_redaction import redact_all
+from registry.core.decisions import DecisionLog, View, encode_decision, fold
+from registry.core.erasing import decided_faces_left, decode_plan, without_people
 from registry.core.index import FACES, IDENTITIES, VIDEOS
 from registry.core.intents import ERASE, INCOMING, SWITCH
 from registry.core.points import face_points, identity_point, video_point
@@ -86,15 +89,39 @@ class SnapshotStore:
             taken_at: when they were like this.
             place: what `describe` returns.
         """
-        self._blobs, self._objects, self._place = blobs, objects, place
+        self._blobs, self._place = blobs, place
+        self._versions = {key: version for key, (version, _) in objects.items()}
+        self._objects = {key: data for key, (_, data) in objects.items()}
+        self._during_erasure = False
         self.taken_at = taken_at
 
     def is_outdated(self) -> bool:
         """Whether the objects have changed since."""
-        versions = {key: version for key, (version, _) in self._objects.items()}
         return self._blobs is not None and (
-            _is_replaced(self._blobs) or _listed(self._blobs) != versions
+            _is_replaced(self._blobs) or _listed(self._blobs) != self._versions
         )
+
+    def complete_erasure(self) -> None:
+        """If an erasure is not complete, do in this snapshot what its plan says."""
+        content = self._objects.pop(keys.intent(ERASE), None)
+        contract = contracts.load(self) if content is not None else None
+        if content is None or contract is None:
+            return
+        self._during_erasure = True
+        for key in [key for key in self._objects if key.startswith(keys.REWRITES)]:
+            self._objects[key.removeprefix(keys.REWRITES)] = self._objects.pop(key)
+        plan, records = decode_plan(content), RecordStore(self, contract.model.dimension)
+        entries = DecisionLog(self).entries()
+        view, ids = fold(entries), frozenset(plan.identities)
+        for video_id in plan.videos:
+            video, key = records.get(video_id), keys.record(video_id)
+            if video is None or video_id in plan.removing:
+                self._objects.pop(key, None)
+            else:
+                self._objects[key] = records.encode(without_people(video, view, ids))
+        gone, left = ids.union(plan.removing), decided_faces_left(entries, records)
+        for entry in redact_all(entries, gone, left, plan.stand_ins):
+            self._objects[keys.decision(entry.number)] = encode_decision(entry)
 
     def describe(self) -> str:
         """As of the store that it was taken from."""
@@ -102,11 +129,16 @@ class SnapshotStore:
 
     def get(self, key: str) -> bytes:
         """As `BlobStore.get`."""
+        if self._during_erasure and key.startswith(keys.CROPS):
+            raise RegistryLocked(
+                f"An erasure in {self._place} is not complete, and until then no face image can be "
+                f"read. {_WAIT}"
+            )
         if self._blobs is not None and not key.startswith(_TAKEN):
             return self._blobs.get(key)
         if key not in self._objects:
             raise ObjectMissing(f"There is no object {key} in {self._place}.")
-        return self._objects[key][1]
+        return self._objects[key]
 
     def get_tagged(self, key: str) -> tuple[bytes, str]:
         """As `BlobStore.get_tagged`."""
@@ -122,8 +154,9 @@ class SnapshotStore:
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         """As `BlobStore.list`."""
         taken = (
-            BlobInfo(key, *self._objects[key][0])
-            for key in sorted(key for key in self._objects if key.startswith(prefix))
+            BlobInfo(key, len(data), self._versions.get(key, (0, ""))[1])
+            for key, data in sorted(self._objects.items())
+            if key.startswith(prefix)
         )
         if self._blobs is None or prefix.startswith(_TAKEN):
             return taken
@@ -161,8 +194,8 @@ def take_snapshot(
         patience_s: seconds to try for.
 
     Raises:
-        RegistryLocked: the objects did not stay the same for the time that a listing takes, or an
-            erasure or a switch to another model did not end.
+        RegistryLocked: the objects did not stay the same for the time that a listing takes, or a
+            switch to another model did not end.
         StoreError: the objects cannot be read.
     """
     deadline = time.monotonic() + patience_s
@@ -180,6 +213,7 @@ def take_snapshot(
             blobs.close()
             raise
         if taken is not None:
+            taken.complete_erasure()
             return taken
         blobs.close()
 
@@ -196,13 +230,13 @@ def _take(blobs: BlobStore, deadline: float) -> SnapshotStore | None:
         now, listed = datetime.now(UTC), _listed(blobs)
         same = {key for key, version in listed.items() if _version(objects, key) == version}
         complete = len(same) == len(listed) == len(objects)
-        unfinished = [name for name in (ERASE, SWITCH) if keys.intent(name) in listed]
+        switching = keys.intent(SWITCH) in listed
         if _is_replaced(blobs):
             return None
-        if complete and not unfinished:
+        if complete and not switching:
             return SnapshotStore(blobs, objects, now, blobs.describe())
         if time.monotonic() > deadline:
-            raise _not_taken(blobs, unfinished)
+            raise _not_taken(blobs, switching=switching)
         if complete:
             time.sleep(_PAUSE_S)
         objects = {key: objects[key] for key in same}
@@ -211,18 +245,22 @@ def _take(blobs: BlobStore, deadline: float) -> SnapshotStore | None:
                 objects[key] = listed[key], blobs.get(key)
 
 
-def _not_taken(blobs: BlobStore, unfinished: list[str]) -> RegistryLocked:
-    if not unfinished:
+def _not_taken(blobs: BlobStore, *, switching: bool) -> RegistryLocked:
+    if switching:
         return RegistryLocked(
-            f"The registry in {blobs.describe()} changed whenever it was read. Try again when the "
-            "process that writes to it has less to do."
+            f"A change of the model in {blobs.describe()} is not complete, and until then nothing "
+            f"can be read there. {_WAIT}"
         )
-    what = "An erasure" if ERASE in unfinished else "A change of the model"
     return RegistryLocked(
-        f"{what} in {blobs.describe()} is not complete, and until then nothing can be read there. "
-        "Wait for the process that makes it. If that has ended, run `face-registry status` as a "
-        "user who may write there, which completes it."
+        f"The registry in {blobs.describe()} changed whenever it was read. Try again when the "
+        "process that writes to it has less to do."
     )
+
+
+_WAIT = (
+    "Wait for the process that makes it. If that has ended, run `face-registry status` as a user "
+    "who may write there, which completes it."
+)
 
 
 def _version(objects: Mapping[str, tuple[_Version, bytes]], key: str) -> _Version | None:

@@ -1,4 +1,4 @@
-"""The commands that decide who is who: merge, split, separate, undo, suggest, consolidate."""
+"""The commands that decide who is who: merge, split, separate, hide, undo, consolidate."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from registry.core.decisions import Decision
 from registry.core.operating_point import current_thresholds
 from registry.core.registry import Registry
 from registry.people import corrections, joining
-from registry.people.joining import Suggestion
 from registry.terminal import (
     F,
     Terminal,
-    clean,
     cosine,
     count,
+    identity_argument,
     json_option,
     pass_terminal,
     person,
@@ -29,8 +28,8 @@ _SHOWN = 20
 
 
 @click.command("merge")
-@click.argument("identity")
-@click.argument("others", nargs=-1, required=True)
+@identity_argument()
+@identity_argument("others", nargs=-1, required=True)
 @click.option(
     "--yes", is_flag=True,
     help="Do not ask, even if they were seen side by side or have different names.",
@@ -59,7 +58,7 @@ def merge_command(terminal: Terminal, identity: str, others: tuple[str, ...], ye
 
 
 @click.command("split")
-@click.argument("identity")
+@identity_argument()
 @click.option("--video", "videos", multiple=True, help="All its faces in this video: URL or id.")
 @click.option("--track", "tracks", multiple=True, help="Its faces in one track: VIDEO:N.")
 @click.option("--face", "faces", multiple=True, help="One face: VIDEO:N:FRAME, or its id.")
@@ -92,14 +91,29 @@ def split_command(
 
 
 @click.command("separate")
-@click.argument("one")
-@click.argument("other")
+@identity_argument("one")
+@identity_argument("other")
 @pass_terminal
 def separate_command(terminal: Terminal, one: str, other: str) -> None:
     """Decide that two identities are two people. They are never suggested or joined again."""
     with terminal.open() as registry:
         decision = corrections.separate(registry, one, other)
     terminal.say(f"{decision.identity_id} and {decision.others[0]} are two people.")
+    _print_undo(terminal, decision)
+
+
+@click.command("hide")
+@click.argument("identities", nargs=-1, required=True)
+@pass_terminal
+def hide_command(terminal: Terminal, identities: tuple[str, ...]) -> None:
+    """Leave identities out of lists, reports and suggestions: passers-by, or no faces at all.
+
+    Their faces stay on record, and `--all` lists them with the provisional identities.
+    """
+    with terminal.open() as registry:
+        decision = corrections.hide(registry, identities)
+    hidden = count(1 + len(decision.others), "identity", "identities")
+    terminal.say(f"{hidden} {'are' if decision.others else 'is'} hidden now.")
     _print_undo(terminal, decision)
 
 
@@ -114,7 +128,8 @@ def undo_command(terminal: Terminal, number: int | None) -> None:
     _print_undo(terminal, decision)
 
 
-def _threshold_option(function: F) -> F:
+def threshold_option(function: F) -> F:
+    """Add `--threshold`, the least average cosine of a join."""
     return click.option(
         "--threshold",
         type=cosine(),
@@ -122,32 +137,8 @@ def _threshold_option(function: F) -> F:
     )(function)
 
 
-@click.command("suggest")
-@_threshold_option
-@json_option
-@pass_terminal
-def suggest_command(terminal: Terminal, threshold: float | None, as_json: bool) -> None:
-    """List pairs of identities that are likely one person, most similar first, with evidence."""
-    with terminal.open_to_read() as registry:
-        suggestions = joining.suggest(registry, threshold=threshold)
-        _print_calibration_warning(terminal, registry)
-    if as_json:
-        terminal.json({"suggestions": [suggestion.as_dict() for suggestion in suggestions]})
-        return
-    for suggestion in suggestions:
-        print_suggestion(terminal, suggestion)
-    certain = [suggestion for suggestion in suggestions if suggestion.certain]
-    poor = sum(suggestion.joins.provisional for suggestion in certain)
-    left_out = f", and {poor} of a few poor faces, which lists leave out" if poor else ""
-    terminal.note(
-        f"`face-registry identities consolidate` would join {len(certain) - poor}{left_out}. "
-        f"{len(suggestions) - len(certain)} need your decision: "
-        "`face-registry identities merge` or `face-registry identities separate`."
-    )
-
-
 @click.command("consolidate")
-@_threshold_option
+@threshold_option
 @click.option("--yes", is_flag=True, help="Do not ask on a terminal.")
 @json_option
 @pass_terminal
@@ -166,7 +157,7 @@ def consolidate_command(
                 _joins(registry, groups), "Join them?", yes=yes, final=False, required=False
             )
         decision = joining.join(registry, groups)
-        _print_calibration_warning(terminal, registry)
+        print_calibration_warning(terminal, registry)
         after = registry.index.count_identities()
     if as_json:
         terminal.json(joining.consolidation_document(decision, before, after))
@@ -201,30 +192,11 @@ def _joins(registry: Registry, groups: Sequence[Sequence[str]]) -> Iterator[str]
     )
 
 
-def print_suggestion(terminal: Terminal, suggestion: Suggestion) -> None:
-    """Print one suggestion and its evidence."""
-    sides = (suggestion.stays, suggestion.joins)
-    who = "  ".join(f"{short(i.identity_id)}{f' {i.name}' if i.name else ''}" for i in sides)
-    verdict = "likely one person" if suggestion.certain else "needs your decision"
-    terminal.say(f"{suggestion.similarity:.3f}  {who}  {verdict}")
-    if suggestion.reason:
-        terminal.say(f"       {suggestion.reason}")
-    terminal.say(
-        f"       tracks of good faces {suggestion.tracks[0]} and {suggestion.tracks[1]}, "
-        f"shared tracks {suggestion.shared_tracks}, frames with both {suggestion.together}"
-    )
-    if suggestion.repeated:
-        terminal.say(
-            f"       {suggestion.repeated} frames show both, too alike for two people: "
-            "a mirror, a screen, or pictures of one person"
-        )
-    terminal.say(f"       {clean(sides[0].cover)}  {clean(sides[1].cover)}")
-
-
 def _print_undo(terminal: Terminal, decision: Decision) -> None:
     terminal.note(undo_note(decision.number))
 
 
-def _print_calibration_warning(terminal: Terminal, registry: Registry) -> None:
+def print_calibration_warning(terminal: Terminal, registry: Registry) -> None:
+    """Say it if there is a calibration that is not used."""
     if warning := current_thresholds(registry).warning:
         terminal.note(f"warning: {warning}")

@@ -73,7 +73,13 @@ def suggest(registry: Registry, *, threshold: float | None = None) -> list[Sugge
     Pairs that a person separated are left out. Pairs that were seen in one frame, or that resemble
     somebody else as much, come with the reason why a person has to decide.
     """
-    evidence = gather_evidence(registry)
+    return suggestions_from(registry, gather_evidence(registry), threshold)
+
+
+def suggestions_from(
+    registry: Registry, evidence: Evidence, threshold: float | None = None
+) -> list[Suggestion]:
+    """The suggestions of `suggest`, from evidence that was gathered already."""
     result = _consolidated(registry, evidence, threshold)
     pairs: list[_SuggestedPair] = [
         (join.stays, join.joins, join.similarity, True, join.reason) for join in result.joins

@@ -34,9 +34,9 @@ from registry.core import keys
 from registry.core.intents import ERASE, SWITCH
 from registry.core.opening import open_registry, open_to_read
 from registry.core.registry import Registry
-from registry.core.snapshot import snapshot_of, take_snapshot
+from registry.core.snapshot import index_in_memory, snapshot_of, take_snapshot
 from registry.domain import Image
-from registry.errors import RegistryLocked, SnapshotOutdated, StoreCorrupt
+from registry.errors import RegistryLocked, SnapshotOutdated, StoreCorrupt, StoreUnreachable
 from registry.footage.joining import join_videos
 from registry.people.corrections import FaceSelection, merge, split
 from registry.settings import load_settings
@@ -48,6 +48,7 @@ from tests.support.registries import dump, new_registry, put
 from tests.test_main_job import call_here
 
 ROOT = Path(__file__).parents[2]
+VIDEOS = 24
 COMMAND = "from registry.cli import main; main()"
 HOLD_OPEN = """
 import sys
@@ -122,26 +123,30 @@ def files_of(home: Path) -> dict[str, tuple[str, int]]:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory, t1_image: Image) -> Path:
-    """Six short videos of the same six people, each a little lighter than the last."""
+    """Short videos of the same six people, each a little lighter than the last."""
     folder = tmp_path_factory.mktemp("table")
     picture = np.asarray(cv2.resize(t1_image, (640, 442)), np.uint8)
-    for number in range(6):
+    for number in range(VIDEOS):
         write_video(folder / f"{number}.mp4", [picture + number] * 2, size=(640, 442))
     path = folder / "videos.csv"
     with path.open("w", newline="") as file:
-        rows = [(f"{number}.mp4", number) for number in range(6)]
+        rows = [(f"{number}.mp4", number) for number in range(VIDEOS)]
         csv.writer(file).writerows([("Video URL", "Performance"), *rows])
     return path
+
+
+def _first_rows(table: Path, rows: int) -> Path:
+    """A table with the first rows of another."""
+    short = table.with_name(f"{rows}.csv")
+    short.write_text("".join(table.read_text().splitlines(keepends=True)[: 1 + rows]))
+    return short
 
 
 @pytest.fixture(scope="module")
 def ingested(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a registry that has ingested two of these videos."""
     home = tmp_path_factory.mktemp("ingested") / "home"
-    lines = table.read_text().splitlines(keepends=True)[:3]
-    short = table.with_name("two.csv")
-    short.write_text("".join(lines))
-    done = run(home, "ingest", str(short), "--workers", "1", "--every", "1")
+    done = run(home, "ingest", str(_first_rows(table, 2)), "--workers", "1", "--every", "1")
     assert done.returncode == 0, done.stderr
     return home
 
@@ -156,6 +161,7 @@ def _with_decisions(home: Path) -> Registry:
     registry = new_registry(home, *videos)
     people = [one.identity_id for one in registry.index.identities()]
     merge(registry, people[:2])
+    registry.name(people[0], "Ada")
     registry.name(people[2], "Zoë")
     shown = next(registry.index.faces_of(people[0])).video_id
     split(registry, people[0], FaceSelection(videos=(shown,)))
@@ -339,16 +345,80 @@ def test_a_snapshot_of_a_folder_that_a_restore_replaces_is_that_of_one_of_them(
     assert len(list(taken.list(keys.RECORDS))) == 2
 
 
-@pytest.mark.parametrize(("intent", "named"), [(ERASE, "erasure"), (SWITCH, "change of the model")])
-def test_what_is_half_erased_or_half_switched_is_not_read(
-    tmp_path: Path, intent: str, named: str
-) -> None:
+def test_half_a_change_of_the_model_is_not_read(tmp_path: Path) -> None:
     home = tmp_path / "home"
     new_registry(home, video("v", [person(1)])).close()
     blobs = FolderStore(home / "objects")
-    blobs.put(keys.intent(intent), b"{}")
-    with pytest.raises(RegistryLocked, match=named):
+    blobs.put(keys.intent(SWITCH), b"{}")
+    with pytest.raises(RegistryLocked, match="change of the model"):
         take_snapshot(lambda: FolderStore(home / "objects", read_only=True), patience_s=0.2)
+
+
+class _Failing(FolderStore):
+    """A folder that fails after so many changes."""
+
+    def __init__(self, root: Path, changes: int) -> None:
+        super().__init__(root)
+        self.changes = changes
+
+    def put(self, key: str, data: bytes) -> None:
+        self._change()
+        super().put(key, data)
+
+    def delete(self, key: str) -> None:
+        self._change()
+        super().delete(key)
+
+    def _change(self) -> None:
+        self.changes -= 1
+        if self.changes < 0:
+            raise StoreUnreachable("There is no answer.")
+
+
+ERASURES: dict[str, Callable[[Registry], object]] = {
+    "a person": lambda registry: registry.forget("Zoë", block=True),
+    "a person who was merged": lambda registry: registry.forget("Ada"),
+    "a video that others count as": lambda registry: registry.remove_videos(
+        ["https://example.com/v1.mp4"]
+    ),
+}
+
+
+@pytest.mark.parametrize("erase", ERASURES.values(), ids=ERASURES.keys())
+def test_a_snapshot_during_an_erasure_shows_nothing_of_what_is_erased(
+    tmp_path: Path, erase: Callable[[Registry], object]
+) -> None:
+    """After each change to the objects in turn."""
+    template = tmp_path / "template"
+    with _with_decisions(template) as registry:
+        before = state_of(registry)
+    states: list[str] = []
+    for changes in range(200):
+        home = tmp_path / "home"
+        shutil.rmtree(home, ignore_errors=True)
+        shutil.copytree(template / "objects", home / "objects")
+        blobs = _Failing(home / "objects", changes)
+        writer = Registry(load_settings(home=home), blobs, index_in_memory(blobs))
+        complete = False
+        try:
+            erase(writer)
+            complete = True
+        except StoreUnreachable:
+            pass
+        with open_registry(home=home, read_only=True) as reader:
+            states.append(state_of(reader))
+            face = next(reader.index.faces())
+            if (home / "objects" / keys.intent(ERASE)).exists():
+                with pytest.raises(RegistryLocked, match="until then no face image"):
+                    reader.crop(face.crop, face.crop_digest)
+            else:
+                assert reader.crop(face.crop, face.crop_digest)
+        if complete:
+            break
+    assert states[0] == before, "nothing is done before the plan is written"
+    assert len(states) > 10
+    assert states[-1] != before
+    assert set(states[1:]) == {states[-1]}
 
 
 def _read_beside_a_busy_writer(home: Path, log: Path, seconds: float) -> tuple[int, int]:
@@ -383,28 +453,32 @@ def test_many_reads_beside_a_busy_writer(tmp_path: Path) -> None:
     assert states >= 10
 
 
-@pytest.mark.parametrize("reads", [5, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("rows", "reads"), [(6, 5), pytest.param(VIDEOS, 30, marks=pytest.mark.slow)]
+)
 def test_reports_during_an_ingest_are_those_of_the_first_rows(
-    tmp_path: Path, table: Path, reads: int
+    tmp_path: Path, table: Path, rows: int, reads: int
 ) -> None:
-    home = tmp_path / "home"
-    ingest = ("-c", COMMAND, "--home", str(home), "ingest", str(table), "--workers", "1")
+    home, short = tmp_path / "home", _first_rows(table, rows)
+    ingest = ("-c", COMMAND, "--home", str(home), "ingest", str(short), "--workers", "1")
     reports: list[list[dict[str, Any]]] = []
     with started(*ingest, "--every", "1") as writer:
         until(lambda: list(home.glob("objects/records/*")), writer)
+        beside = 0
         while len(reports) < reads:
-            done = run(home, "report", "--json")
-            assert done.returncode == 0, done.stderr
-            if writer.poll() is None:
+            done = call_here(home, "report", "--json")
+            assert done.exit_code == 0, done.stderr
+            if "snapshot: what was committed by 20" in done.stderr:
                 assert f"is in use by process {writer.pid}" in done.stderr
-                assert "snapshot: what was committed by 20" in done.stderr
+                beside += 1
             reports.append(json.loads(done.stdout)["rows"])
+        assert beside > reads // 2, "the ingest is too short"
         assert writer.wait(timeout=100) == 0, writer.communicate()
     expected = _reports_of_the_first_rows(home, tmp_path / "parts")
     place = 0
-    for rows in reports:
-        assert rows in expected[place:]
-        place = expected.index(rows)
+    for shown in reports:
+        assert shown in expected[place:]
+        place = expected.index(shown)
 
 
 def _reports_of_the_first_rows(home: Path, scratch: Path) -> list[list[dict[str, Any]]]:
@@ -414,7 +488,8 @@ def _reports_of_the_first_rows(home: Path, scratch: Path) -> list[list[dict[str,
     expected = []
     for rows in range(1, len(videos) + 1):
         part = scratch / str(rows)
-        shutil.copytree(home / "objects", part / "objects")
+        crops = shutil.ignore_patterns("crops")
+        shutil.copytree(home / "objects", part / "objects", ignore=crops)
         for gone in videos[rows:]:
             (part / "objects" / keys.record(gone.video_id)).unlink()
         with open_registry(home=part, read_only=True) as registry:

@@ -199,7 +199,8 @@ def test_over_time_has_the_means_of_periods() -> None:
 
 
 def test_over_time_by_month_by_run_and_by_no_time() -> None:
-    months = TABLE.assign(Published=[f"202{n}-06-15" for n in range(6)] + [None] * 4)
+    days = pd.Series([f"202{n}-06-15" for n in range(6)]).reindex(range(10))
+    months = TABLE.assign(Published=days)
     chart = fr.plot.over_time(months, SEEN, "Score", "Ben", by="Published")
     starts = {row["start"] for row in data(chart) if row["mean"] is not None and not row["other"]}
     assert sorted(start[:10] for start in starts) == ["2020-06-01", "2022-06-01", "2024-06-01"]

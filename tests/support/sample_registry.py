@@ -41,6 +41,7 @@ from registry.urls import Url
 
 FRAME = (640, 360)
 """px."""
+DIMENSION = 128
 SECRET = "3f9ac0ffee5ec4e7b19d"
 """The signature in the URL of the first video."""
 _WORDS = ("spring-launch", "unboxing", "q2-hook", "story", "behind-the-scenes", "summer")
@@ -88,11 +89,15 @@ def _around(photo: Image, box: tuple[int, int, int, int]) -> Image:
 
 
 def sample_registry(
-    home: Path, people: Sequence[SamplePerson], *, videos: int = 60, seed: int = 7
+    home: Path,
+    people: Sequence[SamplePerson],
+    *,
+    videos: int = 60,
+    seed: int = 7,
+    faces_per_s: float = 2,
 ) -> Registry:
-    """An open registry with these people in videos of invented numbers; the first two failed."""
-    dimension = 2 * len(people) + 2
-    model = ModelInfo("sface", CATALOGUE["sface"].digest, dimension, 0.4)
+    """An open registry with these people in videos of invented numbers, and two that failed."""
+    model = ModelInfo("sface", CATALOGUE["sface"].digest, DIMENSION, 0.4)
     registry = open_registry(load_settings(home=home))
     registry.establish(
         contracts.new(model, "sface", threshold=0.85, every=15, primary_metric="ROAS")
@@ -100,7 +105,7 @@ def sample_registry(
     chance = np.random.default_rng(seed)
     with registry.writing():
         for number in range(videos):
-            registry.records.put(_video(registry, number, people, dimension, chance))
+            registry.records.put(_video(registry, number, people, faces_per_s, chance))
         for number in (1, 2):
             url = Url(f"https://cdn.example.com/ads/lost-{number}.mp4")
             registry.records.put(
@@ -126,7 +131,7 @@ def _video(
     registry: Registry,
     number: int,
     people: Sequence[SamplePerson],
-    dimension: int,
+    faces_per_s: float,
     chance: np.random.Generator,
 ) -> Video:
     url = _url(number)
@@ -140,7 +145,7 @@ def _video(
             continue
         value *= person.effect
         other = person.twice and number % 3 == 0
-        vector = _embedding(who, dimension, other)
+        vector = _embedding(who, other)
         stretches = 2 if seconds > 20 and chance.random() < 0.5 else 1
         for stretch in range(stretches):
             start = float(chance.uniform(0, 0.25 if chance.random() < 0.5 else 0.7)) * seconds
@@ -150,7 +155,7 @@ def _video(
             picture = person.pictures[int(chance.integers(len(person.pictures)))]
             faces += _faces(
                 registry, video_id, who, other, track, start, min(length, seconds - start), vector,
-                picture,
+                picture, faces_per_s,
             )  # fmt: skip
     day = date(2026, 1, 1) + timedelta(days=int(chance.integers(0, 272)))
     return Video(
@@ -184,13 +189,14 @@ def _url(number: int) -> Url:
     return Url(f"https://cdn.example.com/ads/{name}.mp4")
 
 
-def _embedding(who: int, dimension: int, other: bool) -> Vectors:
+def _embedding(who: int, other: bool) -> Vectors:
     """The embedding of a person; of their other identity, at a cosine of 0.75 with it."""
-    vector = np.zeros(dimension, np.float32)
-    vector[2 * who] = 1
-    if other:
-        vector[2 * who], vector[2 * who + 1] = 0.75, 0.66
-    return vector / np.linalg.norm(vector)
+    own, aside = (np.random.default_rng(one).normal(size=DIMENSION) for one in (who, 10_000 + who))
+    own /= np.linalg.norm(own)
+    aside -= (aside @ own) * own
+    aside /= np.linalg.norm(aside)
+    vector = 0.75 * own + 0.6614 * aside if other else own
+    return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
 
 def _faces(
@@ -203,8 +209,9 @@ def _faces(
     seconds: float,
     vector: Vectors,
     picture: Image,
+    faces_per_s: float,
 ) -> list[Face]:
-    """The faces of one stretch of time, one in half a second; each track has one picture."""
+    """The faces of one stretch of time; each track has one picture."""
     side = 50 + 10 * (who % 3)
     left = 20 + 90 * (who % 6)
     box = Box(float(left), 90.0, float(left + side), 90 + 1.2 * side)
@@ -213,8 +220,8 @@ def _faces(
     content = encode_jpeg(np.asarray(shown, np.uint8))
     digest = hashlib.sha256(content).hexdigest()
     faces = []
-    for place in range(max(1, round(2 * seconds))):
-        frame = round(2 * start_s + place) * 15
+    for place in range(max(1, round(faces_per_s * seconds))):
+        frame = round(faces_per_s * start_s + place) * round(30 / faces_per_s)
         key = keys.crop(video_id, frame, who)
         registry.blobs.put(key, content)
         faces.append(
@@ -223,7 +230,7 @@ def _faces(
                 frame=frame,
                 position=who,
                 time_s=frame / 30,
-                span_s=0.5,
+                span_s=1 / faces_per_s,
                 box=box,
                 landmarks=np.arange(10, dtype=np.float32).reshape(5, 2),
                 det_score=0.95,
