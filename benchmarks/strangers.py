@@ -64,7 +64,7 @@ class Tally:
     stated: dict[float, int] = field(default_factory=lambda: dict.fromkeys(STATED, 0))
     """Matches whose stated FPIR is no more than this."""
 
-    def add(self, probe: Probe | None, at_threshold: float) -> None:
+    def add(self, probe: Probe | None, gallery: Gallery) -> None:
         """Count one photograph: its labelled face, if it was found."""
         self.photos += 1
         if probe is None:
@@ -72,15 +72,16 @@ class Tally:
         self.found += 1
         if rates_hold(probe.quality):
             self.good += 1
-            self.expected += at_threshold
+            rate = gallery.stated_rate(gallery.threshold, probe.quality)
+            self.expected += identification_rate(rate, gallery.appearances)
         for best in probe.matches[:1]:
-            rate = best.false_positive_identification_rate
-            if best.lead or rate is None:
+            fpir = best.false_positive_identification_rate
+            if best.lead or fpir is None:
                 self.leads += 1
                 continue
             self.matched += 1
             for limit in STATED:
-                self.stated[limit] += rate <= limit
+                self.stated[limit] += fpir <= limit
 
 
 def main() -> None:
@@ -127,18 +128,15 @@ def _measure(source: str, data: Path, cache: Path, marker: FaceModel) -> list[st
             _registry(Path(home), videos, model, source) as registry,
         ):
             gallery = open_gallery(registry, top=1, threshold=None, provisional=False)
-            far = max(gallery.thresholds.curve.far(gallery.threshold), gallery.thresholds.finest)
-            at_threshold = identification_rate(far, gallery.appearances)
-            known.append((gallery.identities, gallery.appearances, gallery.threshold, at_threshold))
+            known.append((gallery.identities, gallery.appearances, gallery.threshold))
             for photo in photos:
                 if photo.person not in people:
                     for kind, image in _spoilt(photo, marker):
                         tally = tallies.setdefault(kind, Tally(kind))
-                        tally.add(_labelled_probe(gallery, image), at_threshold)
+                        tally.add(_labelled_probe(gallery, image), gallery)
     said = "; ".join(
-        f"{identities} identities in {appearances} videos can answer, {rate:.2%} stated at the "
-        f"threshold of {threshold:g}"
-        for identities, appearances, threshold, rate in known
+        f"{identities} identities in {appearances} videos can answer, at {threshold:g}"
+        for identities, appearances, threshold in known
     )
     return [
         f"## {model.info.name}",
