@@ -20,6 +20,7 @@ from registry.terminal import (
     Terminal,
     count,
     file_path,
+    identity_argument,
     json_option,
     pass_terminal,
     short,
@@ -148,7 +149,7 @@ def reindex_command(terminal: Terminal) -> None:
 
 
 @click.command("name")
-@click.argument("identity")
+@identity_argument()
 @click.argument("name")
 @pass_terminal
 def identities_name(terminal: Terminal, identity: str, name: str) -> None:
