@@ -106,10 +106,10 @@ def test_the_mean_is_weighted_by_the_kind_of_the_metric(shared: Registry) -> Non
     assert plain["mean_ROAS"] == pytest.approx(7 / 3)
 
 
-def test_the_means_of_one_person_are_those_of_the_report(registry: Registry) -> None:
+def test_the_means_of_one_person_are_those_of_the_report(shared: Registry) -> None:
     metrics = ("ROAS", "Spend", "Performance")
-    for _, row in report(registry, metrics).iterrows():
-        means = average_of(registry, row["identity"])
+    for _, row in report(shared, metrics).iterrows():
+        means = average_of(shared, row["identity"])
         assert [means[name] for name in metrics] == pytest.approx(
             [row[f"mean_{name}"] for name in metrics]
         )
