@@ -299,6 +299,7 @@ def report_command(
 
 def _write_page(terminal: Terminal, registry: Registry, asked: Asked, path: Path) -> None:
     page = write_page(registry, path, asked)
+    record_exports(registry, "html", [path])
     size = path.stat().st_size / 1e6
     videos, people = count(len(page.videos), "video"), count(len(page.people), "person", "people")
     terminal.note(f"Wrote {path} with {people} and {videos}, {size:.1f} MB.")

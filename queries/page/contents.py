@@ -150,6 +150,8 @@ class Page:
     log: bool
     by: str
     adjusted: bool
+    ranged: bool
+    """Whether the range of means by identities was asked for."""
     sorted_by: str
     """What `--sort` asked for; "" for the page's own order."""
     made: str

@@ -146,6 +146,7 @@ class _Gathering:
             log=asked.log,
             by=redaction.text(found.by),
             adjusted=bool(asked.adjust),
+            ranged=asked.identity_range,
             sorted_by=asked.sort,
             made=datetime.now(UTC).date().isoformat(),
             version=package.__version__,
@@ -213,6 +214,8 @@ class _Gathering:
                     if other
                 ),
                 log=self.found.log,
+                identity_low=row.get(f"identity_low_{metric}", math.nan),
+                identity_high=row.get(f"identity_high_{metric}", math.nan),
             )
             for metric, weight in zip(self.found.metrics, self.found.weights, strict=True)
         ]

@@ -49,6 +49,9 @@ class Measured:
     adjusted: float
     inseparable_from: str
     log: bool
+    identity_low: float = math.nan
+    """The range of the mean over plausible joins and splits of identities, if it was asked for."""
+    identity_high: float = math.nan
 
     @property
     def others(self) -> float:
@@ -94,6 +97,12 @@ class Measured:
     def adjusted_text(self) -> str:
         """The adjusted difference; empty if it was not asked for."""
         return signed(self.adjusted, *self._digits()) if math.isfinite(self.adjusted) else ""
+
+    def identity_text(self) -> str:
+        """The range of the mean by identities; empty if it was not asked for."""
+        if not math.isfinite(self.identity_low):
+            return ""
+        return f"{figure(self.identity_low)} to {figure(self.identity_high)}"
 
     def _digits(self, low: float = math.nan, high: float = math.nan) -> tuple[int, bool]:
         low, high = (self.low, self.high) if math.isnan(low) else (low, high)
