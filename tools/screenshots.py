@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from queries.page.asking import Asked
-from queries.page.writing import write_page
+from queries.page.writing import save_page
 from tests.support.sample_registry import demo_people, sample_registry
 
 SHOTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -46,7 +46,7 @@ def main() -> int:
         tempfile.TemporaryDirectory() as home,
         sample_registry(Path(home) / "home", demo_people()) as registry,
     ):
-        write_page(registry, page, Asked())
+        save_page(registry, page, Asked())
     _take(program, page, folder)
     return 0
 

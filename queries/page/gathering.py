@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -72,10 +73,22 @@ def gather_page(registry: Registry, asked: Asked) -> Page:
     axis = marks.axis_of_differences(
         [(own[0].difference, own[0].low, own[0].high) for own in numbers], ratios=asked.log
     )
-    rows = tuple(
-        Row(people[row["identity"]], group, own[0], tuple(own[1:]), _forest(axis, own[0]))
-        for row, group, own in zip(table, groups, numbers, strict=True)
+    untested = (
+        {}
+        if found.by
+        else {
+            row["identity"]: sections.untested_difference(own_videos.get(row["identity"], []))
+            for row, own in zip(table, numbers, strict=True)
+            if own[0].verdict == "too few"
+        }
     )
+    rows = tuple(
+        Row(
+            people[row["identity"]], group, own[0], tuple(own[1:]),
+            _forest(axis, own[0], untested.get(row["identity"])),
+        )
+        for row, group, own in zip(table, groups, numbers, strict=True)
+    )  # fmt: skip
     questions = Questions((), 0)
     if asked.as_of is None:
         questions = open_questions(registry, redaction, names.of_any_video)
@@ -131,8 +144,12 @@ def gather_page(registry: Registry, asked: Asked) -> Page:
     )  # fmt: skip
 
 
-def _forest(axis: marks.Axis, one: Measured) -> marks.Forest | None:
-    return marks.forest(axis, one.difference, one.low, one.high, one.verdict, one.spoken())
+def _forest(axis: marks.Axis, one: Measured, untested: float | None) -> marks.Forest | None:
+    """The row of the forest plot; of too few videos, the difference that could not be tested."""
+    if untested is None:
+        return marks.forest(axis, one.difference, one.low, one.high, one.verdict, one.spoken())
+    text = "too few videos to compare"
+    return marks.forest(axis, untested, math.nan, math.nan, one.verdict, text)
 
 
 def _about(

@@ -93,6 +93,17 @@ class PersonSections:
             numbers=tuple(numbers),
         )
 
+    def untested_difference(self, videos: Sequence[CountedVideo]) -> float:
+        """The mean of these videos less that of all others, or with `log` their ratio minus one.
+
+        It is what the table would test if there were enough videos; NaN without two means.
+        """
+        own, known = self._mask(videos), np.isfinite(self._values)
+        mean, others = self._mean(own & known), self._mean(~own & known)
+        if self._found.log:
+            return mean / others - 1 if others else math.nan
+        return mean - others
+
     def _facts(
         self, identity: str, videos: Sequence[CountedVideo], opening: int
     ) -> tuple[str, ...]:
