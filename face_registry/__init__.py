@@ -52,7 +52,9 @@ if TYPE_CHECKING:
     from ingest.frames import MediaLimits
     from ingest.summary import Failure, NothingRead, Summary
     from queries import averages, lookup, lookup_folder, report, write_csv, write_zip
+    from queries.annotations import write_coco, write_fiftyone
     from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
+    from queries.face_images import ShownTable, crop, show
     from queries.frames import (
         appearances_frame,
         changes_frame,
@@ -73,7 +75,7 @@ if TYPE_CHECKING:
     from registry.domain import Identity
     from registry.footage.duplicates import DuplicateVideos, duplicate_videos
     from registry.footage.joining import join_videos, separate_videos
-    from registry.people.corrections import FaceSelection, merge, separate, split, undo
+    from registry.people.corrections import FaceSelection, hide, merge, separate, split, undo
     from registry.people.joining import Suggestion, consolidate, suggest
 
 __all__ = [
@@ -108,6 +110,7 @@ __all__ = [
     "RegistryError",
     "RegistryLocked",
     "RowError",
+    "ShownTable",
     "SnapshotOutdated",
     "SourceError",
     "StoreCorrupt",
@@ -125,9 +128,11 @@ __all__ = [
     "averages",
     "changes_frame",
     "consolidate",
+    "crop",
     "duplicate_videos",
     "effects",
     "faces_frame",
+    "hide",
     "identities_frame",
     "ingest",
     "join_videos",
@@ -142,6 +147,7 @@ __all__ = [
     "retry",
     "separate",
     "separate_videos",
+    "show",
     "split",
     "statistics",
     "suggest",
@@ -149,7 +155,9 @@ __all__ = [
     "timeline_frame",
     "undo",
     "videos_frame",
+    "write_coco",
     "write_csv",
+    "write_fiftyone",
     "write_page",
     "write_zip",
 ]
@@ -162,7 +170,9 @@ _MODULES = {
     "ingest.frames": "MediaLimits",
     "ingest.summary": "Failure NothingRead Summary",
     "queries": "averages lookup lookup_folder report write_csv write_zip",
+    "queries.annotations": "write_coco write_fiftyone",
     "queries.answers": "CloseSecond LookupAnswer Match MatchedFace Probe",
+    "queries.face_images": "ShownTable crop show",
     "queries.frames": "appearances_frame changes_frame faces_frame identities_frame pairs_frame "
     "persons_by_video timeline_frame videos_frame",
     "queries.identity_effects": "Effect effects",
@@ -175,7 +185,7 @@ _MODULES = {
     "registry.domain": "Identity",
     "registry.footage.duplicates": "DuplicateVideos duplicate_videos",
     "registry.footage.joining": "join_videos separate_videos",
-    "registry.people.corrections": "FaceSelection merge separate split undo",
+    "registry.people.corrections": "FaceSelection hide merge separate split undo",
     "registry.people.joining": "Suggestion consolidate suggest",
 }
 """The names that each module provides, imported on first use: they bring NumPy, pandas and Qdrant,

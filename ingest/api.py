@@ -15,9 +15,9 @@ from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import Downloader, FetchLimits
 from ingest.fetch.share_links import is_link
 from ingest.frames import MediaLimits, Sampling
-from ingest.pipeline import RunContext, default_workers, run
+from ingest.pipeline import RunContext, Turn, default_workers, run
 from ingest.plan import plan as plan_table
-from ingest.progress import Reporter, SilentReporter
+from ingest.progress import Reporter, default_reporter
 from ingest.retry_table import retry_table, with_hint
 from ingest.summary import Summary
 from ingest.table_arguments import (
@@ -88,6 +88,7 @@ def ingest(
     fetch_limits: FetchLimits | None = None,
     reporter: Reporter | None = None,
     stop: Event | None = None,
+    turn: Turn | None = None,
 ) -> Summary:
     """Find and record the faces of every video of a table.
 
@@ -131,8 +132,11 @@ def ingest(
         policy: which network addresses downloads may connect to; by default public ones only.
         limits: limits of a video.
         fetch_limits: limits of a download.
-        reporter: receives the progress; by default nothing is reported.
+        reporter: receives the progress; by default a notebook shows a bar, and else nothing is
+            reported.
         stop: set it to end the run at the next safe point.
+        turn: held by the caller where other threads use the registry, too; the run releases it
+            while it waits for a video.
 
     Raises:
         SourceError: the table as a whole cannot be read.
@@ -181,7 +185,7 @@ def ingest(
     reporter = _reporter(reporter, workers)
     with (
         _context(
-            registry, model, workers, len(table.rows), limits, policy, fetch_limits
+            registry, model, workers, len(table.rows), limits, policy, fetch_limits, turn
         ) as context,
         _recorded(registry, context.summary, "ingest", csv=csv, purpose=purpose),
     ):
@@ -209,6 +213,7 @@ def retry(
     fetch_limits: FetchLimits | None = None,
     reporter: Reporter | None = None,
     stop: Event | None = None,
+    turn: Turn | None = None,
 ) -> Summary:
     """Process videos again that failed, are partial or were found damaged.
 
@@ -227,7 +232,9 @@ def retry(
     table = retry_table(registry, videos)
     reporter = _reporter(reporter, workers)
     with (
-        _context(registry, None, workers, len(table.rows), limits, policy, fetch_limits) as context,
+        _context(
+            registry, None, workers, len(table.rows), limits, policy, fetch_limits, turn
+        ) as context,
         _recorded(registry, context.summary, "retry", purpose=purpose),
     ):
         summary = run(
@@ -245,7 +252,7 @@ def retry(
 
 def _reporter(reporter: Reporter | None, workers: int | None) -> Reporter:
     """The reporter, after a warning if the run has no worker processes."""
-    reporter = reporter or SilentReporter()
+    reporter = reporter or default_reporter()
     if workers == 0:
         reporter.warn(_INLINE)
     return reporter
@@ -260,6 +267,7 @@ def _context(
     limits: MediaLimits | None,
     policy: AddressPolicy | None,
     fetch_limits: FetchLimits | None,
+    turn: Turn | None,
 ) -> Iterator[RunContext]:
     """The context of a run, which is closed at the end."""
     settings, summary = registry.settings, Summary(new_run())
@@ -273,7 +281,7 @@ def _context(
     )
     extractor = _extractor(registry, model, workers, limits or MediaLimits(), summary.run)
     try:
-        yield RunContext(registry, downloader, extractor, 2 * max(1, workers), summary)
+        yield RunContext(registry, downloader, extractor, 2 * max(1, workers), summary, turn=turn)
     finally:
         extractor.close()
         downloader.close()

@@ -12,10 +12,11 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
+from typing import Protocol
 
 from ingest import run_events
 from ingest.extract import Extraction
@@ -39,6 +40,29 @@ from registry.people.evidence import gather_evidence
 from registry.urls import Url
 
 
+class Turn(Protocol):
+    """The right to use the registry in this process, where other threads use it, too."""
+
+    def acquire(self) -> None:
+        """Wait for the turn of this run."""
+
+    def release(self) -> None:
+        """Let the others in."""
+
+
+@contextmanager
+def _turn_of_others(turn: Turn | None) -> Iterator[None]:
+    """Let others use the registry while the block runs."""
+    if turn is None:
+        yield
+        return
+    turn.release()
+    try:
+        yield
+    finally:
+        turn.acquire()
+
+
 @dataclass(frozen=True, slots=True)
 class RunContext:
     """The registry, the downloader and the extractor of a run, and its counts."""
@@ -53,6 +77,9 @@ class RunContext:
     max_waiting: int = 256 << 20
     """Bytes of results that may wait for their turn to be recorded. While a long video at the head
     of the table is processed, the workers go on with those after it."""
+    turn: Turn | None = None
+    """Held by the caller. The run releases it while it waits for a video. None: no other thread
+    uses the registry."""
 
 
 def default_workers(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
@@ -124,6 +151,8 @@ def run(
         text = _commit(selection, job, outcome)
         summary.seconds = time.monotonic() - started
         reporter.advance(summary, str(job.row.url), text)
+        with _turn_of_others(context.turn):
+            pass
     summary.stopped = stop.is_set()
     summary.failures.sort(key=lambda failure: failure.row)
     summary.new_identities = len(_established(registry) - before)
@@ -215,9 +244,9 @@ def _read_ahead(
                         yield first, future.result()
                     elif len(running) < context.ahead and waiting < context.max_waiting:
                         break
-                    elif not _wait_for(running, stop):
+                    elif not _wait_for(running, stop, context.turn):
                         return
-            while pending and _wait_for([pending[0][1]], stop):
+            while pending and _wait_for([pending[0][1]], stop, context.turn):
                 first, future = pending.popleft()
                 yield first, future.result()
             complete = not pending
@@ -237,12 +266,13 @@ def _size(future: Future[_Outcome]) -> int:
     return sum(face.embedding.nbytes + _FACE_BYTES for face in faces)
 
 
-def _wait_for(futures: Collection[Future[_Outcome]], stop: Event) -> bool:
+def _wait_for(futures: Collection[Future[_Outcome]], stop: Event, turn: Turn | None) -> bool:
     """Wait until one of the futures is done; False if the run is stopped first."""
-    while not stop.is_set():
-        if wait(futures, timeout=_POLL_S, return_when=FIRST_COMPLETED).done:
-            return not stop.is_set()
-    return False
+    with _turn_of_others(turn):
+        while not stop.is_set():
+            if wait(futures, timeout=_POLL_S, return_when=FIRST_COMPLETED).done:
+                return not stop.is_set()
+        return False
 
 
 def _fetch_and_extract(context: RunContext, claims: _Claims, job: Job) -> _Outcome:

@@ -192,7 +192,7 @@ def _records(
             )
             yield then
 
-    found = identities(videos(), before.name_of, before.same_as)
+    found = identities(videos(), before.name_of, before.same_as, before.hidden)
     people = {one.identity_id: one for one in registry.index.identities()}
     return recorded, {one.identity_id: one for one in found}, people
 

@@ -73,7 +73,7 @@ def counted_videos(
             yield video
             shown.append((replace(video, faces=()), seen))  # embeddings would fill the memory
 
-    found = identities(relabelled_videos(), view.name_of, view.same_as)
+    found = identities(relabelled_videos(), view.name_of, view.same_as, view.hidden)
     return join_counted(shown, view.same_as), {one.identity_id: one for one in found}
 
 

@@ -247,7 +247,8 @@ class Identity:
     """face_id of that face."""
     provisional: bool = False
     """Whether no appearance establishes it and nobody named it: a hand taken for a face, a blur.
-    Lists, reports and counts leave it out until a better face joins it or a person names it."""
+    Lists, reports and counts leave it out until a better face joins it or a person names it. So
+    they do with an identity that a person hid, until that decision is undone."""
 
 
 @dataclass(frozen=True, slots=True)

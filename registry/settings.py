@@ -62,6 +62,10 @@ class Settings(LogSettings):
     `registry.core.contract.choose_model`."""
     purpose: str | None = Field(default=None, validation_alias=_env("FACE_REGISTRY_PURPOSE"))
     """Why faces are processed; recorded with each run."""
+    password_file: Path | None = Field(
+        default=None, validation_alias=_env("FACE_REGISTRY_PASSWORD_FILE")
+    )
+    """File with the password of `serve`."""
     device: Device = Field(default="auto", validation_alias=_env("FACE_REGISTRY_DEVICE"))
 
     qdrant_url: str | None = Field(default=None, validation_alias=_env("QDRANT_URL"))

@@ -53,7 +53,11 @@ FLOORS: tuple[Mapping[str, str], ...] = (
         "ingest": "ingest ingest.*",
         "queries": "queries queries.*",
     },
-    {"front": "registry.cli registry.demo.*", "python": "face_registry face_registry.*"},
+    {
+        "front": "registry.cli registry.demo.*",
+        "web": "registry.web registry.web.*",
+        "python": "face_registry face_registry.*",
+    },
 )
 EMPTY = {
     *("registry.core", "registry.faces", "registry.system"),
@@ -88,6 +92,9 @@ ONLY_IN: Mapping[str, str] = {
     "vl_convert": "registry.charts",
     "yt_dlp": "ingest.fetch.pages.ytdlp_process ingest.fetch.pages.request_handler",
     "httpcore": "ingest.fetch.connections",
+    "starlette": "registry.web.*",
+    "uvicorn": "registry.web.server",
+    "jinja2": "queries.page.* registry.web.rendering",
     "pydantic_settings": "registry.settings",
     "rich": "registry.terminal registry.cli *.commands *_commands ingest.progress registry.demo.*",
     "click": "registry.terminal registry.cli *.commands *_commands registry.demo.command",

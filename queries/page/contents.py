@@ -149,8 +149,7 @@ class Page:
     log: bool
     by: str
     adjusted: bool
-    ranged: bool
-    """Whether the range of means by identities was asked for."""
+    identity_range: bool
     sorted_by: str
     """What `--sort` asked for; "" for the page's own order."""
     made: str

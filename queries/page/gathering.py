@@ -108,7 +108,7 @@ def gather_page(registry: Registry, asked: Asked) -> Page:
         log=asked.log,
         by=redaction.text(found.by),
         adjusted=bool(asked.adjust),
-        ranged=asked.identity_range,
+        identity_range=asked.identity_range,
         sorted_by=asked.sort,
         made=datetime.now(UTC).date().isoformat(),
         version=package.__version__,

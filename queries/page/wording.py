@@ -50,7 +50,7 @@ class Measured:
     inseparable_from: str
     log: bool
     identity_low: float = math.nan
-    """The range of the mean over plausible joins and splits of identities, if it was asked for."""
+    """The lowest mean over plausible joins and splits of identities; likewise `identity_high`."""
     identity_high: float = math.nan
 
     @property
@@ -94,15 +94,15 @@ class Measured:
         ends = f"{signed(self.shared_low, *digits)} to {signed(self.shared_high, *digits)}"
         return f"{signed(self.shared_credit, *digits)} ({ends})"
 
+    def identity_text(self) -> str:
+        """The range of the mean over plausible joins and splits; empty if it was not asked for."""
+        if not (math.isfinite(self.identity_low) and math.isfinite(self.identity_high)):
+            return ""
+        return f"{figure(self.identity_low)} to {figure(self.identity_high)}"
+
     def adjusted_text(self) -> str:
         """The adjusted difference; empty if it was not asked for."""
         return signed(self.adjusted, *self._digits()) if math.isfinite(self.adjusted) else ""
-
-    def identity_text(self) -> str:
-        """The range of the mean by identities; empty if it was not asked for."""
-        if not math.isfinite(self.identity_low):
-            return ""
-        return f"{figure(self.identity_low)} to {figure(self.identity_high)}"
 
     def _digits(self, low: float = math.nan, high: float = math.nan) -> tuple[int, bool]:
         low, high = (self.low, self.high) if math.isnan(low) else (low, high)

@@ -141,7 +141,7 @@ def _summaries(
         ((v.video_id, v.metrics, {face.identity_id for face in v.faces}) for v in videos),
         view.same_as,
     )
-    everyone = identities(videos, view.name_of, view.same_as)
+    everyone = identities(videos, view.name_of, view.same_as, view.hidden)
     summaries = {}
     for one in (one for one in everyone if not one.provisional):
         known = [values[metric] for values in seen[one.identity_id] if metric in values]

@@ -32,6 +32,11 @@ def redact(
         return replace(decision, videos=videos) if len(videos) > 1 else void(decision)
     if decision.kind is DecisionKind.SPLIT:
         return _redact_split(decision, identities, faces_left)
+    if decision.kind is DecisionKind.HIDE:
+        hidden = _others((decision.identity_id, *decision.others), identities)
+        if not hidden:
+            return void(decision)
+        return replace(decision, identity_id=hidden[0], others=hidden[1:])
     if decision.kind is DecisionKind.MERGE:
         members = _others((decision.identity_id, *decision.others), identities) or ("",)
         stays, *joining = members

@@ -7,6 +7,7 @@ record, so each can be undone, and any earlier state can be shown again.
     merge         other identities are the same person as this one, and get its id
     split         these faces of an identity are another person
     separate      two identities are two people: they are never suggested or merged again
+    hide          identities are not of interest, or not faces: lists and reports leave them out
     consolidate   groups of identities are one person each, as `identities consolidate` computed
     join_videos   videos show the same footage, and count once, as the first one
     separate_videos  two videos do not: they are never suggested or joined again
@@ -42,6 +43,7 @@ class DecisionKind(StrEnum):
     MERGE = "merge"
     SPLIT = "split"
     SEPARATE = "separate"
+    HIDE = "hide"
     CONSOLIDATE = "consolidate"
     JOIN_VIDEOS = "join_videos"
     SEPARATE_VIDEOS = "separate_videos"
@@ -59,8 +61,9 @@ class Decision:
     identity_id: str = ""
     """The identity that is decided about; in a merge, the one whose id is kept."""
     others: tuple[str, ...] = ()
-    """In a merge, the identities that join it. In a separation, the other identity. In a split, the
-    identities that it had been merged with, to which the split faces do not belong either."""
+    """In a merge, the identities that join it. In a separation, the other identity. In a hiding,
+    others that are hidden too. In a split, the identities that it had been merged with, to which
+    the split faces do not belong either."""
     faces: tuple[str, ...] = ()
     """In a split, the ids of the faces that leave."""
     groups: tuple[tuple[str, ...], ...] = ()
@@ -124,6 +127,8 @@ class View:
     videos_apart: Mapping[frozenset[str], int] = field(default_factory=dict)
     """Number of the decision that separated a pair of videos, each given as the video that it
     counts as."""
+    hidden: frozenset[str] = frozenset()
+    """Identities that lists and reports leave out, as they do provisional ones."""
     conflicts: tuple[str, ...] = ()
     """Sentences on decisions that contradict each other."""
 
@@ -277,6 +282,7 @@ class _Folding:
         self.parents: dict[str, str] = {}
         self.moved: dict[str, str] = {}
         self.pairs: list[tuple[str, str, int]] = []
+        self.hidden: set[str] = set()
         self.videos: dict[str, str] = {}
         self.video_pairs: list[tuple[str, str, int]] = []
 
@@ -287,6 +293,8 @@ class _Folding:
             self.split(decision)
         elif decision.kind is DecisionKind.SEPARATE:
             self.pairs.append((decision.identity_id, decision.others[0], decision.number))
+        elif decision.kind is DecisionKind.HIDE:
+            self.hidden |= {decision.identity_id, *decision.others}
         elif decision.kind is DecisionKind.JOIN_VIDEOS:
             for joins in decision.videos[1:]:
                 _join(self.videos, decision.videos[0], joins)
@@ -324,6 +332,7 @@ class _Folding:
             apart=apart,
             same_as={video: _root(self.videos, video) for video in self.videos},
             videos_apart=videos_apart,
+            hidden=frozenset(self.hidden - self.parents.keys()),
             conflicts=(*conflicts, *more),
         )
 

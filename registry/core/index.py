@@ -384,7 +384,10 @@ class Index:
         self._write_identities(seen, view)
 
     def _write_identities(self, seen: dict[str, list[tuple[str, Appearance]]], view: View) -> None:
-        found = {i: identity(i, view.name_of(i), where, view.same_as) for i, where in seen.items()}
+        found = {
+            i: identity(i, view.name_of(i), where, view.same_as, view.hidden)
+            for i, where in seen.items()
+        }
         self._identities.upsert([identity_point(one) for one in found.values() if one])
         if gone := [i for i, one in found.items() if one is None]:
             self._identities.delete(Filter(must={"identity_id": gone}))

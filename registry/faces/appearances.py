@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 
 from registry.domain import Appearance, Face, Identity, Video
@@ -83,12 +83,14 @@ def identity(
     name: str,
     seen: Iterable[tuple[str, Appearance]],
     same_as: Mapping[str, str] = MappingProxyType({}),
+    hidden: Set[str] = frozenset(),
 ) -> Identity | None:
     """The identity as a whole, from its appearances by video id; None if it appears nowhere.
 
     Videos that were joined (`same_as`: the video that each counts as) are one video, and their
     screen time is that of the video that counts; if that one does not show the identity, of the
-    one that shows it longest. `faces` are all faces on record.
+    one that shows it longest. `faces` are all faces on record. `hidden` are identities that people
+    hid, which count as provisional.
     """
     by_video = sorted(seen, key=lambda pair: pair[0])
     if not by_video:
@@ -103,7 +105,8 @@ def identity(
         screen_time_s=round(sum(a.screen_time_s for a in counted), 6),
         cover=cover.best_crop,
         cover_face=cover.best_face,
-        provisional=not name and not any(appearance.established for _, appearance in by_video),
+        provisional=identity_id in hidden
+        or (not name and not any(appearance.established for _, appearance in by_video)),
     )
 
 
@@ -124,6 +127,7 @@ def identities(
     videos: Iterable[Video],
     name_of: Callable[[str], str],
     same_as: Mapping[str, str] = MappingProxyType({}),
+    hidden: Set[str] = frozenset(),
 ) -> list[Identity]:
     """All identities of the faces of these videos.
 
@@ -131,10 +135,11 @@ def identities(
         videos: each once.
         name_of: returns the name of an identity; empty if it has none.
         same_as: as for `identity`.
+        hidden: as for `identity`.
     """
     seen: dict[str, list[tuple[str, Appearance]]] = defaultdict(list)
     for video in videos:
         for appearance in appearances(video.faces):
             seen[appearance.identity_id].append((video.video_id, appearance))
-    everyone = (identity(i, name_of(i), where, same_as) for i, where in seen.items())
+    everyone = (identity(i, name_of(i), where, same_as, hidden) for i, where in seen.items())
     return [one for one in everyone if one is not None]

@@ -1,4 +1,4 @@
-"""The commands that decide who is who: merge, split, separate, undo, consolidate."""
+"""The commands that decide who is who: merge, split, separate, hide, undo, consolidate."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from registry.terminal import (
     Terminal,
     cosine,
     count,
+    identity_argument,
     json_option,
     pass_terminal,
     person,
@@ -27,8 +28,8 @@ _SHOWN = 20
 
 
 @click.command("merge")
-@click.argument("identity")
-@click.argument("others", nargs=-1, required=True)
+@identity_argument()
+@identity_argument("others", nargs=-1, required=True)
 @click.option(
     "--yes", is_flag=True,
     help="Do not ask, even if they were seen side by side or have different names.",
@@ -57,7 +58,7 @@ def merge_command(terminal: Terminal, identity: str, others: tuple[str, ...], ye
 
 
 @click.command("split")
-@click.argument("identity")
+@identity_argument()
 @click.option("--video", "videos", multiple=True, help="All its faces in this video: URL or id.")
 @click.option("--track", "tracks", multiple=True, help="Its faces in one track: VIDEO:N.")
 @click.option("--face", "faces", multiple=True, help="One face: VIDEO:N:FRAME, or its id.")
@@ -90,14 +91,29 @@ def split_command(
 
 
 @click.command("separate")
-@click.argument("one")
-@click.argument("other")
+@identity_argument("one")
+@identity_argument("other")
 @pass_terminal
 def separate_command(terminal: Terminal, one: str, other: str) -> None:
     """Decide that two identities are two people. They are never suggested or joined again."""
     with terminal.open() as registry:
         decision = corrections.separate(registry, one, other)
     terminal.say(f"{decision.identity_id} and {decision.others[0]} are two people.")
+    _print_undo(terminal, decision)
+
+
+@click.command("hide")
+@click.argument("identities", nargs=-1, required=True)
+@pass_terminal
+def hide_command(terminal: Terminal, identities: tuple[str, ...]) -> None:
+    """Leave identities out of lists, reports and suggestions: passers-by, or no faces at all.
+
+    Their faces stay on record, and `--all` lists them with the provisional identities.
+    """
+    with terminal.open() as registry:
+        decision = corrections.hide(registry, identities)
+    hidden = count(1 + len(decision.others), "identity", "identities")
+    terminal.say(f"{hidden} {'are' if decision.others else 'is'} hidden now.")
     _print_undo(terminal, decision)
 
 

@@ -1,4 +1,4 @@
-"""Decisions of people about identities: merge, split, separate, undo.
+"""Decisions of people about identities: merge, split, separate, hide, undo.
 
 They are checked here and then appended to the log. Later ingests follow a decision, consolidation
 does not contradict it, and undoing it restores the earlier state.
@@ -99,6 +99,30 @@ def separate(registry: Registry, one: str, other: str) -> Decision:
     return registry.decide(
         Decision(0, DecisionKind.SEPARATE, first.identity_id, (second.identity_id,)),
     )
+
+
+def hide(registry: Registry, keys: Sequence[str]) -> Decision:
+    """Decide that identities are not of interest, or not faces.
+
+    Lists, reports and counts leave them out, as they do provisional identities, and they are not
+    suggested. `undo` shows them again.
+
+    Args:
+        registry: an open registry.
+        keys: one or more ids, unique beginnings of ids, or names.
+
+    Raises:
+        UnknownError: there is no such identity.
+        UsageError: no identity is given, one is given twice, or one is hidden already.
+    """
+    identities = find_distinct(keys, registry.identity, lambda one: one.identity_id, "identity")
+    if not identities:
+        raise UsageError("No identity is given. Name one or more.")
+    hidden = registry.view.hidden
+    if already := [label(one) for one in identities if one.identity_id in hidden]:
+        raise UsageError(f"{already[0]} is hidden already. Leave it out.")
+    first, *others = (identity.identity_id for identity in identities)
+    return registry.decide(Decision(0, DecisionKind.HIDE, first, tuple(others)))
 
 
 def split(registry: Registry, key: str, selection: FaceSelection) -> Decision:

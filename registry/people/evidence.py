@@ -158,11 +158,12 @@ class Evidence:
 
 
 def gather_evidence(registry: Registry) -> Evidence:
-    """The evidence on all identities of a registry, from one pass over its index."""
-    index = registry.index
-    faces = index.faces(with_vectors=True)
+    """The evidence on all identities that are not hidden, from one pass over the index."""
+    index, hidden = registry.index, registry.view.hidden
+    faces = (f for f in index.faces(with_vectors=True) if f.identity_id not in hidden)
+    identities = (i for i in index.identities() if i.identity_id not in hidden)
     model = registry.contract.model
-    return evidence_from(registry, faces, index.identities(), model, index.faces_in)
+    return evidence_from(registry, faces, identities, model, index.faces_in)
 
 
 def evidence_from(

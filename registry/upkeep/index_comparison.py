@@ -228,7 +228,9 @@ def _identity_differences(index: Index, view: View) -> Iterator[Difference]:
             for appearance in video.appearances
             if appearance.identity_id == identity_id
         ]
-        expected = identity(identity_id, view.name_of(identity_id), shown, view.same_as)
+        expected = identity(
+            identity_id, view.name_of(identity_id), shown, view.same_as, view.hidden
+        )
         if expected is None:
             yield Difference(DifferenceKind.EXTRA, "identity", identity_id)
             continue

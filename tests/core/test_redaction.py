@@ -54,6 +54,12 @@ def test_a_consolidation_keeps_its_other_groups() -> None:
     )
 
 
+def test_a_hiding_keeps_the_others_who_are_hidden() -> None:
+    hidden = Decision(1, DecisionKind.HIDE, "a", ("b",))
+    assert redact(hidden, {"a"}, set()) == Decision(1, DecisionKind.HIDE, "b")
+    assert redact(hidden, {"a", "b"}, set()).kind is DecisionKind.VOID
+
+
 def test_a_separation_of_the_person_is_void() -> None:
     assert (
         redact(Decision(1, DecisionKind.SEPARATE, "b", ("a",)), {"a"}, set()).kind

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from queries.averages import averages
 from registry.core.registry import Registry
 from registry.errors import UnknownError, UsageError
 from registry.people import joining
-from registry.people.corrections import FaceSelection, merge, separate, split, undo
+from registry.people.corrections import FaceSelection, hide, merge, separate, split, undo
+from registry.people.joining import suggest
 from tests.support.factories import person, unit, video
 from tests.support.registries import dump, new_registry, put, who
 
@@ -230,10 +232,39 @@ def test_reindex_after_decisions_gives_the_same_index(registry: Registry) -> Non
     assert dump(registry) == before
 
 
+def test_a_hidden_identity_is_in_no_list_and_no_suggestion_until_undo(registry: Registry) -> None:
+    before, first, second = dump(registry), who(registry, A), who(registry, B)
+    registry.name(first, "Ann")
+    assert any(first in {s.stays.identity_id, s.joins.identity_id} for s in suggest(registry))
+    decision = hide(registry, ["Ann", second])
+    assert (decision.identity_id, decision.others) == (first, (second,))
+    listed = {one.identity_id for one in registry.index.identities(provisional=False)}
+    assert not {first, second} & listed
+    assert not {first, second} & set(averages(registry)["identity"])
+    suggested = [{s.stays.identity_id, s.joins.identity_id} for s in suggest(registry)]
+    assert not any({first, second} & pair for pair in suggested)
+    with pytest.raises(UsageError, match=rf"{first}.* is hidden already"):
+        hide(registry, [first])
+    after = dump(registry)
+    registry.reindex()
+    assert dump(registry) == after
+    undo(registry, 2)
+    undo(registry, 1)
+    assert dump(registry) == before
+
+
+def test_who_is_merged_into_somebody_else_is_no_longer_hidden(registry: Registry) -> None:
+    first, second = who(registry, A), who(registry, B)
+    registry.name(first, "Ann")
+    hide(registry, [second])
+    merge(registry, [first, second])
+    assert not registry.identity(first).provisional
+
+
 # --- any sequence, undone in any order ----------------------------------------------------------
 
 _step = st.tuples(
-    st.sampled_from(["merge", "split", "separate", "name", "consolidate"]),
+    st.sampled_from(["merge", "split", "separate", "hide", "name", "consolidate"]),
     st.integers(0, 30),
     st.integers(0, 30),
     st.sampled_from(["", "Ann", "Bea"]),
@@ -249,6 +280,8 @@ def _take(registry: Registry, kind: str, i: int, j: int, name: str) -> None:
             merge(registry, [one, other])
         elif kind == "separate":
             separate(registry, one, other)
+        elif kind == "hide":
+            hide(registry, [one])
         elif kind == "split":
             faces = sorted(face.face_id for face in registry.index.faces_of(one))
             split(registry, one, FaceSelection(faces=tuple(faces[: 1 + j % len(faces)])))

@@ -1,0 +1,1 @@
+"""Pages in a browser that show a registry and change it: `face-registry serve`."""

@@ -1,0 +1,54 @@
+"""The log of decisions: undo each, and the table as of any of them."""
+
+from __future__ import annotations
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+
+from queries.documents import decision_documents
+from registry.errors import UnknownError
+from registry.people import corrections
+from registry.web.people_rows import people_rows
+from registry.web.rendering import after_form, form_handler, local_path, page, text_field
+from registry.web.site import site_of, tell
+
+_PAGE = 100
+"""Decisions on one page."""
+
+
+def decisions(request: Request) -> Response:
+    """The log, the last decision first."""
+    text = request.query_params.get("before", "")
+    before = int(text) if text.isdecimal() and len(text) < 10 else None
+    with site_of(request).workspace.reading() as registry:
+        documents = decision_documents(registry.decisions.entries())
+    shown = [one for one in reversed(documents) if before is None or one["decision"] < before]
+    return page(
+        request, "decisions.html", decisions=shown[:_PAGE], total=len(documents),
+        older=shown[_PAGE - 1]["decision"] if len(shown) > _PAGE else 0,
+    )  # fmt: skip
+
+
+def as_of(request: Request) -> Response:
+    """The table of people as it was after a decision."""
+    number = request.path_params["number"]
+    with site_of(request).workspace.reading() as registry:
+        last = len(registry.decisions.entries())
+        if number > last:
+            raise UnknownError(f"There is no decision {number}. The last one is {last}.")
+        people = people_rows(registry, as_of=number)
+    return page(request, "as_of.html", people=people, number=number, last=last)
+
+
+@form_handler
+def undo(request: Request, form: FormData) -> Response:
+    """Take a decision back."""
+    with site_of(request).workspace.changing() as registry:
+        target, decision = corrections.undo(registry, request.path_params["number"])
+    tell(
+        request, f"Decision {target.number} ({target.kind}) no longer counts.",
+        decision=decision.number,
+    )  # fmt: skip
+    back = local_path(text_field(form, "back"))
+    return after_form("/" if back.startswith("/people/") else back)

@@ -1,0 +1,155 @@
+"""The pages of people: the grid, searching by name or photo, merging and hiding several."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+from starlette.responses import Response
+
+from registry.core.decisions import Decision
+from registry.core.registry import Registry
+from registry.errors import ImageError, UsageError
+from registry.people import corrections
+from registry.terminal import count
+from registry.web.people_rows import SORTS, People, PersonRow, matching, metrics_of, people_rows
+from registry.web.rendering import (
+    after_form,
+    form_handler,
+    local_path,
+    page,
+    segment,
+    text_field,
+    text_fields,
+)
+from registry.web.site import site_of, tell
+
+PHOTO_BYTES = 32 << 20
+"""Largest photo that is searched for: no camera makes larger JPEG files."""
+_PAGE = 120
+"""People on one page of the grid."""
+
+
+def people(request: Request) -> Response:
+    """The grid of people."""
+    workspace = site_of(request).workspace
+    with workspace.reading() as registry:
+        if registry.is_empty or not registry.index.count_videos():
+            return page(request, "welcome.html")
+    query, sort = request.query_params.get("q", ""), request.query_params.get("sort", "shrunk")
+    metric, number = request.query_params.get("metric", ""), _number(request)
+    if sort not in SORTS:
+        raise UsageError(f"There is no order {sort!r}. Choose one of {', '.join(SORTS)}.")
+
+    def compute(registry: Registry) -> tuple[People, list[str], int]:
+        listed = people_rows(registry, metric=metric, sort=sort)
+        return listed, metrics_of(registry), registry.index.count_identities(provisional=True)
+
+    found, metrics, hidden = workspace.once(f"people {sort} {metric}", compute)
+    rows = matching(found.rows, query) if query else list(found.rows)
+    start = _PAGE * (number - 1)
+    return page(
+        request,
+        "people.html",
+        people=found,
+        rows=rows[start : start + _PAGE],
+        total=len(rows),
+        number=number,
+        pages=max(1, -(-len(rows) // _PAGE)),
+        query=query,
+        sort=sort,
+        sorts=SORTS,
+        metric=found.metric,
+        metrics=metrics,
+        hidden=hidden,
+    )
+
+
+def _number(request: Request) -> int:
+    """The number of the page in the address."""
+    text = request.query_params.get("page", "1")
+    return max(1, int(text)) if text.isdecimal() and len(text) < 6 else 1
+
+
+def everybody(request: Request) -> dict[str, PersonRow]:
+    """All people with the numbers of the primary metric, by id."""
+
+    def compute(registry: Registry) -> dict[str, PersonRow]:
+        rows = people_rows(registry).rows
+        return {row.identity.identity_id: row for row in rows}
+
+    return site_of(request).workspace.once("everybody", compute)
+
+
+@form_handler
+def merge(request: Request, form: FormData) -> Response:
+    """Merge the selected people, after showing what speaks against it."""
+    keys, back = text_fields(form, "person"), local_path(text_field(form, "back"))
+    if len(keys) < 2:
+        raise UsageError("Select two people or more to merge them.")
+    with site_of(request).workspace.changing() as registry:
+        keys = _stays_first(registry, keys)
+        warnings = corrections.merge_warnings(registry, keys)
+        if not warnings or text_field(form, "sure"):
+            decision = corrections.merge(registry, keys)
+            person = registry.identity(decision.identity_id)
+            name = person.name or person.identity_id[:8]
+            tell(
+                request,
+                f"{count(len(keys), 'person', 'people')} are one now: {name}, in "
+                f"{count(person.videos, 'video')}.",
+                decision=decision.number,
+            )
+            return after_form(f"/people/{segment(person.identity_id)}")
+        everyone = registry.index.get_identities(keys)
+    return page(
+        request,
+        "merge.html",
+        warnings=warnings,
+        identities=[everyone[key] for key in keys],
+        back=back,
+    )
+
+
+def _stays_first(registry: Registry, keys: tuple[str, ...]) -> tuple[str, ...]:
+    """The ids of people; first the one whose id and name should stay."""
+    identities = {registry.identity(key).identity_id: registry.identity(key) for key in keys}
+    order = sorted(
+        identities.values(), key=lambda one: (not one.name, -one.videos, one.identity_id)
+    )
+    return tuple(one.identity_id for one in order)
+
+
+@form_handler
+def hide(request: Request, form: FormData) -> Response:
+    """Hide the selected people."""
+    keys = text_fields(form, "person")
+    if not keys:
+        raise UsageError("Select somebody to hide.")
+    with site_of(request).workspace.changing() as registry:
+        decision = corrections.hide(registry, keys)
+    _tell_hidden(request, decision)
+    return after_form(local_path(text_field(form, "back")))
+
+
+def _tell_hidden(request: Request, decision: Decision) -> None:
+    hidden = count(1 + len(decision.others), "person", "people")
+    verb = "are" if decision.others else "is"
+    tell(request, f"{hidden} {verb} hidden now.", decision=decision.number)
+
+
+@form_handler
+def search_photo(request: Request, form: FormData) -> Response:
+    """Who is in a photo. The photo is looked at and not kept."""
+    photo = form.get("photo")
+    if not isinstance(photo, UploadFile) or not photo.size:
+        raise UsageError("No photo was sent. Choose a picture file, or drop one on the field.")
+    content = BytesIO()
+    photo.file.seek(0)
+    content.write(photo.file.read(PHOTO_BYTES + 1))
+    try:
+        answer = site_of(request).workspace.look_up(content.getvalue())
+    except ImageError as exc:
+        return page(request, "photo.html", status=400, answer=None, problem=str(exc), people={})
+    return page(request, "photo.html", answer=answer, problem="", people=everybody(request))
