@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
 from queries.documents import decision_documents
-from registry.errors import UnknownError
+from registry.errors import UnknownError, UsageError
 from registry.people import corrections
+from registry.people.answers import apply_answers, load_answers, plan_answers
+from registry.terminal import count
 from registry.web.people_rows import people_rows
 from registry.web.rendering import after_form, form_handler, local_path, page, text_field
 from registry.web.site import site_of, tell
 
 _PAGE = 100
 """Decisions on one page."""
+ANSWERS_BYTES = 5 << 20
+"""Largest file of answers: a little more than `registry.people.answers` reads."""
 
 
 def decisions(request: Request) -> Response:
@@ -52,3 +56,27 @@ def undo(request: Request, form: FormData) -> Response:
     )  # fmt: skip
     back = local_path(text_field(form, "back"))
     return after_form("/" if back.startswith("/people/") else back)
+
+
+@form_handler
+def send_answers(request: Request, form: FormData) -> Response:
+    """Take a file of answers that was saved from a report page, and show what they would do."""
+    file = form.get("answers")
+    if not isinstance(file, UploadFile) or not file.size:
+        raise UsageError("No file was sent. Choose the file that the report page saved.")
+    upload = site_of(request).desk.take(file.filename or "answers.json", file.file)
+    answers = load_answers(upload.path)
+    with site_of(request).workspace.reading() as registry:
+        planned = plan_answers(registry, answers)
+    return page(request, "answers.html", upload=upload, planned=planned)
+
+
+@form_handler
+def take_answers(request: Request, form: FormData) -> Response:
+    """Make the decisions of a file of answers."""
+    del form
+    answers = load_answers(site_of(request).desk.upload(request.path_params["upload"]).path)
+    with site_of(request).workspace.changing() as registry:
+        made = apply_answers(registry, plan_answers(registry, answers))
+    tell(request, f"{count(len(made), 'decision')} made.")
+    return after_form("/decisions")

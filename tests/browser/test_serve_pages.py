@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -185,6 +187,15 @@ def test_a_name_that_is_a_script_stays_a_name(
     for path in ("/", "/review", "/videos", "/decisions"):
         page.goto(f"{pages.address}{path}")
     assert ATTACK in page.locator("main").inner_text()
+
+
+def test_all_face_images_and_the_report_page_are_downloaded(pages: Pages) -> None:
+    with pages.client() as client:
+        images = zipfile.ZipFile(io.BytesIO(client.get("/downloads/faces.zip").content))
+        report = client.get("/downloads/report.html")
+    assert sum(name.endswith(".jpg") for name in images.namelist()) > PEOPLE
+    assert "attachment" in report.headers["content-disposition"]
+    assert "<table" in report.text
 
 
 def current(page: Page) -> str:
