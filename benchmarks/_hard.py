@@ -142,7 +142,8 @@ def judge_turned(
         all_precision=float(np.mean([score.precision for score in every])),
         all_wrong=sum(score.wrong for score in every),
         found={
-            kind: sum(r.found[kind][0] for r in results) / sum(r.found[kind][1] for r in results)
+            kind: sum(r.found[kind][0] for r in results)
+            / max(1, sum(r.found[kind][1] for r in results))
             for kind in results[0].found
         },
     )

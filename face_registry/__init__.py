@@ -52,7 +52,9 @@ if TYPE_CHECKING:
     from ingest.frames import MediaLimits
     from ingest.summary import Failure, NothingRead, Summary
     from queries import averages, lookup, lookup_folder, report, write_csv, write_zip
+    from queries.annotations import write_coco, write_fiftyone
     from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
+    from queries.face_images import ShownTable, crop, show
     from queries.frames import (
         appearances_frame,
         changes_frame,
@@ -107,6 +109,7 @@ __all__ = [
     "RegistryError",
     "RegistryLocked",
     "RowError",
+    "ShownTable",
     "SnapshotOutdated",
     "SourceError",
     "StoreCorrupt",
@@ -124,6 +127,7 @@ __all__ = [
     "averages",
     "changes_frame",
     "consolidate",
+    "crop",
     "duplicate_videos",
     "effects",
     "faces_frame",
@@ -142,6 +146,7 @@ __all__ = [
     "retry",
     "separate",
     "separate_videos",
+    "show",
     "split",
     "statistics",
     "suggest",
@@ -149,7 +154,9 @@ __all__ = [
     "timeline_frame",
     "undo",
     "videos_frame",
+    "write_coco",
     "write_csv",
+    "write_fiftyone",
     "write_zip",
 ]
 
@@ -161,7 +168,9 @@ _MODULES = {
     "ingest.frames": "MediaLimits",
     "ingest.summary": "Failure NothingRead Summary",
     "queries": "averages lookup lookup_folder report write_csv write_zip",
+    "queries.annotations": "write_coco write_fiftyone",
     "queries.answers": "CloseSecond LookupAnswer Match MatchedFace Probe",
+    "queries.face_images": "ShownTable crop show",
     "queries.frames": "appearances_frame changes_frame faces_frame identities_frame pairs_frame "
     "persons_by_video timeline_frame videos_frame",
     "queries.identity_effects": "Effect effects",

@@ -17,7 +17,7 @@ from ingest.fetch.share_links import is_link
 from ingest.frames import MediaLimits, Sampling
 from ingest.pipeline import RunContext, Turn, default_workers, run
 from ingest.plan import plan as plan_table
-from ingest.progress import Reporter, SilentReporter
+from ingest.progress import Reporter, default_reporter
 from ingest.retry_table import retry_table, with_hint
 from ingest.summary import Summary
 from ingest.table_arguments import (
@@ -132,7 +132,8 @@ def ingest(
         policy: which network addresses downloads may connect to; by default public ones only.
         limits: limits of a video.
         fetch_limits: limits of a download.
-        reporter: receives the progress; by default nothing is reported.
+        reporter: receives the progress; by default a notebook shows a bar, and else nothing is
+            reported.
         stop: set it to end the run at the next safe point.
         turn: held by the caller where other threads use the registry, too; the run releases it
             while it waits for a video.
@@ -251,7 +252,7 @@ def retry(
 
 def _reporter(reporter: Reporter | None, workers: int | None) -> Reporter:
     """The reporter, after a warning if the run has no worker processes."""
-    reporter = reporter or SilentReporter()
+    reporter = reporter or default_reporter()
     if workers == 0:
         reporter.warn(_INLINE)
     return reporter

@@ -1,9 +1,12 @@
-"""The progress of a run: a bar on a terminal, lines elsewhere, nothing in a notebook."""
+"""The progress of a run: a bar on a terminal or in a notebook, lines elsewhere."""
 
 from __future__ import annotations
 
+import sys
+from html import escape as html
+from time import monotonic
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -110,3 +113,68 @@ class BarReporter:
     def warn(self, message: str) -> None:
         """As `Reporter.warn`."""
         self._progress.console.print(f"[yellow]warning:[/] {escape(message)}", highlight=False)
+
+
+class NotebookReporter:
+    """A bar in the output of a notebook's cell, with what failed below it."""
+
+    def __init__(self) -> None:
+        self._total = self._done = 0
+        self._shown_at = self._began = monotonic()
+        self._notes: list[str] = []
+        self._handle: Any = None
+
+    def begin(self, videos: int) -> None:
+        """As `Reporter.begin`."""
+        self._total, self._began = videos, monotonic()
+        self._show("")
+
+    def advance(self, summary: Summary, url: str, outcome: str) -> None:
+        """As `Reporter.advance`."""
+        self._done += 1
+        failed = len(summary.failures)
+        if failed:
+            last = summary.failures[-1]
+            self._notes = [f"{failed:,} failed; the last: {last.url}: {last.reason}"]
+        if monotonic() - self._shown_at >= _REFRESH_S or self._done >= self._total:
+            spent = monotonic() - self._began
+            left = spent / self._done * max(0, self._total - self._done)
+            self._show(
+                f"{summary.faces:,} faces, {summary.new_identities:,} new identities"
+                + (f", about {left:.0f} s left" if left else f", {spent:.0f} s")
+            )
+
+    def warn(self, message: str) -> None:
+        """As `Reporter.warn`."""
+        _display(f"<p>Warning: {html(message)}</p>")
+
+    def _show(self, text: str) -> None:
+        self._shown_at = monotonic()
+        notes = "".join(f"<p>{html(note)}</p>" for note in self._notes)
+        said = f"{self._done:,} of {self._total:,} videos" + (f"; {text}" if text else "")
+        body = (
+            f'<p><progress max="{max(1, self._total)}" value="{self._done}"></progress> '
+            f"{html(said)}</p>{notes}"
+        )
+        if self._handle is None:
+            self._handle = _display(body)
+        else:
+            from IPython.display import HTML
+
+            self._handle.update(HTML(body))  # type: ignore[no-untyped-call]
+
+
+_REFRESH_S = 0.5
+
+
+def _display(body: str) -> Any:
+    from IPython.display import HTML, display
+
+    return display(HTML(body), display_id=True)  # type: ignore[no-untyped-call]
+
+
+def default_reporter() -> Reporter:
+    """A bar in a notebook; elsewhere nothing, as a library should."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return NotebookReporter() if hasattr(shell, "kernel") else SilentReporter()

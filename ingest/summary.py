@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import Any
 
 from ingest.row_changes import RowChanges
@@ -10,6 +11,8 @@ from ingest.tables.table import Table
 from registry.errors import RegistryError
 from registry.urls import Url
 
+_SHOWN = 10
+"""The most failures, and warnings, that the text of a summary lists."""
 READ_AGAIN = " The next ingest tries again."
 
 
@@ -103,9 +106,9 @@ class Planned:
         }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Summary:
-    """The counts of one run."""
+    """The counts and failures of one run. In a notebook it says both."""
 
     run: str
     rows: int = 0
@@ -151,6 +154,34 @@ class Summary:
     seconds: float = 0.0
     stopped: bool = False
     """Whether Ctrl-C ended the run early."""
+
+    def __repr__(self) -> str:
+        """The main counts, then a line for each of the first failures and warnings."""
+        return "\n".join((self._counts, *self._lines()))
+
+    def _repr_html_(self) -> str:
+        """The same as HTML, with all text escaped."""
+        lines = "".join(f"<li>{escape(line)}</li>" for line in self._lines())
+        return f"<p>{escape(self._counts)}</p>" + (f"<ul>{lines}</ul>" if lines else "")
+
+    @property
+    def _counts(self) -> str:
+        return (
+            f"{self.rows:,} rows: {self.ingested:,} ingested, {self.updated:,} updated, "
+            f"{self.unchanged:,} unchanged, {len(self.failures):,} failed; {self.faces:,} faces, "
+            f"{self.total_identities:,} identities"
+            + (f", {self.likely_duplicates:,} likely duplicates" if self.likely_duplicates else "")
+        )
+
+    def _lines(self) -> list[str]:
+        lines = [
+            f"{'Not read yet' if one.not_read_yet else 'Failed'}: "
+            f"{f'row {one.row}, ' if one.row else ''}{one.url}: {one.reason}"
+            for one in self.failures[:_SHOWN]
+        ]
+        if len(self.failures) > _SHOWN:
+            lines.append(f"{len(self.failures) - _SHOWN:,} more failed; `failures` lists all.")
+        return [*lines, *(f"Warning: {warning}" for warning in self.warnings[:_SHOWN])]
 
     @property
     def exit_code(self) -> int:

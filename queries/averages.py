@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from queries.counted_videos import CountedVideo, counted_videos, videos_by_person
+from queries.zip_paths import cover_path
 from registry.core.counting import counted_metrics
 from registry.core.registry import Registry
 from registry.domain import Appearance, Identity
@@ -109,7 +110,7 @@ def _row(
     return {
         "identity": person.identity_id,
         "name": person.name,
-        "face_image": cover_path(person.identity_id),
+        "face_image": cover_path(person),
         "average_performance": mean(performance),
         "videos": len(seen),
         "faces": sum(one.faces for each in appearances for one in each),
@@ -144,11 +145,6 @@ def average_of(registry: Registry, identity_id: str) -> dict[str, float]:
 def screen_time(appearances: Sequence[Appearance]) -> float:
     """Seconds, as `registry.domain.Identity` has them."""
     return round(sum(one.screen_time_s for one in appearances), 6)
-
-
-def cover_path(identity_id: str) -> str:
-    """The path of an identity's cover in the exported zip."""
-    return f"{identity_id}/cover.jpg"
 
 
 def _standard_deviation(values: Sequence[float]) -> float:

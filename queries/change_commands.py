@@ -42,7 +42,8 @@ def print_changes(terminal: Terminal, moment: Moment, found: Changes, *, as_json
             figure(row["mean"]),
             *(_signed(row[name]) for name in ("by_videos", "by_metrics", "by_decisions")),
         )
-    terminal.table(grid)
+    parts = ("decisions", "metrics", "new videos")
+    terminal.table(grid, drop=(*parts, "videos", "before"), shorten={"name": 12})
     weight = f", weighted by {clean(found.weight)}" if found.weight else ""
     terminal.note(
         f"Since {moment.at:%Y-%m-%d %H:%M} UTC: {count(found.new_videos, 'new video')}, "

@@ -12,7 +12,7 @@ from registry.core.decisions import Decision, DecisionKind, undone_by
 from registry.core.points import IndexedFace, IndexedVideo
 from registry.core.records import attributes_as_json
 from registry.core.registry import Registry
-from registry.domain import Appearance, Attribute, Identity, Media
+from registry.domain import Appearance, Attribute, Identity, Media, Status
 from registry.people.joining import count_duplicates
 from registry.urls import redacted
 
@@ -58,15 +58,18 @@ def _face_document(face: IndexedFace) -> dict[str, Any]:
 def report_head(registry: Registry, as_of: int | None) -> dict[str, Any]:
     """The fields of `report --json` that do not depend on what is asked.
 
-    `likely_duplicates` and `provisional` (identities left out of the rows) describe the current
-    state, and are None in a report as of an earlier decision. `likely_duplicates` is also None in a
-    registry of more than `COUNTED_FACES` faces.
+    `videos` leaves out joined videos and those that `failed`. `likely_duplicates` and `provisional`
+    (identities left out of the rows) describe the current state, and are None in a report as of an
+    earlier decision. `likely_duplicates` is also None in a registry of more than `COUNTED_FACES`
+    faces.
     """
     few = as_of is None and registry.index.count_faces() <= COUNTED_FACES
+    failed = registry.index.count_videos(status=Status.FAILED)
     return {
         "model": registry.contract.model.name,
         "threshold": registry.contract.threshold,
-        "videos": registry.index.count_videos() - count_joined_videos(registry),
+        "videos": registry.index.count_videos() - failed - count_joined_videos(registry),
+        "failed": failed,
         "as_of": as_of,
         "likely_duplicates": count_duplicates(registry) if few else None,
         "provisional": registry.index.count_identities(provisional=True) if as_of is None else None,

@@ -16,13 +16,14 @@ from typing import Any
 
 import pandas as pd
 
-from queries.averages import cover_path
 from queries.masking import boxes_beside, without_others
+from queries.zip_paths import cover_path, folder_name
 from registry.core.exports import record_exports
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
+from registry.domain import Identity
 from registry.errors import UsageError
-from registry.system.files import add_entry, atomic_file
+from registry.system.files import add_entry, atomic_file, check_suffix
 from registry.terminal import clean
 
 _FORMULA = re.compile(r"(^|[;\t\r\n])(?=[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20])")
@@ -44,10 +45,30 @@ INDEX_COLUMNS = [
 ]
 
 
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as UTF-8; a missing value is an empty cell."""
+def write_csv(table: pd.DataFrame, path: Path, *, for_excel: str | None = None) -> None:
+    """Write a table as UTF-8; a missing value is an empty cell.
+
+    Args:
+        table: the table.
+        path: of the file.
+        for_excel: None writes commas and decimal points, for programs. `point` and `comma` write a
+            file that Excel opens in a locale with this decimal sign: with a byte-order mark, and
+            with semicolons between the columns where the sign is a comma.
+
+    Raises:
+        UsageError: the path has the ending of another format.
+    """
+    check_suffix(path, "CSV")
+    comma = for_excel == "comma"
     with atomic_file(path) as aside:
-        safe(table).to_csv(aside, index=False, encoding="utf-8", lineterminator="\n")
+        safe(table).to_csv(
+            aside,
+            index=False,
+            encoding="utf-8-sig" if for_excel else "utf-8",
+            lineterminator="\r\n" if for_excel else "\n",
+            sep=";" if comma else ",",
+            decimal="," if comma else ".",
+        )
 
 
 def write_parquet(tables: Mapping[str, pd.DataFrame], path: Path) -> list[Path]:
@@ -98,7 +119,9 @@ def _cell(value: Any) -> Any:
 
 
 def write_zip(registry: Registry, path: Path, *, unmasked: bool = False) -> int:
-    """Write every crop as `<identity>/<video>_<frame>.jpg`, each identity's cover, and index.csv.
+    """Write every crop as `<folder>/<video>_<frame>.jpg`, each identity's cover, and index.csv.
+
+    The folder of an identity is its id; of one with a name, the name and the beginning of the id.
 
     The recorded faces of other identities that a crop shows in its margin are covered in grey. A
     crop that shows none is written as it is stored.
@@ -113,7 +136,9 @@ def write_zip(registry: Registry, path: Path, *, unmasked: bool = False) -> int:
 
     Raises:
         StoreCorrupt: a crop is not what was stored. Then nothing is written.
+        UsageError: the path has the ending of another format.
     """
+    check_suffix(path, "zip")
     identities = {i.identity_id: i for i in registry.index.identities()}
     faces = sorted(
         registry.index.faces(), key=attrgetter("identity_id", "video_id", "frame", "crop")
@@ -126,7 +151,7 @@ def write_zip(registry: Registry, path: Path, *, unmasked: bool = False) -> int:
     }
     with atomic_file(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
         rows: list[dict[str, Any]] = []
-        for name, face in _with_paths(faces):
+        for name, face in _with_paths(faces, identities):
             picture = registry.crop(face.crop, face.crop_digest)
             if not unmasked:
                 beside = boxes_beside(face, frames[face.video_id, face.frame])
@@ -134,7 +159,7 @@ def write_zip(registry: Registry, path: Path, *, unmasked: bool = False) -> int:
             add_entry(archive, name, picture)
             identity = identities[face.identity_id]
             if identity.cover_face == face.face_id:
-                add_entry(archive, cover_path(identity.identity_id), picture)
+                add_entry(archive, cover_path(identity), picture)
             rows.append(
                 {
                     "path": name,
@@ -164,11 +189,13 @@ def plain(cell: Any) -> Any:
     return _FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell
 
 
-def _with_paths(faces: list[IndexedFace]) -> Iterator[tuple[str, IndexedFace]]:
+def _with_paths(
+    faces: list[IndexedFace], identities: Mapping[str, Identity]
+) -> Iterator[tuple[str, IndexedFace]]:
     """Each face with its path. A second face of an identity in one frame gets a number."""
     taken: dict[str, int] = {}
     for face in faces:
-        stem = f"{face.identity_id}/{face.video_id}_{face.frame}"
+        stem = f"{folder_name(identities[face.identity_id])}/{face.video_id}_{face.frame}"
         taken[stem] = taken.get(stem, 0) + 1
         yield (f"{stem}.jpg" if taken[stem] == 1 else f"{stem}_{taken[stem]}.jpg"), face
 

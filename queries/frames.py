@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from queries.averages import cover_path
 from queries.changes import changes, moment_of_date, moment_of_run
 from queries.counted_videos import counted_videos
 from queries.documents import shown_attributes
@@ -17,6 +16,7 @@ from queries.pairs import pairs
 from queries.report import as_date
 from queries.screen_time import timeline, timeline_table
 from queries.selections import as_cell, main_person
+from queries.zip_paths import cover_path
 from registry.core.registry import Registry
 from registry.core.runs import began
 
@@ -85,7 +85,7 @@ def identities_frame(registry: Registry, *, provisional: bool = False) -> pd.Dat
             one.faces,
             one.screen_time_s,
             one.provisional,
-            cover_path(one.identity_id),
+            cover_path(one),
         )
         for one in sorted(people, key=lambda i: (-i.videos, -i.faces, i.identity_id))
     ]

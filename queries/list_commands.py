@@ -19,7 +19,16 @@ from queries.documents import (
 )
 from queries.selections import check_columns
 from queries.video_details import video_details
-from registry.terminal import Terminal, clean, count, json_option, number, pass_terminal, short
+from registry.terminal import (
+    Terminal,
+    clean,
+    count,
+    identity_argument,
+    json_option,
+    number,
+    pass_terminal,
+    short,
+)
 from registry.urls import Url
 
 all_option = click.option(
@@ -28,9 +37,6 @@ all_option = click.option(
     is_flag=True,
     help="Include provisional identities: a few poor faces, or hands taken for faces.",
 )
-
-_TIME = len("2026-11-23T10:33:30+00:00")
-"""Least width of a column of times, so that a narrow terminal does not cut them."""
 
 
 def left_out(provisional: int) -> str:
@@ -75,7 +81,7 @@ def print_identities(terminal: Terminal, documents: list[dict[str, Any]]) -> Non
             str(identity["faces"]),
             f"{identity['screen_time_s']:.1f} s",
         )
-    terminal.table(grid)
+    terminal.table(grid, drop=("on screen", "faces"), shorten={"name": 16})
 
 
 def print_decisions(terminal: Terminal, documents: list[dict[str, Any]], as_json: bool) -> None:
@@ -84,9 +90,8 @@ def print_decisions(terminal: Terminal, documents: list[dict[str, Any]], as_json
         terminal.json({"decisions": documents})
         return
     grid = Table("decision", box=None, pad_edge=False)
-    grid.add_column("when", no_wrap=True, min_width=_TIME)
-    for title in ("who", "what", "counts"):
-        grid.add_column(title, overflow="fold")
+    for title in ("when", "who", "what", "counts"):
+        grid.add_column(title)
     for document in documents:
         undone = document["undone_by"]
         grid.add_row(
@@ -96,11 +101,11 @@ def print_decisions(terminal: Terminal, documents: list[dict[str, Any]], as_json
             clean(document["text"]),
             f"no: undone by {undone}" if undone else "yes",
         )
-    terminal.table(grid)
+    terminal.table(grid, drop=("who", "when"), shorten={"what": 32})
 
 
 @click.command("show")
-@click.argument("identity")
+@identity_argument()
 @click.option("--faces", "all_faces", is_flag=True, help="List each face, too.")
 @json_option
 @pass_terminal
@@ -184,7 +189,7 @@ def videos_list(
     for title in (*(("same as",) if joined else ()), "url"):
         grid.add_column(title)
     if failed:
-        grid.add_column("reason", overflow="fold")
+        grid.add_column("reason")
     for video in videos:
         grid.add_row(
             short(video["video"]),
@@ -195,7 +200,7 @@ def videos_list(
             Url(video["url"]).redacted(None),
             *((clean(video["reason"]),) if failed else ()),
         )
-    terminal.table(grid)
+    terminal.table(grid, drop=("identities", "faces", "same as"), shorten={"url": 24, "reason": 16})
 
 
 @click.command("show")

@@ -12,11 +12,13 @@ from queries.export import write_csv
 from queries.folder_lookup import PhotoAnswer, answer_folder, answers_table, verdict
 from queries.list_commands import all_option
 from queries.lookup import Gallery, lookup, open_gallery
+from registry.core.exports import record_exports
 from registry.faces.quality import rates_hold
 from registry.terminal import (
     Terminal,
     cosine,
     count,
+    csv_options,
     file_path,
     json_option,
     number,
@@ -33,10 +35,7 @@ from registry.terminal import (
     "--threshold", type=cosine(),
     help="Least cosine similarity of a match.  [default: as calibrated, or the model's own]",
 )  # fmt: skip
-@click.option(
-    "--csv", "csv_path", type=file_path(),
-    help="Write a table with a row for each face.  [default for a folder: lookup.csv]",
-)  # fmt: skip
+@csv_options("Write a table with a row for each face.  [default for a folder: lookup.csv]")
 @all_option
 @json_option
 @pass_terminal
@@ -46,6 +45,7 @@ def lookup_command(
     top: int,
     threshold: float | None,
     csv_path: Path | None,
+    csv_for_excel: str | None,
     provisional: bool,
     as_json: bool,
 ) -> None:
@@ -56,21 +56,28 @@ def lookup_command(
     with terminal.open_to_read() as registry:
         if photo.is_dir():
             gallery = open_gallery(registry, top=top, threshold=threshold, provisional=provisional)
-            _answer_folder(terminal, gallery, photo, csv_path, as_json)
-            return
-        answer = lookup(registry, photo, top=top, threshold=threshold, provisional=provisional)
-    if as_json:
-        terminal.json(answer.as_dict())
-    else:
-        print_answer(terminal, answer)
-    if csv_path:
-        _write_answers(terminal, [PhotoAnswer(photo.name, answer)], csv_path)
-    _print_notes(terminal, answer)
+            answers = _answer_folder(terminal, gallery, photo, as_json)
+            csv_path = csv_path or (None if as_json else Path("lookup.csv"))
+        else:
+            answer = lookup(registry, photo, top=top, threshold=threshold, provisional=provisional)
+            answers = [PhotoAnswer(photo.name, answer)]
+            if as_json:
+                terminal.json(answer.as_dict())
+            else:
+                print_answer(terminal, answer)
+        if csv_path:
+            table = answers_table(answers)
+            write_csv(table, csv_path, for_excel=csv_for_excel)
+            record_exports(registry, "csv", [csv_path])
+            rows, photos = count(len(table), "row"), count(len(answers), "photo")
+            terminal.note(f"Wrote {csv_path} with {rows} on {photos}.")
+    if last := next((one.answer for one in answers if one.answer), None):
+        _print_notes(terminal, last)
 
 
 def _answer_folder(
-    terminal: Terminal, gallery: Gallery, folder: Path, csv_path: Path | None, as_json: bool
-) -> None:
+    terminal: Terminal, gallery: Gallery, folder: Path, as_json: bool
+) -> list[PhotoAnswer]:
     answers = []
     for one in answer_folder(gallery, folder):
         answers.append(one)
@@ -78,12 +85,7 @@ def _answer_folder(
             terminal.say(f"{one.photo}: {_in_photo(one)}")
     if as_json:
         terminal.json({"photos": [one.as_dict() for one in answers]})
-    else:
-        csv_path = csv_path or Path("lookup.csv")
-    if csv_path:
-        _write_answers(terminal, answers, csv_path)
-    if last := next((one.answer for one in answers if one.answer), None):
-        _print_notes(terminal, last)
+    return answers
 
 
 def _in_photo(one: PhotoAnswer) -> str:
@@ -98,13 +100,6 @@ def _in_photo(one: PhotoAnswer) -> str:
     leads = [count(others["lead"], "lead")] if others["lead"] else []
     rest = [f"{others[word]} {word}" for word in ("unknown", "unclear") if others[word]]
     return ", ".join([*named, *leads, *rest])
-
-
-def _write_answers(terminal: Terminal, answers: list[PhotoAnswer], path: Path) -> None:
-    table = answers_table(answers)
-    write_csv(table, path)
-    rows, photos = count(len(table), "row"), count(len(answers), "photo")
-    terminal.note(f"Wrote {path} with {rows} on {photos}.")
 
 
 def _print_notes(terminal: Terminal, answer: LookupAnswer) -> None:

@@ -53,7 +53,7 @@ def metrics_list(terminal: Terminal, as_json: bool) -> None:
             "not known" if unit is None else unit or "plain",
             str(metric["videos"]),
         )
-    terminal.table(grid)
+    terminal.table(grid, drop=("combined as",), shorten={"metric": 16, "combined as": 12})
 
 
 @click.command("rename")

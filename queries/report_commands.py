@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 from rich.table import Table
 
+from queries.annotations import write_coco, write_fiftyone
 from queries.averages import LAST_AVERAGE, best_first
 from queries.change_commands import print_changes
 from queries.changes import changes, moment_of_date, moment_of_run
@@ -31,17 +32,16 @@ from registry.terminal import (
     Terminal,
     clean,
     count,
+    csv_options,
     duplicates_note,
-    file_path,
     json_option,
+    output_file,
     pass_terminal,
     repeat_if_outdated,
     short,
 )
 
 _SHOWN = 40
-_LONGEST_NAME = 20
-"""Characters of a name in a table on a terminal, so that a row fits into 100 columns."""
 
 
 def selection_options(function: Any) -> Any:
@@ -134,25 +134,24 @@ def selection_of(options: dict[str, Any]) -> Selection:
     "--since-run", metavar="RUN",
     help="Show what changed since this run began; `status --runs` lists runs.",
 )  # fmt: skip
+@csv_options(
+    "Write the table to this file: all columns if --metric or another option above is given, else "
+    "the averages, the highest first."
+)
 @click.option(
-    "--csv", "csv_path", type=file_path(),
-    help="Write the table to this file: all columns if --metric or another option above is given, "
-    "else the averages, the highest first.",
-)  # fmt: skip
-@click.option(
-    "--parquet", "parquet_path", type=file_path(),
+    "--parquet", "parquet_path", type=output_file("Parquet"),
     help="Write the table to this file, and the appearances and videos to two files beside it.",
 )  # fmt: skip
 @click.option(
-    "--excel", "excel_path", type=file_path(),
+    "--excel", "excel_path", type=output_file("Excel"),
     help="Write the table, the appearances and the videos to the sheets of this workbook (.xlsx).",
 )  # fmt: skip
 @click.option(
-    "--zip", "zip_path", type=file_path(),
+    "--zip", "zip_path", type=output_file("zip"),
     help="Write all face images to this file, with the faces of others masked.",
 )  # fmt: skip
 @click.option(
-    "--html", "html_path", type=file_path(),
+    "--html", "html_path", type=output_file("HTML"),
     help="Write a page with the answer, every person and every video to this file: to be read, "
     "printed and sent. It needs no network. See docs/PAGES.md.",
 )  # fmt: skip
@@ -160,6 +159,14 @@ def selection_of(options: dict[str, Any]) -> Selection:
     "--redact", "redact", multiple=True, type=click.Choice(REDACTIONS),
     help="With --html: leave names, faces or the URLs of videos out of the page. Repeat for "
     "several.",
+)  # fmt: skip
+@click.option(
+    "--coco", "coco_path", type=output_file("JSON"),
+    help="Write the boxes, tracks and identities of all faces to this file, as COCO (JSON).",
+)  # fmt: skip
+@click.option(
+    "--fiftyone", "fiftyone_path", type=click.Path(path_type=Path, file_okay=False),
+    help="Write them to this folder, as video labels for FiftyOne.",
 )  # fmt: skip
 @click.option(
     "--unmasked", is_flag=True,
@@ -180,11 +187,14 @@ def report_command(
     compare: str | None,
     since_run: str | None,
     csv_path: Path | None,
+    csv_for_excel: str | None,
     parquet_path: Path | None,
     excel_path: Path | None,
     zip_path: Path | None,
     html_path: Path | None,
     redact: tuple[str, ...],
+    coco_path: Path | None,
+    fiftyone_path: Path | None,
     unmasked: bool,
     as_of: int | None,
     provisional: bool,
@@ -196,11 +206,12 @@ def report_command(
     The order is that of the shrunk mean, which is fair to people in few videos. docs/METRICS.md
     defines all numbers.
     """
-    if zip_path and as_of is not None:
-        raise UsageError(
-            "--zip and --as-of do not go together: the zip holds the current identities. "
-            "Leave one out."
-        )
+    for option, path in (("zip", zip_path), ("coco", coco_path), ("fiftyone", fiftyone_path)):
+        if path and as_of is not None:
+            raise UsageError(
+                f"--{option} and --as-of do not go together: the {option} holds the current "
+                "identities. Leave one out."
+            )
     if unmasked and not zip_path:
         raise UsageError("--unmasked is for --zip. Give --zip PATH, or leave --unmasked out.")
     if redact and not html_path:
@@ -214,6 +225,8 @@ def report_command(
             excel_path,
             zip_path,
             html_path,
+            coco_path,
+            fiftyone_path,
         )
         if (
             any(others)
@@ -241,7 +254,7 @@ def report_command(
                 provisional=provisional,
             )
             if csv_path:
-                write_csv(changed.table, csv_path)
+                write_csv(changed.table, csv_path, for_excel=csv_for_excel)
                 record_exports(registry, "csv", [csv_path])
         if csv_path:
             terminal.note(f"Wrote {csv_path} with {count(len(changed.table), 'change')}.")
@@ -258,7 +271,7 @@ def report_command(
             table = found.table
             if not any(map(_is_given, ("metrics", *options))):
                 table = best_first(table.loc[:, :LAST_AVERAGE])
-            write_csv(table, csv_path)
+            write_csv(table, csv_path, for_excel=csv_for_excel)
             record_exports(registry, "csv", [csv_path])
             rows = count(len(table), "identity", "identities")
             terminal.note(f"Wrote {csv_path} with {rows}.")
@@ -279,6 +292,9 @@ def report_command(
         if zip_path:
             faces = write_zip(registry, zip_path, unmasked=unmasked)
             terminal.note(f"Wrote {zip_path} with {count(faces, 'face image')}.")
+        for path, write in ((coco_path, write_coco), (fiftyone_path, write_fiftyone)):
+            if path:
+                terminal.note(f"Wrote {path} with {count(write(registry, path), 'face')}.")
         if html_path:
             sort = options.pop("sort") if _is_given("sort") else ""
             options.pop("sort", None)
@@ -355,20 +371,21 @@ def _print_metric(
     if ranged:
         grid.add_column("by identities", justify="right")
     for row in rows:
-        name = clean(row["name"]) or "-"
-        if terminal.out.is_terminal and len(name) > _LONGEST_NAME:
-            name = f"{name[: _LONGEST_NAME - 1]}…"
         grid.add_row(
             *((clean(row[f"by_{found.by}"]) or "-",) if found.by else ()),
             short(row["identity"]),
-            name,
+            clean(row["name"]) or "-",
             _number_of_videos(row[f"n_{metric}"]),
             *(figure(row[f"{measure}_{metric}"]) for measure in ("mean", "total", "shrunk")),
             _difference(row, metric, found.log),
             row[f"verdict_{metric}"],
             *((_identity_range(row, metric),) if ranged else ()),
         )
-    terminal.table(grid)
+    terminal.table(
+        grid,
+        drop=("total", "difference (95 %)", "shrunk"),
+        shorten={"name": 16, clean(found.by): 12},
+    )
 
 
 def _identity_range(row: dict[Any, Any], metric: str) -> str:

@@ -15,11 +15,13 @@ from queries.pairs import Pairs, pairs
 from queries.report_commands import selection_of, selection_options
 from queries.screen_time import timeline, timeline_table
 from queries.timelines import OPENINGS_S, PersonOnScreen
+from registry.core.exports import record_exports
 from registry.terminal import (
     Terminal,
     clean,
     count,
-    file_path,
+    csv_options,
+    identity_argument,
     json_option,
     pass_terminal,
     short,
@@ -28,12 +30,17 @@ from registry.terminal import (
 
 @click.command("timeline")
 @click.argument("video")
-@click.option("--csv", "csv_path", type=file_path(), help="Write the intervals to this file.")
+@csv_options("Write the intervals to this file.")
 @all_option
 @json_option
 @pass_terminal
 def videos_timeline(
-    terminal: Terminal, video: str, csv_path: Path | None, provisional: bool, as_json: bool
+    terminal: Terminal,
+    video: str,
+    csv_path: Path | None,
+    csv_for_excel: str | None,
+    provisional: bool,
+    as_json: bool,
 ) -> None:
     """Show when each person of a video is on screen, how large, alone or with whom.
 
@@ -43,9 +50,12 @@ def videos_timeline(
         found = registry.video(video)
         people = timeline(registry, found.video_id, provisional=provisional)
         identities = registry.index.get_identities([person.identity_id for person in people])
-    names = {identity: one.name for identity, one in identities.items()}
+        names = {identity: one.name for identity, one in identities.items()}
+        if csv_path:
+            table = timeline_table(found.video_id, people, names)
+            write_csv(table, csv_path, for_excel=csv_for_excel)
+            record_exports(registry, "csv", [csv_path])
     if csv_path:
-        write_csv(timeline_table(found.video_id, people, names), csv_path)
         terminal.note(f"Wrote {csv_path} with {count(len(people), 'person', 'people')}.")
     if as_json:
         terminal.json(
@@ -109,7 +119,7 @@ def _print_timeline(
             f"{person.alone_s:.1f} s",
             person.size or "-",
         )
-    terminal.table(grid)
+    terminal.table(grid, drop=("alone", *reversed(openings), "face", "share"), shorten={"name": 16})
     for place, person in enumerate(people):
         times = ", ".join(
             f"{one.start_s:.1f}-{one.end_s:.1f} s{f' ({one.size})' if one.size else ''}"
@@ -132,7 +142,7 @@ def _called(identity: str, names: dict[str, str]) -> str:
 
 
 @click.command("together")
-@click.argument("identities", nargs=-1, metavar="[IDENTITY]...")
+@identity_argument("identities", nargs=-1, metavar="[IDENTITY]...")
 @click.option("--metric", default="", help="The metric.  [default: the primary metric]")
 @click.option(
     "--weight", default="", metavar="METRIC",
@@ -146,7 +156,7 @@ def _called(identity: str, names: dict[str, str]) -> str:
     help="Leave out pairs with fewer videos in common.",
 )  # fmt: skip
 @selection_options
-@click.option("--csv", "csv_path", type=file_path(), help="Write the pairs to this file.")
+@csv_options("Write the pairs to this file.")
 @all_option
 @json_option
 @pass_terminal
@@ -155,6 +165,7 @@ def identities_together(
     /,
     identities: tuple[str, ...],
     csv_path: Path | None,
+    csv_for_excel: str | None,
     provisional: bool,
     as_json: bool,
     **options: Any,
@@ -166,8 +177,10 @@ def identities_together(
     selection = selection_of(options)
     with terminal.open_to_read() as registry:
         found = pairs(registry, identities, selection=selection, provisional=provisional, **options)
+        if csv_path:
+            write_csv(found.table, csv_path, for_excel=csv_for_excel)
+            record_exports(registry, "csv", [csv_path])
     if csv_path:
-        write_csv(found.table, csv_path)
         terminal.note(f"Wrote {csv_path} with {count(len(found.table), 'pair')}.")
     if as_json:
         terminal.json(_pairs_document(found))
@@ -221,7 +234,8 @@ def _print_pairs(terminal: Terminal, found: Pairs) -> None:
             interval(row["difference"], row["low"], row["high"]),
             row["verdict"],
         )
-    terminal.table(grid)
+    drop = ("second alone", "first alone", "difference (95 %)", "seconds")
+    terminal.table(grid, drop=drop, shorten={"first": 12, "second": 12})
     weight = f", weighted by {clean(found.weight)}" if found.weight else ""
     terminal.note(
         f"Means of {clean(found.metric)}{weight}. first alone: the videos of the first without the "

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import BashComplete, CompletionItem, add_completion_class
 
 import registry
 from registry import events
 from registry.errors import RegistryError, UnknownError
 from registry.events import FORMATS, LEVELS
 
+_SPECIAL, _ESCAPED = re.compile(r"([^\w@%+:,./-])"), r"\\\\\1"
 _Commands = dict[str, tuple[str, str]]
 """Name of a command to where it is defined (`module:object`), and its summary."""
 
@@ -142,6 +146,17 @@ _MODELS: _Commands = {
 }
 
 
+class _BashComplete(BashComplete):
+    """Completion of bash that also completes words with spaces, such as names."""
+
+    def format_completion(self, item: CompletionItem[Any]) -> str:
+        """As click does, with two backslashes before what is special: `read` takes one away."""
+        return f"{item.type},{_SPECIAL.sub(_ESCAPED, item.value)}"
+
+
+add_completion_class(_BashComplete)
+
+
 class _Group(click.Group):
     """A group that imports a command when it is used: importing all would take seconds."""
 
@@ -158,6 +173,25 @@ class _Group(click.Group):
         module, name = self._lazy[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but a name that is not known comes with the commands that resemble it."""
+        if self.get_command(ctx, args[0]) or args[0].startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        own = {name: name for name in self.list_commands(ctx)}
+        deeper = {
+            inner: f"{name} {inner}"
+            for name, group in self.commands.items()
+            if isinstance(group, click.Group)
+            for inner in group.list_commands(ctx)
+            if inner not in ("list", "show")  # most groups have these
+        }
+        similar = get_close_matches(args[0], own) or get_close_matches(args[0], deeper)
+        names = [f"`{ctx.command_path} {own.get(one) or deeper[one]}`" for one in similar]
+        hint = f" Did you mean {' or '.join(names)}?" if names else ""
+        ctx.fail(f"There is no command {args[0]!r}.{hint}")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

@@ -20,6 +20,7 @@ from registry.terminal import (
     Terminal,
     count,
     file_path,
+    identity_argument,
     json_option,
     pass_terminal,
     short,
@@ -63,7 +64,7 @@ def status_command(
     if document["empty"]:
         home = terminal.settings.home
         found = "The registry is empty." if home.exists() else f"There is no folder {home}."
-        terminal.note(f"{found} Run `face-registry ingest CSV` to fill it.")
+        terminal.note(f"{found} Check --home, or run `face-registry ingest CSV` to fill it.")
 
 
 def _print_runs(terminal: Terminal, as_json: bool) -> None:
@@ -148,7 +149,7 @@ def reindex_command(terminal: Terminal) -> None:
 
 
 @click.command("name")
-@click.argument("identity")
+@identity_argument()
 @click.argument("name")
 @pass_terminal
 def identities_name(terminal: Terminal, identity: str, name: str) -> None:

@@ -7,22 +7,24 @@ document.
 from __future__ import annotations
 
 import json
+import locale
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import click
+from click.shell_completion import CompletionItem
 from rich.cells import cell_len
 from rich.console import Console
-from rich.measure import Measurement
 from rich.prompt import Confirm
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from registry import events
@@ -31,10 +33,15 @@ from registry.core.registry import Registry
 from registry.core.snapshot import snapshot_of
 from registry.errors import ObjectMissing, SnapshotOutdated, StoreCorrupt, UsageError
 from registry.settings import Settings, load_log_settings, load_settings
+from registry.system.files import check_suffix
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_WIDEST = 100_000
-"""Columns: more than any table has."""
+_LOCALE = "locale"
+DECIMALS = ("point", "comma")
+"""Decimal signs of a CSV file for Excel."""
+_NOTHING: Mapping[str, int] = MappingProxyType({})
+_GAP = 2
+"""Columns between two cells of a table."""
 _ATTEMPTS = 5
 """A chosen value: each attempt fails only if a video was replaced or erased while it ran."""
 F = TypeVar("F", bound=Callable[..., Any])
@@ -99,19 +106,33 @@ class Terminal:
         """Print a line of the result to stdout."""
         self.out.print(clean(text), markup=False, highlight=False, soft_wrap=True)
 
-    def table(self, grid: Table) -> None:
-        """Print a table to stdout, without cutting or folding a cell.
+    def table(
+        self, grid: Table, *, drop: Sequence[str] = (), shorten: Mapping[str, int] = _NOTHING
+    ) -> None:
+        """Print a table to stdout, a line for each row.
 
-        On a terminal that is too narrow, headings are folded and long lines wrap; pipes and files
-        get one line for each row.
+        Pipes and files get all of it. On a terminal that is too narrow, headings are folded, then
+        columns are left out, which is said on stderr, and cells are shortened.
+
+        Args:
+            grid: the table; its cells are text.
+            drop: headings of the columns that may be left out, the least important one first.
+            shorten: by heading of a column whose cells may be shortened, the least width.
         """
-        for column in grid.columns:
-            column.min_width = max((cell_len(str(cell)) for cell in column.cells), default=0)
-            column.overflow = "fold"
-        if not self.out.is_terminal:
-            widest = self.out.options.update_width(_WIDEST)
-            grid.width = Measurement.get(self.out, widest, grid).maximum
-        self.out.print(grid, crop=False)
+        columns, width = grid.columns, self.out.width if self.out.is_terminal else None
+        widths, left_out = _fit(columns, drop, shorten, width)
+        shown = Table(box=None, pad_edge=False)
+        cells = []
+        for column in columns:
+            if (wide := widths.get(str(column.header))) is not None:
+                shown.add_column(column.header, justify=column.justify, width=wide, overflow="fold")
+                cells.append([_shortened(str(cell), wide) for cell in column.cells])
+        for row in zip(*cells, strict=True):
+            shown.add_row(*row)
+        shown.width = sum(widths.values()) + _GAP * (len(widths) - 1)
+        self.out.print(shown, crop=False)
+        if left_out:
+            self.note(f"Left out on a terminal this narrow: {', '.join(left_out)}.")
 
     def note(self, text: str) -> None:
         """Print a line to stderr; if events are logged, log it as an event."""
@@ -167,6 +188,55 @@ class Terminal:
             raise click.exceptions.Exit(1)
 
 
+def _fit(
+    columns: Sequence[Column], drop: Sequence[str], shorten: Mapping[str, int], width: int | None
+) -> tuple[dict[str, int], list[str]]:
+    """The widths of the columns that stay, by heading, and the headings of those left out.
+
+    What does not fit makes headings fold at spaces first. Then columns are left out. Room that is
+    left over goes to shortened cells first, then to headings. Without a width, everything fits.
+    """
+    whole, least = {}, {}
+    for column in columns:
+        heading = str(column.header)
+        content = max((cell_len(str(cell)) for cell in column.cells), default=0)
+        whole[heading] = max(content, cell_len(heading))
+        least[heading] = max([content, *map(cell_len, heading.split())])
+        if heading in shorten:
+            least[heading] = min(whole[heading], max(shorten[heading], cell_len(heading)))
+    if width is None:
+        return whole, []
+    left_out: list[str] = []
+    for heading in drop:
+        if sum(least.values()) + _GAP * (len(least) - 1) <= width:
+            break
+        if heading in least:
+            left_out.append(heading)
+            del least[heading]
+    spare = width - sum(least.values()) - _GAP * (len(least) - 1)
+    for first in (True, False):
+        growing = [one for one in least if (one in shorten) is first and least[one] < whole[one]]
+        while spare > 0 and growing:
+            for heading in growing[:spare]:
+                least[heading] += 1
+                spare -= 1
+            growing = [one for one in growing if least[one] < whole[one]]
+    return least, left_out
+
+
+def _shortened(text: str, width: int) -> str:
+    """The text in so many columns of the terminal: the end of a URL, the beginning of others."""
+    if cell_len(text) <= width:
+        return text
+    if "://" not in text:
+        short = Text(text)
+        short.truncate(width, overflow="ellipsis")
+        return short.plain
+    while cell_len(text) >= width:
+        text = text[1:]
+    return f"…{text}"
+
+
 pass_terminal = click.make_pass_decorator(Terminal)
 
 
@@ -190,9 +260,103 @@ def json_option(function: F) -> F:
     )
 
 
+def identity_argument(name: str = "identity", **options: Any) -> Callable[[F], F]:
+    """Add an argument that is an identity, whose names and ids a shell completes."""
+    return click.argument(name, shell_complete=_complete_identity, **options)
+
+
+def _complete_identity(
+    context: click.Context, _parameter: click.Parameter, begun: str
+) -> list[CompletionItem]:
+    """Names that begin with a text, then ids; nothing where they cannot be read at once."""
+    try:
+        from registry.core.completion import known_identities
+
+        known = known_identities(load_settings(home=context.find_root().params.get("home")))
+    except Exception:  # a shell shows what is printed here in the middle of a line
+        return []
+    names = [
+        CompletionItem(name, help=short(identity))
+        for identity, name in known.items()
+        if name and name.casefold().startswith(begun.casefold())
+    ]
+    ids = [
+        CompletionItem(short(identity), help=name)
+        for identity, name in known.items()
+        if identity.startswith(begun.lower()) and (begun or not names)
+    ]
+    return names + ids
+
+
 def yes_option(function: F) -> F:
     """Add the flag `--yes`, for `Terminal.confirm`."""
     return click.option("--yes", is_flag=True, help="Do not ask. Scripts need it.")(function)
+
+
+def output_file(kind: str) -> click.Path:
+    """The type of an option or argument that is a file to write.
+
+    Args:
+        kind: its format, one of `registry.system.files.SUFFIXES`; the ending of another is refused.
+    """
+    return _OutputFile(kind)
+
+
+class _OutputFile(click.Path):
+    def __init__(self, kind: str) -> None:
+        super().__init__(path_type=Path)
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = cast(Path, super().convert(value, param, ctx))
+        try:
+            check_suffix(path, self._kind)
+        except UsageError as exc:
+            self.fail(str(exc), param, ctx)
+        return path
+
+
+def csv_options(about: str) -> Callable[[F], F]:
+    """Add the options `--csv` and `--csv-for-excel`, passed as `csv_path` and `csv_for_excel`.
+
+    Args:
+        about: the help of `--csv`.
+    """
+
+    def add(function: F) -> F:
+        @wraps(function)
+        def checked(*arguments: Any, **options: Any) -> Any:
+            if options["csv_for_excel"] and not options["csv_path"]:
+                raise click.UsageError("--csv-for-excel needs --csv PATH.")
+            return function(*arguments, **options)
+
+        decorated = click.option(
+            "--csv-for-excel", is_flag=False, flag_value=_LOCALE, callback=_decimal_sign,
+            type=click.Choice((_LOCALE, *DECIMALS)),
+            help="Write the CSV file for Excel: with a byte-order mark, and with this locale's "
+            "decimal sign if none is given. With a decimal comma, semicolons separate columns.",
+        )(cast(F, checked))  # fmt: skip
+        return click.option("--csv", "csv_path", type=output_file("CSV"), help=about)(decorated)
+
+    return add
+
+
+def _decimal_sign(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> str | None:
+    """`point` or `comma`; None without the option."""
+    if value != _LOCALE:
+        return value
+    try:
+        locale.setlocale(locale.LC_NUMERIC, "")
+        return "comma" if locale.localeconv()["decimal_point"] == "," else "point"
+    except locale.Error as exc:
+        raise click.UsageError(
+            "The locale of this terminal is not installed here, so its decimal sign is not known. "
+            "Give --csv-for-excel point or --csv-for-excel comma."
+        ) from exc
+    finally:
+        locale.setlocale(locale.LC_NUMERIC, "C")
 
 
 def file_path() -> click.Path:

@@ -27,6 +27,41 @@ def _printed(width: int, *, terminal: bool) -> str:
     return paper.getvalue()
 
 
+def test_a_narrow_terminal_gets_fewer_columns_and_a_line_for_each_row() -> None:
+    def shown(width: int, *, terminal: bool = True) -> list[str]:
+        paper, notes = io.StringIO(), io.StringIO()
+        to = Terminal(
+            given={},
+            out=Console(file=paper, width=width, force_terminal=terminal, color_system=None),
+            err=Console(file=notes, width=200),
+        )
+        grid = Table("identity", "name", "videos", "on screen", "url", box=None, pad_edge=False)
+        grid.add_row(IDENTITY, "Katharina Zoë", "3", "1.5 s", "https://example.com/spring/a-7.mp4")
+        to.table(grid, drop=("on screen", "videos"), shorten={"name": 8, "url": 12})
+        return [*paper.getvalue().splitlines(), *notes.getvalue().splitlines()]
+
+    whole = [
+        "identity  name           videos  on screen  url                               ",
+        "ce2aa61b  Katharina Zoë  3       1.5 s      https://example.com/spring/a-7.mp4",
+    ]
+    assert shown(200) == shown(30, terminal=False) == whole
+    assert [line.rstrip() for line in shown(60)] == [
+        "                                 on",
+        "identity  name           videos  screen  url",
+        "ce2aa61b  Katharina Zoë  3       1.5 s   …com/spring/a-7.mp4",
+    ]
+    assert [line.rstrip() for line in shown(44)] == [
+        "identity  name        videos  url",
+        "ce2aa61b  Katharina…  3       …pring/a-7.mp4",
+        "Left out on a terminal this narrow: on screen.",
+    ]
+    assert [line.rstrip() for line in shown(34)] == [
+        "identity  name       url",
+        "ce2aa61b  Katharin…  …ring/a-7.mp4",
+        "Left out on a terminal this narrow: on screen, videos.",
+    ]
+
+
 @pytest.mark.parametrize("width", [20, 80, 200])
 @pytest.mark.parametrize("terminal", [False, True])
 def test_no_cell_is_cut_or_folded(width: int, terminal: bool) -> None:

@@ -60,7 +60,7 @@ class FolderStore:
         self.root = root.absolute()
         self._reserve_bytes = reserve_bytes
         self._open_root: int | None = None
-        if read_only and not self.root.is_dir():
+        if read_only and not self.root.exists():
             raise ObjectMissing(f"There is no folder {self.root}. Check --home.")
         with self._errors():
             if not read_only:

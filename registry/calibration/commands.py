@@ -16,7 +16,7 @@ from registry.core import keys
 from registry.core import operating_point as operating
 from registry.core.registry import Registry
 from registry.system.files import atomic_file
-from registry.terminal import Terminal, file_path, json_option, pass_terminal
+from registry.terminal import Terminal, json_option, output_file, pass_terminal
 
 
 @click.command("calibrate")
@@ -24,8 +24,10 @@ from registry.terminal import Terminal, file_path, json_option, pass_terminal
     "--target-far", default=TARGET_FAR, show_default=True,
     help="False-accept rate of a lookup's comparisons of two faces.",
 )  # fmt: skip
-@click.option("--png", "png_path", type=file_path(), help="Write the chart to this file.")
-@click.option("--html", "html_path", type=file_path(), help="Write chart and numbers as a page.")
+@click.option("--png", "png_path", type=output_file("PNG"), help="Write the chart to this file.")
+@click.option(
+    "--html", "html_path", type=output_file("HTML"), help="Write chart and numbers as a page."
+)
 @click.option("--dry-run", is_flag=True, help="Show the result and change nothing.")
 @click.option("--reset", is_flag=True, help="Go back to the model's own thresholds.")
 @json_option

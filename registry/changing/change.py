@@ -153,6 +153,25 @@ def compare(
     return _changed(registry, replace(old, model=info, model_source=source), staging, videos)
 
 
+def difference(registry: Registry, first: ModelChange, second: ModelChange) -> ModelChange:
+    """How a change to the second model differs from a change to the first.
+
+    Neither need be the registry's own model, and nothing is written.
+
+    Args:
+        registry: the one that was given to `compare`, unchanged since.
+        first: from `compare`; it takes the place of the registry as it is.
+        second: from `compare`.
+    """
+    after = {face.face_id: face.identity_id for video in second.videos for face in video.faces}
+    return replace(
+        second,
+        old=first.new,
+        duplicates=(first.duplicates[1], second.duplicates[1]),
+        preview=preview_change(first.videos, after, registry.view, first.new.primary_metric),
+    )
+
+
 def _changed(
     registry: Registry, new: Contract, staging: _Stager, videos: tuple[Video, ...]
 ) -> ModelChange:

@@ -13,6 +13,7 @@ from registry.changing.change import (
     Progress,
     check_obstacles,
     compare,
+    difference,
     discard,
     prepare,
     switch,
@@ -93,16 +94,21 @@ def change_model(
 
 @click.command("compare")
 @click.argument("model")
+@click.argument("other", required=False)
 @json_option
 @pass_terminal
-def models_compare(terminal: Terminal, model: str, as_json: bool) -> None:
+def models_compare(terminal: Terminal, model: str, other: str | None, as_json: bool) -> None:
     """Show what another model would change here: who would be joined or split, which averages.
 
     Embeds all faces from their crops with MODEL and compares it with the registry's own. It is the
-    preview of `migrate --model`, but nothing is written.
+    preview of `migrate --model`, but nothing is written. With OTHER, a second model is compared
+    with MODEL, and neither need be the registry's own.
     """
     with terminal.open() as registry:
         change = _run(terminal, registry, compare, model)
+        if other is not None:
+            second = _run(terminal, registry, compare, other)
+            change = difference(registry, change, second)
     if as_json:
         terminal.json(change.as_dict())
         return

@@ -8,11 +8,19 @@ import click
 
 from registry.copies.backup import backup, restore
 from registry.copies.previews import holds_something, preview_of_file, preview_of_restore
-from registry.terminal import Terminal, count, file_path, json_option, pass_terminal, yes_option
+from registry.terminal import (
+    Terminal,
+    count,
+    file_path,
+    json_option,
+    output_file,
+    pass_terminal,
+    yes_option,
+)
 
 
 @click.command("backup")
-@click.argument("file", type=file_path())
+@click.argument("file", type=output_file("zip"))
 @yes_option
 @json_option
 @pass_terminal

@@ -29,7 +29,7 @@ class Export:
     """A file that was written out of the registry."""
 
     kind: str
-    """`zip`, `csv`, `parquet`, `excel`, `html` or `backup`."""
+    """`zip`, `csv`, `parquet`, `excel`, `html`, `coco`, `fiftyone` or `backup`."""
     path: str
     """Absolute, on the machine that wrote it."""
     at: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -19,6 +20,14 @@ def prepare_home(home: Path) -> None:
     with _accessing(home):
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         home.chmod(0o700)
+
+
+def check_home(home: Path) -> None:
+    """Raise `StoreDenied` if the home folder does not exist and cannot, as a file is in its way."""
+    with _accessing(home):
+        found = next(path for path in (home, *home.parents) if path.exists())
+        if not found.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(found))
 
 
 @contextmanager

@@ -66,6 +66,11 @@ def crops_of(video_id: str) -> str:
     return f"{CROPS}{video_id}/"
 
 
+def video_of_crop(key: str) -> str:
+    """The id of the video that a crop is from."""
+    return key.removeprefix(CROPS).partition("/")[0]
+
+
 def crop(video_id: str, frame: int, position: int) -> str:
     """The crop of the face at a position among those of a frame, both counted from 0."""
     return f"{crops_of(video_id)}{frame}_{position}.jpg"

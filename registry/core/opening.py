@@ -8,12 +8,13 @@ from typing import Any
 
 from registry.core.backends import open_blobs, open_store
 from registry.core.guarded import ReadOnly
-from registry.core.home import HomeLock, holder_of, prepare_home
+from registry.core.home import HomeLock, check_home, holder_of, prepare_home
 from registry.core.lease import Lease
 from registry.core.registry import Registry
 from registry.core.snapshot import empty_snapshot, index_in_memory, snapshot_of, take_snapshot
 from registry.errors import RegistryLocked
 from registry.settings import Settings, load_settings
+from registry.store.base import Store
 
 
 def open_registry(
@@ -84,11 +85,12 @@ def open_to_read(
         return open_registry(settings, say=say)
     home = settings.home
     if not _is_there(settings):
+        check_home(home)
         return open_snapshot(settings, say=say)
     unwritable = [
         place
         for place in (home, home / "objects", home / "index")
-        if place.exists() and not os.access(place, os.W_OK | os.X_OK)
+        if place.is_dir() and not os.access(place, os.W_OK | os.X_OK)
     ]
     if unwritable:
         reason = f"this process may not write in {unwritable[0]}"
@@ -128,19 +130,22 @@ def open_snapshot(
         RegistryLocked: another process is in the middle of an erasure or of a change of the model.
         StoreError: the objects cannot be read.
     """
+    store: Store
     if _is_there(settings):
         taken = take_snapshot(lambda: open_blobs(settings, read_only=True))
+        store = index_in_memory(taken)
     else:
         taken = empty_snapshot(f"folder {settings.home / 'objects'}")
+        store = open_store(settings, say=say)  # which only tells where the index will be
     lock = ReadOnly(
         f"The registry at {settings.home} can only be read here, because {reason}. Open it again "
         "to change it."
     )
-    return Registry(settings, taken, index_in_memory(taken), lock=lock, say=say)
+    return Registry(settings, taken, store, lock=lock, say=say)
 
 
 def _is_there(settings: Settings) -> bool:
     """Whether there are objects: on a server, or in a folder, which a restore may be replacing."""
     if settings.minio_endpoint is not None:
         return True
-    return any((settings.home / name).is_dir() for name in ("objects", ".objects.old"))
+    return any((settings.home / name).exists() for name in ("objects", ".objects.old"))

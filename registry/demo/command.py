@@ -60,4 +60,4 @@ def _print_cast(terminal: Terminal) -> None:
             ", ".join(map(number, values)),
             number(sum(values) / len(values)),
         )
-    terminal.table(grid)
+    terminal.table(grid, drop=("Performance of those",), shorten={"is in": 24})

@@ -16,15 +16,23 @@ from registry.core.retention import LONGEST_PERIOD, OldVideo, older_than
 from registry.erasure.previews import preview_of_person, preview_of_videos
 from registry.erasure.receipt_commands import print_receipt
 from registry.system.files import atomic_file
-from registry.terminal import Terminal, count, file_path, json_option, pass_terminal, yes_option
+from registry.terminal import (
+    Terminal,
+    count,
+    identity_argument,
+    json_option,
+    output_file,
+    pass_terminal,
+    yes_option,
+)
 
 _receipt_option = click.option(
-    "--receipt", "path", type=file_path(), help="Also write the receipt to this file."
+    "--receipt", "path", type=output_file("JSON"), help="Also write the receipt to this file."
 )
 
 
 @click.command("forget")
-@click.argument("identity")
+@identity_argument()
 @click.option(
     "--block", is_flag=True,
     help="Do not record the person again. Keeps a template of the face, which is biometric data.",

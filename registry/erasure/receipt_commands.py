@@ -39,7 +39,7 @@ def receipts_list(terminal: Terminal, as_json: bool) -> None:
     for receipt in receipts:
         kind = _KINDS.get(receipt["kind"], clean(str(receipt["kind"])))
         grid.add_row(short(receipt["receipt"]), receipt["at"], kind, _removed(receipt))
-    terminal.table(grid)
+    terminal.table(grid, drop=("when",), shorten={"removed": 24})
 
 
 @click.command("show")

@@ -75,7 +75,11 @@ def _print_pairs(
                 number(side.metrics.get(metric)),
                 clean(side.url.exposed()),
             )
-    terminal.table(grid)
+    terminal.table(
+        grid,
+        drop=("people", "shared", "length", clean(metric), "what"),
+        shorten={"people": 12, "url": 24},
+    )
 
 
 _KINDS = {

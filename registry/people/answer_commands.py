@@ -60,9 +60,8 @@ def answer_command(
 
 def _line(one: PlannedAnswer) -> str:
     who = f"{short(one.given.first)} and {short(one.given.second)}"
-    if one.reason:
-        return f"left out: {who} ({one.given.answer}): {one.reason}."
-    return f"{who} are {'one person' if one.same else 'two people'}."
+    said = "one person" if one.same else "two people"
+    return f"{who}: {said}" + (f", left out: {one.reason}" if one.reason else "")
 
 
 def _document(planned: list[PlannedAnswer], decisions: list[Decision]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from registry.terminal import (
     Terminal,
     cosine,
     count,
+    identity_argument,
     json_option,
     pass_terminal,
     person,
@@ -27,8 +28,8 @@ _SHOWN = 20
 
 
 @click.command("merge")
-@click.argument("identity")
-@click.argument("others", nargs=-1, required=True)
+@identity_argument()
+@identity_argument("others", nargs=-1, required=True)
 @click.option(
     "--yes", is_flag=True,
     help="Do not ask, even if they were seen side by side or have different names.",
@@ -57,7 +58,7 @@ def merge_command(terminal: Terminal, identity: str, others: tuple[str, ...], ye
 
 
 @click.command("split")
-@click.argument("identity")
+@identity_argument()
 @click.option("--video", "videos", multiple=True, help="All its faces in this video: URL or id.")
 @click.option("--track", "tracks", multiple=True, help="Its faces in one track: VIDEO:N.")
 @click.option("--face", "faces", multiple=True, help="One face: VIDEO:N:FRAME, or its id.")
@@ -90,8 +91,8 @@ def split_command(
 
 
 @click.command("separate")
-@click.argument("one")
-@click.argument("other")
+@identity_argument("one")
+@identity_argument("other")
 @pass_terminal
 def separate_command(terminal: Terminal, one: str, other: str) -> None:
     """Decide that two identities are two people. They are never suggested or joined again."""

@@ -43,10 +43,11 @@ from registry.domain import Vectors
 MARGIN = 0.05
 """Cosine by which the better of two joins that exclude each other must lead. Source:
 docs/BENCHMARKS.md, "Margin between two joins"."""
-STEPS = (0.5, 0.65, 0.75)
+STEPS = (0.5, 0.65, 0.75, 0.78, 0.82, 0.85)
 """Two groups that are each alike inside and a clear step apart are rather two relatives. A join
-needs this share of the smaller similarity inside: of a group of one track, two, and three or more.
-Source: docs/BENCHMARKS.md, "Relatives"."""
+needs this share of the smaller similarity inside, if the smaller group has one track, two, …, six
+or more: the more there are, the closer to 1 the share of one person lies. Source:
+docs/BENCHMARKS.md, "Relatives"."""
 LEAST_INSIDE = 3
 """Tracks that the larger of two groups must have for that."""
 ELSEWHERE = 0.1
@@ -206,7 +207,7 @@ def consolidate(
             pairs, and so on; the last also holds for more.
         same_person: what the similarity inside a group counts at most where `steps` are applied.
             Groups of one session, or of one picture in several videos, are alike inside far more
-            than photos of one person are.
+            than photos of one person are; two such groups count as three tracks at most.
     """
     good = sorted((g for g in groups if len(g.tracks)), key=lambda g: g.identity_id)
     poor = [g for g in groups if not len(g.tracks)]
@@ -332,7 +333,10 @@ class _Linkage:
         inside = [c.inside.mean for c in (smaller, larger) if c.inside.pairs]
         if larger.tracks < LEAST_INSIDE or not inside:
             return ""
-        step = self._steps[min(smaller.tracks, len(self._steps)) - 1]
+        # Two groups of one session or picture each are alike inside, however many tracks they have.
+        varied = min(inside) <= self._same_person
+        tracks = smaller.tracks if varied else min(smaller.tracks, LEAST_INSIDE)
+        step = self._steps[min(tracks, len(self._steps)) - 1]
         if similarity >= step * min(*inside, self._same_person):
             return ""
         alike = " and ".join(f"{mean:.2f}" for mean in inside)

@@ -10,10 +10,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from registry.errors import StoreDenied, StoreError, StoreFull
+from registry.errors import StoreDenied, StoreError, StoreFull, UsageError
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can store: the same content always gives the same bytes."""
+
+SUFFIXES = {
+    "CSV": (".csv",),
+    "Parquet": (".parquet", ".pq"),
+    "Excel": (".xlsx",),
+    "zip": (".zip",),
+    "PNG": (".png",),
+    "HTML": (".html", ".htm"),
+    "JSON": (".json",),
+}
+"""By format, the endings of its files; the first one is proposed."""
+_OTHERS = frozenset(
+    {".tsv", ".xls", ".xlsm", ".ods", ".pdf", ".jpg", ".jpeg", ".svg", ".gz", ".bz2", ".xz", ".zst"}
+)
+"""Endings of formats that nothing is written in."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -41,6 +56,24 @@ def atomic_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
     except OSError as exc:
         raise _file_error(path, exc) from exc
+
+
+def check_suffix(path: Path, kind: str) -> None:
+    """Raise `UsageError` if a file of one format is to have the ending of another.
+
+    Other endings, and none, are fine.
+
+    Args:
+        path: of the file.
+        kind: its format, one of `SUFFIXES`.
+    """
+    suffix = path.suffix.lower()
+    known = _OTHERS.union(*SUFFIXES.values())
+    if suffix in known and suffix not in SUFFIXES[kind]:
+        raise UsageError(
+            f"{path.name} is not the name of a {kind} file: {suffix} is another format. Use "
+            f"{SUFFIXES[kind][0]}."
+        )
 
 
 def add_entry(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from registry.core import keys, retention
 from registry.core import operating_point as operating
+from registry.core.decisions import View
 from registry.core.operating_point import current_thresholds
 from registry.core.records import details_as_json
 from registry.core.registry import Registry
@@ -69,7 +70,8 @@ def dump(registry: Registry) -> dict[str, Any]:
     Two registries with the same content give the same document, wherever they are stored. It omits
     what may differ between them: times of runs and decisions, ids of runs and of the registry.
     Vectors and crops are given as digests, so it contains no biometric template. The order depends
-    on the content alone.
+    on the content alone. The `identity_id` of a face is what decisions made of it;
+    `assigned_identity_id` is the one that the rule gave it, which its record holds.
     """
     if registry.is_empty:
         return {"contract": None}
@@ -82,7 +84,7 @@ def dump(registry: Registry) -> dict[str, Any]:
         "retention_days": retention.days(registry.blobs),
         "table": load_table_settings(registry.blobs).as_dict(),
         "rereads": registry.rereads.marked(),
-        "videos": [_video(video) for video in registry.records.all()],
+        "videos": [_video(video, registry.view) for video in registry.records.all()],
         "appearances": [
             {"video_id": video.video_id, **asdict(appearance)}
             for video in index.videos()
@@ -106,7 +108,7 @@ def _calibration(registry: Registry) -> dict[str, Any] | None:
     return None if calibration is None else _without(calibration.as_dict(), "at", "by")
 
 
-def _video(video: Video) -> dict[str, Any]:
+def _video(video: Video, view: View) -> dict[str, Any]:
     return {
         "video_id": video.video_id,
         "url": video.url.exposed(),
@@ -114,7 +116,7 @@ def _video(video: Video) -> dict[str, Any]:
         "status": str(video.status),
         "reason": video.reason,
         "media": asdict(video.media),
-        "faces": [_face(face) for face in video.faces],
+        "faces": [_face(face, view) for face in video.faces],
         **_details(video),
     }
 
@@ -128,10 +130,11 @@ def _details(video: Video) -> dict[str, Any]:
     return details
 
 
-def _face(face: Face) -> dict[str, Any]:
+def _face(face: Face, view: View) -> dict[str, Any]:
     return {
         "face_id": face.face_id,
-        "identity_id": face.identity_id,
+        "identity_id": view.identity_of(face),
+        "assigned_identity_id": face.identity_id,
         "frame": face.frame,
         "position": face.position,
         "time_s": face.time_s,

@@ -14,7 +14,7 @@ import pytest
 from tests.support.sample_registry import demo_people, sample_registry
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _SERIOUS = ("serious", "critical")
@@ -29,6 +29,20 @@ class Tab:
     """URLs of all requests but `data:` ones."""
     problems: list[str] = field(default_factory=list)
     """Errors and warnings of the console, and uncaught exceptions."""
+
+    def note_error(self, error: Exception) -> None:
+        """Keep an uncaught exception of a script."""
+        self.problems.append(f"uncaught: {error}")
+
+    def note_message(self, message: ConsoleMessage) -> None:
+        """Keep an error or a warning of the console."""
+        if message.type in ("error", "warning"):
+            self.problems.append(f"{message.type}: {message.text}")
+
+    def note_request(self, request: Request) -> None:
+        """Keep the URL of a request."""
+        if not request.url.startswith("data:"):
+            self.requests.append(request.url)
 
     def open(self, address: Path | str) -> Page:
         """Go to a file or an address, and return the page."""
@@ -78,19 +92,9 @@ def new_tab(chromium: Browser) -> Iterator[Callable[..., Tab]]:
         context = chromium.new_context(**{"viewport": {"width": 1200, "height": 900}, **options})
         tab = Tab(context.new_page())
         page = tab.page
-        page.on("pageerror", lambda error: tab.problems.append(f"uncaught: {error}"))
-        page.on(
-            "console",
-            lambda one: (
-                tab.problems.append(f"{one.type}: {one.text}")
-                if one.type in ("error", "warning")
-                else None
-            ),
-        )
-        page.on(
-            "request",
-            lambda one: None if one.url.startswith("data:") else tab.requests.append(one.url),
-        )
+        page.on("pageerror", tab.note_error)
+        page.on("console", tab.note_message)
+        page.on("request", tab.note_request)
         tabs.append(tab)
         return tab
 

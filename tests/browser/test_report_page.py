@@ -88,11 +88,11 @@ def test_nothing_in_a_name_runs(
     tab = new_tab()
     dialogs: list[str] = []
 
-    def dismiss(dialog: Dialog) -> None:
+    def note(dialog: Dialog) -> None:
         dialogs.append(dialog.message)
         dialog.dismiss()
 
-    tab.page.on("dialog", dismiss)
+    tab.page.on("dialog", note)
     page = tab.open(tmp_path / "page.html")
     assert ATTACK in page.locator("h1").inner_text()
     assert names(tab)[0] == ATTACK

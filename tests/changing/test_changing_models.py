@@ -15,7 +15,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from ingest.extract import crop
-from registry.changing.change import compare, prepare, switch
+from registry.changing.change import compare, difference, prepare, switch
+from registry.core.decisions import relabelled
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.domain import Image, Media, ModelInfo, Video
@@ -118,6 +119,17 @@ def test_a_comparison_shows_what_a_change_would_and_writes_nothing(
         assert before == {i.key: registry.blobs.get(i.key) for i in registry.blobs.list("")}
         assert compared.embedded == 12
         assert compared.as_dict() == prepare(registry, coarse, "coarse").as_dict()
+        same = difference(registry, compared, compared)
+        assert (same.old, same.new) == (compared.new, compared.new)
+        assert same.preview.unchanged == same.preview.before == compared.preview.after
+        assert same.duplicates == (compared.duplicates[1], compared.duplicates[1])
+        one = compared.videos[0].faces[0].identity_id
+        joined = replace(
+            compared, videos=tuple(relabelled(video, lambda _: one) for video in compared.videos)
+        )
+        preview = difference(registry, compared, joined).preview
+        assert (preview.before, preview.after) == (compared.preview.after, 1)
+        assert [len(group.others) for group in preview.joined] == [preview.before]
     refused = call(home, "models", "compare", "sface")
     assert "uses sface already. Give another model." in str(refused.exception)
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import AgglomerativeClustering
@@ -97,6 +98,25 @@ def test_two_who_are_each_alike_inside_are_left_to_a_person_though_side_by_side(
     assert found.groups == ()
     [doubt] = found.doubts
     assert "relatives" in doubt.reason
+
+
+@pytest.mark.parametrize(
+    ("tracks", "same_person", "joined"),
+    [
+        pytest.param(3, 1.0, True, id="three tracks"),
+        pytest.param(6, 1.0, False, id="six tracks: one person would be more alike"),
+        pytest.param(6, 0.8, True, id="six tracks of one session"),
+    ],
+)
+def test_the_more_tracks_the_smaller_the_step_between_relatives(
+    tracks: int, same_person: float, joined: bool
+) -> None:
+    """Inside each group tracks have a cosine of 0.95 and more, across 0.75 on average."""
+    around = [[0.0, 0.0, 0.1 * np.cos(i), 0.1 * np.sin(i)] for i in range(tracks)]
+    one = _group("a", *([1.0, 0.0, *noise[2:]] for noise in around))
+    other = _group("b", *([0.77, 0.64, *noise[2:]] for noise in around))
+    found = consolidate([one, other], [], threshold=0.4, same_person=same_person)
+    assert bool(found.groups) is joined
 
 
 def test_identities_of_poor_faces_only_are_left_alone() -> None:
