@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
 from queries.documents import decision_documents
+from registry.core.registry import Registry
+from registry.domain import Identity
 from registry.errors import UnknownError, UsageError
 from registry.people import corrections
 from registry.people.answers import apply_answers, load_answers, plan_answers
@@ -17,6 +21,8 @@ from registry.web.site import site_of, tell
 
 _PAGE = 100
 """Decisions on one page."""
+_FACES = 4
+"""People that are shown with a decision."""
 ANSWERS_BYTES = 5 << 20
 """Largest file of answers: a little more than `registry.people.answers` reads."""
 
@@ -27,11 +33,21 @@ def decisions(request: Request) -> Response:
     before = int(text) if text.isdecimal() and len(text) < 10 else None
     with site_of(request).workspace.reading() as registry:
         documents = decision_documents(registry.decisions.entries())
-    shown = [one for one in reversed(documents) if before is None or one["decision"] < before]
+        shown = [one for one in reversed(documents) if before is None or one["decision"] < before]
+        whom = {one["decision"]: _people_of(registry, one) for one in shown[:_PAGE]}
     return page(
-        request, "decisions.html", decisions=shown[:_PAGE], total=len(documents),
+        request, "decisions.html", decisions=shown[:_PAGE], total=len(documents), whom=whom,
         older=shown[_PAGE - 1]["decision"] if len(shown) > _PAGE else 0,
     )  # fmt: skip
+
+
+def _people_of(registry: Registry, document: dict[str, Any]) -> list[Identity]:
+    """The people whom a decision is about, as they are now; the first of many."""
+    named = [document["identity"], *document["others"], document["new_identity"]]
+    named += [group[0] for group in document["groups"]]
+    ids = dict.fromkeys(registry.view.root(one) for one in named if one)
+    known = registry.index.get_identities(list(ids)[:_FACES])
+    return [known[one] for one in ids if one in known]
 
 
 def as_of(request: Request) -> Response:

@@ -92,12 +92,13 @@ def effect_of_same(registry: Registry, suggestion: Suggestion) -> str:
     stays, joins = suggestion.stays, suggestion.joins
     who = stays.name or "this person"
     sentence = (
-        f"If they are the same, {who} has {count(effect.videos_after, 'video')} with a "
-        f"{effect.metric} instead of {effect.videos_before}"
+        f"If they are the same, {who} has {count(effect.videos_after, 'video')} instead of "
+        f"{effect.videos_before}"
     )
     before, after = figure(effect.before), figure(effect.after)
     if not math.isfinite(effect.after):
         return f"If they are the same, {stays.videos} and {joins.videos} videos are of one person."
     if not math.isfinite(effect.before):
-        return f"{sentence}, and a mean of {after}."
-    return f"{sentence}, and {before} {'stays' if before == after else f'becomes {after}'}."
+        return f"{sentence}, and a {effect.metric} of {after}."
+    change = "stays" if before == after else f"becomes {after}"
+    return f"{sentence}, and {effect.metric} {before} {change}."

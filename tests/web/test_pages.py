@@ -14,15 +14,20 @@ import pandas as pd
 import pytest
 
 from queries.report import report
+from registry.core import contract as contracts
+from registry.core import retention
 from registry.core.decisions import DecisionKind, in_effect
 from registry.core.exports import load_exports
 from registry.core.opening import open_registry, open_snapshot
 from registry.core.registry import Registry
+from registry.domain import ModelInfo
 from registry.errors import RegistryLocked
 from registry.people import joining
 from registry.settings import load_settings
+from tests.support.factories import picture
 from tests.support.page_server import Pages, serve_pages
 from tests.support.registries import new_registry, who
+from tests.support.takes import DIMENSION, Shot, Take, recorded
 from tests.web.conftest import VIDEOS
 
 
@@ -236,7 +241,7 @@ def test_a_person_is_erased_after_a_look_at_what_goes(tmp_path: Path) -> None:
         one = who(registry, VIDEOS[0])
         asked = client.post(f"/people/{one}/forget")
         assert "would be removed for good" in asked.text
-        assert registry.identity(one)
+        assert registry.identity(one).identity_id == one
         video = VIDEOS[3].video_id
         assert "would be removed for good" in client.post(f"/videos/{video}/remove").text
         removed = client.post(f"/videos/{video}/remove", data={"sure": "yes"})
@@ -292,3 +297,41 @@ def test_undo_of_each_kind_is_on_the_page_of_the_log(
     number = registry.decisions.entries()[-1].number
     page = client.post(f"/decisions/{number}/undo", data={"back": "/decisions"})
     assert f"no: undone by {number + 1}" in page.text
+
+
+def test_metrics_and_the_retention_period_are_set(client: httpx.Client, registry: Registry) -> None:
+    text = client.get("/registry").text
+    assert "Views" in text
+    client.post("/registry/metrics", data={"metric": "Views"})
+    assert registry.contract.primary_metric == "Views"
+    client.post("/registry/metrics", data={"metric": "Performance"})
+    renamed = client.post("/registry/metrics", data={"metric": "Views", "name": "Plays"})
+    assert "Views is Plays now, in 1 video" in renamed.text
+    client.post("/registry/metrics", data={"metric": "Plays", "name": "Views"})
+    client.post("/registry/retention", data={"days": "30"})
+    assert retention.days(registry.blobs) == 30
+    assert "is not a number of days" in client.post("/registry/retention", data={"days": "x"}).text
+    client.post("/registry/retention", data={"days": ""})
+    assert retention.days(registry.blobs) is None
+
+
+def test_videos_of_the_same_footage_are_shown_and_joined(tmp_path: Path) -> None:
+    take = Take(1)
+    whole = recorded("whole", [Shot(take, 0, 30)], 100)
+    part = recorded("part", [Shot(take, 8, 12)], 7, seed=1, first=0.1)
+    with open_registry(load_settings(home=tmp_path / "copies")) as registry:
+        model = ModelInfo("takes", "d" * 64, DIMENSION, 0.4)
+        contract = contracts.new(model, "takes", threshold=0.85, every=10, primary_metric="Views")
+        registry.establish(contract)
+        with registry.writing():
+            for video in (whole, part):
+                for face in video.faces:
+                    registry.blobs.put(face.crop, picture(face.crop))
+                registry.commit(video)
+        with serve_pages(registry) as pages, pages.client() as client:
+            page = client.get("/videos/copies").text
+            assert "1 pair of videos that are likely the same footage" in page
+            action = re.findall(r'action="(/videos/[0-9a-f-]+/join)"', page)[0]
+            other = re.findall(r'name="other" value="([0-9a-f-]+)"', page)[0]
+            client.post(action, data={"other": other})
+            assert "No two videos look like" in client.get("/videos/copies").text
