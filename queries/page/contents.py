@@ -150,6 +150,7 @@ class Page:
     log: bool
     by: str
     adjusted: bool
+    identity_range: bool
     sorted_by: str
     """What `--sort` asked for; "" for the page's own order."""
     made: str

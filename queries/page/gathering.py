@@ -24,7 +24,7 @@ from queries.page.periods import days, periods, spelled
 from queries.page.pictures import COVER, MOMENT, FoundFaces, data_url, moments_each
 from queries.page.redaction import Redaction
 from queries.page.wording import VERDICTS, Measured, answer
-from queries.report import Report, make_report
+from queries.report import IDENTITY_RANGE, Report, make_report
 from queries.statistics import COLUMNS
 from queries.timelines import CLOSE_UP, PersonOnScreen, timeline
 from registry.core.decisions import View, fold, relabelled
@@ -146,6 +146,7 @@ class _Gathering:
             log=asked.log,
             by=redaction.text(found.by),
             adjusted=bool(asked.adjust),
+            identity_range=asked.identity_range,
             sorted_by=asked.sort,
             made=datetime.now(UTC).date().isoformat(),
             version=package.__version__,
@@ -197,6 +198,8 @@ class _Gathering:
     def _measured(self, row: Mapping[str, Any]) -> list[Measured]:
         """The numbers of a row, for each metric."""
         taken = set(COLUMNS) | {"median"}
+        if self.asked.identity_range:
+            taken |= set(IDENTITY_RANGE)
         return [
             Measured(
                 **{
