@@ -60,7 +60,9 @@ def first_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_the_first_line_is_the_address_and_a_signal_stops_it_cleanly(
     home: Path, number: signal.Signals
 ) -> None:
@@ -119,6 +121,7 @@ def test_a_registry_that_holds_nothing_says_what_to_do(tmp_path: Path) -> None:
             assert client.get("/api/people").status_code == 409
 
 
+@pytest.mark.slow  # tests/web/test_pages.py has the same without a process
 def test_a_registry_in_use_is_shown_and_not_changed(home: Path) -> None:
     with open_registry(load_settings(home=home)), serving(home, "--no-open") as process:
         with httpx.Client(follow_redirects=True) as client:
