@@ -10,10 +10,9 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from queries.counted_videos import CountedVideo, counted_videos, videos_by_person
 from queries.zip_paths import cover_path
@@ -21,6 +20,10 @@ from registry.core.counting import counted_metrics
 from registry.core.registry import Registry
 from registry.domain import Appearance, Identity
 from registry.faces.appearances import exact, mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 ENOUGH = 10
 """Videos below which no interval is given: at n = 5, nominal 95 % t intervals of skewed values
@@ -87,6 +90,8 @@ def average_table(
         for identity, own in videos_by_person(videos).items()
         if identity in people
     ]
+    import pandas as pd
+
     return best_first(pd.DataFrame(rows, columns=columns))
 
 
