@@ -109,9 +109,8 @@ class PairRow:
     second_label: str
     videos: int
     seconds: float
-    together: float
-    first_alone: float
-    second_alone: float
+    means: tuple[tuple[float, int], ...]
+    """Mean and number of videos: of both together, of the first alone, of the second alone."""
     verdict: str
     difference: str
     interval: str
@@ -150,6 +149,7 @@ class Page:
     log: bool
     by: str
     adjusted: bool
+    identity_range: bool
     sorted_by: str
     """What `--sort` asked for; "" for the page's own order."""
     made: str

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 
 import numpy as np
 
@@ -19,9 +20,10 @@ from queries.figures import figure
 _RATIOS = (-0.95, -0.9, -0.75, -0.5, 0.0, 1.0, 3.0, 9.0, 19.0, 99.0)
 """Ratios minus one that an axis of ratios is labelled with."""
 _LOWEST_RATIO = -0.98
-_BEYOND = 0.5
-"""The shared axis ends at so many times the range of the differences beyond the outermost: a longer
-interval ends at its edge, so that one unsure person does not flatten all others."""
+_BEYOND = 2.0
+"""The shared axis ends at so many times the median half width of the intervals beyond the outermost
+difference, so that one unsure person does not flatten all others: a longer interval is cut, which
+an arrow shows."""
 _SKEWED = 20.0
 """Largest by smallest value from which an axis of values is logarithmic."""
 _BINS = 40
@@ -71,6 +73,9 @@ class Forest:
     middle: float
     high: float
     zero: float
+    cut_low: bool
+    """Whether the interval goes on beyond the axis; likewise `cut_high`."""
+    cut_high: bool
     kind: str
     """CSS classes: `a` clearly or leaning above, `b` below, `` unsure, `few`: only a hollow dot."""
     text: str
@@ -85,7 +90,16 @@ def forest(
         return None
     ends = [axis.place(end) if math.isfinite(end) else axis.place(middle) for end in (low, high)]
     kind = {"above": "a", "below": "b", "few": "few"}.get(verdict.rpartition(" ")[2], "")
-    return Forest(ends[0], axis.place(middle), ends[1], axis.place(0.0), kind, text)
+    return Forest(
+        ends[0],
+        axis.place(middle),
+        ends[1],
+        axis.place(0.0),
+        axis.transform(low) < axis.low,
+        axis.transform(high) > axis.high,
+        kind,
+        text,
+    )
 
 
 def axis_of_differences(rows: Iterable[tuple[float, float, float]], *, ratios: bool) -> Axis:
@@ -103,7 +117,9 @@ def axis_of_differences(rows: Iterable[tuple[float, float, float]], *, ratios: b
     reach = max(middles) - min(middles) or 1.0
     lows = [row[1] for row in known if math.isfinite(row[1])]
     highs = [row[2] for row in known if math.isfinite(row[2])]
-    edges = min(middles) - _BEYOND * reach, max(middles) + _BEYOND * reach
+    halves = [(row[2] - row[1]) / 2 for row in known if math.isfinite(row[1] + row[2])]
+    beyond = _BEYOND * median(halves) if halves else 0.5 * reach
+    edges = min(middles) - beyond, max(middles) + beyond
     low = max(edges[0], min(middles[0] - 0.15 * reach, *middles, *lows))
     high = min(edges[1], max(middles[0] + 0.15 * reach, *middles, *highs))
     margin = 0.04 * (high - low)

@@ -49,6 +49,9 @@ class Measured:
     adjusted: float
     inseparable_from: str
     log: bool
+    identity_low: float = math.nan
+    """The lowest mean over plausible joins and splits of identities; likewise `identity_high`."""
+    identity_high: float = math.nan
 
     @property
     def others(self) -> float:
@@ -90,6 +93,12 @@ class Measured:
         digits = self._digits(self.shared_low, self.shared_high)
         ends = f"{signed(self.shared_low, *digits)} to {signed(self.shared_high, *digits)}"
         return f"{signed(self.shared_credit, *digits)} ({ends})"
+
+    def identity_text(self) -> str:
+        """The range of the mean over plausible joins and splits; empty if it was not asked for."""
+        if not (math.isfinite(self.identity_low) and math.isfinite(self.identity_high)):
+            return ""
+        return f"{figure(self.identity_low)} to {figure(self.identity_high)}"
 
     def adjusted_text(self) -> str:
         """The adjusted difference; empty if it was not asked for."""

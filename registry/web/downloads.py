@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response
 from queries.export import write_csv, write_excel, write_zip
 from queries.frames import appearances_frame, videos_frame
 from queries.page.asking import Asked
-from queries.page.writing import write_page
+from queries.page.writing import save_page
 from queries.report import report
 from registry.core.registry import Registry
 from registry.errors import UnknownError
@@ -35,7 +35,7 @@ def _excel(registry: Registry, path: Path) -> None:
 
 
 def _page(registry: Registry, path: Path) -> None:
-    write_page(registry, path, Asked())
+    save_page(registry, path, Asked())
 
 
 def _zip(registry: Registry, path: Path) -> None:

@@ -85,6 +85,17 @@ def test_an_object_may_be_empty(store: BlobStore) -> None:
     assert list(store.list("intents/")) == [BlobInfo("intents/reindex", 0)]
 
 
+def test_a_listing_tells_that_other_bytes_were_written(store: BlobStore) -> None:
+    store.put("records/a", b"one")
+    store.put("records/b", b"one")
+    first, other = (info.version for info in store.list("records/"))
+    store.put("records/a", b"two")
+    second, same = (info.version for info in store.list("records/"))
+    assert first
+    assert second != first
+    assert same == other
+
+
 @pytest.mark.parametrize("size", [5 * 2**20 - 1, 5 * 2**20 + 1])
 def test_an_object_may_be_larger_than_one_part(store: BlobStore, size: int) -> None:
     data = bytes(range(251)) * (size // 251 + 1)

@@ -34,6 +34,7 @@ from registry.core import keys
 from registry.core.intents import ERASE, SWITCH
 from registry.core.opening import open_registry, open_to_read
 from registry.core.registry import Registry
+from registry.core.runs import DID_NOT_END, RUNNING, recorded, runs
 from registry.core.snapshot import index_in_memory, snapshot_of, take_snapshot
 from registry.domain import Image
 from registry.errors import RegistryLocked, SnapshotOutdated, StoreCorrupt, StoreUnreachable
@@ -254,6 +255,19 @@ def test_a_snapshot_lists_and_reads_like_the_store_it_was_taken_from(tmp_path: P
                     assert other.blobs.exists(info.key)
             assert list(other.blobs.list(keys.INTENTS)) == []
             assert other.blobs.describe() == blobs.describe()
+
+
+def test_a_run_that_goes_on_is_told_from_one_whose_process_ended(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with new_registry(home, video("v", [person(1)])) as registry, recorded(registry, "reindex"):
+        with open_registry(home=home, read_only=True) as other:
+            assert [one.outcome for one in runs(other)] == [RUNNING]
+        with started("-c", "") as ended:
+            ended.wait()
+        lock = home / "lock.json"
+        lock.write_text(lock.read_text().replace(str(os.getpid()), str(ended.pid)))
+        with open_registry(home=home, read_only=True) as other:
+            assert [one.outcome for one in runs(other)] == [DID_NOT_END]
 
 
 # --- at the same time ---------------------------------------------------------------------------

@@ -38,6 +38,10 @@ def test_one_unsure_person_does_not_flatten_the_others() -> None:
     axis = marks.axis_of_differences([*sure, (0.0, -900.0, 900.0)], ratios=False)
     assert axis.place(1.0) - axis.place(-1.0) > 45
     assert (axis.place(-900.0), axis.place(900.0)) == (0.0, 100.0)
+    unsure = marks.forest(axis, 0.0, -900.0, 900.0, "cannot tell", "")
+    assert unsure is not None and unsure.cut_low and unsure.cut_high
+    others = [marks.forest(axis, *one, "cannot tell", "") for one in sure]
+    assert not any(row is None or row.cut_low or row.cut_high for row in others)
 
 
 def test_an_axis_of_nothing_still_has_zero() -> None:
