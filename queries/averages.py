@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from queries.counted_videos import CountedVideo, counted_videos, join_counted, videos_by_person
 from queries.metric_weights import weights_of
@@ -20,6 +19,10 @@ from queries.zip_paths import cover_path
 from registry.core.registry import Registry
 from registry.domain import Appearance, Identity
 from registry.faces.appearances import exact, mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 ENOUGH = 10
 """Videos below which no interval is given: at n = 5, nominal 95 % t intervals of skewed values
@@ -86,6 +89,8 @@ def average_table(
         for identity, own in videos_by_person(videos).items()
         if identity in people
     ]
+    import pandas as pd
+
     return best_first(pd.DataFrame(rows, columns=columns))
 
 

@@ -13,9 +13,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from queries.masking import boxes_beside, without_others
 from queries.zip_paths import cover_path, folder_name
@@ -26,6 +24,10 @@ from registry.domain import Identity
 from registry.errors import UsageError
 from registry.system.files import STANDARD_OUTPUT, add_entry, atomic_file, check_suffix
 from registry.terminal import clean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 _FORMULA = re.compile(r"(^|[;\t\r\n])(?=[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20])")
 """Matches before a character that makes a spreadsheet read a cell as a formula (OWASP, CSV
@@ -110,6 +112,8 @@ def write_excel(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
                 f"The table of {name} has {len(table):,} rows, and a sheet of a workbook holds "
                 f"{_SHEET_ROWS - 1:,}. Use --parquet."
             )
+    import pandas as pd
+
     content = io.BytesIO()
     with pd.ExcelWriter(content, engine="openpyxl") as workbook:
         for name, table in tables.items():

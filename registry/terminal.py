@@ -53,7 +53,9 @@ class Terminal:
 
     given: dict[str, Any]
     """Settings that global options set."""
-    out: Console = field(default_factory=lambda: Console(markup=False, highlight=False))
+    out: Console = field(
+        default_factory=lambda: Console(markup=False, highlight=False, emoji=False)
+    )
     err: Console = field(default_factory=lambda: Console(stderr=True))
 
     @cached_property
@@ -119,8 +121,11 @@ class Terminal:
             drop: headings of the columns that may be left out, the least important one first.
             shorten: by heading of a column whose cells may be shortened, the least width.
         """
-        columns, width = grid.columns, self.out.width if self.out.is_terminal else None
-        widths, left_out = _fit(columns, drop, shorten, width)
+        columns = grid.columns
+        if not self.out.is_terminal:
+            self.out.file.writelines(_plain_lines(columns))
+            return
+        widths, left_out = _fit(columns, drop, shorten, self.out.width)
         shown = Table(box=None, pad_edge=False)
         cells = []
         for column in columns:
@@ -189,12 +194,12 @@ class Terminal:
 
 
 def _fit(
-    columns: Sequence[Column], drop: Sequence[str], shorten: Mapping[str, int], width: int | None
+    columns: Sequence[Column], drop: Sequence[str], shorten: Mapping[str, int], width: int
 ) -> tuple[dict[str, int], list[str]]:
     """The widths of the columns that stay, by heading, and the headings of those left out.
 
     What does not fit makes headings fold at spaces first. Then columns are left out. Room that is
-    left over goes to shortened cells first, then to headings. Without a width, everything fits.
+    left over goes to shortened cells first, then to headings.
     """
     whole, least = {}, {}
     for column in columns:
@@ -204,8 +209,6 @@ def _fit(
         least[heading] = max([content, *map(cell_len, heading.split())])
         if heading in shorten:
             least[heading] = min(whole[heading], max(shorten[heading], cell_len(heading)))
-    if width is None:
-        return whole, []
     left_out: list[str] = []
     for heading in drop:
         if sum(least.values()) + _GAP * (len(least) - 1) <= width:
@@ -371,6 +374,23 @@ def _decimal_sign(
 def file_path() -> click.Path:
     """The type of an option or argument that is a path; whoever opens the file reports errors."""
     return click.Path(path_type=Path)
+
+
+def _plain_lines(columns: Sequence[Column]) -> Iterator[str]:
+    """The lines of a table without box and styles, with all of each cell.
+
+    They are what Rich prints where there is room, which takes it seconds for thousands of rows.
+    """
+    padded = []
+    for column in columns:
+        cells = [str(column.header), *map(str, column.cells)]
+        widths = list(map(cell_len, cells))
+        widest = max(widths)
+        gaps = [" " * (widest - width) for width in widths]
+        pairs = zip(cells, gaps, strict=True)
+        padded.append([gap + c if column.justify == "right" else c + gap for c, gap in pairs])
+    for row in zip(*padded, strict=True):
+        yield (" " * _GAP).join(row) + "\n"
 
 
 def clean(text: str) -> str:
