@@ -139,17 +139,20 @@ def advised(failures: tuple[Failure, ...] | list[Failure]) -> list[tuple[Failure
 
 
 _ADVICE = (
-    ("404", "The video is not at this address. Correct the URL in the table, and send it again."),
-    ("403", "The server refuses. Use a link that anybody can open, or one signed anew."),
-    ("401", "The server asks for a password. Use a link that anybody can open."),
-    ("private", "The address is in a private network. The command line reads such ones with "
+    ("answered 404", "It is not at this address. Correct the URL in the table, and send it again."),
+    ("answered 40", "The server refuses. Use a link that anybody can open, or one signed anew."),
+    ("answered 5", "The server has a problem. Read it again later."),
+    ("not a public address", "Addresses of private networks are read on the command line, with "
      "--allow-private-hosts."),
-    ("outside", "The file is not in the folder of the table. Allow files of this computer below."),
-    ("no such file", "Check the path, and in which folder relative paths start."),
-    ("timed out", "Try again later."),
+    ("no file", "Check the path, and the folder where relative paths start."),
+    ("allow-local-files", "Send the table again, and allow files anywhere on this computer."),
+    ("certificate", "Have the server's certificate renewed, or use another address."),
+    ("took longer", "Read it again later, when the machine or the network is less busy."),
     ("memory", "The command line reads it with a larger --max-memory."),
+    ("not a video", "Give the URL of the video file itself."),
+    ("the limit", "Cut the video, or give a smaller version of it."),
 )  # fmt: skip
-"""What a reason contains, and what to do then."""
+"""What a reason contains, in the order in which they are looked for, and what to do then."""
 
 
 def _advice(reason: str) -> str:

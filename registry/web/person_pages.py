@@ -13,6 +13,7 @@ from starlette.responses import Response
 from queries.page.marks import Lane, clock, lane
 from registry.core.points import IndexedFace, IndexedVideo
 from registry.core.registry import Registry
+from registry.erasure.previews import preview_of_person
 from registry.errors import UsageError
 from registry.people import corrections
 from registry.people.corrections import FaceSelection
@@ -164,9 +165,10 @@ def split(request: Request, form: FormData) -> Response:
     with site_of(request).workspace.changing() as registry:
         decision = corrections.split(registry, request.path_params["person"], selection)
     named = f" The name {decision.name} goes along." if decision.name else ""
+    were = "was" if len(decision.faces) == 1 else "were"
     tell(
         request,
-        f"{count(len(decision.faces), 'face')} were split off: this is the new person.{named}",
+        f"{count(len(decision.faces), 'face')} {were} split off: this is the new person.{named}",
         decision=decision.number,
     )
     return after_form(f"/people/{segment(decision.new_identity)}")
@@ -190,7 +192,8 @@ def forget(request: Request, form: FormData) -> Response:
     if not text_field(form, "sure"):
         with site_of(request).workspace.reading() as registry:
             identity = registry.identity(key)
-        return page(request, "forget.html", person=identity)
+            lines = list(preview_of_person(registry, identity, block=block))
+        return page(request, "forget.html", person=identity, lines=lines)
     desk = site_of(request).desk
     if desk.is_running:
         raise UsageError("An ingest is under way. Erase when it has finished.")

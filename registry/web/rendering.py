@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from queries.figures import figure
 from queries.page.look import environment
-from registry.errors import RegistryError, UnknownError, UsageError
+from registry.errors import RegistryError, RegistryLocked, UnknownError, UsageError
 from registry.web.site import session_of, site_of, tell
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -73,7 +73,7 @@ def _try(
 ) -> Response:
     try:
         return function(request, form)
-    except (UsageError, UnknownError) as exc:
+    except (UsageError, UnknownError, RegistryLocked) as exc:
         tell(request, str(exc), is_error=True)
         return after_form(local_path(text_field(form, "back")))
 

@@ -17,6 +17,7 @@ from queries.video_details import video_details
 from registry.core.points import IndexedVideo
 from registry.core.registry import Registry
 from registry.domain import Identity, Status
+from registry.erasure.previews import preview_of_videos
 from registry.errors import UsageError
 from registry.footage.joining import join_videos, separate_videos
 from registry.terminal import count
@@ -182,8 +183,8 @@ def remove(request: Request, form: FormData) -> Response:
     if not text_field(form, "sure"):
         with site_of(request).workspace.reading() as registry:
             shown = _shown(registry, registry.video(key))
-        alone = [one.identity for one in shown.people if one.identity.videos == 1]
-        return page(request, "remove.html", shown=shown, alone=alone)
+            lines = list(preview_of_videos(registry, [shown.video.video_id]))
+        return page(request, "remove.html", shown=shown, lines=lines)
     if site_of(request).desk.is_running:
         raise UsageError("An ingest is under way. Erase when it has finished.")
     with site_of(request).workspace.changing() as registry:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from registry.core.registry import Registry
 from registry.web.access import FORM_BYTES, Hosts
 from registry.web.passwords import GUESSES
 from tests.support.page_server import Pages, serve_pages
-from tests.support.registries import who
+from tests.support.registries import new_registry, who
 from tests.web.conftest import VIDEOS
 
 PATHS = (
@@ -207,9 +208,10 @@ def test_a_form_leads_to_no_other_site(client: httpx.Client, registry: Registry)
 
 
 @pytest.fixture
-def guarded(registry: Registry) -> Iterator[httpx.Client]:
+def guarded(tmp_path: Path) -> Iterator[httpx.Client]:
     """A client of a server with a password."""
     with (
+        new_registry(tmp_path / "guarded", *VIDEOS[:1]) as registry,
         serve_pages(registry, password="correct horse battery", local_files=False) as running,
         running.stranger() as client,
     ):

@@ -60,7 +60,9 @@ def first_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_the_first_line_is_the_address_and_a_signal_stops_it_cleanly(
     home: Path, number: signal.Signals
 ) -> None:
@@ -119,12 +121,14 @@ def test_a_registry_that_holds_nothing_says_what_to_do(tmp_path: Path) -> None:
             assert client.get("/api/people").status_code == 409
 
 
-def test_a_registry_in_use_is_named(home: Path) -> None:
+@pytest.mark.slow  # tests/web/test_pages.py has the same without a process
+def test_a_registry_in_use_is_shown_and_not_changed(home: Path) -> None:
     with open_registry(load_settings(home=home)), serving(home, "--no-open") as process:
-        out, err = process.communicate(timeout=30)
-    assert out == ""
-    assert "is in use by process" in err
-    assert process.returncode == 1
+        with httpx.Client(follow_redirects=True) as client:
+            assert "Another process uses the registry" in client.get(first_line(process)).text
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def test_a_port_that_is_taken_is_named() -> None:
