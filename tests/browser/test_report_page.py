@@ -64,7 +64,7 @@ def test_it_opens_without_a_request_and_answers_first(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 400])
+@pytest.mark.parametrize("width", [1200, 720, 400])
 def test_axe_finds_nothing_serious(
     page_file: Path, new_tab: Callable[..., Tab], scheme: str, width: int
 ) -> None:
