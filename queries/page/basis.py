@@ -150,7 +150,7 @@ def _left_out(registry: Registry, as_of: int | None) -> str:
     provisional = registry.index.count_identities(provisional=True)
     joined = count_joined_videos(registry)
     texts = [
-        f"{count(provisional, 'identity', 'identities')} of a few poor faces only"
+        f"{count(provisional, 'identity', 'identities')} of a few poor faces, or hidden"
         if provisional
         else "Nobody"
     ]

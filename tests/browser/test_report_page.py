@@ -64,7 +64,7 @@ def test_it_opens_without_a_request_and_answers_first(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 400])
+@pytest.mark.parametrize("width", [1200, 720, 400])
 def test_axe_finds_nothing_serious(
     page_file: Path, new_tab: Callable[..., Tab], scheme: str, width: int
 ) -> None:
@@ -126,7 +126,7 @@ def test_it_sorts_filters_and_searches(page_file: Path, new_tab: Callable[..., T
     assert videos.get_attribute("aria-sort") == "ascending"
     videos.get_by_role("button").click()
     assert names(tab) == ordered
-    page.get_by_label("Verdict").select_option("clearly below")
+    page.locator("select[name=verdict]").select_option("clearly below")
     assert names(tab) == ["Goalkeeper"]
     assert page.locator("article.person:visible").count() == 1
     assert page.locator("#shown-people").inner_text() == "1 of 8 rows"
@@ -138,6 +138,19 @@ def test_it_sorts_filters_and_searches(page_file: Path, new_tab: Callable[..., T
     assert {*names(tab)} == {"Presenter in orange", "Founder", "Kitchen host"}
     page.get_by_label("Search videos").fill("goalkeeper")
     assert page.locator("article.video:visible").count() == 16
+
+
+def test_a_telephone_shows_cards_that_can_be_sorted(
+    page_file: Path, new_tab: Callable[..., Tab]
+) -> None:
+    tab = new_tab(viewport={"width": 400, "height": 800})
+    page = tab.open(page_file)
+    rows = page.locator("table.people tbody tr")
+    boxes = [rows.nth(place).bounding_box() for place in range(2)]
+    assert all(box and box["width"] < 400 and box["height"] > 120 for box in boxes)
+    page.get_by_label("Sort by").select_option("Person")
+    assert names(tab) == sorted(names(tab), key=str.casefold)
+    assert "sort=name" in page.url
 
 
 def test_the_address_keeps_filter_and_sort_and_back_returns(
