@@ -244,6 +244,8 @@ def test_who_reaches_the_server_from_elsewhere_names_no_file_of_it(guarded: http
     table = {"table": ("t.csv", b"Video URL,Performance\n/etc/passwd,1\n")}
     answer = guarded.post("/ingest", files=table, data={"allow_local_files": "1"})
     assert "cannot name files of this computer" in answer.text
+    answer = guarded.post("/ingest", files=table, data={"allow_private": "1"})
+    assert "or its network" in answer.text
     assert "base_folder" not in guarded.get("/ingest").text
 
 
