@@ -4,7 +4,8 @@
 
 Half of the photographed people are ingested and consolidated as a user would do it, and each
 photograph of the other half is looked up, as it is and spoilt in several ways; then the other way
-round. Writes `results/strangers.md`.
+round. Writes `results/strangers.md`, with the models that were measured before and are in the
+cache.
 """
 
 from __future__ import annotations
@@ -93,11 +94,17 @@ def main() -> None:
     if not (options.data / "photos").is_dir():
         raise SystemExit(f"{options.data} has no photos. FACE_REGISTRY_TEST_DATA names the folder.")
     marker = catalogue.load("sface", device="cpu", cache=options.cache / "models")
-    lines = _head()
+    results = options.cache / "results"
+    results.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(_head())
     for source in sources(options.data):
-        if Path(source).name in (options.model or [Path(source).name]):
-            lines += _measure(source, options.data, options.cache, marker)
-    text = "\n".join(lines)
+        name = Path(source).name
+        kept = results / f"strangers-{name}.md"
+        if name in (options.model or [name]):
+            table = "\n".join(_measure(source, options.data, options.cache, marker))
+            kept.write_text(table, encoding="utf-8")
+        if kept.is_file():
+            text += "\n" + kept.read_text(encoding="utf-8")
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "strangers.md").write_text(text, encoding="utf-8")
     print(text)

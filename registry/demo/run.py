@@ -16,6 +16,7 @@ from queries.export import write_csv, write_zip
 from queries.lookup import lookup
 from queries.report import Report, make_report
 from queries.selections import Selection
+from registry.core.exports import record_exports
 from registry.core.opening import open_registry
 from registry.demo.cast import VIDEOS
 from registry.demo.server import serve_folder
@@ -97,6 +98,7 @@ def run(places: Places, reporter: Reporter) -> DemoResult:
         )
         found = make_report(registry, (), Selection())
         write_csv(found.table, places.report)
+        record_exports(registry, "csv", [places.report])
         return DemoResult(
             summary, found, write_zip(registry, places.faces), lookup(registry, places.probe)
         )

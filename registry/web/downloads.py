@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, Response
 from queries.export import write_csv, write_excel, write_zip
 from queries.frames import appearances_frame, videos_frame
 from queries.page.asking import Asked
-from queries.page.writing import write_page
+from queries.page.writing import save_page
 from queries.report import report
 from registry.core.exports import record_exports
 from registry.core.registry import Registry
@@ -41,7 +41,7 @@ def _excel(registry: Registry, path: Path) -> None:
 
 
 def _page(registry: Registry, path: Path) -> None:
-    write_page(registry, path, Asked())
+    save_page(registry, path, Asked())
     record_exports(registry, "html", [path])
 
 

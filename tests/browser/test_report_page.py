@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from queries.page.asking import Asked
-from queries.page.writing import write_page
+from queries.page.writing import save_page
 from registry.cli import cli
 from registry.core.decisions import DecisionKind
 from registry.core.opening import open_registry
@@ -31,7 +31,7 @@ ATTACK = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'</style>"
 def page_file(sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     with open_registry(load_settings(home=sample_home)) as registry:
-        write_page(registry, path, Asked())
+        save_page(registry, path, Asked())
     return path
 
 
@@ -84,7 +84,7 @@ def test_nothing_in_a_name_runs(
 ) -> None:
     with open_registry(load_settings(home=own_home)) as registry:
         registry.name(identity_of(0), ATTACK)
-        write_page(registry, tmp_path / "page.html", Asked())
+        save_page(registry, tmp_path / "page.html", Asked())
     tab = new_tab()
     dialogs: list[str] = []
 
@@ -201,7 +201,7 @@ def test_answers_come_back_as_decisions(
 ) -> None:
     path = tmp_path / "page.html"
     with open_registry(load_settings(home=own_home)) as registry:
-        write_page(registry, path, Asked())
+        save_page(registry, path, Asked())
         before = len(registry.decisions.entries())
     page = new_tab(accept_downloads=True).open(path)
     save = page.get_by_role("button", name="Save answers")
