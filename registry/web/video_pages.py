@@ -136,7 +136,7 @@ def video(request: Request) -> Response:
             if counts == found.video_id and (one := registry.index.video(other)) is not None
         ]
     return page(
-        request, "video.html", shown=shown, details=details, joined=joined,
+        request, "one_video.html", shown=shown, details=details, joined=joined,
         start_s=_seconds(request.query_params.get("t", "")),
     )  # fmt: skip
 
