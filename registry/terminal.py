@@ -33,7 +33,7 @@ from registry.core.registry import Registry
 from registry.core.snapshot import snapshot_of
 from registry.errors import ObjectMissing, SnapshotOutdated, StoreCorrupt, UsageError
 from registry.settings import Settings, load_log_settings, load_settings
-from registry.system.files import check_suffix
+from registry.system.files import STANDARD_OUTPUT, check_suffix
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _LOCALE = "locale"
@@ -328,6 +328,12 @@ def csv_options(about: str) -> Callable[[F], F]:
         def checked(*arguments: Any, **options: Any) -> Any:
             if options["csv_for_excel"] and not options["csv_path"]:
                 raise click.UsageError("--csv-for-excel needs --csv PATH.")
+            if options["csv_path"] == STANDARD_OUTPUT:
+                if options["as_json"]:
+                    raise click.UsageError("--csv - and --json both write to standard output.")
+                terminal = click.get_current_context().find_object(Terminal)
+                assert terminal is not None
+                terminal.out = Console(stderr=True, markup=False, highlight=False)
             return function(*arguments, **options)
 
         decorated = click.option(
@@ -336,7 +342,10 @@ def csv_options(about: str) -> Callable[[F], F]:
             help="Write the CSV file for Excel: with a byte-order mark, and with this locale's "
             "decimal sign if none is given. With a decimal comma, semicolons separate columns.",
         )(cast(F, checked))  # fmt: skip
-        return click.option("--csv", "csv_path", type=output_file("CSV"), help=about)(decorated)
+        return click.option(
+            "--csv", "csv_path", type=output_file("CSV"),
+            help=f"{about} - writes to standard output, and everything else to standard error.",
+        )(decorated)  # fmt: skip
 
     return add
 
