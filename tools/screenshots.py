@@ -2,7 +2,8 @@
 
     python -m tools.screenshots FOLDER
 
-writes the page of a report and pictures of it (PNG) to the folder. It needs Chromium and the
+writes the page of a report, pictures of it (PNG), and pictures of the pages of `serve` to the
+folder. It needs Chromium and the
 dependency group `browser` (`make test-browser` installs it).
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 
 from queries.page.asking import Asked
 from queries.page.writing import save_page
+from tests.support.page_server import Pages, serve_pages
 from tests.support.sample_registry import demo_people, sample_registry
 
 SHOTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -29,6 +31,21 @@ SHOTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("report-phone", "body", {"viewport": {"width": 400, "height": 1200}}),
 )
 """Name of the picture, what it begins with, and how the browser is set."""
+
+_WIDE = {"viewport": {"width": 1280, "height": 800}}
+_PHONE = {"viewport": {"width": 400, "height": 800}}
+PAGES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("people", "/", _WIDE),
+    ("people-dark", "/", {**_WIDE, "color_scheme": "dark"}),
+    ("people-phone", "/", _PHONE),
+    ("person", "/people/Presenter%20in%20orange", _WIDE),
+    ("review", "/review", _WIDE),
+    ("review-phone", "/review", _PHONE),
+    ("videos", "/videos", _WIDE),
+    ("decisions", "/decisions", _WIDE),
+    ("ingest", "/ingest", _WIDE),
+)
+"""Name of the picture, path of the page of `serve`, and how the browser is set."""
 
 
 def main() -> int:
@@ -47,7 +64,9 @@ def main() -> int:
         sample_registry(Path(home) / "home", demo_people()) as registry,
     ):
         save_page(registry, page, Asked())
-    _take(program, page, folder)
+        _take(program, page, folder)
+        with serve_pages(registry) as pages:
+            _take_served(program, pages, folder)
     return 0
 
 
@@ -70,6 +89,25 @@ def _take(program: str, page: Path, folder: Path) -> None:
         printed.goto(page.absolute().as_uri())
         printed.pdf(path=folder / "report.pdf", format="A4")
         print(folder / "report.pdf")
+        browser.close()
+
+
+def _take_served(program: str, pages: Pages, folder: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=sandbox)
+        for name, path, options in PAGES:
+            context = browser.new_context(**options)
+            tab = context.new_page()
+            tab.goto(f"{pages.address}/?token={pages.site.sessions.new_token()}")
+            tab.goto(f"{pages.address}{path}")
+            tab.wait_for_selector("h1")
+            tab.wait_for_timeout(300)
+            tab.screenshot(path=folder / f"{name}.png")
+            print(folder / f"{name}.png")
+            context.close()
         browser.close()
 
 

@@ -37,7 +37,7 @@ from registry.web.ingesting import TABLE_BYTES, IngestDesk
 from registry.web.passwords import Password
 from registry.web.rendering import Handler, error_page, page
 from registry.web.reviewing import ReviewQueue
-from registry.web.site import Site
+from registry.web.site import Site, session_of, site_of
 from registry.web.workspace import Workspace
 
 _FORM_OVERHEAD = 1 << 16
@@ -196,6 +196,10 @@ async def _failed(request: Request, exc: Exception) -> Response:
     if request.url.path.startswith(("/crops/", "/static/")):
         status = 404 if isinstance(exc, (UnknownError, HTTPException)) else 500
         return PlainTextResponse("There is no such file.\n", status)
+    signed_in = site_of(request).sessions.is_valid(session_of(request))
+    if not signed_in:  # a page would show something of the registry around the error
+        status = exc.status_code if isinstance(exc, HTTPException) else 500
+        return PlainTextResponse("This did not work.\n", status)
     if isinstance(exc, HTTPException):
         title = "There is no such page" if exc.status_code == 404 else "This did not work"
         text = "The address is not one of this server." if exc.status_code == 404 else exc.detail

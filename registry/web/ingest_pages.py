@@ -142,8 +142,7 @@ _ADVICE = (
     ("answered 404", "It is not at this address. Correct the URL in the table, and send it again."),
     ("answered 40", "The server refuses. Use a link that anybody can open, or one signed anew."),
     ("answered 5", "The server has a problem. Read it again later."),
-    ("not a public address", "Addresses of private networks are read on the command line, with "
-     "--allow-private-hosts."),
+    ("not a public address", "Send the table again, and allow addresses of private networks."),
     ("no file", "Check the path, and the folder where relative paths start."),
     ("allow-local-files", "Send the table again, and allow files anywhere on this computer."),
     ("certificate", "Have the server's certificate renewed, or use another address."),
@@ -162,18 +161,20 @@ def _advice(reason: str) -> str:
 
 _FIELDS = (
     "url_column", "metrics", "url_template", "decimal", "units", "sheet", "encoding",
-    "base_folder", "allow_local_files", "retry_failed", "blank_clears", "reread_changed",
-    "consolidate", "purpose",
+    "base_folder", "allow_local_files", "allow_private", "retry_failed", "blank_clears",
+    "reread_changed", "consolidate", "purpose",
 )  # fmt: skip
+_LOCAL = ("base_folder", "allow_local_files", "allow_private")
+"""Fields that only whoever sits at this computer may use."""
 
 
 def _question(form: FormData, *, local_files: bool) -> TableQuestion:
     """What the form says about the table. Raises `UsageError` for what is not valid."""
     given = {name: text_field(form, name) for name in _FIELDS}
-    if (given["base_folder"] or given["allow_local_files"]) and not local_files:
+    if any(given[name] for name in _LOCAL) and not local_files:
         raise UsageError(
-            "Tables cannot name files of this computer, because other machines reach this server. "
-            "Use `face-registry ingest` there."
+            "Tables cannot name files of this computer or its network, because other machines "
+            "reach this server. Use `face-registry ingest` there."
         )
     units = {}
     for line in given["units"].splitlines():
@@ -193,6 +194,7 @@ def _question(form: FormData, *, local_files: bool) -> TableQuestion:
         encoding=given["encoding"] or None,
         base_folder=Path(given["base_folder"]) if given["base_folder"] else None,
         allow_local_files=bool(given["allow_local_files"]),
+        allow_private=bool(given["allow_private"]),
         retry_failed=bool(given["retry_failed"]),
         blank_clears=bool(given["blank_clears"]),
         reread_changed=bool(given["reread_changed"]),

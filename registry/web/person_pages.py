@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from queries.page.marks import Lane, clock, lane
+from registry.core.decisions import DecisionKind, in_effect
 from registry.core.points import IndexedFace, IndexedVideo
 from registry.core.registry import Registry
 from registry.erasure.previews import preview_of_person
@@ -75,7 +76,7 @@ def person(request: Request) -> Response:
         identity = registry.identity(request.path_params["person"])
         faces = list(registry.index.faces_of(identity.identity_id))
         videos = _videos(registry, identity.identity_id, faces, everything=everything)
-        hidden = identity.identity_id in registry.view.hidden
+        hidden_by = _hidden_by(registry, identity.identity_id)
         primary = registry.contract.primary_metric
     return page(
         request,
@@ -84,9 +85,23 @@ def person(request: Request) -> Response:
         row=everybody(request).get(identity.identity_id),
         videos=videos,
         metric=primary,
-        hidden=hidden,
+        hidden_by=hidden_by,
         everything=everything,
         tracks=sum(len(one.tracks) for one in videos),
+    )
+
+
+def _hidden_by(registry: Registry, identity_id: str) -> int:
+    """Number of the decision that hides a person; 0: none does."""
+    if identity_id not in registry.view.hidden:
+        return 0
+    return max(
+        (
+            one.number
+            for one in in_effect(registry.decisions.entries())
+            if one.kind is DecisionKind.HIDE and identity_id in one.identities
+        ),
+        default=0,
     )
 
 

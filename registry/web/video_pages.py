@@ -72,10 +72,12 @@ def videos(request: Request) -> Response:
         raise UsageError(f"There is no status {status!r}. Choose one of {', '.join(STATUSES)}.")
     text = request.query_params.get("page", "1")
     number = max(1, int(text)) if text.isdecimal() and len(text) < 6 else 1
-    with site_of(request).workspace.reading() as registry:
+    workspace = site_of(request).workspace
+    with workspace.reading() as registry:
         if registry.is_empty:
             return page(request, "welcome.html")
-        everything = sorted(registry.index.videos(), key=_failed_first)
+    everything = workspace.once("videos", lambda opened: sorted(opened.index.videos(), key=_order))
+    with workspace.reading() as registry:
         matching = [
             one
             for one in everything
@@ -90,7 +92,7 @@ def videos(request: Request) -> Response:
     )  # fmt: skip
 
 
-def _failed_first(video: IndexedVideo) -> tuple[bool, str]:
+def _order(video: IndexedVideo) -> tuple[bool, str]:
     return video.status is not Status.FAILED, video.url.exposed()
 
 
@@ -134,7 +136,7 @@ def video(request: Request) -> Response:
             if counts == found.video_id and (one := registry.index.video(other)) is not None
         ]
     return page(
-        request, "video.html", shown=shown, details=details, joined=joined,
+        request, "one_video.html", shown=shown, details=details, joined=joined,
         start_s=_seconds(request.query_params.get("t", "")),
     )  # fmt: skip
 

@@ -137,6 +137,36 @@ def test_a_photo_is_searched_for(
     tab.page.wait_for_url("**/people/**")
 
 
+_DROP = """([bytes, name, type]) => {
+    const dropped = new DataTransfer();
+    dropped.items.add(new File([new Uint8Array(bytes)], name, { type }));
+    document.querySelector("main").dispatchEvent(
+        new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true }));
+}"""
+
+
+def test_a_photo_that_is_dropped_anywhere_is_searched_for(
+    pages: Pages, sign_in: Callable[..., Tab], astronaut: Image
+) -> None:
+    page = sign_in().page
+    page.goto(f"{pages.address}/videos")
+    done, encoded = cv2.imencode(".jpg", astronaut)
+    assert done
+    page.evaluate(_DROP, [list(encoded.tobytes()), "who.jpg", "image/jpeg"])
+    page.wait_for_selector("h1:has-text('Who is in the photo')")
+
+
+def test_a_table_that_is_dropped_is_planned(pages: Pages, sign_in: Callable[..., Tab]) -> None:
+    page = sign_in().page
+    page.goto(f"{pages.address}/ingest")
+    table = b"Video URL,Performance\nhttps://example.com/new.mp4,1.5\n"
+    page.evaluate(_DROP, [list(table), "week 2.csv", "text/csv"])
+    page.wait_for_selector("h1:has-text('1 new video to read')")
+    page.goto(f"{pages.address}/videos")
+    page.evaluate(_DROP, [list(table), "week 2.csv", "text/csv"])
+    page.wait_for_selector(".notice:has-text('Drop a table on the page Ingest')")
+
+
 def test_select_several_and_merge_then_undo(
     sign_in: Callable[..., Tab], registry: Registry
 ) -> None:

@@ -229,6 +229,16 @@ def test_the_password_opens_a_session_of_its_own(guarded: httpx.Client) -> None:
     assert guarded.get("/api/people").status_code == 200
 
 
+def test_an_error_before_signing_in_shows_nothing_of_the_registry(guarded: httpx.Client) -> None:
+    broken = {"content-type": "multipart/form-data; boundary=x"}
+    answer = guarded.post("/login", content=b"--y\r\nnot a form", headers=broken)
+    assert answer.status_code == 400
+    assert answer.text == "This did not work.\n"
+    for path in ("/loginx", "/login/x", "/nothing"):
+        assert guarded.get(path).status_code == 401
+    assert "<" not in guarded.get("/static/nothing").text
+
+
 def test_a_password_cannot_be_guessed_quickly(guarded: httpx.Client) -> None:
     statuses = [
         guarded.post("/login", data={"password": f"guess {n}"}).status_code
@@ -244,6 +254,8 @@ def test_who_reaches_the_server_from_elsewhere_names_no_file_of_it(guarded: http
     table = {"table": ("t.csv", b"Video URL,Performance\n/etc/passwd,1\n")}
     answer = guarded.post("/ingest", files=table, data={"allow_local_files": "1"})
     assert "cannot name files of this computer" in answer.text
+    answer = guarded.post("/ingest", files=table, data={"allow_private": "1"})
+    assert "or its network" in answer.text
     assert "base_folder" not in guarded.get("/ingest").text
 
 

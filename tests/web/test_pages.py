@@ -98,8 +98,9 @@ def test_who_is_hidden_is_left_out_and_comes_back_by_undo(
     page = client.post("/people/hide", data={"person": one, "back": "/"})
     assert f"/people/{one}" not in page.text
     assert "1 person is hidden now" in page.text
-    assert "hidden" in client.get(f"/people/{one}").text
+    assert f"/people/{one}" in client.get("/?left_out=1").text
     number = registry.decisions.entries()[-1].number
+    assert f"/decisions/{number}/undo" in client.get(f"/people/{one}").text
     page = client.post(f"/decisions/{number}/undo", data={"back": "/"})
     assert f"/people/{one}" in page.text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import ssl
 import stat
@@ -19,10 +20,13 @@ import trustme
 
 from registry.cli import main
 from registry.core.opening import open_registry
+from registry.core.runs import runs
+from registry.domain import Image
 from registry.errors import UsageError
 from registry.settings import load_settings
 from registry.web.passwords import GUESSES, SHORTEST, WINDOW_S, Guesses, Password, read_password
 from registry.web.server import Listening, listen, serve
+from tests.support.media import write_video
 from tests.support.registries import new_registry
 from tests.web.conftest import VIDEOS
 
@@ -222,3 +226,33 @@ def test_guesses_from_many_addresses_are_counted_together() -> None:
     guesses = Guesses(lambda: 0.0)
     waits = [guesses.begin(f"192.0.2.{n}") for n in range(60)]
     assert waits.count(0.0) == 50
+
+
+@pytest.mark.slow
+def test_a_signal_during_an_ingest_keeps_what_is_recorded(tmp_path: Path, astronaut: Image) -> None:
+    rows = ["Video URL,Performance"]
+    for number in range(6):
+        write_video(tmp_path / f"{number}.mp4", [astronaut] * (40 + number), fps=15)
+        rows.append(f"{number}.mp4,{number}.5")
+    home = tmp_path / "home"
+    with serving(home, "--no-open", "--workers", "1") as process:
+        address = httpx.URL(first_line(process))
+        with httpx.Client(follow_redirects=True, timeout=60) as client:
+            client.get(address)
+            base = str(address.copy_with(raw_path=b"/")).rstrip("/")
+            table = {"table": ("week.csv", "\n".join(rows).encode())}
+            folder = {"base_folder": str(tmp_path)}
+            plan = client.post(f"{base}/ingest", files=table, data=folder).text
+            start = re.findall(r'action="(/ingest/[0-9a-f]{32}/start)"', plan)[0]
+            client.post(f"{base}{start}", data=folder)
+            done = 0
+            while not done:  # pages answer during the ingest
+                progress = client.get(f"{base}/api/status").json()["ingest"]
+                assert not progress["over"], progress
+                done = progress["done"]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 0
+    with open_registry(load_settings(home=home)) as registry:
+        assert done <= registry.index.count_videos() < 6
+        assert runs(registry)[-1].outcome == "interrupted"
+    assert not (home / "web").exists()
