@@ -48,6 +48,9 @@ class WriteRight(Protocol):
 class Lock(WriteRight, Protocol):
     """A right that is held from the opening of a registry until it is closed."""
 
+    def leave(self) -> bool:
+        """Count one opening less of the registry. Returns whether none is left."""
+
     def release(self) -> None:
         """Give the right up. Releasing it twice is fine."""
 
@@ -62,6 +65,10 @@ class ReadOnly:
     def check(self) -> None:
         """Raise `RegistryLocked`."""
         raise RegistryLocked(self._reason)
+
+    def leave(self) -> bool:
+        """Whether no other opening is left: each snapshot is opened once."""
+        return True
 
     def release(self) -> None:
         """Do nothing."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from registry.errors import RegistryLocked, StoreDenied
+from registry.system.process import refuse_fork
 
 
 def prepare_home(home: Path) -> None:
@@ -46,7 +47,7 @@ class HomeLock:
     """The lock on a home folder. The system releases it when the process ends."""
 
     def __init__(self, home: Path) -> None:
-        self._home = home
+        self._home, self._pid, self._openings = home, os.getpid(), 1
         # Not thread-local: threads of an ingest check the lock that the main thread took.
         self._lock = FileLock(home / "lock", mode=0o600, thread_local=False)
         self._holder = home / _HOLDER
@@ -72,8 +73,26 @@ class HomeLock:
         with suppress(OSError):  # on a full disk the lock holds all the same
             self._holder.write_text(json.dumps({"pid": os.getpid(), "since": since}))
 
+    def share(self) -> None:
+        """Count one opening more of the registry that holds this lock."""
+        self._openings += 1
+
+    def leave(self) -> bool:
+        """Count one opening less. Returns whether none is left, in a fork never.
+
+        A fork has no threads of the engine, so closing the index there would wait for ever.
+        """
+        self._openings -= 1
+        return self._openings <= 0 and self._pid == os.getpid()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this process, and not one that it is a fork of, holds the lock."""
+        return self._lock.is_locked and self._pid == os.getpid()
+
     def check(self) -> None:
         """Return if this process holds the lock. Raises `RegistryLocked` if it does not."""
+        refuse_fork(self._pid, f"The registry at {self._home}")
         if not self._lock.is_locked:
             raise RegistryLocked(
                 f"This process no longer holds the lock on {self._home}, since the registry was "
@@ -81,8 +100,8 @@ class HomeLock:
             )
 
     def release(self) -> None:
-        """Release the lock; releasing it twice is fine."""
-        if self._lock.is_locked:
+        """Release the lock; releasing it twice is fine. A fork leaves it to its parent."""
+        if self.is_held:
             with suppress(OSError):
                 self._holder.unlink(missing_ok=True)
             self._lock.release()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
 from typing import Any
+from weakref import WeakValueDictionary
 
 from registry.core.backends import open_blobs, open_store
 from registry.core.guarded import ReadOnly
@@ -27,6 +30,9 @@ def open_registry(
 ) -> Registry:
     """Open the registry that the settings describe.
 
+    If this process has it open already, with the same settings, that registry is returned; it is
+    closed when it was closed as often as it was opened.
+
     Args:
         settings: where and what; by default read from `given` and the environment.
         wait: wait for another process that uses the registry, instead of raising.
@@ -44,21 +50,42 @@ def open_registry(
         UsageError: a setting is wrong.
     """
     settings = settings or load_settings(**given)
-    if read_only and settings.embedded:
-        return open_snapshot(settings, say=say)
-    prepare_home(settings.home)
-    lock = HomeLock(settings.home) if settings.embedded else None
-    if lock:
-        lock.acquire(wait=wait, say=say)
-    try:
+    if not settings.embedded:
+        prepare_home(settings.home)
         blobs = open_blobs(settings)
-        lease = None if lock else Lease(blobs, wait=wait, say=say)
-        store = open_store(settings, say=say)
-        return Registry(settings, blobs, store, lock=lock, lease=lease, say=say)
+        lease = Lease(blobs, wait=wait, say=say)
+        return Registry(settings, blobs, open_store(settings, say=say), lease=lease, say=say)
+    if read_only:
+        return open_snapshot(settings, say=say)
+    home = settings.home.absolute()
+    with _opening:
+        registry, lock = _open.get(home), _locks.get(home)
+        if registry and lock and lock.is_held and registry.settings == settings:
+            lock.share()
+            return registry
+    return _open_embedded(settings, wait=wait, say=say)
+
+
+_opening = Lock()
+_open: WeakValueDictionary[Path, Registry] = WeakValueDictionary()
+"""Registries that this process has open, by home folder; one that nobody refers to is gone."""
+_locks: WeakValueDictionary[Path, HomeLock] = WeakValueDictionary()
+
+
+def _open_embedded(settings: Settings, *, wait: bool, say: Callable[[str], None]) -> Registry:
+    home = settings.home.absolute()
+    prepare_home(settings.home)
+    lock = HomeLock(settings.home)
+    lock.acquire(wait=wait, say=say)
+    try:
+        blobs, store = open_blobs(settings), open_store(settings, say=say)
+        registry = Registry(settings, blobs, store, lock=lock, say=say)
     except BaseException:
-        if lock:
-            lock.release()
+        lock.release()
         raise
+    with _opening:
+        _open[home], _locks[home] = registry, lock
+    return registry
 
 
 def open_to_read(

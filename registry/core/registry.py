@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, NoReturn
 
 from registry import events
 from registry.blobs.base import BlobStore
@@ -60,7 +60,7 @@ from registry.store.base import Store
 from registry.urls import Url
 
 
-class Registry:
+class Registry(AbstractContextManager["Registry", None]):
     """One registry. Use `open_registry`, or pass the parts in; close it, or use it in a `with`."""
 
     def __init__(
@@ -255,7 +255,9 @@ class Registry:
         return read_crop(self.blobs, key, digest)
 
     def close(self) -> None:
-        """Flush and release everything; closing twice is fine."""
+        """Flush and release everything at the last closing of a shared one; twice is fine."""
+        if self._lock and not self._lock.leave():
+            return
         try:
             self.store.close()
             if self.lease:
@@ -266,8 +268,8 @@ class Registry:
             if self._lock:
                 self._lock.release()
 
-    def __enter__(self) -> Self:
-        return self
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A registry cannot be sent to another process. Open it there, to read.")
 
     def __exit__(self, *error: object) -> None:
         self.close()

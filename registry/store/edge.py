@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,7 @@ from registry.store.edge_shard import (
     translated_errors,
 )
 from registry.system.files import sync
+from registry.system.process import refuse_fork
 
 RESERVE_BYTES = 256 * 2**20
 """Free space that a write must leave. Edge writes through memory maps, and a page that does not fit
@@ -192,6 +194,7 @@ class EdgeCollection(EngineCollection):
         self._reserve = reserve_bytes
         self._sealed = sealed
         self._flushed = False
+        self._pid = os.getpid()
 
     def reopen(self, spec: CollectionSpec) -> None:
         """Add the indexes of the spec that are missing.
@@ -301,6 +304,7 @@ class EdgeCollection(EngineCollection):
 
     @contextmanager
     def _reading(self) -> Iterator[qe.EdgeShard]:
+        refuse_fork(self._pid, f"The index in {self._folder.parent}")
         with self._lock, translated_errors(self._folder):
             if self._shard is None:
                 raise StoreError(f"{self._folder} is closed. Open the collection again.")

@@ -6,6 +6,8 @@ import getpass
 import os
 import socket
 
+from registry.errors import RegistryLocked
+
 
 def user_name() -> str:
     """The name of the user who runs this process; empty if the system does not know it."""
@@ -23,3 +25,16 @@ def user_at_host() -> str:
 def process_at_host() -> str:
     """The process id and the host name, as words for a message."""
     return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def refuse_fork(pid: int, what: str) -> None:
+    """Raise `RegistryLocked` in a fork of the process `pid`, which opened `what`.
+
+    A fork shares locks with its parent and lacks the threads of engines, so its calls would wait
+    for ever.
+    """
+    if os.getpid() != pid:
+        raise RegistryLocked(
+            f"{what} was opened by process {pid}, and this process is a fork of it. Open it here "
+            "with read_only=True, or use it there."
+        )
