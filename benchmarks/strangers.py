@@ -4,7 +4,8 @@
 
 Half of the photographed people are ingested and consolidated as a user would do it, and each
 photograph of the other half is looked up, as it is and spoilt in several ways; then the other way
-round. Writes `results/strangers.md`.
+round. Writes `results/strangers.md`, with the models that were measured before and are in the
+cache.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Tally:
     stated: dict[float, int] = field(default_factory=lambda: dict.fromkeys(STATED, 0))
     """Matches whose stated FPIR is no more than this."""
 
-    def add(self, probe: Probe | None, at_threshold: float) -> None:
+    def add(self, probe: Probe | None, gallery: Gallery) -> None:
         """Count one photograph: its labelled face, if it was found."""
         self.photos += 1
         if probe is None:
@@ -71,15 +72,16 @@ class Tally:
         self.found += 1
         if rates_hold(probe.quality):
             self.good += 1
-            self.expected += at_threshold
+            rate = gallery.stated_rate(gallery.threshold, probe.quality)
+            self.expected += identification_rate(rate, gallery.appearances)
         for best in probe.matches[:1]:
-            rate = best.false_positive_identification_rate
-            if best.lead or rate is None:
+            fpir = best.false_positive_identification_rate
+            if best.lead or fpir is None:
                 self.leads += 1
                 continue
             self.matched += 1
             for limit in STATED:
-                self.stated[limit] += rate <= limit
+                self.stated[limit] += fpir <= limit
 
 
 def main() -> None:
@@ -93,11 +95,17 @@ def main() -> None:
     if not (options.data / "photos").is_dir():
         raise SystemExit(f"{options.data} has no photos. FACE_REGISTRY_TEST_DATA names the folder.")
     marker = catalogue.load("sface", device="cpu", cache=options.cache / "models")
-    lines = _head()
+    results = options.cache / "results"
+    results.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(_head())
     for source in sources(options.data):
-        if Path(source).name in (options.model or [Path(source).name]):
-            lines += _measure(source, options.data, options.cache, marker)
-    text = "\n".join(lines)
+        name = Path(source).name
+        kept = results / f"strangers-{name}.md"
+        if name in (options.model or [name]):
+            table = "\n".join(_measure(source, options.data, options.cache, marker))
+            kept.write_text(table, encoding="utf-8")
+        if kept.is_file():
+            text += "\n" + kept.read_text(encoding="utf-8")
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "strangers.md").write_text(text, encoding="utf-8")
     print(text)
@@ -120,18 +128,15 @@ def _measure(source: str, data: Path, cache: Path, marker: FaceModel) -> list[st
             _registry(Path(home), videos, model, source) as registry,
         ):
             gallery = open_gallery(registry, top=1, threshold=None, provisional=False)
-            far = max(gallery.thresholds.curve.far(gallery.threshold), gallery.thresholds.finest)
-            at_threshold = identification_rate(far, gallery.appearances)
-            known.append((gallery.identities, gallery.appearances, gallery.threshold, at_threshold))
+            known.append((gallery.identities, gallery.appearances, gallery.threshold))
             for photo in photos:
                 if photo.person not in people:
                     for kind, image in _spoilt(photo, marker):
                         tally = tallies.setdefault(kind, Tally(kind))
-                        tally.add(_labelled_probe(gallery, image), at_threshold)
+                        tally.add(_labelled_probe(gallery, image), gallery)
     said = "; ".join(
-        f"{identities} identities in {appearances} videos can answer, {rate:.2%} stated at the "
-        f"threshold of {threshold:g}"
-        for identities, appearances, threshold, rate in known
+        f"{identities} identities in {appearances} videos can answer, at {threshold:g}"
+        for identities, appearances, threshold in known
     )
     return [
         f"## {model.info.name}",

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         videos_frame,
     )
     from queries.identity_effects import Effect, effects
+    from queries.page.writing import write_page
     from queries.screen_time import timeline
     from queries.timelines import Interval, PersonOnScreen
     from registry import Registry, open_registry
@@ -159,6 +160,7 @@ __all__ = [
     "write_coco",
     "write_csv",
     "write_fiftyone",
+    "write_page",
     "write_zip",
 ]
 
@@ -177,6 +179,7 @@ _MODULES = {
     "queries.frames": "appearances_frame changes_frame faces_frame identities_frame pairs_frame "
     "persons_by_video timeline_frame videos_frame",
     "queries.identity_effects": "Effect effects",
+    "queries.page.writing": "write_page",
     "queries.screen_time": "timeline",
     "queries.timelines": "Interval PersonOnScreen",
     "registry": "Registry open_registry",

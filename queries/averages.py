@@ -7,20 +7,22 @@ A video without a value for a metric does not count towards that metric.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from queries.counted_videos import CountedVideo, counted_videos, videos_by_person
+from queries.counted_videos import CountedVideo, counted_videos, join_counted, videos_by_person
+from queries.metric_weights import weights_of
 from queries.zip_paths import cover_path
-from registry.core.counting import counted_metrics
 from registry.core.registry import Registry
 from registry.domain import Appearance, Identity
 from registry.faces.appearances import exact, mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 ENOUGH = 10
 """Videos below which no interval is given: at n = 5, nominal 95 % t intervals of skewed values
@@ -87,6 +89,8 @@ def average_table(
         for identity, own in videos_by_person(videos).items()
         if identity in people
     ]
+    import pandas as pd
+
     return best_first(pd.DataFrame(rows, columns=columns))
 
 
@@ -128,18 +132,28 @@ def _row(
 
 
 def average_of(registry: Registry, identity_id: str) -> dict[str, float]:
-    """Mean of each metric over the distinct videos of one identity."""
+    """The mean of each metric over the distinct videos of one identity, as in reports.
+
+    A metric that has weights (`mean@WEIGHT`) is weighted.
+    """
     index, same_as = registry.index, registry.view.same_as
-    metrics = {video.video_id: video.metrics for video in index.videos([identity_id])}
-    counted = {registry.view.counted_video(video) for video in metrics}
+    videos = {video.video_id: video for video in index.videos([identity_id])}
+    counted = {registry.view.counted_video(video) for video in videos}
     for other in {video for pair in same_as.items() if pair[1] in counted for video in pair}:
         if (joined := index.video(other)) is not None:
-            metrics[other] = joined.metrics
-    values: dict[str, list[float]] = defaultdict(list)
-    for counted_values in counted_metrics(metrics.items(), same_as).values():
-        for name, value in counted_values.items():
-            values[name].append(value)
-    return {name: mean(values[name]) for name in sorted(values)}
+            videos[other] = joined
+    shown = join_counted([(video, ()) for video in videos.values()], same_as)
+    means: dict[str, float] = {}
+    for name in sorted({name for video in shown for name in video.metrics}):
+        own = [video for video in shown if name in video.metrics]
+        values = [video.metrics[name] for video in own]
+        if any(name in video.weights for video in shown):
+            from queries.statistics.means import weighted_mean  # it brings SciPy
+
+            means[name] = weighted_mean(values, weights_of(own, name, ""))
+        else:
+            means[name] = mean(values)
+    return means
 
 
 def screen_time(appearances: Sequence[Appearance]) -> float:

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from registry.domain import Box, Detection, Image
@@ -79,6 +78,8 @@ def _is_certain(model: FaceModel, image: Image, one: Detection) -> bool:
 
 def _levels(image: Image) -> Iterator[tuple[Image, float]]:
     """The photo at each size at which it has tiles, and the scale of that size."""
+    import cv2  # here, because commands that read no photo should not wait for it
+
     height, width = image.shape[:2]
     level, scale = image, 1.0
     while max(height, width) * scale > _WHOLE * _TILE:

@@ -17,8 +17,8 @@ from registry.people.joining import count_duplicates
 from registry.urls import redacted
 
 COUNTED_FACES = 20_000
-"""Faces up to which a report counts likely duplicates: it reads every face, which took 1.4 s of
-CPU for so many."""
+"""Faces up to which a report counts likely duplicates: it reads every face, which took 1.2 to 1.4 s
+of CPU for so many (1,500 people in 2,000 videos, 128 dimensions)."""
 
 
 def identity_document(identity: Identity) -> dict[str, Any]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from queries.masking import boxes_beside, without_others
 from queries.zip_paths import cover_path, folder_name
@@ -23,8 +22,12 @@ from registry.core.points import IndexedFace
 from registry.core.registry import Registry
 from registry.domain import Identity
 from registry.errors import UsageError
-from registry.system.files import add_entry, atomic_file, check_suffix
+from registry.system.files import STANDARD_OUTPUT, add_entry, atomic_file, check_suffix
 from registry.terminal import clean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 _FORMULA = re.compile(r"(^|[;\t\r\n])(?=[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20])")
 """Matches before a character that makes a spreadsheet read a cell as a formula (OWASP, CSV
@@ -50,7 +53,7 @@ def write_csv(table: pd.DataFrame, path: Path, *, for_excel: str | None = None) 
 
     Args:
         table: the table.
-        path: of the file.
+        path: of the file; `-` writes to standard output.
         for_excel: None writes commas and decimal points, for programs. `point` and `comma` write a
             file that Excel opens in a locale with this decimal sign: with a byte-order mark, and
             with semicolons between the columns where the sign is a comma.
@@ -60,15 +63,19 @@ def write_csv(table: pd.DataFrame, path: Path, *, for_excel: str | None = None) 
     """
     check_suffix(path, "CSV")
     comma = for_excel == "comma"
+    text = safe(table).to_csv(
+        index=False,
+        lineterminator="\r\n" if for_excel else "\n",
+        sep=";" if comma else ",",
+        decimal="," if comma else ".",
+    )
+    content = text.encode("utf-8-sig" if for_excel else "utf-8")
+    if path == STANDARD_OUTPUT:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
     with atomic_file(path) as aside:
-        safe(table).to_csv(
-            aside,
-            index=False,
-            encoding="utf-8-sig" if for_excel else "utf-8",
-            lineterminator="\r\n" if for_excel else "\n",
-            sep=";" if comma else ",",
-            decimal="," if comma else ".",
-        )
+        aside.write_bytes(content)
 
 
 def write_parquet(tables: Mapping[str, pd.DataFrame], path: Path) -> list[Path]:
@@ -105,6 +112,8 @@ def write_excel(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
                 f"The table of {name} has {len(table):,} rows, and a sheet of a workbook holds "
                 f"{_SHEET_ROWS - 1:,}. Use --parquet."
             )
+    import pandas as pd
+
     content = io.BytesIO()
     with pd.ExcelWriter(content, engine="openpyxl") as workbook:
         for name, table in tables.items():

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from queries.answers import LookupAnswer, Probe
 from queries.lookup import Gallery, open_gallery
@@ -15,6 +13,10 @@ from queries.photos import load_photo, photos_in
 from registry.core.registry import Registry
 from registry.errors import ImageError
 from registry.faces.quality import is_spoilt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 COLUMNS = [
     "photo",
@@ -103,6 +105,8 @@ def answer_folder(gallery: Gallery, folder: Path) -> Iterator[PhotoAnswer]:
 def answers_table(answers: Iterable[PhotoAnswer]) -> pd.DataFrame:
     """The rows of the CSV."""
     rows = [row for one in answers for row in _rows(one)]
+    import pandas as pd
+
     return pd.DataFrame(rows, columns=COLUMNS).astype({"face": "Int64"})
 
 

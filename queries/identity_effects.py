@@ -15,7 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from queries.counted_videos import CountedVideo, counted_videos, videos_by_person
+from queries.counted_videos import (
+    CountedVideo,
+    counted_videos,
+    join_counted,
+    videos_by_person,
+)
 from queries.figures import figure
 from queries.metric_weights import check_metrics, weight_of, weights_of
 from queries.selections import Selection, select
@@ -112,6 +117,26 @@ def effects(
     ]
     found.sort(key=lambda one: (-one.change, -one.suggestion.similarity))
     return found
+
+
+def effect_of_joining(registry: Registry, suggestion: Suggestion) -> Effect:
+    """What joining one pair does to the primary metric. Reads only the videos that show the two.
+
+    Args:
+        registry: an open registry that has ingested something.
+        suggestion: the pair, with its identities as they are now.
+    """
+    index, view = registry.index, registry.view
+    both = [suggestion.stays.identity_id, suggestion.joins.identity_id]
+    videos = {video.video_id: video for video in index.videos(both)}
+    counted = {view.counted_video(video) for video in videos}
+    for other in {v for pair in view.same_as.items() if pair[1] in counted for v in pair}:
+        if other not in videos and (joined := index.video(other)) is not None:
+            videos[other] = joined
+    shown = join_counted([(one, one.appearances) for one in videos.values()], view.same_as)
+    metric = registry.contract.primary_metric
+    weighted = weight_of(registry, metric, "", shown)
+    return _effect(suggestion, metric, weighted, _sums(shown, metric, weighted, ""), _seen(shown))
 
 
 def _effect(

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import cv2
 import numpy as np
 from PIL import Image as Picture
 from PIL import ImageOps, UnidentifiedImageError
-from pillow_heif import register_heif_opener
 
 from registry.domain import Image
 from registry.errors import ImageError, UsageError
@@ -36,8 +34,6 @@ SUFFIXES = (
 """How the names of photos in a folder end, in lower or upper case."""
 _BY_PILLOW = ("HEIF", "AVIF")
 """Formats that Pillow decodes. All others are decoded by OpenCV, as those of crops are."""
-
-register_heif_opener()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +138,10 @@ def _from_bytes(data: bytes, label: str, name: str) -> Photo:
 
 def _decoded(data: bytes, label: str) -> Image:
     """BGR uint8 (H, W, 3). The header is checked before anything is decoded."""
+    import cv2  # here, as pillow-heif: commands that read no photo should not wait for them
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Picture.DecompressionBombWarning)

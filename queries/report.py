@@ -10,10 +10,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from queries.averages import average_table
 from queries.conditions import parse_condition
@@ -36,6 +35,10 @@ from registry.domain import Identity
 from registry.errors import UsageError
 from registry.people.plausible import plausible_changes
 from registry.urls import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 SORTS = (
     "shrunk",
@@ -221,6 +224,8 @@ def make_report(
         counts = _counts(group, others)
         table = table.join(counts, on="identity")
         tables.append(_ordered(table[table["videos"] >= min_videos], sort, names[0], top))
+    import pandas as pd
+
     table = pd.concat(tables, ignore_index=True) if len(tables) != 1 else tables[0]
     weightless = tuple(
         _weightless(videos, name, weighted, weight)
@@ -258,6 +263,8 @@ class _IdentityRanges:
             weight,
             log=log,
         )
+        import pandas as pd
+
         return pd.DataFrame.from_dict(ranges, orient="index", columns=list(IDENTITY_RANGE))
 
 
@@ -299,6 +306,8 @@ def _measured(
 ) -> pd.DataFrame:
     """The `MEASURES` of one metric, by identity."""
     # Not at the top: every command of this package loads this module, and SciPy takes 0.6 s.
+    import pandas as pd
+
     from queries.statistics.means import trimmed_mean, weighted_median
     from queries.statistics.performance import performance
 
@@ -343,6 +352,8 @@ def _counts(videos: Sequence[CountedVideo], metrics: Sequence[str]) -> pd.DataFr
         identity: {name: sum(name in video.metrics for video in own) for name in metrics}
         for identity, own in videos_by_person(videos).items()
     }
+    import pandas as pd
+
     table = pd.DataFrame.from_dict(counts, orient="index", columns=list(metrics))
     return table.add_prefix("n_")
 

@@ -22,7 +22,7 @@ from queries.frames import appearances_frame, videos_frame
 from queries.list_commands import all_option, left_out
 from queries.page.asking import Asked
 from queries.page.redaction import REDACTIONS
-from queries.page.writing import write_page
+from queries.page.writing import save_page
 from queries.report import IDENTITY_RANGE, SORTS, Report, as_date, make_report
 from queries.selections import ANY, ROLES, Selection
 from registry.core.exports import record_exports
@@ -314,7 +314,7 @@ def report_command(
 
 
 def _write_page(terminal: Terminal, registry: Registry, asked: Asked, path: Path) -> None:
-    page = write_page(registry, path, asked)
+    page = save_page(registry, path, asked)
     size = path.stat().st_size / 1e6
     videos, people = count(len(page.videos), "video"), count(len(page.people), "person", "people")
     terminal.note(f"Wrote {path} with {people} and {videos}, {size:.1f} MB.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -264,6 +265,10 @@ def models() -> None:
     """List and download face models."""
 
 
+_GARBAGE = 50_000
+"""New objects after which Python looks for garbage: 700 to 2,000 by default."""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit the process with its exit code: 0, 1, 2, 3, or 130 if stopped.
 
@@ -273,6 +278,8 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A report makes a million objects that all stay: looking for garbage among them takes as long.
+    gc.set_threshold(_GARBAGE)
     debug = "--debug" in arguments
     # Libraries log each retry; the command itself reports the result.
     logging.basicConfig(level=logging.WARNING if debug else logging.CRITICAL)

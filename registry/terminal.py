@@ -33,7 +33,7 @@ from registry.core.registry import Registry
 from registry.core.snapshot import snapshot_of
 from registry.errors import ObjectMissing, SnapshotOutdated, StoreCorrupt, UsageError
 from registry.settings import Settings, load_log_settings, load_settings
-from registry.system.files import check_suffix
+from registry.system.files import STANDARD_OUTPUT, check_suffix
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _LOCALE = "locale"
@@ -53,7 +53,9 @@ class Terminal:
 
     given: dict[str, Any]
     """Settings that global options set."""
-    out: Console = field(default_factory=lambda: Console(markup=False, highlight=False))
+    out: Console = field(
+        default_factory=lambda: Console(markup=False, highlight=False, emoji=False)
+    )
     err: Console = field(default_factory=lambda: Console(stderr=True))
 
     @cached_property
@@ -119,8 +121,11 @@ class Terminal:
             drop: headings of the columns that may be left out, the least important one first.
             shorten: by heading of a column whose cells may be shortened, the least width.
         """
-        columns, width = grid.columns, self.out.width if self.out.is_terminal else None
-        widths, left_out = _fit(columns, drop, shorten, width)
+        columns = grid.columns
+        if not self.out.is_terminal:
+            self.out.file.writelines(_plain_lines(columns))
+            return
+        widths, left_out = _fit(columns, drop, shorten, self.out.width)
         shown = Table(box=None, pad_edge=False)
         cells = []
         for column in columns:
@@ -189,12 +194,12 @@ class Terminal:
 
 
 def _fit(
-    columns: Sequence[Column], drop: Sequence[str], shorten: Mapping[str, int], width: int | None
+    columns: Sequence[Column], drop: Sequence[str], shorten: Mapping[str, int], width: int
 ) -> tuple[dict[str, int], list[str]]:
     """The widths of the columns that stay, by heading, and the headings of those left out.
 
     What does not fit makes headings fold at spaces first. Then columns are left out. Room that is
-    left over goes to shortened cells first, then to headings. Without a width, everything fits.
+    left over goes to shortened cells first, then to headings.
     """
     whole, least = {}, {}
     for column in columns:
@@ -204,8 +209,6 @@ def _fit(
         least[heading] = max([content, *map(cell_len, heading.split())])
         if heading in shorten:
             least[heading] = min(whole[heading], max(shorten[heading], cell_len(heading)))
-    if width is None:
-        return whole, []
     left_out: list[str] = []
     for heading in drop:
         if sum(least.values()) + _GAP * (len(least) - 1) <= width:
@@ -328,6 +331,12 @@ def csv_options(about: str) -> Callable[[F], F]:
         def checked(*arguments: Any, **options: Any) -> Any:
             if options["csv_for_excel"] and not options["csv_path"]:
                 raise click.UsageError("--csv-for-excel needs --csv PATH.")
+            if options["csv_path"] == STANDARD_OUTPUT:
+                if options["as_json"]:
+                    raise click.UsageError("--csv - and --json both write to standard output.")
+                terminal = click.get_current_context().find_object(Terminal)
+                assert terminal is not None
+                terminal.out = Console(stderr=True, markup=False, highlight=False)
             return function(*arguments, **options)
 
         decorated = click.option(
@@ -336,7 +345,10 @@ def csv_options(about: str) -> Callable[[F], F]:
             help="Write the CSV file for Excel: with a byte-order mark, and with this locale's "
             "decimal sign if none is given. With a decimal comma, semicolons separate columns.",
         )(cast(F, checked))  # fmt: skip
-        return click.option("--csv", "csv_path", type=output_file("CSV"), help=about)(decorated)
+        return click.option(
+            "--csv", "csv_path", type=output_file("CSV"),
+            help=f"{about} - writes to standard output, and everything else to standard error.",
+        )(decorated)  # fmt: skip
 
     return add
 
@@ -362,6 +374,23 @@ def _decimal_sign(
 def file_path() -> click.Path:
     """The type of an option or argument that is a path; whoever opens the file reports errors."""
     return click.Path(path_type=Path)
+
+
+def _plain_lines(columns: Sequence[Column]) -> Iterator[str]:
+    """The lines of a table without box and styles, with all of each cell.
+
+    They are what Rich prints where there is room, which takes it seconds for thousands of rows.
+    """
+    padded = []
+    for column in columns:
+        cells = [str(column.header), *map(str, column.cells)]
+        widths = list(map(cell_len, cells))
+        widest = max(widths)
+        gaps = [" " * (widest - width) for width in widths]
+        pairs = zip(cells, gaps, strict=True)
+        padded.append([gap + c if column.justify == "right" else c + gap for c, gap in pairs])
+    for row in zip(*padded, strict=True):
+        yield (" " * _GAP).join(row) + "\n"
 
 
 def clean(text: str) -> str:

@@ -186,6 +186,12 @@ def test_private_addresses_are_refused_unless_allowed(run: Run, tmp_path: Path, 
     assert "--allow-private-hosts" in failure["reason"]
 
 
+def test_a_path_that_is_refused_is_named_once(run: Run, tmp_path: Path) -> None:
+    ended = run("ingest", _csv(tmp_path / "t.csv", HEADER + "/elsewhere/a.mp4,1\n"))
+    [line] = [line for line in ended.err.splitlines() if line.startswith("failed:")]
+    assert line.count("/elsewhere/a.mp4") == 1
+
+
 def test_a_failed_row_is_named_once_and_how_to_try_it_again_is_said(
     run: Run, tmp_path: Path
 ) -> None:

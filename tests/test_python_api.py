@@ -30,11 +30,22 @@ def test_the_package_loads_the_heavy_libraries_only_when_they_are_used() -> None
     assert done.stdout.strip() == "[]"
 
 
-def test_commands_without_statistics_do_not_load_scipy() -> None:
+def test_lists_do_not_load_the_libraries_of_statistics_and_pictures() -> None:
     commands = "queries.list_commands, queries.lookup_commands, queries.metric_commands"
-    code = f"import sys, {commands}; print('scipy' in sys.modules)"
+    heavy = ("scipy", "pandas", "cv2", "pillow_heif", "altair", "vl_convert", "IPython")
+    code = f"import sys, {commands}; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert done.stdout.strip() == "[]"
+
+
+def test_reports_do_not_load_the_library_of_charts() -> None:
+    code = (
+        "import sys, queries.report_commands, queries.statistics.performance\n"
+        "heavy = ('altair', 'vl_convert', 'cv2', 'scipy.stats')\n"
+        "print([m for m in heavy if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_package_provides_every_name_that_it_lists() -> None:

@@ -111,3 +111,19 @@ def test_help_lists_commands_in_whole_sentences_and_imports_none(group: str) -> 
     commands = done.stdout.partition("Commands:\n")[2].splitlines()
     assert commands
     assert all(line.endswith(".") and not line.endswith("...") for line in commands)
+
+
+def test_a_pipe_gets_what_a_wide_terminal_gets() -> None:
+    def shown(*, terminal: bool) -> str:
+        paper = io.StringIO()
+        out = Console(file=paper, width=1000, force_terminal=terminal, color_system=None)
+        grid = Table("who", "ñame", box=None, pad_edge=False)
+        grid.add_column("number", justify="right")
+        grid.add_column("")
+        grid.add_row("x", "日本語", "1", "-")
+        grid.add_row("a long cell", "", "12,345.0", "y" * 150)
+        grid.add_row("", "é", "", "")
+        Terminal(given={}, out=out).table(grid)
+        return paper.getvalue()
+
+    assert shown(terminal=False) == shown(terminal=True)

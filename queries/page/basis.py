@@ -124,9 +124,9 @@ def _questions(questions: Questions, as_of: int | None) -> str:
         return "None: no two people on record are likely to be one."
     some = count(questions.total, "question")
     shown = len(questions.shown)
-    there = (
-        "below" if shown == questions.total else f"{shown} of them below" if shown else "not shown"
-    )
+    there = f"{shown} of them on this page" if shown else "not shown without faces"
+    if shown == questions.total:
+        there = "on this page"
     return (
         f"{some} about who is who ({there}). A person under two identities has two rows, each with "
         "too few videos."
@@ -150,7 +150,7 @@ def _left_out(registry: Registry, as_of: int | None) -> str:
     provisional = registry.index.count_identities(provisional=True)
     joined = count_joined_videos(registry)
     texts = [
-        f"{count(provisional, 'identity', 'identities')} of a few poor faces only"
+        f"{count(provisional, 'identity', 'identities')} of a few poor faces, or hidden"
         if provisional
         else "Nobody"
     ]

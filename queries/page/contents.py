@@ -109,9 +109,8 @@ class PairRow:
     second_label: str
     videos: int
     seconds: float
-    together: float
-    first_alone: float
-    second_alone: float
+    means: tuple[tuple[float, int], ...]
+    """Mean and number of videos: of both together, of the first alone, of the second alone."""
     verdict: str
     difference: str
     interval: str

@@ -10,6 +10,7 @@
   const filters = document.getElementById("filters");
   const finder = document.getElementById("find-video");
   const videos = Array.from(document.querySelectorAll("article.video"));
+  const sortBy = document.getElementById("sort-by");
   const shownPeople = document.getElementById("shown-people");
   const shownVideos = document.getElementById("shown-videos");
   const fields = ["q", "verdict", "group", "least"].filter((name) => filters.elements[name]);
@@ -35,6 +36,7 @@
     const sorted = document.createDocumentFragment();
     for (const place of order) sorted.append(rows[place]);
     body.append(sorted);
+    sortBy.value = state.sort;
     heads.forEach((head, place) => {
       if (place === column) head.setAttribute("aria-sort", state.order);
       else head.removeAttribute("aria-sort");
@@ -117,12 +119,20 @@
     }
   }
 
+  sortBy.addEventListener("change", () => {
+    const head = heads.find((one) => one.dataset.sort === sortBy.value);
+    state.sort = sortBy.value;
+    state.order = head ? head.dataset.first || "ascending" : "";
+    sortRows();
+    keep();
+  });
   heads.forEach((head) => {
     const label = head.querySelector(".label") || head;
     const button = document.createElement("button");
     button.type = "button";
     button.append(...label.childNodes);
     label.append(button);
+    sortBy.add(new Option(button.textContent, head.dataset.sort));
     button.addEventListener("click", () => {
       const first = head.dataset.first || "ascending";
       const other = first === "ascending" ? "descending" : "ascending";

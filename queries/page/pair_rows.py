@@ -83,9 +83,10 @@ def pair_rows(
                 second_label=labels.get(row["second"], short(row["second"])),
                 videos=row["videos"],
                 seconds=row["seconds"],
-                together=row["mean_together"],
-                first_alone=row["mean_first_alone"],
-                second_alone=row["mean_second_alone"],
+                means=tuple(
+                    (row[f"mean_{which}"], row[f"n_{which}"])
+                    for which in ("together", "first_alone", "second_alone")
+                ),
                 verdict=row["verdict"],
                 difference=difference,
                 interval=interval,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
 from queries.statistics.dispersion import Dispersion
 from queries.statistics.membership import Membership, orthonormal
@@ -191,18 +191,18 @@ def own_p(observed: Observations, values: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.abs(means[0] - means[1]) / np.sqrt(one + other)
         freedom = (one + other) ** 2 / (one**2 / n_one + other**2 / n_other)
-    return np.asarray(2 * stats.t.sf(t, freedom))
+    return np.asarray(2 * special.stdtr(freedom, -t))
 
 
 def _ends(sums: Sums, freedom: float, level: float, unit: float) -> tuple[Floats, Floats]:
     """The central quantiles of the sums; 0 lies between them."""
-    score = np.full(len(sums.number), float(stats.t.ppf((1 + level) / 2, freedom)))
+    score = np.full(len(sums.number), float(special.stdtrit(freedom, (1 + level) / 2)))
     low, high = sums.quantiles(-score) * unit, sums.quantiles(score) * unit
     return np.minimum(low, 0), np.maximum(high, 0)
 
 
 def _two_sided(sums: Sums, observed: Floats, freedom: float) -> Floats:
-    return np.asarray(2 * stats.t.sf(np.abs(sums.scores(observed)), freedom))
+    return np.asarray(2 * special.stdtr(freedom, -np.abs(sums.scores(observed))))
 
 
 def _smallest(observed: Observations) -> Floats:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg, optimize, sparse, stats
+from scipy import linalg, optimize, sparse, special
 from scipy.sparse.linalg import LinearOperator, cg
 
 from queries.statistics.observations import Floats
@@ -134,7 +134,7 @@ def fit(
 
 def interval(model: Membership, level: float) -> tuple[Floats, Floats]:
     """Ends of the interval of each contribution."""
-    margin = float(stats.t.ppf((1 + level) / 2, max(model.freedom, 1))) * model.deviations
+    margin = float(special.stdtrit(max(model.freedom, 1), (1 + level) / 2)) * model.deviations
     return model.effects - margin, model.effects + margin
 
 

@@ -19,6 +19,7 @@ from registry.core import keys
 from registry.core.guarded import GuardedStore
 from registry.errors import ObjectMissing, RegistryError, StoreCorrupt
 from registry.system import checked_json as checked
+from registry.system.files import STANDARD_OUTPUT
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 """How the id of a run begins (`registry.core.runs`)."""
@@ -68,7 +69,9 @@ def record_exports(registry: WritableRegistry, kind: str, paths: Iterable[Path])
     process is the writer: the user is told.
     """
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    new = [Export(kind, str(path.absolute()), at) for path in paths]
+    new = [Export(kind, str(path.absolute()), at) for path in paths if path != STANDARD_OUTPUT]
+    if not new:
+        return
     try:
         with registry.writing():
             save_exports(registry.blobs, [*load_exports(registry.blobs), *new])

@@ -33,14 +33,15 @@ def demo_command(terminal: Terminal) -> None:
     with reporting(terminal) as reporter:
         result = run(places, reporter)
     print_summary(terminal, result.summary, hints=False)
-    terminal.say("\n3. Who performs how: face-registry report --csv … --zip …")
+    terminal.say("\n3. Who performs how: face-registry report --csv … --zip … --html …")
     print_report(terminal, result.report)
     terminal.say(f"\n4. Who is this: face-registry lookup {places.probe.name}  ({PROBE})")
     print_answer(terminal, result.answer)
     terminal.say(
         f"\nFiles in {FOLDER}/: {places.table.name} (what went in), {places.report.name}, "
-        f"{places.faces.name} ({result.faces} face images),\n{places.probe.name}, videos/, and "
-        f"the registry itself: face-registry --home {FOLDER}/registry identities list"
+        f"{places.faces.name} ({result.faces} face images),\n{places.page.name} (open it in a "
+        f"browser), {places.probe.name}, videos/, and the registry itself:\nface-registry --home "
+        f"{FOLDER}/registry serve"
     )
     identities, people = len(result.report.table), len(expected())
     if identities != people:

@@ -14,8 +14,11 @@ from ingest.summary import Summary
 from queries.answers import LookupAnswer
 from queries.export import write_csv, write_zip
 from queries.lookup import lookup
+from queries.page.asking import Asked
+from queries.page.writing import save_page
 from queries.report import Report, make_report
 from queries.selections import Selection
+from registry.core.exports import record_exports
 from registry.core.opening import open_registry
 from registry.demo.cast import VIDEOS
 from registry.demo.server import serve_folder
@@ -60,6 +63,11 @@ class Places:
         return self.folder / "faces.zip"
 
     @property
+    def page(self) -> Path:
+        """The report as a page, with faces."""
+        return self.folder / "report.html"
+
+    @property
     def probe(self) -> Path:
         """The photo that is looked up."""
         return self.folder / "who-is-this.jpg"
@@ -85,7 +93,7 @@ def prepare(places: Places) -> None:
 
 
 def run(places: Places, reporter: Reporter) -> DemoResult:
-    """Serve the videos, ingest their table, write report and face images, look up the photo."""
+    """Serve the videos, ingest their table, write reports and face images, look up the photo."""
     with serve_folder(places.videos) as base_url, open_registry(_embedded(places.home)) as registry:
         write_table(places.table, base_url)
         summary = ingest(
@@ -97,6 +105,9 @@ def run(places: Places, reporter: Reporter) -> DemoResult:
         )
         found = make_report(registry, (), Selection())
         write_csv(found.table, places.report)
+        save_page(registry, places.page, Asked())
+        record_exports(registry, "csv", [places.report])
+        record_exports(registry, "html", [places.page])
         return DemoResult(
             summary, found, write_zip(registry, places.faces), lookup(registry, places.probe)
         )

@@ -208,11 +208,7 @@ def tells_apart(one: Quality, other: Quality) -> bool:
 
 
 def rates_hold(quality: Quality) -> bool:
-    """Whether error rates measured on good faces hold: it is good, or good but for a cover.
-
-    Different people are no more similar if one of them is covered (docs/BENCHMARKS.md, "Covered and
-    spoilt faces").
-    """
+    """Whether an error rate can be stated: it is good, or good but for a cover."""
     return set(quality.reasons) <= set(COVERS)
 
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from registry.core.decisions import Decision
-from registry.errors import UsageError
 from registry.people.answers import PlannedAnswer, apply_answers, load_answers, plan_answers
-from registry.terminal import Terminal, count, file_path, json_option, pass_terminal, short
+from registry.terminal import (
+    Terminal,
+    count,
+    file_path,
+    json_option,
+    pass_terminal,
+    short,
+    yes_option,
+)
 
 
 @click.command("answer")
 @click.argument("file", type=file_path())
-@click.option("--yes", is_flag=True, help="Do not ask before the decisions are made.")
+@yes_option
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be decided, and stop.")
 @json_option
 @pass_terminal
@@ -25,25 +33,25 @@ def answer_command(
     """Take in answers to open questions: a file that was saved from a page of `report --html`.
 
     Each answer becomes one decision, which `identities undo` takes back. Answers that no longer
-    apply are said and left out.
+    apply are left out, and the command says why. It shows what it will decide, and asks.
     """
     answers = load_answers(file)
     with terminal.open() as registry:
         planned = plan_answers(registry, answers)
         taken = [one for one in planned if not one.reason]
-        if not as_json:
-            for one in planned:
-                terminal.say(_line(one))
-        for warning in dict.fromkeys(text for one in taken for text in one.warnings):
-            terminal.note(f"warning: {warning}")
         decisions: list[Decision] = []
         if taken and not only_plan:
-            if not yes:
-                _ask(f"Make {count(len(taken), 'decision')}?")
+            question = f"Make {count(len(taken), 'decision')}?"
+            terminal.confirm(_preview(planned), question, yes=yes, final=False)
             decisions = apply_answers(registry, planned)
     if as_json:
         terminal.json(_document(planned, decisions))
         return
+    for one in planned:
+        terminal.say(_line(one))
+        if only_plan:
+            for warning in one.warnings:
+                terminal.note(f"warning: {warning}")
     left_out = len(planned) - len(taken)
     if only_plan:
         terminal.note(f"{count(len(taken), 'decision')} would be made, {left_out} left out.")
@@ -56,6 +64,12 @@ def answer_command(
         terminal.note(
             f"Decision {numbers}. Run `face-registry identities undo NUMBER` to take one back."
         )
+
+
+def _preview(planned: Sequence[PlannedAnswer]) -> Iterator[str]:
+    for one in planned:
+        yield _line(one)
+        yield from (f"  warning: {warning}" for warning in one.warnings)
 
 
 def _line(one: PlannedAnswer) -> str:
@@ -79,12 +93,3 @@ def _document(planned: list[PlannedAnswer], decisions: list[Decision]) -> dict[s
             for one in planned
         ]
     }
-
-
-def _ask(question: str) -> None:
-    try:
-        agreed = click.confirm(question, err=True)
-    except click.Abort:
-        agreed = False
-    if not agreed:
-        raise UsageError("Nothing was changed. Repeat with --yes to make the decisions.")

@@ -15,6 +15,8 @@ from registry.errors import StoreDenied, StoreError, StoreFull, UsageError
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can store: the same content always gives the same bytes."""
 
+STANDARD_OUTPUT = Path("-")
+
 SUFFIXES = {
     "CSV": (".csv",),
     "Parquet": (".parquet", ".pq"),

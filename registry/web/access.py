@@ -37,8 +37,8 @@ FORM_BYTES = 1 << 20
 """Largest body of a request, unless its path is among the `uploads`."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"(\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(:[0-9]{1,5})?")
-_OPEN = ("/static/", "/login")
-"""Beginnings of paths that need no session."""
+_STATIC, _LOGIN = "/static/", "/login"
+"""What needs no session: the paths that begin with the first, and the second."""
 
 
 class Sessions:
@@ -183,10 +183,10 @@ class Guard:
         token = connection.query_params.get("token", "")
         if path == "/" and token and method == "GET":
             return self._redeem(token, signed_in=signed_in)
-        if signed_in or path.startswith(_OPEN):
+        if signed_in or path.startswith(_STATIC) or path == _LOGIN:
             return None
         if self._password and method == "GET" and "text/html" in headers.get("accept", ""):
-            return RedirectResponse("/login", 303)
+            return RedirectResponse(_LOGIN, 303)
         return _refused(path, 401, _NO_SESSION)
 
     def _redeem(self, token: str, *, signed_in: bool) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 
@@ -24,17 +25,19 @@ from registry.web import (
     media,
     people_pages,
     person_pages,
+    registry_pages,
     review_pages,
     session_pages,
     video_pages,
 )
 from registry.web.access import Guard, Hosts, Sessions, TooLarge
 from registry.web.api import Refused
+from registry.web.decision_pages import ANSWERS_BYTES
 from registry.web.ingesting import TABLE_BYTES, IngestDesk
 from registry.web.passwords import Password
 from registry.web.rendering import Handler, error_page, page
 from registry.web.reviewing import ReviewQueue
-from registry.web.site import Site
+from registry.web.site import Site, session_of, site_of
 from registry.web.workspace import Workspace
 
 _FORM_OVERHEAD = 1 << 16
@@ -51,6 +54,7 @@ def open_site(
     registry: Registry,
     address: str,
     *,
+    reopen: Callable[[], Registry] | None = None,
     password: Password | None = None,
     local_files: bool = True,
     workers: int | None = None,
@@ -58,13 +62,14 @@ def open_site(
     """The parts of a server.
 
     Args:
-        registry: open; the caller closes it after `Site.close`.
+        registry: open; `Site.close` closes it.
         address: of the first page.
+        reopen: as for `Workspace`.
         password: for signing in; None: one-time addresses only.
         local_files: whether tables may name files of this machine.
         workers: of ingests, as `ingest.api.ingest` takes them.
     """
-    workspace = Workspace(registry)
+    workspace = Workspace(registry, reopen)
     desk = IngestDesk(workspace, registry.settings.home / "web", workers=workers)
     queue = ReviewQueue(workspace)
     return Site(workspace, Sessions(), desk, queue, address, password, local_files)
@@ -98,6 +103,7 @@ def application(site: Site, hosts: Hosts, *, port: int, secure: bool) -> Guard:
         secure=secure,
         uploads={
             "/ingest": TABLE_BYTES + _FORM_OVERHEAD,
+            "/decisions/answers": ANSWERS_BYTES + _FORM_OVERHEAD,
             "/search/photo": people_pages.PHOTO_BYTES + _FORM_OVERHEAD,
             "/api/lookup": people_pages.PHOTO_BYTES,
         },
@@ -123,6 +129,7 @@ def _routes() -> list[Route]:
         Route("/review/{one}/{other}", review_pages.question, methods=["GET"]),
         _form("/review/{one}/{other}/answer", review_pages.answer),
         Route("/videos", video_pages.videos),
+        Route("/videos/copies", registry_pages.copies),
         Route("/videos/{video}", video_pages.video),
         Route("/videos/{video}/file", media.video_file),
         _form("/videos/{video}/retry", video_pages.retry),
@@ -140,11 +147,17 @@ def _routes() -> list[Route]:
         Route("/decisions", decision_pages.decisions),
         Route("/decisions/{number:int}", decision_pages.as_of),
         _form("/decisions/{number:int}/undo", decision_pages.undo),
+        _form("/decisions/answers", decision_pages.send_answers),
+        _form("/decisions/answers/{upload}", decision_pages.take_answers),
         Route("/downloads", downloads.downloads),
         Route("/downloads/{name}", downloads.download),
+        Route("/registry", registry_pages.overview),
+        _form("/registry/metrics", registry_pages.change_metric),
+        _form("/registry/retention", registry_pages.change_retention),
         Route("/sessions", session_pages.sessions, methods=["GET"]),
         _form("/sessions", session_pages.new_link),
         _form("/sessions/end", session_pages.sign_out),
+        _form("/refresh", session_pages.refresh),
         Route("/login", session_pages.login, methods=["GET"]),
         _form("/login", session_pages.sign_in),
         Route("/crops/{video}/{name}", media.crop),
@@ -183,6 +196,10 @@ async def _failed(request: Request, exc: Exception) -> Response:
     if request.url.path.startswith(("/crops/", "/static/")):
         status = 404 if isinstance(exc, (UnknownError, HTTPException)) else 500
         return PlainTextResponse("There is no such file.\n", status)
+    signed_in = site_of(request).sessions.is_valid(session_of(request))
+    if not signed_in:  # a page would show something of the registry around the error
+        status = exc.status_code if isinstance(exc, HTTPException) else 500
+        return PlainTextResponse("This did not work.\n", status)
     if isinstance(exc, HTTPException):
         title = "There is no such page" if exc.status_code == 404 else "This did not work"
         text = "The address is not one of this server." if exc.status_code == 404 else exc.detail

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-from registry.errors import UsageError
+from registry.core.opening import open_snapshot
+from registry.core.registry import Registry
+from registry.errors import RegistryLocked, UsageError
 from registry.terminal import Terminal, file_path, pass_terminal
 from registry.web.passwords import Password, read_password
 from registry.web.server import LOOPBACK, Listening, is_loopback, serve
@@ -50,7 +52,8 @@ def serve_command(
     """Show the registry in a browser: people, videos, review, ingest, decisions.
 
     The first line of the output is the address to open. It works once; the browser then stays
-    signed in until the server stops. Ctrl-C stops it.
+    signed in until the server stops. Ctrl-C stops it. While another process uses the registry, the
+    pages show what it has committed, and change nothing.
     """
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("--tls-cert and --tls-key go together. Give both.")
@@ -60,15 +63,25 @@ def serve_command(
             "warning: Without --tls-cert, everybody in the network can read the password and the "
             "pages on their way."
         )
-    with terminal.open(wait=wait) as registry:
+    with _open(terminal, wait=wait) as registry:
         serve(
             registry,
             Listening(host, port, tls_cert, tls_key),
+            reopen=lambda: _open(terminal),
             password=password,
             workers=workers,
             announce=terminal.announce,
             open_browser=not no_open,
         )
+
+
+def _open(terminal: Terminal, *, wait: bool = False) -> Registry:
+    """The registry, or a snapshot of it while another process uses it."""
+    try:
+        return terminal.open(wait=wait)
+    except RegistryLocked as exc:
+        reason = str(exc).partition(". ")[0]
+        return open_snapshot(terminal.settings, reason=reason, say=terminal.note)
 
 
 def _password(terminal: Terminal, host: str, path: Path | None) -> Password | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 from starlette.background import BackgroundTask
 from starlette.requests import Request
@@ -13,16 +14,20 @@ from starlette.responses import FileResponse, Response
 from queries.export import write_csv, write_excel, write_zip
 from queries.frames import appearances_frame, videos_frame
 from queries.page.asking import Asked
-from queries.page.writing import write_page
+from queries.page.writing import save_page
 from queries.report import report
+from registry.core.exports import record_exports
 from registry.core.registry import Registry
 from registry.errors import UnknownError
 from registry.web.rendering import page
 from registry.web.site import site_of
 
+_EXPORTING = Lock()
+
 
 def _csv(registry: Registry, path: Path) -> None:
     write_csv(report(registry), path)
+    record_exports(registry, "csv", [path])
 
 
 def _excel(registry: Registry, path: Path) -> None:
@@ -32,10 +37,12 @@ def _excel(registry: Registry, path: Path) -> None:
         "videos": videos_frame(registry),
     }
     write_excel(tables, path)
+    record_exports(registry, "excel", [path])
 
 
 def _page(registry: Registry, path: Path) -> None:
-    write_page(registry, path, Asked())
+    save_page(registry, path, Asked())
+    record_exports(registry, "html", [path])
 
 
 def _zip(registry: Registry, path: Path) -> None:
@@ -78,10 +85,11 @@ def download(request: Request) -> Response:
     if name not in FILES:
         raise UnknownError("There is no such file to download.")
     kind, _, write = FILES[name]
-    folder = tempfile.TemporaryDirectory(prefix="face-registry-")
+    folder = tempfile.TemporaryDirectory(prefix="face-registry-download-")
     path = Path(folder.name) / name
     try:
-        with site_of(request).workspace.reading() as registry:
+        # Pages go on meanwhile; only the list of exports is written, by one download at a time.
+        with _EXPORTING, site_of(request).workspace.reading() as registry:
             write(registry, path)
     except BaseException:
         folder.cleanup()

@@ -139,17 +139,19 @@ def advised(failures: tuple[Failure, ...] | list[Failure]) -> list[tuple[Failure
 
 
 _ADVICE = (
-    ("404", "The video is not at this address. Correct the URL in the table, and send it again."),
-    ("403", "The server refuses. Use a link that anybody can open, or one signed anew."),
-    ("401", "The server asks for a password. Use a link that anybody can open."),
-    ("private", "The address is in a private network. The command line reads such ones with "
-     "--allow-private-hosts."),
-    ("outside", "The file is not in the folder of the table. Allow files of this computer below."),
-    ("no such file", "Check the path, and in which folder relative paths start."),
-    ("timed out", "Try again later."),
+    ("answered 404", "It is not at this address. Correct the URL in the table, and send it again."),
+    ("answered 40", "The server refuses. Use a link that anybody can open, or one signed anew."),
+    ("answered 5", "The server has a problem. Read it again later."),
+    ("not a public address", "Send the table again, and allow addresses of private networks."),
+    ("no file", "Check the path, and the folder where relative paths start."),
+    ("allow-local-files", "Send the table again, and allow files anywhere on this computer."),
+    ("certificate", "Have the server's certificate renewed, or use another address."),
+    ("took longer", "Read it again later, when the machine or the network is less busy."),
     ("memory", "The command line reads it with a larger --max-memory."),
+    ("not a video", "Give the URL of the video file itself."),
+    ("the limit", "Cut the video, or give a smaller version of it."),
 )  # fmt: skip
-"""What a reason contains, and what to do then."""
+"""What a reason contains, in the order in which they are looked for, and what to do then."""
 
 
 def _advice(reason: str) -> str:
@@ -159,18 +161,20 @@ def _advice(reason: str) -> str:
 
 _FIELDS = (
     "url_column", "metrics", "url_template", "decimal", "units", "sheet", "encoding",
-    "base_folder", "allow_local_files", "retry_failed", "blank_clears", "reread_changed",
-    "consolidate", "purpose",
+    "base_folder", "allow_local_files", "allow_private", "retry_failed", "blank_clears",
+    "reread_changed", "consolidate", "purpose",
 )  # fmt: skip
+_LOCAL = ("base_folder", "allow_local_files", "allow_private")
+"""Fields that only whoever sits at this computer may use."""
 
 
 def _question(form: FormData, *, local_files: bool) -> TableQuestion:
     """What the form says about the table. Raises `UsageError` for what is not valid."""
     given = {name: text_field(form, name) for name in _FIELDS}
-    if (given["base_folder"] or given["allow_local_files"]) and not local_files:
+    if any(given[name] for name in _LOCAL) and not local_files:
         raise UsageError(
-            "Tables cannot name files of this computer, because other machines reach this server. "
-            "Use `face-registry ingest` there."
+            "Tables cannot name files of this computer or its network, because other machines "
+            "reach this server. Use `face-registry ingest` there."
         )
     units = {}
     for line in given["units"].splitlines():
@@ -190,6 +194,7 @@ def _question(form: FormData, *, local_files: bool) -> TableQuestion:
         encoding=given["encoding"] or None,
         base_folder=Path(given["base_folder"]) if given["base_folder"] else None,
         allow_local_files=bool(given["allow_local_files"]),
+        allow_private=bool(given["allow_private"]),
         retry_failed=bool(given["retry_failed"]),
         blank_clears=bool(given["blank_clears"]),
         reread_changed=bool(given["reread_changed"]),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from ingest.api import ingest, retry
+from ingest.fetch.addresses import AddressPolicy
 from ingest.summary import Failure, Summary
 from registry.core.registry import Registry
 from registry.errors import RegistryError, UnknownError, UsageError
@@ -51,6 +52,8 @@ class TableQuestion:
     encoding: str | None = None
     base_folder: Path | None = None
     allow_local_files: bool = False
+    allow_private: bool = False
+    """Whether addresses of private networks may be reached."""
     retry_failed: bool = False
     blank_clears: bool = False
     reread_changed: bool = False
@@ -258,6 +261,7 @@ def _ingest(registry: Registry, upload: Upload, question: TableQuestion, **how: 
         encoding=question.encoding,
         base_folder=question.base_folder,
         allow_local_files=question.allow_local_files,
+        policy=AddressPolicy(allow_private=question.allow_private),
         retry_failed=question.retry_failed,
         blank_clears=question.blank_clears,
         reread_changed=question.reread_changed,

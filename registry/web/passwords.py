@@ -102,7 +102,12 @@ class Guesses:
         return max(waits, default=0.0)
 
 
+_hashing = threading.Lock()
+"""One hash at a time: each takes 32 MiB."""
+
+
 def _hash(text: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(
-        text.encode(), salt=salt, n=_COST, r=_BLOCK, p=_LANES, maxmem=64 * 2**20, dklen=32
-    )
+    with _hashing:
+        return hashlib.scrypt(
+            text.encode(), salt=salt, n=_COST, r=_BLOCK, p=_LANES, maxmem=64 * 2**20, dklen=32
+        )

@@ -39,14 +39,15 @@ def people(request: Request) -> Response:
             return page(request, "welcome.html")
     query, sort = request.query_params.get("q", ""), request.query_params.get("sort", "shrunk")
     metric, number = request.query_params.get("metric", ""), _number(request)
+    left_out = request.query_params.get("left_out") == "1"
     if sort not in SORTS:
         raise UsageError(f"There is no order {sort!r}. Choose one of {', '.join(SORTS)}.")
 
     def compute(registry: Registry) -> tuple[People, list[str], int]:
-        listed = people_rows(registry, metric=metric, sort=sort)
+        listed = people_rows(registry, metric=metric, sort=sort, left_out=left_out)
         return listed, metrics_of(registry), registry.index.count_identities(provisional=True)
 
-    found, metrics, hidden = workspace.once(f"people {sort} {metric}", compute)
+    found, metrics, hidden = workspace.once(f"people {sort} {left_out} {metric}", compute)
     rows = matching(found.rows, query) if query else list(found.rows)
     start = _PAGE * (number - 1)
     return page(
@@ -63,6 +64,7 @@ def people(request: Request) -> Response:
         metric=found.metric,
         metrics=metrics,
         hidden=hidden,
+        left_out=left_out,
     )
 
 

@@ -53,10 +53,21 @@ class People:
 
 
 def people_rows(
-    registry: Registry, *, metric: str = "", sort: str = "shrunk", as_of: int | None = None
+    registry: Registry,
+    *,
+    metric: str = "",
+    sort: str = "shrunk",
+    as_of: int | None = None,
+    left_out: bool = False,
 ) -> People:
-    """All established identities with the numbers of a metric, by default the primary one."""
-    report = make_report(registry, (metric,) if metric else (), Selection(), sort=sort, as_of=as_of)
+    """All established identities with the numbers of a metric, by default the primary one.
+
+    With `left_out`, those that are not: hidden ones, and those of a few poor faces.
+    """
+    metrics = (metric,) if metric else ()
+    report = make_report(
+        registry, metrics, Selection(), sort=sort, as_of=as_of, provisional=left_out
+    )
     rows: list[dict[Any, Any]] = report.table.to_dict(orient="records")
     identities = registry.index.get_identities([str(row["identity"]) for row in rows])
     name, weight = report.metrics[0], report.weights[0]
@@ -68,6 +79,8 @@ def people_rows(
         PersonRow(identities.get(row["identity"]) or _earlier(row), one, _forest(axis, one))
         for row, one in zip(rows, measured, strict=True)
     )
+    if left_out:
+        shown = tuple(row for row in shown if row.identity.provisional)
     said = answer([(row.label, "", row.measured) for row in shown], report.videos)
     return People(shown, said, axis, name, report.videos)
 

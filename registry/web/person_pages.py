@@ -11,8 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from queries.page.marks import Lane, clock, lane
+from registry.core.decisions import DecisionKind, in_effect
 from registry.core.points import IndexedFace, IndexedVideo
 from registry.core.registry import Registry
+from registry.erasure.previews import preview_of_person
 from registry.errors import UsageError
 from registry.people import corrections
 from registry.people.corrections import FaceSelection
@@ -74,7 +76,7 @@ def person(request: Request) -> Response:
         identity = registry.identity(request.path_params["person"])
         faces = list(registry.index.faces_of(identity.identity_id))
         videos = _videos(registry, identity.identity_id, faces, everything=everything)
-        hidden = identity.identity_id in registry.view.hidden
+        hidden_by = _hidden_by(registry, identity.identity_id)
         primary = registry.contract.primary_metric
     return page(
         request,
@@ -83,9 +85,23 @@ def person(request: Request) -> Response:
         row=everybody(request).get(identity.identity_id),
         videos=videos,
         metric=primary,
-        hidden=hidden,
+        hidden_by=hidden_by,
         everything=everything,
         tracks=sum(len(one.tracks) for one in videos),
+    )
+
+
+def _hidden_by(registry: Registry, identity_id: str) -> int:
+    """Number of the decision that hides a person; 0: none does."""
+    if identity_id not in registry.view.hidden:
+        return 0
+    return max(
+        (
+            one.number
+            for one in in_effect(registry.decisions.entries())
+            if one.kind is DecisionKind.HIDE and identity_id in one.identities
+        ),
+        default=0,
     )
 
 
@@ -164,9 +180,10 @@ def split(request: Request, form: FormData) -> Response:
     with site_of(request).workspace.changing() as registry:
         decision = corrections.split(registry, request.path_params["person"], selection)
     named = f" The name {decision.name} goes along." if decision.name else ""
+    were = "was" if len(decision.faces) == 1 else "were"
     tell(
         request,
-        f"{count(len(decision.faces), 'face')} were split off: this is the new person.{named}",
+        f"{count(len(decision.faces), 'face')} {were} split off: this is the new person.{named}",
         decision=decision.number,
     )
     return after_form(f"/people/{segment(decision.new_identity)}")
@@ -190,7 +207,8 @@ def forget(request: Request, form: FormData) -> Response:
     if not text_field(form, "sure"):
         with site_of(request).workspace.reading() as registry:
             identity = registry.identity(key)
-        return page(request, "forget.html", person=identity)
+            lines = list(preview_of_person(registry, identity, block=block))
+        return page(request, "forget.html", person=identity, lines=lines)
     desk = site_of(request).desk
     if desk.is_running:
         raise UsageError("An ingest is under way. Erase when it has finished.")

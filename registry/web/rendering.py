@@ -12,9 +12,8 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from queries.figures import figure
 from queries.page.look import environment
-from registry.errors import RegistryError, UnknownError, UsageError
+from registry.errors import RegistryError, RegistryLocked, UnknownError, UsageError
 from registry.web.site import session_of, site_of, tell
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -23,7 +22,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 @cache
 def _templates() -> Environment:
     made = environment(PackageLoader("registry.web", "templates"))
-    made.filters.update(seconds=seconds, percent=percent)
+    made.filters.update(seconds=seconds)
     return made
 
 
@@ -73,7 +72,7 @@ def _try(
 ) -> Response:
     try:
         return function(request, form)
-    except (UsageError, UnknownError) as exc:
+    except (UsageError, UnknownError, RegistryLocked) as exc:
         tell(request, str(exc), is_error=True)
         return after_form(local_path(text_field(form, "back")))
 
@@ -101,15 +100,12 @@ def segment(text: str) -> str:
 
 
 def seconds(value: float) -> str:
-    """Seconds in words: `3.5 s`, `42 s`, `4 min`."""
+    """Seconds in words: `3.5 s`, `42 s`, `4 min`, with a space that no line breaks at."""
     if value < 10:
-        return f"{value:.1f} s"
-    return f"{value:.0f} s" if value < 120 else f"{value / 60:,.0f} min"
-
-
-def percent(share: float) -> str:
-    """A share of 1 as `42 %`."""
-    return f"{figure(round(100 * share))} %"
+        return f"{value:.1f}\N{NO-BREAK SPACE}s"
+    if value < 120:
+        return f"{value:.0f}\N{NO-BREAK SPACE}s"
+    return f"{value / 60:,.0f}\N{NO-BREAK SPACE}min"
 
 
 def error_page(request: Request, exc: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from starlette.datastructures import FormData
@@ -67,7 +68,7 @@ def question(request: Request) -> Response:
         ahead = _ahead(registry, following)
         certain = sum(one.suggestion.certain for one in pairs)
         evidence = _evidence(registry, pair, both)
-        effect = effect_of_same(registry, both)
+        effect = _effect(registry, pair, both)
     answered = site.visits.count_answers(session_of(request))
     return page(
         request, "review.html", order=order, orders=ORDERS, sides=sides, pair=pair,
@@ -101,7 +102,7 @@ def _ahead(registry: Registry, pair: Pair | None) -> list[str]:
 def _evidence(registry: Registry, pair: Pair | None, both: tuple[Identity, Identity]) -> list[str]:
     apart = known_apart(registry, both[0].identity_id, both[1].identity_id)
     if pair is None:
-        return [apart or "This pair is not among the suggestions."]
+        return [apart] if apart else []
     one = pair.suggestion
     needed = current_thresholds(registry).linkage
     together = f"side by side in {count(one.together, 'frame')}" if one.together else ""
@@ -112,6 +113,13 @@ def _evidence(registry: Registry, pair: Pair | None, both: tuple[Identity, Ident
         *([f"in the same shot {one.shared_tracks} times"] if one.shared_tracks else []),
         *([one.reason.rstrip(".")] if one.reason else []),
     ]
+
+
+def _effect(registry: Registry, pair: Pair | None, both: tuple[Identity, Identity]) -> str:
+    if pair is None:
+        return "This pair is not among the suggestions."
+    stays, joins = both
+    return effect_of_same(registry, replace(pair.suggestion, stays=stays, joins=joins))
 
 
 @form_handler

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from queries.averages import average_of
 from queries.figures import figure
+from queries.identity_effects import effect_of_joining
 from queries.page.marks import clock
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
 from registry.domain import Identity
-from registry.faces.appearances import mean
+from registry.people.joining import Suggestion
 from registry.terminal import count
 from registry.web.video_names import name_of
 
@@ -79,18 +81,24 @@ def telling_faces(faces: Iterable[IndexedFace], most: int = FACES) -> list[Index
     return [face for _, face in turns[:most]]
 
 
-def effect_of_same(registry: Registry, both: tuple[Identity, Identity]) -> str:
-    """What “same” would change in the table, in a sentence."""
-    metric = registry.contract.primary_metric
-    first, second = both
-    videos = list(registry.index.videos([one.identity_id for one in both]))
-    counted = {registry.view.counted_video(video.video_id) for video in videos}
-    before = average_of(registry, first.identity_id).get(metric)
-    values = [video.metrics[metric] for video in videos if metric in video.metrics]
-    means = ""
-    if before is not None and values:
-        means = f", and {metric} {figure(before)} becomes {figure(mean(values))}"
-    return (
-        f"If they are the same, {first.name or 'this person'} has {count(len(counted), 'video')} "
-        f"instead of {first.videos} and {second.videos}{means}."
+def effect_of_same(registry: Registry, suggestion: Suggestion) -> str:
+    """What “same” would change in the table, in a sentence.
+
+    Args:
+        registry: an open registry.
+        suggestion: the pair, with its identities as they are now.
+    """
+    effect = effect_of_joining(registry, suggestion)
+    stays, joins = suggestion.stays, suggestion.joins
+    who = stays.name or "this person"
+    sentence = (
+        f"If they are the same, {who} has {count(effect.videos_after, 'video')} instead of "
+        f"{effect.videos_before}"
     )
+    before, after = figure(effect.before), figure(effect.after)
+    if not math.isfinite(effect.after):
+        return f"If they are the same, {stays.videos} and {joins.videos} videos are of one person."
+    if not math.isfinite(effect.before):
+        return f"{sentence}, and a {effect.metric} of {after}."
+    change = "stays" if before == after else f"becomes {after}"
+    return f"{sentence}, and {effect.metric} {before} {change}."

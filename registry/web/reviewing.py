@@ -10,9 +10,10 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from queries.identity_effects import effects
 from registry.core.registry import Registry
 from registry.domain import Identity
-from registry.people.joining import Suggestion, suggest
+from registry.people.joining import Suggestion
 from registry.web.workspace import Workspace
 
 ORDERS = {"effect": "Most effect first", "likeness": "Most alike first"}
@@ -65,7 +66,7 @@ class ReviewQueue:
                 raise error
             return self._making is None
 
-    def open(self, registry: Registry, order: str = "likeness") -> list[Pair]:
+    def open(self, registry: Registry, order: str) -> list[Pair]:
         """The questions that nobody has answered, in an order of `ORDERS`."""
         view, seen, pairs = registry.view, set[frozenset[str]](), []
         for one in self._suggestions or ():
@@ -77,8 +78,8 @@ class ReviewQueue:
                 seen.add(both)
                 pairs.append(Pair(stays, joins, one))
         self._known = len(pairs)
-        if order == "effect":
-            pairs.sort(key=_effect, reverse=True)
+        if order == "likeness":  # they are kept by effect
+            pairs.sort(key=lambda pair: -pair.suggestion.similarity)
         return pairs
 
     def keep(self, revision: int) -> None:
@@ -105,7 +106,7 @@ class ReviewQueue:
         with self._workspace.reading() as registry:
             revision = self._workspace.revision
             try:
-                made = () if registry.is_empty else tuple(suggest(registry))
+                made = () if registry.is_empty else tuple(e.suggestion for e in effects(registry))
             except Exception as exc:  # the request that asks next raises it
                 error = exc
         with self._lock:
@@ -113,12 +114,6 @@ class ReviewQueue:
             if made is not None:
                 self._suggestions, self._made_at = made, revision
                 self._is_exact = True
-
-
-def _effect(pair: Pair) -> tuple[int, float]:
-    """A merge moves the numbers of both by at most the videos of the one that has fewer."""
-    sides = (pair.suggestion.stays, pair.suggestion.joins)
-    return min(one.videos for one in sides), pair.suggestion.similarity
 
 
 def still_there(registry: Registry, one: str, other: str) -> tuple[Identity, Identity] | None:

@@ -80,6 +80,7 @@ def serve(
     registry: Registry,
     listening: Listening,
     *,
+    reopen: Callable[[], Registry] | None = None,
     password: Password | None = None,
     workers: int | None = None,
     announce: Callable[[str], None],
@@ -88,8 +89,9 @@ def serve(
     """Serve the pages of a registry until SIGINT or SIGTERM.
 
     Args:
-        registry: open; the caller closes it.
+        registry: open; it is closed at the end.
         listening: where.
+        reopen: opens the registry again, if it is a snapshot because another process uses it.
         password: asked for at the login page; None: only one-time addresses sign in.
         workers: of ingests, as `ingest.api.ingest` takes them.
         announce: told the address with its one-time token, once the server listens.
@@ -109,6 +111,7 @@ def serve(
         site = open_site(
             registry,
             f"{listening.scheme}://{_shown_host(listening.host)}:{port}/",
+            reopen=reopen,
             password=password,
             local_files=is_loopback(listening.host),
             workers=workers,

@@ -8,7 +8,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from registry.web.rendering import after_form, form_handler, page, text_field
+from registry.web.rendering import after_form, form_handler, local_path, page, text_field
 from registry.web.site import session_of, site_of
 
 
@@ -35,6 +35,13 @@ def sign_in(request: Request, form: FormData) -> Response:
         return page(request, "login.html", status=401, problem="That is not the password.")
     site.guesses.succeed(address)
     return guard.signed_in(RedirectResponse("/", 303), site.sessions.new_session())
+
+
+@form_handler
+def refresh(request: Request, form: FormData) -> Response:
+    """Look at the registry again, if another process used it."""
+    site_of(request).workspace.refresh()
+    return after_form(local_path(text_field(form, "back")))
 
 
 def sessions(request: Request) -> Response:

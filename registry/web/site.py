@@ -81,9 +81,10 @@ class Site:
     """Set when the server stops, so that open streams end."""
 
     def close(self) -> None:
-        """End streams, and wait for an ingest to stop after its current video."""
+        """End streams, stop an ingest after its current video, and close the registry."""
         self.closing.set()
         self.desk.close()
+        self.workspace.close()
 
 
 def site_of(request: Request) -> Site:

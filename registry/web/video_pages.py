@@ -17,6 +17,7 @@ from queries.video_details import video_details
 from registry.core.points import IndexedVideo
 from registry.core.registry import Registry
 from registry.domain import Identity, Status
+from registry.erasure.previews import preview_of_videos
 from registry.errors import UsageError
 from registry.footage.joining import join_videos, separate_videos
 from registry.terminal import count
@@ -71,10 +72,12 @@ def videos(request: Request) -> Response:
         raise UsageError(f"There is no status {status!r}. Choose one of {', '.join(STATUSES)}.")
     text = request.query_params.get("page", "1")
     number = max(1, int(text)) if text.isdecimal() and len(text) < 6 else 1
-    with site_of(request).workspace.reading() as registry:
+    workspace = site_of(request).workspace
+    with workspace.reading() as registry:
         if registry.is_empty:
             return page(request, "welcome.html")
-        everything = sorted(registry.index.videos(), key=_failed_first)
+    everything = workspace.once("videos", lambda opened: sorted(opened.index.videos(), key=_order))
+    with workspace.reading() as registry:
         matching = [
             one
             for one in everything
@@ -89,7 +92,7 @@ def videos(request: Request) -> Response:
     )  # fmt: skip
 
 
-def _failed_first(video: IndexedVideo) -> tuple[bool, str]:
+def _order(video: IndexedVideo) -> tuple[bool, str]:
     return video.status is not Status.FAILED, video.url.exposed()
 
 
@@ -133,7 +136,7 @@ def video(request: Request) -> Response:
             if counts == found.video_id and (one := registry.index.video(other)) is not None
         ]
     return page(
-        request, "video.html", shown=shown, details=details, joined=joined,
+        request, "one_video.html", shown=shown, details=details, joined=joined,
         start_s=_seconds(request.query_params.get("t", "")),
     )  # fmt: skip
 
@@ -182,8 +185,8 @@ def remove(request: Request, form: FormData) -> Response:
     if not text_field(form, "sure"):
         with site_of(request).workspace.reading() as registry:
             shown = _shown(registry, registry.video(key))
-        alone = [one.identity for one in shown.people if one.identity.videos == 1]
-        return page(request, "remove.html", shown=shown, alone=alone)
+            lines = list(preview_of_videos(registry, [shown.video.video_id]))
+        return page(request, "remove.html", shown=shown, lines=lines)
     if site_of(request).desk.is_running:
         raise UsageError("An ingest is under way. Erase when it has finished.")
     with site_of(request).workspace.changing() as registry:

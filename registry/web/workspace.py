@@ -10,12 +10,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TypeVar, cast
 
 from queries.answers import LookupAnswer
 from queries.lookup import lookup
 from registry.blobs.base import BlobStore
 from registry.core.registry import Registry
+from registry.core.snapshot import snapshot_of
 
 T = TypeVar("T")
 
@@ -76,9 +78,12 @@ class Turns:
 class Workspace:
     """One open registry and what its pages share."""
 
-    def __init__(self, registry: Registry) -> None:
-        """The caller closes the registry after the last page was answered."""
-        self._registry = registry
+    def __init__(self, registry: Registry, reopen: Callable[[], Registry] | None = None) -> None:
+        """Takes an open registry over, which `close` closes.
+
+        `reopen` opens it again, if this one is a snapshot because another process uses it.
+        """
+        self._registry, self._reopen = registry, reopen
         self.turns = Turns()
         self._detecting = threading.Lock()
         self._computing = threading.Lock()
@@ -106,6 +111,27 @@ class Workspace:
                 yield self._registry
             finally:
                 self.changed()
+
+    @property
+    def taken_at(self) -> datetime | None:
+        """When the snapshot was taken that is shown; None: it is the registry itself."""
+        snapshot = snapshot_of(self._registry)
+        return None if snapshot is None else snapshot.taken_at
+
+    def refresh(self) -> None:
+        """Open the registry again, if a snapshot is shown."""
+        if self.taken_at is None or self._reopen is None:
+            return
+        with self.turns.writing():
+            fresh = self._reopen()
+            self._registry.close()
+            self._registry = fresh
+            self.changed()
+
+    def close(self) -> None:
+        """Close the registry, after the last page was answered."""
+        with self.turns.writing():
+            self._registry.close()
 
     def changed(self) -> None:
         """Forget what was computed. Called by whoever changed the registry, during its turn."""

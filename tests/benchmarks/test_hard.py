@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from benchmarks._labelled import Labelled
 from benchmarks._methods import Grouping
 from benchmarks.strangers import Tally
 from queries.answers import Match, Probe
+from queries.lookup import open_gallery
 from registry.domain import Box, Detection, Quality
 from tests.support.factories import person, unit, video
+from tests.support.registries import new_registry
 
 
 def _clip(name: str, number: int, kind: str, lean: float = 0.0) -> HardClip:
@@ -119,21 +122,19 @@ def _probe(similarity: float | None, rate: float | None = None, *reasons: str) -
     return Probe(box, quality, (match,), similarity, None)
 
 
-def test_strangers_are_tallied_by_what_was_stated_of_them() -> None:
-    tally = Tally("125 px")
-    probes = (
-        None,
-        _probe(None),
-        _probe(0.45, 0.004),
-        _probe(0.5, None, "small"),
-        _probe(0.6, 9e-4),
-    )
-    for probe in probes:
-        tally.add(probe, at_threshold=0.02)
-    assert (tally.photos, tally.found, tally.good) == (5, 4, 3)
-    assert (tally.matched, tally.leads) == (2, 1)
-    assert tally.expected == pytest.approx(0.06)
-    assert tally.stated == {0.05: 2, 0.01: 2, 0.001: 1}
-    covered = replace(_probe(None), quality=Quality(0.9, ("covered_eyes",)))
-    tally.add(covered, at_threshold=0.02)
-    assert tally.good == 4
+def test_strangers_are_tallied_by_what_was_stated_of_them(tmp_path: Path) -> None:
+    with new_registry(tmp_path / "home", video("a", [person(0)])) as registry:
+        gallery = open_gallery(registry, top=1, threshold=None, provisional=False)
+        stated = gallery.stated_rate(gallery.threshold, Quality(0.9))
+        tally = Tally("125 px")
+        for probe in (
+            None, _probe(None), _probe(0.45, 0.004), _probe(0.5, None, "small"), _probe(0.6, 9e-4)
+        ):  # fmt: skip
+            tally.add(probe, gallery)
+        assert (tally.photos, tally.found, tally.good) == (5, 4, 3)
+        assert (tally.matched, tally.leads) == (2, 1)
+        assert tally.expected == pytest.approx(3 * stated)  # one identity, in one video
+        assert tally.stated == {0.05: 2, 0.01: 2, 0.001: 1}
+        tally.add(replace(_probe(None), quality=Quality(0.9, ("covered_eyes",))), gallery)
+        assert tally.good == 4
+        assert tally.expected == pytest.approx(5 * stated)

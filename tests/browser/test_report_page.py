@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from queries.page.asking import Asked
-from queries.page.writing import write_page
+from queries.page.writing import save_page
 from registry.cli import cli
 from registry.core.decisions import DecisionKind
 from registry.core.opening import open_registry
@@ -31,7 +31,7 @@ ATTACK = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'</style>"
 def page_file(sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     with open_registry(load_settings(home=sample_home)) as registry:
-        write_page(registry, path, Asked())
+        save_page(registry, path, Asked())
     return path
 
 
@@ -64,7 +64,7 @@ def test_it_opens_without_a_request_and_answers_first(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 400])
+@pytest.mark.parametrize("width", [1200, 720, 400])
 def test_axe_finds_nothing_serious(
     page_file: Path, new_tab: Callable[..., Tab], scheme: str, width: int
 ) -> None:
@@ -84,7 +84,7 @@ def test_nothing_in_a_name_runs(
 ) -> None:
     with open_registry(load_settings(home=own_home)) as registry:
         registry.name(identity_of(0), ATTACK)
-        write_page(registry, tmp_path / "page.html", Asked())
+        save_page(registry, tmp_path / "page.html", Asked())
     tab = new_tab()
     dialogs: list[str] = []
 
@@ -126,7 +126,7 @@ def test_it_sorts_filters_and_searches(page_file: Path, new_tab: Callable[..., T
     assert videos.get_attribute("aria-sort") == "ascending"
     videos.get_by_role("button").click()
     assert names(tab) == ordered
-    page.get_by_label("Verdict").select_option("clearly below")
+    page.locator("select[name=verdict]").select_option("clearly below")
     assert names(tab) == ["Goalkeeper"]
     assert page.locator("article.person:visible").count() == 1
     assert page.locator("#shown-people").inner_text() == "1 of 8 rows"
@@ -138,6 +138,19 @@ def test_it_sorts_filters_and_searches(page_file: Path, new_tab: Callable[..., T
     assert {*names(tab)} == {"Presenter in orange", "Founder", "Kitchen host"}
     page.get_by_label("Search videos").fill("goalkeeper")
     assert page.locator("article.video:visible").count() == 16
+
+
+def test_a_telephone_shows_cards_that_can_be_sorted(
+    page_file: Path, new_tab: Callable[..., Tab]
+) -> None:
+    tab = new_tab(viewport={"width": 400, "height": 800})
+    page = tab.open(page_file)
+    rows = page.locator("table.people tbody tr")
+    boxes = [rows.nth(place).bounding_box() for place in range(2)]
+    assert all(box and box["width"] < 400 and box["height"] > 120 for box in boxes)
+    page.get_by_label("Sort by").select_option("Person")
+    assert names(tab) == sorted(names(tab), key=str.casefold)
+    assert "sort=name" in page.url
 
 
 def test_the_address_keeps_filter_and_sort_and_back_returns(
@@ -201,7 +214,7 @@ def test_answers_come_back_as_decisions(
 ) -> None:
     path = tmp_path / "page.html"
     with open_registry(load_settings(home=own_home)) as registry:
-        write_page(registry, path, Asked())
+        save_page(registry, path, Asked())
         before = len(registry.decisions.entries())
     page = new_tab(accept_downloads=True).open(path)
     save = page.get_by_role("button", name="Save answers")

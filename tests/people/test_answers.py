@@ -64,13 +64,11 @@ def saved(of: Registry, path: Path, *answers: tuple[str, str, str], **changed: A
     return path
 
 
-def run(registry: Registry, path: Path, *options: str, text: str = "") -> Result:
+def run(registry: Registry, path: Path, *options: str) -> Result:
     """The command on the registry, which is closed before."""
     registry.close()
     home = str(path.parent / "home")
-    return CliRunner().invoke(
-        cli, ["--home", home, "identities", "answer", str(path), *options], input=text
-    )
+    return CliRunner().invoke(cli, ["--home", home, "identities", "answer", str(path), *options])
 
 
 def test_each_answer_is_one_decision(registry: Registry, tmp_path: Path) -> None:
@@ -211,10 +209,12 @@ def test_the_command_asks_and_shows_a_plan(registry: Registry, tmp_path: Path) -
     assert plan.exit_code == 0
     assert f"{a[:8]} and {b[:8]}: one person" in plan.stdout
     assert "different names" in plan.stderr and "2 decisions would be made" in plan.stderr
-    no = run(registry, path, text="n\n")
-    assert isinstance(no.exception, UsageError) and "Nothing was changed" in str(no.exception)
-    yes = run(registry, path, text="y\n")
-    assert yes.exit_code == 0 and "2 decisions made, 0 left out" in yes.stderr
+    refused = run(registry, path)
+    assert isinstance(refused.exception, UsageError)
+    assert f"{c[:8]} and {d[:8]}: two people" in refused.stderr
+    assert "Repeat with --yes" in str(refused.exception)
+    done = run(registry, path, "--yes")
+    assert done.exit_code == 0 and "2 decisions made, 0 left out" in done.stderr
     again = run(registry, path, "--yes", "--json")
     document = json.loads(again.stdout)["answers"]
     assert [one["decision"] for one in document] == [None, None]

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from queries.answers import LookupAnswer
 from queries.folder_lookup import lookup_folder
-from queries.lookup import lookup
+from queries.lookup import lookup, open_gallery
 from queries.lookup_commands import print_answer
 from registry.core.registry import Registry
 from registry.domain import Image, Quality, Vectors, Video
@@ -146,3 +146,18 @@ def test_spoilt_faces_on_record_do_not_answer_however_many_there_are(
     plain = on_record(registry, "plain", np.asarray(further / np.linalg.norm(further)), ())
     [match] = ask(registry, astronaut).faces[0].matches
     assert match.identity == plain
+
+
+def test_rates_of_faces_unlike_those_they_were_measured_on_are_twice_as_high(
+    registry: Registry, sface: FaceModel, astronaut: Image, in_sunglasses: Image
+) -> None:
+    on_record(registry, "a", embedding_of(sface, astronaut), ())
+    gallery = open_gallery(registry, top=1, threshold=None, provisional=True)
+    clean = gallery.stated_rate(0.42, Quality(0.95))
+    assert gallery.stated_rate(0.42, Quality(0.8)) == 2 * clean  # small, or dark
+    assert gallery.stated_rate(0.42, Quality(0.95, EYES)) == 2 * clean
+    assert gallery.stated_rate(-1.0, Quality(0.8)) == 1.0
+    [match] = ask(registry, astronaut).faces[0].matches
+    assert match.false_accept_rate == gallery.thresholds.finest
+    [match] = ask(registry, in_sunglasses).faces[0].matches
+    assert match.false_accept_rate == gallery.stated_rate(match.similarity, Quality(0.95, EYES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 import zipfile
@@ -18,9 +19,11 @@ from hypothesis import strategies as st
 from queries import write_csv, write_zip
 from queries.zip_paths import cover_path, folder_name
 from registry.cli import cli
+from registry.core.exports import load_exports
 from registry.core.opening import open_registry
 from registry.domain import Identity, Status
 from registry.errors import UsageError
+from registry.settings import load_settings
 from tests.support.factories import person, video
 from tests.support.registries import new_registry, who
 
@@ -205,3 +208,15 @@ def test_no_name_leaves_the_folder_of_the_zip(name: str) -> None:
     assert not path.drive
     assert len(folder.encode()) <= 255
     assert folder == folder.strip(" .")
+
+
+def test_a_table_goes_to_standard_output_alone(home: Path) -> None:
+    done = call(home, "report", "--csv", "-")
+    table = pd.read_csv(io.StringIO(done.stdout))
+    assert list(table.columns[:4]) == ["identity", "name", "face_image", "average_performance"]
+    assert "verdict" in done.stderr  # what people read
+    with open_registry(load_settings(home=home)) as registry:
+        assert load_exports(registry.blobs) == []
+    both = call(home, "report", "--csv", "-", "--json")
+    assert (both.exit_code, both.stdout) == (2, "")
+    assert "--csv - and --json both write to standard output." in both.stderr

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from face_registry import open_registry
 from face_registry.statistics import performance
-from queries.averages import averages
+from queries.averages import average_of, averages
 from queries.figures import figure
 from queries.report import MEASURES, SORTS, report
 from registry.cli import cli
@@ -104,6 +104,15 @@ def test_the_mean_is_weighted_by_the_kind_of_the_metric(shared: Registry) -> Non
     assert ann["average_ROAS"] == pytest.approx(7 / 3), "the plain mean stays"
     plain = _by_name(report(shared, "ROAS", weight="none"))["Ann"]
     assert plain["mean_ROAS"] == pytest.approx(7 / 3)
+
+
+def test_the_means_of_one_person_are_those_of_the_report(shared: Registry) -> None:
+    metrics = ("ROAS", "Spend", "Performance")
+    for _, row in report(shared, metrics).iterrows():
+        means = average_of(shared, row["identity"])
+        assert [means[name] for name in metrics] == pytest.approx(
+            [row[f"mean_{name}"] for name in metrics]
+        )
     other = _by_name(report(shared, "Performance", weight="Spend"))["Ann"]
     assert other["mean_Performance"] == pytest.approx(10 * 230 / 150)
 

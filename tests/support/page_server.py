@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -41,14 +41,20 @@ class Pages:
 
 @contextmanager
 def serve_pages(
-    registry: Registry, *, password: str = "", local_files: bool = True, workers: int = 0
+    registry: Registry,
+    *,
+    reopen: Callable[[], Registry] | None = None,
+    password: str = "",
+    local_files: bool = True,
+    workers: int = 0,
 ) -> Iterator[Pages]:
-    """Serve a registry until the block ends."""
+    """Serve a registry until the block ends, which closes it."""
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         address = f"http://127.0.0.1:{port}"
+        secret = Password.of(password) if password else None
         site = open_site(
-            registry, f"{address}/", password=Password.of(password) if password else None,
+            registry, f"{address}/", reopen=reopen, password=secret,
             local_files=local_files, workers=workers,
         )  # fmt: skip
         app = application(site, Hosts(["localhost"]), port=port, secure=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from registry.core.registry import Registry
 from registry.web.access import FORM_BYTES, Hosts
 from registry.web.passwords import GUESSES
 from tests.support.page_server import Pages, serve_pages
-from tests.support.registries import who
+from tests.support.registries import new_registry, who
 from tests.web.conftest import VIDEOS
 
 PATHS = (
@@ -207,9 +208,10 @@ def test_a_form_leads_to_no_other_site(client: httpx.Client, registry: Registry)
 
 
 @pytest.fixture
-def guarded(registry: Registry) -> Iterator[httpx.Client]:
+def guarded(tmp_path: Path) -> Iterator[httpx.Client]:
     """A client of a server with a password."""
     with (
+        new_registry(tmp_path / "guarded", *VIDEOS[:1]) as registry,
         serve_pages(registry, password="correct horse battery", local_files=False) as running,
         running.stranger() as client,
     ):
@@ -227,6 +229,16 @@ def test_the_password_opens_a_session_of_its_own(guarded: httpx.Client) -> None:
     assert guarded.get("/api/people").status_code == 200
 
 
+def test_an_error_before_signing_in_shows_nothing_of_the_registry(guarded: httpx.Client) -> None:
+    broken = {"content-type": "multipart/form-data; boundary=x"}
+    answer = guarded.post("/login", content=b"--y\r\nnot a form", headers=broken)
+    assert answer.status_code == 400
+    assert answer.text == "This did not work.\n"
+    for path in ("/loginx", "/login/x", "/nothing"):
+        assert guarded.get(path).status_code == 401
+    assert "<" not in guarded.get("/static/nothing").text
+
+
 def test_a_password_cannot_be_guessed_quickly(guarded: httpx.Client) -> None:
     statuses = [
         guarded.post("/login", data={"password": f"guess {n}"}).status_code
@@ -242,6 +254,8 @@ def test_who_reaches_the_server_from_elsewhere_names_no_file_of_it(guarded: http
     table = {"table": ("t.csv", b"Video URL,Performance\n/etc/passwd,1\n")}
     answer = guarded.post("/ingest", files=table, data={"allow_local_files": "1"})
     assert "cannot name files of this computer" in answer.text
+    answer = guarded.post("/ingest", files=table, data={"allow_private": "1"})
+    assert "or its network" in answer.text
     assert "base_folder" not in guarded.get("/ingest").text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import ssl
 import stat
@@ -19,10 +20,13 @@ import trustme
 
 from registry.cli import main
 from registry.core.opening import open_registry
+from registry.core.runs import runs
+from registry.domain import Image
 from registry.errors import UsageError
 from registry.settings import load_settings
 from registry.web.passwords import GUESSES, SHORTEST, WINDOW_S, Guesses, Password, read_password
 from registry.web.server import Listening, listen, serve
+from tests.support.media import write_video
 from tests.support.registries import new_registry
 from tests.web.conftest import VIDEOS
 
@@ -60,7 +64,9 @@ def first_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_the_first_line_is_the_address_and_a_signal_stops_it_cleanly(
     home: Path, number: signal.Signals
 ) -> None:
@@ -119,12 +125,14 @@ def test_a_registry_that_holds_nothing_says_what_to_do(tmp_path: Path) -> None:
             assert client.get("/api/people").status_code == 409
 
 
-def test_a_registry_in_use_is_named(home: Path) -> None:
+@pytest.mark.slow  # tests/web/test_pages.py has the same without a process
+def test_a_registry_in_use_is_shown_and_not_changed(home: Path) -> None:
     with open_registry(load_settings(home=home)), serving(home, "--no-open") as process:
-        out, err = process.communicate(timeout=30)
-    assert out == ""
-    assert "is in use by process" in err
-    assert process.returncode == 1
+        with httpx.Client(follow_redirects=True) as client:
+            assert "Another process uses the registry" in client.get(first_line(process)).text
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def test_a_port_that_is_taken_is_named() -> None:
@@ -218,3 +226,33 @@ def test_guesses_from_many_addresses_are_counted_together() -> None:
     guesses = Guesses(lambda: 0.0)
     waits = [guesses.begin(f"192.0.2.{n}") for n in range(60)]
     assert waits.count(0.0) == 50
+
+
+@pytest.mark.slow
+def test_a_signal_during_an_ingest_keeps_what_is_recorded(tmp_path: Path, astronaut: Image) -> None:
+    rows = ["Video URL,Performance"]
+    for number in range(6):
+        write_video(tmp_path / f"{number}.mp4", [astronaut] * (40 + number), fps=15)
+        rows.append(f"{number}.mp4,{number}.5")
+    home = tmp_path / "home"
+    with serving(home, "--no-open", "--workers", "1") as process:
+        address = httpx.URL(first_line(process))
+        with httpx.Client(follow_redirects=True, timeout=60) as client:
+            client.get(address)
+            base = str(address.copy_with(raw_path=b"/")).rstrip("/")
+            table = {"table": ("week.csv", "\n".join(rows).encode())}
+            folder = {"base_folder": str(tmp_path)}
+            plan = client.post(f"{base}/ingest", files=table, data=folder).text
+            start = re.findall(r'action="(/ingest/[0-9a-f]{32}/start)"', plan)[0]
+            client.post(f"{base}{start}", data=folder)
+            done = 0
+            while not done:  # pages answer during the ingest
+                progress = client.get(f"{base}/api/status").json()["ingest"]
+                assert not progress["over"], progress
+                done = progress["done"]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 0
+    with open_registry(load_settings(home=home)) as registry:
+        assert done <= registry.index.count_videos() < 6
+        assert runs(registry)[-1].outcome == "interrupted"
+    assert not (home / "web").exists()

@@ -143,7 +143,7 @@ function begin() {
     stream.onmessage = (event) => {
       const { html, over } = JSON.parse(event.data);
       box.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
-      if (over) { stream.close(); box.removeAttribute("data-events"); }
+      if (over) { stream.close(); show(location.href, { history: false, quiet: true }); }
     };
   }
   const waiting = document.querySelector("[data-poll]");

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+import face_registry as fr
 from queries.conditions import parse_condition
 from queries.page.asking import Asked
 from queries.page.gathering import gather_page
 from queries.page.redaction import FACES, NAMES, URLS
 from queries.page.rendering import render_page
-from queries.page.writing import write_page
+from queries.page.writing import save_page
 from queries.selections import Selection
 from registry.cli import cli
 from registry.core.opening import open_registry
@@ -114,7 +115,7 @@ def test_the_policy_allows_our_own_script_and_style_only(registry: Registry) -> 
 def test_what_is_redacted_is_nowhere_in_the_file(own: Registry, tmp_path: Path, what: str) -> None:
     own.name(identity_of(0), "spring launch")  # the name of files, too
     path = tmp_path / "page.html"
-    write_page(own, path, Asked(redact=frozenset({what})))
+    save_page(own, path, Asked(redact=frozenset({what})))
     content = path.read_bytes()
     hidden = {
         NAMES: [b"spring launch", b"spring-launch", b"Kitchen", b"Goalkeeper", b"Founder"],
@@ -158,7 +159,7 @@ def test_a_damaged_crop_stops_the_page_and_leaves_nothing(own: Registry, tmp_pat
     for entry in own.blobs.list("crops/"):
         own.blobs.unguarded.put(entry.key, b"changed")
     with pytest.raises(StoreCorrupt, match="Crop crops/"):
-        write_page(own, tmp_path / "out" / "page.html", Asked())
+        save_page(own, tmp_path / "out" / "page.html", Asked())
     assert not (tmp_path / "out" / "page.html").exists()
 
 
@@ -187,6 +188,20 @@ def test_each_value_of_by_has_its_rows(registry: Registry) -> None:
     assert len(page.people) <= 8 < len(page.rows)
 
 
+def test_too_few_videos_are_a_hollow_dot_without_an_interval(tmp_path: Path) -> None:
+    with sample_registry(tmp_path / "home", demo_people(), videos=14) as registry:
+        page = gather_page(registry, Asked())
+    few = [row for row in page.rows if row.first.verdict == "too few"]
+    assert few
+    for row in few:
+        assert row.forest is not None and row.forest.kind == "few"
+        assert row.forest.low == row.forest.middle == row.forest.high
+    html = render_page(page)
+    drawn = re.findall(r'<svg class="mark forest few".*?</svg>', html)
+    assert len(drawn) == len(few)
+    assert all(svg.count("<line") == 1 and "<circle" in svg for svg in drawn)
+
+
 def test_a_page_as_of_an_earlier_decision(own: Registry) -> None:
     before = len(own.decisions.entries())
     merge(own, (identity_of(1), identity_of(1, other=True)))
@@ -205,3 +220,19 @@ def test_the_command_says_what_it_wrote(closed: Path, tmp_path: Path) -> None:
     assert isinstance(refused, UsageError) and "--redact is for --html" in str(refused)
     both = report(closed, "--html", str(path), "--compare", "2026-01-01")
     assert isinstance(both.exception, UsageError) and "others out" in str(both.exception)
+
+
+def test_python_writes_the_same_page(registry: Registry, tmp_path: Path) -> None:
+    fr.write_page(registry, tmp_path / "a.html", "Views", where=["Platform=TikTok"], redact="faces")
+    save_page(
+        registry,
+        tmp_path / "b.html",
+        Asked(
+            ("Views",),
+            Selection(where=(parse_condition("Platform=TikTok"),)),
+            redact=frozenset({FACES}),
+        ),
+    )
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    with pytest.raises(UsageError, match="'voices' cannot be redacted"):
+        fr.write_page(registry, tmp_path / "c.html", redact="voices")
