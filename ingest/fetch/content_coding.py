@@ -53,7 +53,10 @@ def _with_errors(chunks: Iterator[bytes], label: str) -> Iterator[bytes]:
 
 
 def _inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Unpack gzip of one or more members, zlib's format, or deflate without either's header."""
+    """Unpack gzip of one or more members, zlib's format, or deflate without either's header.
+
+    No body at all, as an answer to HEAD, is an empty one.
+    """
     stream, held = zlib.decompressobj(), b""
     begun = False
     for chunk in chunks:
@@ -71,7 +74,7 @@ def _inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
             data = stream.unused_data if stream.eof else stream.unconsumed_tail
     while begun and not stream.eof and (piece := stream.decompress(b"", _PIECE)):
         yield piece
-    if not stream.eof:
+    if not stream.eof and (begun or held):
         raise EOFError
 
 

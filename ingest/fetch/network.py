@@ -44,7 +44,7 @@ class Network:
         """Check the values, and read the cookie file."""
         if self.proxy not in {"", FROM_ENVIRONMENT, NO_PROXY}:
             Proxy.parse(self.proxy)
-        cookies = () if self.cookies is None else load_cookies(Path(self.cookies))
+        cookies = () if self.cookies is None else load_cookies(Path(self.cookies).expanduser())
         object.__setattr__(self, "_loaded", cookies)
         self.host_headers()
 

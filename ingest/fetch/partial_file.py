@@ -23,7 +23,7 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-[0-9]+/([0-9]+|\*)")
 _SPACE_CHECK_BYTES = 16 * 1024 * 1024
 """Bytes written between two checks of the free space."""
 _HINTS = {
-    401: " It needs a user name and password, or another link.",
+    401: " It needs a login: a user name and password in its URL, or a header (--header).",
     403: " It needs permission, or the link has expired.",
     404: " There is no such file.",
     410: " The file has been removed.",

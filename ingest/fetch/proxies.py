@@ -78,12 +78,17 @@ class ProxyRules:
 
     def note(self) -> str:
         """What a run says of its proxies; "" without one."""
-        proxies = list(dict.fromkeys(str(proxy) for proxy in (self.http, self.https) if proxy))
-        if not proxies:
+        if not (self.http or self.https):
             return ""
+        if self.http == self.https:
+            through = f"Downloads go through the proxy {self.http}."
+        else:
+            routes = {"http": self.http, "https": self.https}
+            listed = (f"{scheme}: {proxy or 'directly'}" for scheme, proxy in routes.items())
+            through = f"Downloads go through a proxy ({', '.join(listed)})."
         return (
-            f"Downloads go through the proxy {' or '.join(proxies)}. It looks hosts up itself, so "
-            "which addresses they may have is for the proxy to decide."
+            f"{through} It looks hosts up itself, so which addresses they may have is for the "
+            "proxy to decide."
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -91,9 +91,8 @@ def test_two_codings_are_unpacked_in_turn() -> None:
 @pytest.mark.parametrize("coding", PACKERS)
 def test_a_body_that_ends_early_is_told(coding: str) -> None:
     packed = PACKERS[coding](BODY)
-    for length in (0, 1, 5, len(packed) - 1):
-        if coding in {"br", "zstd"} and not length:
-            continue  # Arrow takes an empty file for an empty one, which is refused later
+    assert _unpacked(b"", coding) == b""  # as an answer to HEAD
+    for length in (1, 5, len(packed) - 1):
         with pytest.raises(TransientError, match="the compressed body ended early"):
             _unpacked(packed[:length], coding)
 

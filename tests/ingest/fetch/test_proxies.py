@@ -342,6 +342,14 @@ def test_a_proxy_is_used_where_it_is_given_only(monkeypatch: pytest.MonkeyPatch)
     assert _rules(Network(proxy="env", no_proxy="c.test"), no_proxy="b.test").exceptions == "c.test"
 
 
+def test_a_note_says_what_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _rules(Network()).note() == ""
+    assert "through the proxy http://p.test:1. It looks" in _rules(Network(proxy="p.test:1")).note()
+    monkeypatch.setenv("HTTPS_PROXY", "http://joe:pw@env.test:1")
+    note = _rules(Network(proxy="env")).note()
+    assert "through a proxy (http: directly, https: http://env.test:1). It looks hosts up" in note
+
+
 def test_all_proxy_stands_for_both(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "http://all.test:1")
     monkeypatch.setenv("HTTP_PROXY", "http://one.test:1")
