@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from ingest.api import retry
     from ingest.fetch.addresses import AddressPolicy
     from ingest.fetch.downloads import FetchLimits
+    from ingest.fetch.network import Network
     from ingest.frames import MediaLimits
     from ingest.summary import Failure, NothingRead, Summary
     from queries import averages, lookup, lookup_folder, report, write_csv, write_zip
@@ -101,6 +102,7 @@ __all__ = [
     "MediaError",
     "MediaLimits",
     "ModelError",
+    "Network",
     "NotReadYet",
     "NothingRead",
     "ObjectMissing",
@@ -167,6 +169,7 @@ _MODULES = {
     "ingest.fetch.addresses": "AddressPolicy",
     "ingest.api": "retry",
     "ingest.fetch.downloads": "FetchLimits",
+    "ingest.fetch.network": "Network",
     "ingest.frames": "MediaLimits",
     "ingest.summary": "Failure NothingRead Summary",
     "queries": "averages lookup lookup_folder report write_csv write_zip",

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from threading import Event
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pandas as pd
 
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import Downloader, FetchLimits
+from ingest.fetch.network import Network
 from ingest.fetch.share_links import is_link
 from ingest.frames import MediaLimits, Sampling
 from ingest.pipeline import RunContext, Turn, default_workers, run
@@ -47,6 +49,9 @@ from registry.settings import (
     LARGEST_EVERY,
     Settings,
 )
+
+if TYPE_CHECKING:
+    from registry.blobs.minio_presigned import Buckets
 
 VIDEO_TIMEOUT_S = 3 * 3600.0
 """Time limit for processing one video: half the length of the longest video allowed. A single slow
@@ -84,6 +89,7 @@ def ingest(
     base_folder: str | Path | None = None,
     allow_local_files: bool = False,
     policy: AddressPolicy | None = None,
+    network: Network | None = None,
     limits: MediaLimits | None = None,
     fetch_limits: FetchLimits | None = None,
     reporter: Reporter | None = None,
@@ -130,6 +136,8 @@ def ingest(
         base_folder: where relative paths start; by default the folder of the table.
         allow_local_files: let the table name files outside its own folder.
         policy: which network addresses downloads may connect to; by default public ones only.
+        network: proxy, headers, user agent and cookies of downloads, also of a table at a URL; not
+            remembered. By default the proxy of FACE_REGISTRY_PROXY, and nothing else.
         limits: limits of a video.
         fetch_limits: limits of a download.
         reporter: receives the progress; by default a notebook shows a bar, and else nothing is
@@ -160,7 +168,8 @@ def ingest(
     )
     earlier = load_settings(registry)
     settings = merge_settings(arguments, earlier)
-    table = _read_table(registry.settings, videos, table_options(arguments, settings), policy)
+    access = _Access(policy or AddressPolicy(), network or Network(), registry.settings)
+    table = _read_table(videos, table_options(arguments, settings), access)
     table = with_renames(table, settings.renames)
     notes = [
         *describe_changes(settings, earlier),
@@ -185,7 +194,7 @@ def ingest(
     reporter = _reporter(reporter, workers)
     with (
         _context(
-            registry, model, workers, len(table.rows), limits, policy, fetch_limits, turn
+            registry, model, workers, len(table.rows), limits, access, fetch_limits, turn
         ) as context,
         _recorded(registry, context.summary, "ingest", csv=csv, purpose=purpose),
     ):
@@ -209,6 +218,7 @@ def retry(
     workers: int | None = None,
     purpose: str | None = None,
     policy: AddressPolicy | None = None,
+    network: Network | None = None,
     limits: MediaLimits | None = None,
     fetch_limits: FetchLimits | None = None,
     reporter: Reporter | None = None,
@@ -228,12 +238,13 @@ def retry(
     on record and `UsageError` if it is complete.
     """
     purpose = check_purpose(registry.settings.purpose or "" if purpose is None else purpose)
+    access = _Access(policy or AddressPolicy(), network or Network(), registry.settings)
     registry.hold()
     table = retry_table(registry, videos)
     reporter = _reporter(reporter, workers)
     with (
         _context(
-            registry, None, workers, len(table.rows), limits, policy, fetch_limits, turn
+            registry, None, workers, len(table.rows), limits, access, fetch_limits, turn
         ) as context,
         _recorded(registry, context.summary, "retry", purpose=purpose),
     ):
@@ -265,20 +276,17 @@ def _context(
     workers: int | None,
     videos: int,
     limits: MediaLimits | None,
-    policy: AddressPolicy | None,
+    access: _Access,
     fetch_limits: FetchLimits | None,
     turn: Turn | None,
 ) -> Iterator[RunContext]:
     """The context of a run, which is closed at the end."""
     settings, summary = registry.settings, Summary(new_run())
     workers = min(default_workers() if workers is None else workers, max(1, videos))
+    if note := access.proxies.note():
+        summary.notes.append(note)
     buckets = open_buckets(settings)
-    downloader = Downloader(
-        settings.downloads,
-        limits=fetch_limits or FetchLimits(),
-        policy=policy or AddressPolicy(),
-        buckets=buckets,
-    )
+    downloader = access.downloader(fetch_limits or FetchLimits(), buckets=buckets)
     extractor = _extractor(registry, model, workers, limits or MediaLimits(), summary.run)
     try:
         yield RunContext(registry, downloader, extractor, 2 * max(1, workers), summary, turn=turn)
@@ -302,25 +310,38 @@ def _recorded(
             recording.interrupted = summary.stopped
 
 
-def _read_table(
-    settings: Settings,
-    videos: pd.DataFrame | str | Path,
-    options: TableOptions,
-    policy: AddressPolicy | None,
-) -> Table:
+class _Access:
+    """How this call reaches the network. Raises `UsageError` for a proxy that is not valid."""
+
+    def __init__(self, policy: AddressPolicy, network: Network, settings: Settings) -> None:
+        self._policy, self._folder = policy, settings.downloads
+        self._headers = network.host_headers()
+        self.proxies = network.proxy_rules(settings)
+
+    def downloader(
+        self, limits: FetchLimits, *, buckets: Buckets | None = None, videos: bool = True
+    ) -> Downloader:
+        """A downloader that follows these rules; its caller closes it."""
+        return Downloader(
+            self._folder,
+            limits=limits,
+            policy=self._policy,
+            buckets=buckets,
+            videos=videos,
+            proxies=self.proxies,
+            host_headers=self._headers,
+        )
+
+
+def _read_table(videos: pd.DataFrame | str | Path, options: TableOptions, access: _Access) -> Table:
     if isinstance(videos, pd.DataFrame):
         return read_frame(videos, options, Path.cwd())
-    return read_table(videos, options, lambda url: _download_table(settings, url, policy))
+    return read_table(videos, options, lambda url: _download_table(url, access))
 
 
-def _download_table(settings: Settings, url: str, policy: AddressPolicy | None) -> bytes:
+def _download_table(url: str, access: _Access) -> bytes:
     """The bytes of the table at a URL, whose address the policy must allow."""
-    downloader = Downloader(
-        settings.downloads,
-        limits=FetchLimits(max_bytes=MAX_FILE),
-        policy=policy or AddressPolicy(),
-        videos=False,
-    )
+    downloader = access.downloader(FetchLimits(max_bytes=MAX_FILE), videos=False)
     try:
         download = downloader.fetch(url, "table")
         return download.path.read_bytes()

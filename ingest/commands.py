@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from functools import wraps
 from pathlib import Path
 from threading import Event
-from typing import Literal
+from typing import Any, Literal, TypeVar, cast
 
 import click
 
 from ingest.api import ingest
 from ingest.fetch.addresses import AddressPolicy
+from ingest.fetch.network import Network
 from ingest.frames import MediaLimits
 from ingest.printing import print_plan, print_summary
 from ingest.progress import BarReporter, LineReporter, Reporter, SilentReporter
@@ -32,6 +34,8 @@ from registry.terminal import (
 from registry.upkeep.monitoring import write_metrics
 from registry.urls import printable
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 workers_option = click.option(
     "--workers",
     type=click.IntRange(min=0),
@@ -45,6 +49,72 @@ max_memory_option = click.option(
 private_hosts_option = click.option(
     "--allow-private-hosts", is_flag=True, help="Accept URLs on this machine and its networks."
 )
+
+
+def network_options(function: F) -> F:
+    """Add the options of proxy, headers, user agent and cookies, passed as `network`."""
+
+    @wraps(function)
+    def run(*args: Any, **options: Any) -> Any:
+        network = Network(
+            proxy=options.pop("proxy") or "",
+            no_proxy=options.pop("no_proxy") or "",
+            headers=_headers(options.pop("headers")),
+            user_agent=options.pop("user_agent") or "",
+            cookies=options.pop("cookies"),
+        )
+        return function(*args, network=network, **options)
+
+    decorated = cast(F, run)
+    for option in reversed(
+        (
+            click.option(
+                "--proxy", metavar="URL|env|none",
+                help="HTTP proxy for downloads: its URL, or env for HTTP_PROXY, HTTPS_PROXY and "
+                "NO_PROXY.  [default: FACE_REGISTRY_PROXY; none]",
+            ),
+            click.option(
+                "--no-proxy", metavar="HOSTS",
+                help="Hosts that are reached without the proxy, separated by commas.  "
+                "[default: FACE_REGISTRY_NO_PROXY; NO_PROXY]",
+            ),
+            click.option(
+                "--header", "headers", type=(str, str), multiple=True,
+                metavar='HOST "NAME: VALUE"|@FILE',
+                help="Header for one host, or a file with one header per line; repeat for several. "
+                "What is on a command line can be seen by other users of the machine.",
+            ),
+            click.option("--user-agent", metavar="TEXT", help="User agent of downloads."),
+            click.option(
+                "--cookies", type=file_path(), metavar="FILE",
+                help="Cookies in Netscape's format; each is sent to its own hosts only.",
+            ),
+        )
+    ):  # fmt: skip
+        decorated = option(decorated)
+    return decorated
+
+
+def _headers(options: Sequence[tuple[str, str]]) -> dict[str, dict[str, str]]:
+    """The headers by host. Raises `UsageError`, which shows no value."""
+    headers: dict[str, dict[str, str]] = {}
+    for host, text in options:
+        lines = [text]
+        if text.startswith("@"):
+            try:
+                lines = Path(text[1:]).expanduser().read_text(encoding="utf-8").splitlines()
+            except (OSError, ValueError) as exc:
+                reason = exc.strerror if isinstance(exc, OSError) else "it is not a text in UTF-8"
+                raise UsageError(f"{printable(text[1:], 500)} cannot be read: {reason}.") from None
+        for line in filter(str.strip, lines):
+            name, colon, value = line.partition(":")
+            if not colon:
+                raise UsageError(
+                    'A header has no colon. Write --header HOST "Name: value", or '
+                    "--header HOST @FILE."
+                )
+            headers.setdefault(host, {})[name.strip()] = value.strip()
+    return headers
 
 
 @click.command("ingest")
@@ -127,6 +197,7 @@ private_hosts_option = click.option(
 )  # fmt: skip
 @click.option("--allow-local-files", is_flag=True, help="Accept files outside the table's folder.")
 @private_hosts_option
+@network_options
 @click.option("--wait", is_flag=True, help="Wait for another process that uses the registry.")
 @json_option
 @pass_terminal
@@ -158,6 +229,7 @@ def ingest_command(
     metrics_file: Path | None,
     allow_local_files: bool,
     allow_private_hosts: bool,
+    network: Network,
     wait: bool,
     as_json: bool,
 ) -> None:
@@ -202,6 +274,7 @@ def ingest_command(
             purpose=purpose,
             allow_local_files=allow_local_files,
             policy=AddressPolicy(allow_private=allow_private_hosts),
+            network=network,
             limits=MediaLimits(max_memory=max_memory << 20),
             reporter=reporter,
             stop=stop,

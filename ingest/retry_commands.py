@@ -10,6 +10,7 @@ from ingest.api import retry
 from ingest.commands import (
     as_writer,
     max_memory_option,
+    network_options,
     printing_failures,
     private_hosts_option,
     reporting,
@@ -17,6 +18,7 @@ from ingest.commands import (
     workers_option,
 )
 from ingest.fetch.addresses import AddressPolicy
+from ingest.fetch.network import Network
 from ingest.frames import MediaLimits
 from ingest.printing import print_summary
 from registry.errors import UsageError
@@ -32,6 +34,7 @@ from registry.terminal import Terminal, json_option, pass_terminal
 @workers_option
 @max_memory_option
 @private_hosts_option
+@network_options
 @json_option
 @pass_terminal
 def retry_command(
@@ -41,6 +44,7 @@ def retry_command(
     workers: int | None,
     max_memory: int,
     allow_private_hosts: bool,
+    network: Network,
     as_json: bool,
 ) -> None:
     """Read videos again (URLs, ids or beginnings of ids) that failed or are partial.
@@ -61,6 +65,7 @@ def retry_command(
             videos,
             workers=workers,
             policy=AddressPolicy(allow_private=allow_private_hosts),
+            network=network,
             limits=MediaLimits(max_memory=max_memory << 20),
             reporter=reporter,
             stop=stop,

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
+from urllib.request import getproxies_environment
 
 from platformdirs import user_data_path
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
@@ -66,6 +67,10 @@ class Settings(LogSettings):
         default=None, validation_alias=_env("FACE_REGISTRY_PASSWORD_FILE")
     )
     """File with the password of `serve`."""
+    proxy: SecretStr | None = Field(default=None, validation_alias=_env("FACE_REGISTRY_PROXY"))
+    """URL of the proxy for what a table names, `env` or `none`. See `ingest.fetch.network`."""
+    no_proxy: str | None = Field(default=None, validation_alias=_env("FACE_REGISTRY_NO_PROXY"))
+    """Hosts that are reached without it."""
     device: Device = Field(default="auto", validation_alias=_env("FACE_REGISTRY_DEVICE"))
 
     qdrant_url: str | None = Field(default=None, validation_alias=_env("QDRANT_URL"))
@@ -141,6 +146,27 @@ def load_settings(**given: Any) -> Settings:
 def load_log_settings(**given: Any) -> LogSettings:
     """Load how events are logged. Raises `UsageError` as `load_settings` does."""
     return _load(LogSettings, given)
+
+
+def proxy_variables() -> dict[str, str]:
+    """The proxies of the environment by scheme (`http`, `https`, `all`), and exceptions (`no`).
+
+    HTTP_PROXY and others, in lower case too, which goes before; as Python's urllib has it.
+    """
+    return getproxies_environment()
+
+
+def proxy_variable_name(scheme: str) -> str:
+    """The variable that names a proxy for URLs of a scheme, as it is spelled; "" if none does."""
+    wanted = [f"{scheme}_proxy", "all_proxy"]
+    names = [name for name, value in os.environ.items() if value and name.lower() in wanted]
+    return min(names, key=lambda name: wanted.index(name.lower()), default="")
+
+
+def certificate_variables() -> dict[str, str]:
+    """Those of OpenSSL's variables that are set and say which authorities to trust."""
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
 def _load(settings: type[S], given: Mapping[str, Any]) -> S:

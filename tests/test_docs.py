@@ -35,7 +35,10 @@ PYTHON = TEXTS[ROOT / "docs" / "PYTHON.md"]
 CONFIGURATION = TEXTS[ROOT / "docs" / "CONFIGURATION.md"]
 COMMANDS = dict(commands())
 SOURCES = [path for top in ("registry", "ingest", "queries") for path in (ROOT / top).rglob("*.py")]
-OTHERS = {"SSL_CERT_FILE", "SSL_CERT_DIR", "ORT_DISABLE_TELEMETRY", "XDG_DATA_HOME"}
+OTHERS = {
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "ORT_DISABLE_TELEMETRY", "XDG_DATA_HOME"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+}
 """Variables on the page of settings that other programs read."""
 
 documents = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -91,7 +91,7 @@ ONLY_IN: Mapping[str, str] = {
     "altair": "registry.charts registry.calibration.chart queries.plot.*",
     "vl_convert": "registry.charts",
     "yt_dlp": "ingest.fetch.pages.ytdlp_process ingest.fetch.pages.request_handler",
-    "httpcore": "ingest.fetch.connections",
+    "httpcore": "ingest.fetch.connections ingest.fetch.streams",
     "starlette": "registry.web.*",
     "uvicorn": "registry.web.server",
     "jinja2": "queries.page.* registry.web.rendering",

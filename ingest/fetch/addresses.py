@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -178,14 +179,34 @@ class AddressPolicy:
         One forbidden address refuses the host, because nobody publishes such an address by mistake.
         Raises `FetchError` if the host is refused, and `OSError` if it cannot be looked up.
         """
-        if host in _METADATA_NAMES:
-            raise FetchError(f"{host} is a cloud's metadata service, which holds no videos.")
+        self._check_name(host)
         addresses = tuple(self.resolver(host, port))
         if not addresses:
             raise FetchError(f"{printable(host)} has no address.")
         for address in addresses:
             self._check(host, address)
         return addresses
+
+    def check_unresolved(self, host: str, port: int) -> None:
+        """Check a host that a proxy looks up: names of metadata services, localhost and addresses.
+
+        Addresses are recognised in every notation that the system accepts. What any other name
+        leads to is for the proxy to decide. Raises `FetchError`.
+        """
+        self._check_name(host)
+        if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3: always loopback
+            self._check(host, "127.0.0.1")
+        with suppress(OSError):
+            for *_, address in socket.getaddrinfo(host, port, flags=socket.AI_NUMERICHOST):
+                self._check(host, str(address[0]))
+
+    def proxy_addresses(self, host: str, port: int) -> tuple[str, ...]:
+        """The addresses of a proxy, which may be private: the user names it. Raises `OSError`."""
+        return tuple(self.resolver(host, port))
+
+    def _check_name(self, host: str) -> None:
+        if host in _METADATA_NAMES:
+            raise FetchError(f"{host} is a cloud's metadata service, which holds no videos.")
 
     def _check(self, host: str, text: str) -> None:
         """Raise `FetchError` if downloads may not connect to this address."""

@@ -1,94 +1,39 @@
-"""One HTTP request over one connection to a checked address: no proxy, redirects or retries.
+"""One HTTP request over one connection: no redirects or retries.
 
-httpcore speaks HTTP/1.1 and TLS. Its network backend connects to the very address that the policy
-checked, while TLS (SNI and certificate) and the Host header keep the host name. httpcore's
-connection pool is not used: it would keep connections open, and change a TLS context that other
-threads are using. httpcore limits the header section of a response to 100 KiB.
+httpcore speaks HTTP/1.1 over a stream of `ingest.fetch.streams`. It limits the header section of a
+response to 100 KiB.
 """
 
 from __future__ import annotations
 
 import base64
-import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPMessage
-from time import monotonic
 from urllib.parse import urljoin
 
 import httpcore
 
 from ingest.fetch.addresses import AddressPolicy
-from registry.errors import FetchError, NotReadYet, RegistryError, UsageError
-from registry.urls import HttpUrl, parse, printable, redacted
+from ingest.fetch.content_coding import codings, unpack
+from ingest.fetch.host_headers import DEFAULT_USER_AGENT, HostHeaders, merged_cookies
+from ingest.fetch.proxies import Proxy, ProxyRules
+from ingest.fetch.streams import (
+    HTTP_ERRORS,
+    Connector,
+    Deadline,
+    connection_error,
+    exchange,
+    refusal,
+    status_text,
+)
+from registry.errors import FetchError, UsageError
+from registry.urls import HttpUrl, parse, redacted
 
-_POLL_S = 0.2
-"""How often a read that waits for the server checks its deadline."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_HTTP_ERRORS = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
-_BACKEND = httpcore.SyncBackend()
-
-
-class TransientError(FetchError):
-    """A failure that may not happen again on the next attempt."""
-
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        """`retry_after_s`: how long the server asks to wait, in seconds."""
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-
-
-class Deadline:
-    """The time limit of one fetch, over all its connections; `cancel` ends it early."""
-
-    def __init__(self, label: str, seconds: float) -> None:
-        """`label` names the fetch in messages; the time starts now."""
-        self.label = label
-        self._seconds = seconds
-        self._end = monotonic() + seconds
-        self._error: RegistryError | None = None
-
-    def remaining(self) -> float:
-        """Seconds left, at least a millisecond."""
-        return max(0.001, self._end - monotonic())
-
-    def cancel(self, error: RegistryError) -> None:
-        """End the fetch from any thread; `error` is what it raises."""
-        self._error = error
-
-    def check(self) -> None:
-        """Raise the error of `cancel`, or `FetchError` if the time is up."""
-        if self._error is not None:
-            raise self._error
-        if monotonic() >= self._end:
-            raise FetchError(f"{self.label}: the download took longer than {self._seconds:g} s.")
-
-
-class _Stream(httpcore.NetworkStream):
-    """A connection whose reads end with a deadline, however slowly the server sends."""
-
-    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
-        self._stream, self._deadline = stream, deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        assert timeout is not None
-        end = monotonic() + timeout
-        while True:
-            self._deadline.check()
-            try:
-                return self._stream.read(max_bytes, min(_POLL_S, timeout))
-            except httpcore.ReadTimeout:
-                if monotonic() >= end:
-                    raise
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, timeout)
-
-    def close(self) -> None:
-        self._stream.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +48,9 @@ class Request:
     body: bytes | None = None
     label: str = ""
     """Names the request in messages; "": its URL, without secrets."""
+    redirected: bool = False
+    """Whether another origin redirected to the URL: then the headers and cookies that the user
+    gives for its host are not sent."""
 
 
 class Response:
@@ -122,10 +70,12 @@ class Response:
     @property
     def status_text(self) -> str:
         """The status in words: `404 Not Found`."""
-        try:
-            return f"{self.status} {HTTPStatus(self.status).phrase}"
-        except ValueError:
-            return str(self.status)
+        return status_text(self.status)
+
+    @property
+    def codings(self) -> tuple[str, ...]:
+        """How the server compressed the body, in the order of doing so; often not at all."""
+        return codings(", ".join(self.headers.get_all("Content-Encoding", [])))
 
     @property
     def is_redirect(self) -> bool:
@@ -150,14 +100,17 @@ class Response:
             ) from exc
 
     def chunks(self) -> Iterator[bytes]:
-        """The body as it arrives, not decompressed.
+        """The body as it arrives, unpacked if the server compressed it.
 
         Raises `FetchError`, `TransientError` if a retry may help.
         """
+        return unpack(self._packed_chunks(), self.codings, self.label)
+
+    def _packed_chunks(self) -> Iterator[bytes]:
         try:
             yield from self._response.iter_stream()
-        except _HTTP_ERRORS as exc:
-            raise _fetch_error(self.label, exc) from exc
+        except HTTP_ERRORS as exc:
+            raise connection_error(self.label, exc) from exc
 
     def close(self) -> None:
         """Close the connection."""
@@ -171,112 +124,94 @@ class HttpClient:
     policy: AddressPolicy
     tls: ssl.SSLContext
     connect_s: float
-    """Seconds to connect to one address; the TLS handshake may take as long again."""
+    """Seconds to connect to one address; each TLS handshake may take as long again."""
     read_s: float
     """Seconds without a byte."""
+    proxies: ProxyRules = field(default_factory=ProxyRules)
+    host_headers: HostHeaders = field(default_factory=HostHeaders)
 
     def send(self, request: Request, deadline: Deadline) -> Response:
         """Send a request and wait for status and headers.
 
         Raises `FetchError`, `NotReadYet`, `TransientError` if a retry may help.
         """
-        target = request.url
-        url = httpcore.URL(
-            scheme=target.scheme, host=target.host, port=target.port, target=target.target
+        url, label = request.url, _label(request)
+        connector = Connector(self.policy, self.tls, self.connect_s, self.read_s)
+        proxy = self.proxies.proxy_for(url)
+        if proxy is None:
+            stream = connector.open_direct(url, label, deadline, self.proxies.hint(url))
+        else:
+            stream = connector.open_through(proxy, url, label, deadline)
+        forwarding = proxy if url.scheme == "http" else None
+        # A proxy that forwards is asked for the whole URL (RFC 9112, 3.2.2).
+        to = proxy.url if proxy and forwarding else url
+        target = str(url) if forwarding else url.target
+        address = httpcore.URL(scheme=to.scheme, host=to.host, port=to.port, target=target)
+        headers = [(name.encode(), value.encode("latin-1", "replace"))
+                   for name, value in self._headers(request).values()]  # fmt: skip
+        timeouts = {"read": self.read_s, "write": self.read_s}
+        connection = httpcore.HTTP11Connection(address.origin, stream)
+        answer = exchange(
+            connection,
+            httpcore.Request(
+                request.method,
+                address,
+                headers=[*headers, *(forwarding.headers if forwarding else [])],
+                content=request.body,
+                extensions={"timeout": timeouts},
+            ),
+            label,
+            forwarding,
         )
-        label, timeouts = _label(request), {"read": self.read_s, "write": self.read_s}
-        stream = _Stream(self._connect(target, label, deadline), deadline)
-        connection = httpcore.HTTP11Connection(url.origin, stream)  # closes itself on an error
-        try:
-            response = connection.handle_request(
-                httpcore.Request(
-                    request.method,
-                    url,
-                    headers=_headers(request),
-                    content=request.body,
-                    extensions={"timeout": timeouts},
-                )
-            )
-        except httpcore.LocalProtocolError as exc:
-            raise FetchError(f"{label}: a header of the request is not valid.") from exc
-        except _HTTP_ERRORS as exc:
-            # Without a cause, the server closed the connection before it sent anything.
-            if isinstance(exc, httpcore.RemoteProtocolError) and exc.__cause__:
-                detail = printable(str(exc), 100)
-                raise FetchError(f"{label}: the server does not speak HTTP ({detail}).") from exc
-            raise _fetch_error(label, exc) from exc
-        return Response(request, connection, response)
+        response = Response(request, connection, answer)
+        if forwarding:
+            _check_forwarded(response, forwarding)
+        return response
 
-    def _connect(self, url: HttpUrl, label: str, deadline: Deadline) -> httpcore.NetworkStream:
-        try:
-            addresses = self.policy.checked_addresses(url.host, url.port)
-        except OSError as exc:
-            what = f"{label}: the host {printable(url.host)} cannot be found"
-            if isinstance(exc, socket.gaierror) and exc.errno != socket.EAI_AGAIN:
-                # An unknown name, or no network: systems do not tell them apart.
-                raise NotReadYet(f"{what}; check the URL and the network.") from exc
-            raise TransientError(f"{what} at the moment.") from exc
-        error: Exception | None = None
-        for address in addresses:
-            deadline.check()
-            timeout = min(self.connect_s, deadline.remaining())
-            try:
-                stream = _BACKEND.connect_tcp(address, url.port, timeout)
-                if url.scheme == "https":
-                    stream = stream.start_tls(self.tls, url.host, timeout)
-                return stream
-            except _HTTP_ERRORS as exc:
-                error = exc
-        deadline.check()
-        assert error is not None
-        raise _fetch_error(label, error) from error
+    def _headers(self, request: Request) -> dict[str, tuple[str, str]]:
+        """Names and values of the headers by lower-case name."""
+        own = {
+            "Host": request.url.authority,
+            "User-Agent": self.host_headers.user_agent or DEFAULT_USER_AGENT,
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+        }
+        given = {} if request.redirected else self.host_headers.headers_for(request.url)
+        sent = {
+            name.lower(): (name, value)
+            for headers in (own, request.headers, given)
+            for name, value in headers.items()
+        }
+        cookies = [
+            value
+            for headers in (given, request.headers)
+            for name, value in headers.items()
+            if name.lower() == "cookie"
+        ]
+        if len(cookies) > 1:
+            sent["cookie"] = ("Cookie", merged_cookies(*cookies))
+        if request.credentials:
+            token = base64.b64encode(request.credentials.encode()).decode("ascii")
+            sent["authorization"] = ("Authorization", f"Basic {token}")
+        if request.body is not None:
+            sent["content-length"] = ("Content-Length", str(len(request.body)))
+        return sent
+
+
+def _check_forwarded(response: Response, proxy: Proxy) -> None:
+    """Raise the error of an answer that a forwarding proxy gives in place of the server.
+
+    Told by status 407, and by the headers of Squid (X-Squid-Error) and RFC 9209 (Proxy-Status).
+    """
+    headers = response.headers
+    own = "X-Squid-Error" in headers or "error=" in headers.get("Proxy-Status", "")
+    failed = response.status >= HTTPStatus.BAD_REQUEST
+    if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or (own and failed):
+        response.close()
+        schemes = ", ".join(headers.get_all("Proxy-Authenticate", []))
+        raise refusal(response.label, proxy, response.status, schemes)
 
 
 def _label(request: Request) -> str:
     return request.label or redacted(str(request.url))
-
-
-def _headers(request: Request) -> list[tuple[bytes, bytes]]:
-    headers = {
-        "Host": request.url.authority,
-        "User-Agent": "face-registry",
-        "Accept": "*/*",
-        "Accept-Encoding": "identity",
-        "Connection": "close",
-        **request.headers,
-    }
-    if request.credentials:
-        token = base64.b64encode(request.credentials.encode()).decode("ascii")
-        headers["Authorization"] = f"Basic {token}"
-    if request.body is not None:
-        headers["Content-Length"] = str(len(request.body))
-    return [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
-
-
-def _fetch_error(label: str, exc: Exception) -> FetchError:
-    """What an error of httpcore means for a download."""
-    causes = list(_causes(exc))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return FetchError(
-                f"{label}: the server's certificate is refused: {cause.verify_message}."
-            )
-        if isinstance(cause, TimeoutError):
-            return TransientError(f"{label}: the server did not answer in time.")
-        if isinstance(cause, ssl.SSLError) and not isinstance(
-            cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-        ):
-            return FetchError(
-                f"{label}: the server does not speak TLS, or no version that this machine accepts "
-                f"({cause.reason})."
-            )
-    system = [cause for cause in causes if isinstance(cause, OSError) and cause.strerror]
-    if system:
-        return TransientError(f"{label}: the connection failed ({system[-1].strerror}).")
-    return TransientError(f"{label}: the connection was closed before the end of the response.")
-
-
-def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    while exc is not None:
-        yield exc
-        exc = exc.__cause__ or exc.__context__

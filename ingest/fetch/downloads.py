@@ -19,11 +19,14 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from ingest.fetch.addresses import AddressPolicy
-from ingest.fetch.connections import Deadline, HttpClient, Request, Response, TransientError
+from ingest.fetch.connections import HttpClient, Request, Response
+from ingest.fetch.host_headers import HostHeaders
 from ingest.fetch.pages.resolver import PageResolver
 from ingest.fetch.partial_file import PartialFile, content_length, disk_error
+from ingest.fetch.proxies import ProxyRules
 from ingest.fetch.retries import FetchLimits, retry
 from ingest.fetch.sniffing import HEAD_BYTES, check_is_video
+from ingest.fetch.streams import TRANSIENT_STATUSES, Deadline, TransientError
 from registry.domain import Source
 from registry.errors import FetchError, RegistryError, StoreError, UsageError
 from registry.system.certificates import tls_context
@@ -32,8 +35,6 @@ from registry.urls import bucket_and_key, parse, printable, redacted
 if TYPE_CHECKING:
     from registry.blobs.minio_presigned import Buckets
 
-_TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses that a retry may get past (RFC 9110, RFC 6585, RFC 8470)."""
 _LEFT_BEHIND_S = 24 * 3600.0
 """Temporary files this old were left by a process that died: no download takes so long."""
 
@@ -64,8 +65,8 @@ class Download:
 class Downloader:
     """Fetches videos into a folder of its own; threads can share one.
 
-    Proxy settings of the environment are ignored: the address that a proxy connects to could not be
-    checked.
+    The environment is not looked at: a proxy is used only if it is given, since the addresses that
+    it connects to cannot be checked.
     """
 
     def __init__(
@@ -78,6 +79,8 @@ class Downloader:
         pages: PageResolver | None = None,
         buckets: Buckets | None = None,
         videos: bool = True,
+        proxies: ProxyRules | None = None,
+        host_headers: HostHeaders | None = None,
     ) -> None:
         """Create the folder if it does not exist.
 
@@ -90,18 +93,28 @@ class Downloader:
             buckets: the S3 server of s3 URLs; None: s3 URLs are refused.
             videos: find the videos of pages, and refuse what is not a video; False for other
                 files, such as tables.
+            proxies: for http and https URLs; the S3 server is reached without.
+            host_headers: headers, cookies and user agent for http and https URLs.
         """
         self._folder = folder
         self._limits = limits or FetchLimits()
         policy = policy or AddressPolicy()
+        proxies, host_headers = proxies or ProxyRules(), host_headers or HostHeaders()
         self._pages = pages or PageResolver(
-            policy, folder, max_bytes=self._limits.max_bytes, seconds=self._limits.page_s
+            policy,
+            folder,
+            max_bytes=self._limits.max_bytes,
+            seconds=self._limits.page_s,
+            proxies=proxies,
+            host_headers=host_headers,
         )
         self._client = HttpClient(
             policy,
             tls or tls_context(None),
             connect_s=self._limits.connect_s,
             read_s=self._limits.read_s,
+            proxies=proxies,
+            host_headers=host_headers,
         )
         self._buckets, self._videos = buckets, videos
         self._closed = Event()
@@ -236,8 +249,13 @@ class Downloader:
             url = parse(self._buckets.address(bucket, key, deadline.remaining()))
         except (StoreError, UsageError) as exc:
             raise FetchError(f"{deadline.label}: {str(exc).removesuffix('.')}.") from exc
-        policy = replace(self._client.policy, allow_private=True)
-        client = replace(self._client, policy=policy, tls=self._buckets.tls)
+        client = replace(
+            self._client,
+            policy=replace(self._client.policy, allow_private=True),
+            tls=self._buckets.tls,
+            proxies=ProxyRules(),
+            host_headers=HostHeaders(),
+        )
         return _Source(Request(url, {}, label=deadline.label), client, max_redirects=0)
 
     def _temporary_file(self, name: str) -> Path:
@@ -273,7 +291,7 @@ def _attempt(
 ) -> None:
     deadline.check()
     with closing(_follow_redirects(source, part.resume_headers(), deadline)) as response:
-        if response.status in _TRANSIENT_STATUSES:
+        if response.status in TRANSIENT_STATUSES:
             raise TransientError(
                 f"{response.label}: the server answered {response.status_text}.",
                 _retry_after_s(response),
@@ -297,7 +315,8 @@ def _follow_redirects(source: _Source, extra: dict[str, str], deadline: Deadline
         own = url.origin == first.url.origin
         sent = {name: value for name, value in headers.items() if own or name != "Cookie"}
         credentials = first.credentials if own else ""
-        response = source.client.send(Request(url, sent, credentials, label=first.label), deadline)
+        request = Request(url, sent, credentials, label=first.label, redirected=not own)
+        response = source.client.send(request, deadline)
         if not response.is_redirect:
             return response
         with closing(response):

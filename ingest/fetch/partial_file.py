@@ -11,10 +11,10 @@ from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from ingest.fetch.connections import Response, TransientError
+from ingest.fetch.connections import Response
 from ingest.fetch.sniffing import HEAD_BYTES
+from ingest.fetch.streams import TransientError
 from registry.errors import FetchError, StoreError, StoreFull
-from registry.urls import printable
 
 _OK, _PARTIAL, _UNSATISFIABLE = 200, 206, 416
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
@@ -23,7 +23,7 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-[0-9]+/([0-9]+|\*)")
 _SPACE_CHECK_BYTES = 16 * 1024 * 1024
 """Bytes written between two checks of the free space."""
 _HINTS = {
-    401: " It needs a user name and password, or another link.",
+    401: " It needs a login: a user name and password in its URL, or a header (--header).",
     403: " It needs permission, or the link has expired.",
     404: " There is no such file.",
     410: " The file has been removed.",
@@ -81,18 +81,13 @@ class PartialFile:
         if response.status != _OK and not (resuming and response.status == _PARTIAL):
             hint = _HINTS.get(response.status, "")
             raise FetchError(f"{response.label}: the server answered {response.status_text}.{hint}")
-        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in {"", "identity"}:
-            raise FetchError(
-                f"{response.label}: the server compressed the file ({printable(encoding)}) without "
-                "being asked to; such files are not decompressed."
-            )
         if response.status == _PARTIAL:
             self._resume(response)
         else:
             self._restart()
             self._total = content_length(response)
-            self.validator = _validator(response)
+            # A range of a compressed body counts compressed bytes, which are not kept.
+            self.validator = "" if response.codings else _validator(response)
             self.modified = response.headers.get("Last-Modified", "")
             self.etag = response.headers.get("ETag", "")
         if self._total is not None and self._total > self._max_bytes:
@@ -134,7 +129,8 @@ class PartialFile:
         same_total = total == "*" or self._total is None or int(total) == self._total
         etag = response.headers.get("ETag", "")
         same_etag = not etag or not self.validator.startswith('"') or etag == self.validator
-        if not start or int(start) != self.size or not (same_total and same_etag):
+        same_bytes = same_total and same_etag and not response.codings
+        if not start or int(start) != self.size or not same_bytes:
             self._restart()
             raise TransientError(f"{response.label}: the server resumed with other bytes.")
         if total != "*":
@@ -173,9 +169,13 @@ def disk_error(exc: OSError, folder: Path) -> StoreError:
 
 
 def content_length(response: Response) -> int | None:
-    """The size of a body that is sent as it is; None if the server does not tell."""
+    """The size of a body that is sent as it is; None if it is not, or the server does not tell."""
     length = response.headers.get("Content-Length", "")
-    if "Transfer-Encoding" in response.headers or not re.fullmatch("[0-9]{1,18}", length):
+    if (
+        response.codings
+        or "Transfer-Encoding" in response.headers
+        or not re.fullmatch("[0-9]{1,18}", length)
+    ):
         return None
     return int(length)
 

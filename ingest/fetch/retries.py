@@ -10,8 +10,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_bef
 from tenacity.nap import sleep_using_event
 from tenacity.wait import wait_exponential, wait_random
 
-from ingest.fetch.connections import TransientError
 from ingest.fetch.partial_file import PartialFile
+from ingest.fetch.streams import TransientError
 from registry.errors import NotReadYet, UsageError
 
 

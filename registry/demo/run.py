@@ -126,5 +126,8 @@ def _embedded(home: Path) -> Settings:
     """Settings without servers, whatever the environment says: the demo writes only here."""
     settings = load_settings(home=home)
     return settings.model_copy(
-        update={"qdrant_url": None, "minio_endpoint": None, "model": None, "device": "auto"}
-    )
+        update={
+            "qdrant_url": None, "minio_endpoint": None, "model": None, "device": "auto",
+            "proxy": None,  # the videos are on this machine
+        }
+    )  # fmt: skip

@@ -6,6 +6,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from registry.demo.run import _embedded
 from registry.demo.server import serve_folder
 
 
@@ -26,3 +27,12 @@ def test_the_server_serves_the_files_of_its_folder_and_nothing_else(tmp_path: Pa
             caught.value.close()
     with pytest.raises(URLError):
         urlopen(f"{url}/clip.mp4")
+
+
+def test_the_demo_uses_no_server_and_no_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QDRANT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("FACE_REGISTRY_PROXY", "http://127.0.0.1:9")
+    settings = _embedded(tmp_path)
+    assert (settings.embedded, settings.qdrant_url, settings.proxy) == (True, None, None)

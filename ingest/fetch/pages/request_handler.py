@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import zlib
 from contextlib import closing
-from email.message import Message
 from types import SimpleNamespace
 from typing import Any
 from urllib.request import Request as UrllibRequest
@@ -15,14 +13,15 @@ from yt_dlp.networking.common import Features
 from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
 
 from ingest.fetch import connections
-from ingest.fetch.connections import Deadline, HttpClient
+from ingest.fetch.connections import HttpClient
+from ingest.fetch.streams import Deadline
 from registry.errors import RegistryError
 from registry.urls import HttpUrl, parse, redacted
 
 _MAX_REDIRECTS = 10
 """More than for files: some sites redirect to ask for consent or a language first."""
 _MAX_BYTES = 32 * 1024 * 1024
-"""Of one response, compressed and decompressed: ten times the largest script of the large sites."""
+"""Of one response, unpacked: ten times the largest script of the large sites."""
 _OWN_HEADERS = frozenset(
     {"accept-encoding", "connection", "content-length", "host", "te", "cookie"}
 )
@@ -30,7 +29,7 @@ _OWN_HEADERS = frozenset(
 
 
 class CheckedRH(RequestHandler):  # type: ignore[misc]
-    """Sends requests of yt-dlp; no proxy, no impersonation, no scheme but http and https.
+    """Sends requests of yt-dlp; no proxy of its own, no impersonation, only http and https.
 
     yt-dlp wants the name to end with RH.
     """
@@ -68,13 +67,15 @@ class CheckedRH(RequestHandler):  # type: ignore[misc]
         }
         start = url
         for _ in range(_MAX_REDIRECTS + 1):
-            if url.origin != start.origin:
+            redirected = url.origin != start.origin
+            if redirected:
                 headers = {k: v for k, v in headers.items() if k.lower() != "authorization"}
-            cookie = jar.get_cookie_header(str(url))
-            sent = headers | ({"Cookie": cookie} if cookie else {})
+            cookies = self._cookies(jar, url, redirected=redirected)
+            sent = headers | ({"Cookie": cookies} if cookies else {})
             content = body if body or method == "POST" else None
             response, target = self._send_one(
-                connections.Request(url, sent, method=method, body=content), jar
+                connections.Request(url, sent, method=method, body=content, redirected=redirected),
+                jar,
             )
             if target is None:
                 if response.status >= 400:
@@ -85,12 +86,21 @@ class CheckedRH(RequestHandler):  # type: ignore[misc]
             url = target
         raise HTTPError(response, redirect_loop=True)
 
+    def _cookies(self, jar: Any, url: HttpUrl, *, redirected: bool) -> str:
+        """The header Cookie for a URL; after a redirect to another origin, without the user's."""
+        user = self._client.host_headers
+        return "; ".join(
+            f"{cookie.name}={cookie.value}" if cookie.value is not None else cookie.name
+            for cookie in jar.get_cookies_for_url(str(url))
+            if not (redirected and user.holds(cookie))
+        )
+
     def _send_one(self, request: connections.Request, jar: Any) -> tuple[Response, HttpUrl | None]:
         """The response, and where it redirects to."""
         url = str(request.url)
         deadline = Deadline(redacted(url), self._seconds)
         with closing(self._client.send(request, deadline)) as response:
-            body = _decompress(_read_body(response), response.headers)
+            body = _read_body(response)
             # The standard library's cookie jar calls `info` to get the headers.
             jar.extract_cookies(SimpleNamespace(info=lambda: response.headers), UrllibRequest(url))
             target = response.redirect_target() if response.is_redirect else None
@@ -106,13 +116,3 @@ def _read_body(response: connections.Response) -> bytes:
                 f"{response.label}: the response has more than {_MAX_BYTES >> 20} MiB."
             )
     return bytes(body)
-
-
-def _decompress(body: bytes, headers: Message) -> bytes:
-    """The body, up to the size limit: some servers compress without being asked to."""
-    if headers.get("Content-Encoding", "").strip().lower() not in {"gzip", "deflate", "x-gzip"}:
-        return body
-    try:
-        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, _MAX_BYTES)
-    except zlib.error as exc:
-        raise RequestError(f"The compressed response is not valid ({exc}).", cause=exc) from exc

@@ -14,10 +14,13 @@ from time import monotonic
 from typing import Any
 
 from ingest.fetch.addresses import AddressPolicy
-from ingest.fetch.connections import Deadline
+from ingest.fetch.host_headers import HostHeaders
+from ingest.fetch.proxies import ProxyRules
 from ingest.fetch.share_links import is_download
+from ingest.fetch.streams import Deadline
 from ingest.memory import OVER_MEMORY
 from registry.errors import FetchError, NotReadYet
+from registry.settings import certificate_variables
 from registry.system.confinement import bare_environment
 from registry.urls import HttpUrl, is_video_file, printable, site_of
 
@@ -46,7 +49,8 @@ class PageResolver:
     """Finds videos on pages with yt-dlp; threads can share one.
 
     Each page gets a Python process of its own, with an empty environment and without the user's
-    cookies, configuration, plugins or programs; see `ingest.fetch.pages.ytdlp_process`.
+    configuration, plugins or programs, and no cookies but those that are given; see
+    `ingest.fetch.pages.ytdlp_process`. What the process is told, secrets too, goes through a pipe.
     """
 
     def __init__(
@@ -57,6 +61,8 @@ class PageResolver:
         max_bytes: int,
         seconds: float,
         extractors: Sequence[str] = (),
+        proxies: ProxyRules | None = None,
+        host_headers: HostHeaders | None = None,
     ) -> None:
         """Start nothing yet.
 
@@ -66,10 +72,14 @@ class PageResolver:
             max_bytes: formats whose declared size is larger are not chosen.
             seconds: time limit for one page.
             extractors: extractors (`module:Class`) that are tried before yt-dlp's own.
+            proxies: for all requests of the process.
+            host_headers: headers, cookies and user agent for them.
         """
         self._policy, self._folder = policy, folder
         self._max_bytes, self._seconds = max_bytes, seconds
         self._extractors = tuple(extractors)
+        self._proxies = proxies or ProxyRules()
+        self._host_headers = host_headers or HostHeaders()
 
     def recognises(self, url: HttpUrl) -> bool:
         """Whether a URL is that of a page, not of a file.
@@ -99,6 +109,8 @@ class PageResolver:
             "url": str(url),
             "allow_private": self._policy.allow_private,
             "allowed_hosts": sorted(self._policy.allowed_hosts),
+            "proxies": self._proxies.as_dict(),
+            "host_headers": self._host_headers.as_dict(),
             "extractors": self._extractors,
             "max_bytes": self._max_bytes,
             "seconds": self._seconds,
@@ -119,7 +131,7 @@ class PageResolver:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=self._folder,
-            env=bare_environment(self._folder),
+            env=bare_environment(self._folder) | certificate_variables(),
             start_new_session=True,
         ) as process:
             try:

@@ -29,10 +29,13 @@ from yt_dlp.networking import RequestDirector
 from yt_dlp.utils import DownloadError, YoutubeDLError, determine_protocol
 
 from ingest.fetch.addresses import AddressPolicy
-from ingest.fetch.connections import HttpClient, TransientError
+from ingest.fetch.connections import HttpClient
+from ingest.fetch.host_headers import HostHeaders, strict_policy
 from ingest.fetch.pages.request_handler import CheckedRH
+from ingest.fetch.proxies import ProxyRules
+from ingest.fetch.streams import TransientError
 from ingest.memory import MemoryGuard
-from registry.errors import RegistryError
+from registry.errors import NotReadYet, RegistryError
 from registry.system.certificates import tls_context
 from registry.system.confinement import (
     REACHING_OUT,
@@ -48,6 +51,7 @@ _WANTED_HEIGHT = 720
 """px. Detectors work on 640 px, so a larger format brings nothing."""
 _HEADERS = ("User-Agent", "Referer", "Origin", "Accept", "Accept-Language")
 _CONNECT_S = 10.0
+_NOT_READ_YET = (TransientError, NotReadYet)
 _REFUSED_EVENTS = frozenset(
     {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "pty.spawn",
      "subprocess.Popen"}
@@ -98,6 +102,12 @@ class _RecordingPolicy(AddressPolicy):
         self.allowed.update(addresses)
         return addresses
 
+    def proxy_addresses(self, host: str, port: int) -> tuple[str, ...]:
+        """As `AddressPolicy.proxy_addresses`."""
+        addresses = AddressPolicy.proxy_addresses(self, host, port)
+        self.allowed.update(addresses)
+        return addresses
+
 
 class _NoLog:
     """A logger for yt-dlp that discards everything."""
@@ -113,7 +123,13 @@ class _Extractor(yt_dlp.YoutubeDL):  # type: ignore[misc]
     def __init__(self, client: HttpClient, seconds: float, extractors: Sequence[str]) -> None:
         self._client, self._request_s = client, seconds
         self.handler: CheckedRH | None = None
-        super().__init__({**_PARAMS, "logger": _NoLog()}, auto_init=False)
+        given = client.host_headers
+        agent = {"User-Agent": given.user_agent} if given.user_agent else {}
+        super().__init__({**_PARAMS, "http_headers": agent, "logger": _NoLog()}, auto_init=False)
+        # Extractors look for cookies of a login here; the handler decides which are sent where.
+        self.cookiejar.set_policy(strict_policy())
+        for cookie in given.cookies:
+            self.cookiejar.set_cookie(cookie)
         for ie in _extractor_classes(tuple(extractors))[: len(extractors)]:
             self.add_info_extractor(ie())
         self.add_default_info_extractors()
@@ -156,7 +172,14 @@ def extract(question: Mapping[str, Any]) -> dict[str, Any]:
     """Answer a question of `ingest.fetch.pages.resolver` with `url` and `headers`, or `error`."""
     policy = _RecordingPolicy(question["allow_private"], frozenset(question["allowed_hosts"]))
     seconds = question["seconds"]
-    client = HttpClient(policy, tls_context(None), connect_s=_CONNECT_S, read_s=seconds)
+    client = HttpClient(
+        policy,
+        tls_context(None),
+        connect_s=_CONNECT_S,
+        read_s=seconds,
+        proxies=ProxyRules.from_dict(question["proxies"]),
+        host_headers=HostHeaders.from_dict(question["host_headers"]),
+    )
     plugin_dirs.value = []
     extractor = _Extractor(client, seconds, question["extractors"])
     guard = MemoryGuard()
@@ -169,7 +192,7 @@ def extract(question: Mapping[str, Any]) -> dict[str, Any]:
         first = next(iter(extractor.handler.errors if extractor.handler else []), None)
         if first is None:
             return {"error": _message(exc)}
-        return {"error": str(first), "not_read_yet": isinstance(first, TransientError)}
+        return {"error": str(first), "not_read_yet": isinstance(first, _NOT_READ_YET)}
 
 
 def _find_video(extractor: _Extractor, url: str) -> Mapping[str, Any]:

@@ -12,11 +12,15 @@ import pytest
 
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import Downloader, FetchLimits
+from ingest.fetch.network import Network
 from ingest.fetch.pages.resolver import PageResolver
 from ingest.tables.locations import Locator
-from registry.errors import FetchError
+from registry.errors import FetchError, NotReadYet
+from registry.settings import load_settings
 from registry.urls import parse
+from tests.ingest.fetch.test_content_coding import PACKERS
 from tests.support.media import write_video
+from tests.support.proxy import Proxy, Refusal
 from tests.support.web import Web, redirect, serve, web_server
 from tests.system.test_confinement import landlock, seccomp
 
@@ -52,15 +56,26 @@ def make(tmp_path: Path) -> Iterator[Make]:
     made: list[Downloader] = []
 
     def build(
-        policy: AddressPolicy | None = None, seconds: float = 60, **limits: Any
+        policy: AddressPolicy | None = None,
+        seconds: float = 60,
+        network: Network | None = None,
+        **limits: Any,
     ) -> Downloader:
-        policy = policy or AddressPolicy(allow_private=True)
+        policy, network = policy or AddressPolicy(allow_private=True), network or Network()
         fetch = FetchLimits(**limits)
         folder = tmp_path / "tmp"
+        proxies = network.proxy_rules(load_settings(home=tmp_path))
+        headers = network.host_headers()
         pages = PageResolver(
-            policy, folder, max_bytes=fetch.max_bytes, seconds=seconds, extractors=[CLIPS]
-        )
-        made.append(Downloader(folder, limits=fetch, policy=policy, pages=pages))
+            policy, folder, max_bytes=fetch.max_bytes, seconds=seconds, extractors=[CLIPS],
+            proxies=proxies, host_headers=headers,
+        )  # fmt: skip
+        made.append(
+            Downloader(
+                folder, limits=fetch, policy=policy, pages=pages, proxies=proxies,
+                host_headers=headers,
+            )
+        )  # fmt: skip
         return made[-1]
 
     yield build
@@ -168,3 +183,83 @@ def test_a_page_that_takes_all_memory_is_given_up(web: Web, make: Make) -> None:
 def test_a_page_that_takes_too_long_is_given_up(web: Web, make: Make) -> None:
     url = _page(web, sleep=60, url=web.url("/v.mp4"))
     assert "longer than 5 s" in _refusal(make(seconds=5), url)
+
+
+# Proxies, headers and cookies
+
+
+def test_pages_go_through_the_proxy(web: Web, make: Make, tmp_path: Path) -> None:
+    data = write_video(tmp_path / "v.mp4", lambda i: (i, 80, 120), frames=2).read_bytes()
+    web.on("/v.mp4", serve(data))
+    url = _page(web, url="http://files.test/v.mp4")
+    with Proxy(routes={"files.test": web.port}, credentials="joe:pw") as proxy:
+        network = Network(proxy=proxy.url("joe:pw"), user_agent="Lab/1")
+        assert make(network=network).fetch(url, "v").path.read_bytes() == data
+    assert [one.target for one in proxy.seen] == [f"{url}/info", "http://files.test/v.mp4"]
+    assert {one.headers["user-agent"] for one in web.seen} == {"Lab/1"}
+
+
+def test_a_page_behind_a_proxy_that_refuses_is_not_read_yet(web: Web, make: Make) -> None:
+    url = _page(web, url=web.url("/v.mp4"))
+    with Proxy(refusal=lambda number: Refusal(407)) as proxy:
+        downloader = make(network=Network(proxy=proxy.url("joe:5ecret")))
+        with pytest.raises(NotReadYet, match="refuses the user name or the password") as caught:
+            downloader.fetch(url, "v")
+    assert "5ecret" not in str(caught.value)
+    assert web.connections == 0
+
+
+def test_a_page_behind_a_proxy_leads_to_no_private_host(web: Web, make: Make) -> None:
+    with Proxy() as proxy:
+        policy = AddressPolicy(allowed_hosts=frozenset({"localhost"}))
+        _page(web, url="http://10.0.0.1/v.mp4")
+        downloader = make(policy, network=Network(proxy=proxy.url()))
+        said = _refusal(downloader, web.url("/clip/a", host="localhost"))
+    assert "10.0.0.1 resolves to 10.0.0.1, which is not a public address" in said
+    assert len(proxy.seen) == 1
+
+
+def test_headers_and_cookies_reach_pages_by_host(web: Web, make: Make, tmp_path: Path) -> None:
+    data = write_video(tmp_path / "v.mp4", lambda i: (i, 80, 120), frames=2).read_bytes()
+    cookies = tmp_path / "cookies.txt"
+    cookies.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsid\t5ecret\n")
+    network = Network(headers={"127.0.0.1": {"X-Key": "5ecret"}}, cookies=cookies)
+    info = serve(
+        json.dumps({"url": web.url("/v.mp4")}).encode(), content_type="application/json",
+        headers={"Set-Cookie": "seen=1; Path=/"},
+    )  # fmt: skip
+    web.on("/clip/a/info", redirect("/same"))
+    with Web() as other:
+        other.on("/info", redirect(web.url("/named", host="localhost")))
+        web.on("/same", redirect(other.url("/info")))
+        web.on("/named", redirect(web.url("/last")))
+        web.on("/last", info)
+        web.on("/v.mp4", serve(data))
+        assert make(network=network).fetch(web.url("/clip/a"), "v").path.read_bytes() == data
+        # Another port is another origin: the user's cookie for the host stays away, too.
+        assert "5ecret" not in str(other.seen)
+    known = [
+        (one.path, one.headers.get("x-key", ""), one.headers.get("cookie", "")) for one in web.seen
+    ]
+    assert known == [
+        ("/clip/a/info", "5ecret", "sid=5ecret"),
+        ("/same", "5ecret", "sid=5ecret"),
+        ("/named", "", ""),
+        ("/last", "5ecret", "sid=5ecret"),
+        ("/v.mp4", "5ecret", "sid=5ecret; seen=1"),
+    ]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br"])
+def test_a_page_that_is_compressed_unasked_is_read(
+    web: Web, make: Make, tmp_path: Path, coding: str
+) -> None:
+    data = write_video(tmp_path / "v.mp4", lambda i: (i, 80, 120), frames=2).read_bytes()
+    page = json.dumps({"url": web.on("/v.mp4", serve(data))}).encode()
+    headers = {"Content-Encoding": coding}
+    web.on("/clip/a/info", serve(PACKERS[coding](page), headers=headers))
+    download = make().fetch(web.url("/clip/a"), "v")
+    assert download.path.read_bytes() == data
+    download.discard()
+    web.on("/clip/a/info", serve(PACKERS[coding](bytes(40 << 20)), headers=headers))
+    assert "has more than 32 MiB" in _refusal(make(), web.url("/clip/a"))
