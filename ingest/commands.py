@@ -23,7 +23,7 @@ from ingest.summary import NothingRead
 from registry import events
 from registry.core.registry import Registry
 from registry.errors import RegistryError, UsageError
-from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN, LARGEST_EVERY
+from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN, LARGEST_EVERY, MOST_WORKERS
 from registry.terminal import (
     Terminal,
     cosine,
@@ -38,7 +38,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 workers_option = click.option(
     "--workers",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, MOST_WORKERS),
     help="Worker processes; 0: this process, without limits.  [default: one per core, at most 8]",
 )
 max_memory_option = click.option(

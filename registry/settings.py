@@ -23,6 +23,8 @@ DEFAULT_THRESHOLD = 0.85
 """Cosine from which a face joins its nearest neighbour, as in the notebook that preceded this."""
 DEFAULT_EVERY = 10
 """Every tenth frame is sampled, as in the notebook."""
+MOST_WORKERS = 256
+"""Processes. More than a machine has cores take memory and gain nothing."""
 LARGEST_EVERY = 1_000_000
 """Nine hours at 30 frames per second."""
 DEFAULT_MAX_GAP_S = 1.0

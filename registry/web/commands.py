@@ -10,6 +10,7 @@ import click
 from registry.core.opening import open_snapshot
 from registry.core.registry import Registry
 from registry.errors import RegistryLocked, UsageError
+from registry.settings import MOST_WORKERS
 from registry.terminal import Terminal, file_path, pass_terminal
 from registry.web.passwords import Password, read_password
 from registry.web.server import LOOPBACK, Listening, is_loopback, serve
@@ -33,7 +34,7 @@ from registry.web.server import LOOPBACK, Listening, is_loopback, serve
 @click.option("--tls-cert", type=file_path(), help="Certificate (PEM): speak TLS only.")
 @click.option("--tls-key", type=file_path(), help="Key of the certificate (PEM).")
 @click.option(
-    "--workers", type=click.IntRange(min=0),
+    "--workers", type=click.IntRange(0, MOST_WORKERS),
     help="Worker processes of an ingest.  [default: one per core, at most 8]",
 )  # fmt: skip
 @click.option("--wait", is_flag=True, help="Wait for another process that uses the registry.")
