@@ -151,6 +151,7 @@ def _routes() -> list[Route]:
         _form("/decisions/answers", decision_pages.send_answers),
         _form("/decisions/answers/{upload}", decision_pages.take_answers),
         Route("/downloads", downloads.downloads),
+        Route("/downloads/report", downloads.downloads, methods=["GET"]),
         _form("/downloads/report", downloads.download_report),
         Route("/downloads/{name}", downloads.download),
         Route("/registry", registry_pages.overview),

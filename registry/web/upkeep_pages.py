@@ -24,7 +24,7 @@ from registry.upkeep.checks import Finding, check_machine
 from registry.upkeep.doctor import Inspection, examine, examine_registry
 from registry.urls import printable
 from registry.web.rendering import after_form, form_handler, page, text_field
-from registry.web.site import site_of, tell
+from registry.web.site import Site, site_of, tell
 
 
 def overview(request: Request) -> Response:
@@ -118,7 +118,12 @@ def _rate(text: str) -> float:
 def _alone(request: Request) -> Iterator[Registry]:
     """The registry, while nothing else changes it. Raises `UsageError` during an ingest."""
     site = site_of(request)
+    _refuse_during_ingest(site)  # at once: a turn may come only after a video
     with site.workspace.changing() as registry:
-        if site.desk.is_running:
-            raise UsageError("An ingest is under way. Wait until it has finished, or stop it.")
+        _refuse_during_ingest(site)
         yield registry
+
+
+def _refuse_during_ingest(site: Site) -> None:
+    if site.desk.is_running:
+        raise UsageError("An ingest is under way. Wait until it has finished, or stop it.")

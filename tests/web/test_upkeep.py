@@ -6,6 +6,7 @@ import hashlib
 import io
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -141,7 +142,9 @@ def test_a_backup_is_sent_recorded_and_restores(
     with open_registry(home=tmp_path / "restored") as restored:
         restore(restored, tmp_path / BACKUP)
         assert dump(restored) == dump(own)
-    own_client.get("/")
+    deadline = time.monotonic() + 20
+    while left_behind() and time.monotonic() < deadline:
+        time.sleep(0.05)  # the server removes it after the last byte was sent
     assert left_behind() == []
 
 
@@ -178,6 +181,18 @@ def test_each_download_is_recorded_and_a_file_once(own: Registry, tmp_path: Path
     with sending_from(tmp_path / "sent"):
         record_exports(own, "csv", [tmp_path / "elsewhere.csv"])
     assert load_exports(own.blobs)[-1].path == str(tmp_path / "elsewhere.csv")
+
+
+def test_during_an_ingest_upkeep_is_refused(own_pages: Pages, own_client: httpx.Client) -> None:
+    desk = own_pages.site.desk
+    with own_pages.site.workspace.reading():  # so that the ingest waits for its turn
+        desk.retry()
+        assert desk.is_running
+        for action in ("checks", "reindex", "calibration"):
+            data = {"act": "use", "back": "/ingest"}
+            refused = own_client.post(f"/registry/{action}", data=data, follow_redirects=False)
+            assert refused.headers["location"] == "/ingest", action
+    assert own_client.get("/registry").text.count("An ingest is under way") == 3
 
 
 @pytest.mark.parametrize("path", ["checks", "reindex", "backup", "calibration"])
