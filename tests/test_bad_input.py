@@ -301,7 +301,8 @@ def test_an_unknown_model_lists_the_known(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_registry_in_use_names_its_holder(ready: Run, nobody: Path) -> None:
-    with open_registry(load_settings(home=nobody / "home")):
+    # With other settings, it is another registry to this process, too.
+    with open_registry(load_settings(home=nobody / "home", device="cpu")):
         ended, read = ready("reindex"), ready("status")
     assert (ended.code, "in use by process" in ended.last) == (1, True)
     assert (read.code, "in use by process" in read.last) == (0, True)

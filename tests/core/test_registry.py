@@ -17,7 +17,6 @@ from registry.domain import Video
 from registry.errors import (
     ContractError,
     EmptyRegistry,
-    RegistryLocked,
     StoreCorrupt,
     StoreError,
     UnknownError,
@@ -201,11 +200,6 @@ def test_a_name_survives_reading_the_video_again(registry: Registry) -> None:
     registry.name(put.faces[0].identity_id, "Ann")
     _put(registry, video("a", [person(0)]), video("b", [person(0)]))
     assert registry.identity("Ann").videos == 2
-
-
-def test_a_second_opening_is_refused_by_name(registry: Registry, tmp_path: Path) -> None:
-    with pytest.raises(RegistryLocked, match="in use by process"):
-        _open(tmp_path / "home")
 
 
 def test_another_registrys_index_is_refused(registry: Registry, tmp_path: Path) -> None:

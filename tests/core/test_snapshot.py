@@ -639,7 +639,7 @@ def test_a_registry_that_is_free_is_read_as_usual(tmp_path: Path) -> None:
 
 def test_an_export_whose_pictures_were_replaced_is_made_again(tmp_path: Path) -> None:
     home, path = tmp_path / "home", tmp_path / "faces.zip"
-    terminal = Terminal(given={"home": home})
+    terminal = Terminal(given={"home": home, "device": "cpu"})  # or the writer's is given back
     with new_registry(home, video("a", [person(1)]), video("b", [person(2)])) as writer:
         attempts = []
 
@@ -668,7 +668,7 @@ def test_an_export_whose_pictures_were_replaced_is_made_again(tmp_path: Path) ->
 
 def test_a_damaged_picture_is_an_error_of_its_own(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    terminal = Terminal(given={"home": home})
+    terminal = Terminal(given={"home": home, "device": "cpu"})  # or the writer's is given back
     with new_registry(home, video("a", [person(1)])) as writer:
         writer.blobs.unguarded.put(next(writer.index.faces()).crop, b"something else")
         with (
