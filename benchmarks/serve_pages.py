@@ -1,8 +1,9 @@
 """The pages of `serve` on 500 people in 5,000 videos: how long each takes to answer.
 
-Prints for each page the first request after the start, the median of five further requests, and the
-first request after a decision (a person was named): elapsed seconds, and processor seconds of server
-and client together, which other work on the machine changes less. Numbers: docs/BENCHMARKS.md.
+Prints for each page the first request after the start, the median of five further ones, and the
+median of three that each follow a decision (a person was named): elapsed seconds, and processor
+seconds of server and client together, which other work on the machine changes less. The numbers
+are in docs/BENCHMARKS.md.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def _text(times: np.ndarray) -> str:
 
 
 def _seconds(client: httpx.Client, path: str) -> tuple[float, float]:
-    """Elapsed and of processor, until the page is there, not one that says that it is being made."""
+    """Elapsed and of processor, until the page itself is there and not one that says to wait."""
     started, used = time.perf_counter(), time.process_time()
     while "data-poll" in (answer := client.get(path)).text:
         time.sleep(0.05)
