@@ -22,7 +22,7 @@ from queries.counted_videos import (
     videos_by_person,
 )
 from queries.figures import figure
-from queries.metric_weights import check_metrics, weight_of, weights_of
+from queries.metric_weights import check_metrics, weight_of, weighted_metrics, weights_of
 from queries.selections import Selection, select
 from registry.core.registry import Registry
 from registry.domain import Identity
@@ -148,6 +148,8 @@ def effect_of_joining(registry: Registry, suggestion: Suggestion) -> Effect:
     shown = join_counted([(one, one.appearances) for one in videos.values()], view.same_as)
     metric = registry.contract.primary_metric
     weighted = weight_of(registry, metric, "", shown)
+    if not weighted and metric in weighted_metrics(registry, shown):
+        weighted = f"weight of {metric}"
     return _effect(suggestion, metric, weighted, _sums(shown, metric, weighted, ""), _seen(shown))
 
 
