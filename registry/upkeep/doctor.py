@@ -298,7 +298,7 @@ class Inspection:
             for entry in checked.decode(blobs.get(key)).get("exports", ())
         }
         stale = [one.path for one in exports if (one.path, one.at) in named]
-        left = [path for path in stale if Path(path).exists()]
+        left = [path for path in stale if Path(path).is_absolute() and Path(path).exists()]
         if not left:
             return Finding("exports", "ok", text)
         return Finding(

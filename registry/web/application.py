@@ -28,6 +28,7 @@ from registry.web import (
     registry_pages,
     review_pages,
     session_pages,
+    upkeep_pages,
     video_pages,
 )
 from registry.web.access import Guard, Hosts, Sessions, TooLarge
@@ -150,10 +151,20 @@ def _routes() -> list[Route]:
         _form("/decisions/answers", decision_pages.send_answers),
         _form("/decisions/answers/{upload}", decision_pages.take_answers),
         Route("/downloads", downloads.downloads),
+        Route("/downloads/report", downloads.downloads, methods=["GET"]),
+        _form("/downloads/report", downloads.download_report),
         Route("/downloads/{name}", downloads.download),
         Route("/registry", registry_pages.overview),
         _form("/registry/metrics", registry_pages.change_metric),
         _form("/registry/retention", registry_pages.change_retention),
+        _form("/registry/backup", downloads.download_backup),
+        _form("/registry/checks", upkeep_pages.run_checks),
+        _form("/registry/reindex", upkeep_pages.rebuild_index),
+        _form("/registry/calibration", upkeep_pages.change_calibration),
+        *(
+            Route(f"/registry/{name}", upkeep_pages.overview, methods=["GET"])
+            for name in ("checks", "calibration")
+        ),
         Route("/sessions", session_pages.sessions, methods=["GET"]),
         _form("/sessions", session_pages.new_link),
         _form("/sessions/end", session_pages.sign_out),

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from queries.metric_commands import metric_documents
+from registry.calibration.thresholds import TARGET_FAR
 from registry.core import retention
 from registry.core.runs import runs
 from registry.core.video_changes import make_first, rename_metric
@@ -31,6 +32,7 @@ def overview(request: Request) -> Response:
         return page(
             request, "registry.html", state=status(registry), metrics=metric_documents(registry),
             receipts=load_receipts(registry.blobs), runs=runs(registry)[-_RUNS:][::-1],
+            target_far=TARGET_FAR,
         )  # fmt: skip
 
 
