@@ -49,7 +49,7 @@ def main() -> None:
         home = given.home or Path(folder) / "home"
         if not home.exists():
             started = time.perf_counter()
-            people = _people(given.people)
+            people = invented_people(given.people)
             sample_registry(home, people, videos=given.videos, faces_per_s=0.5).close()
             print(f"registry built in {time.perf_counter() - started:.0f} s", flush=True)
         file = Path(folder) / "page.html"
@@ -67,7 +67,7 @@ def main() -> None:
         _open(file)
 
 
-def _people(number: int) -> list[SamplePerson]:
+def invented_people(number: int) -> list[SamplePerson]:
     """So many people with the pictures of the demo, moved a little so that none is another's."""
     faces = [one.pictures[0] for one in demo_people()]
     chance = np.random.default_rng(5)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from queries.counted_videos import CountedVideo, counted_videos, join_counted, videos_by_person
-from queries.metric_weights import weights_of
+from queries.metric_weights import weighted_metrics, weights_of
 from queries.zip_paths import cover_path
 from registry.core.registry import Registry
 from registry.domain import Appearance, Identity
@@ -143,11 +143,12 @@ def average_of(registry: Registry, identity_id: str) -> dict[str, float]:
         if (joined := index.video(other)) is not None:
             videos[other] = joined
     shown = join_counted([(video, ()) for video in videos.values()], same_as)
+    weighted = weighted_metrics(registry, shown)
     means: dict[str, float] = {}
     for name in sorted({name for video in shown for name in video.metrics}):
         own = [video for video in shown if name in video.metrics]
         values = [video.metrics[name] for video in own]
-        if any(name in video.weights for video in shown):
+        if name in weighted:
             from queries.statistics.means import weighted_mean  # it brings SciPy
 
             means[name] = weighted_mean(values, weights_of(own, name, ""))

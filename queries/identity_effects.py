@@ -22,7 +22,7 @@ from queries.counted_videos import (
     videos_by_person,
 )
 from queries.figures import figure
-from queries.metric_weights import check_metrics, weight_of, weights_of
+from queries.metric_weights import check_metrics, weight_of, weighted_metrics, weights_of
 from queries.selections import Selection, select
 from registry.core.registry import Registry
 from registry.domain import Identity
@@ -64,7 +64,10 @@ class Effect:
     def sentence(self) -> str:
         """What joining does, in words."""
         stays = self.suggestion.stays
-        who = stays.name or short(stays.identity_id)
+        return self.sentence_about(stays.name or short(stays.identity_id))
+
+    def sentence_about(self, who: str) -> str:
+        """What joining does, in words. `who` is what the one who stays is called."""
         if not math.isfinite(self.after):
             return f"Neither has a video with a {self.metric}."
         about = f"{self.metric}; videos: {self.videos_before}, then {self.videos_after}"
@@ -91,7 +94,13 @@ class Effect:
 
 
 def effects(
-    registry: Registry, *, metric: str = "", weight: str = "", threshold: float | None = None
+    registry: Registry,
+    *,
+    metric: str = "",
+    weight: str = "",
+    selection: Selection | None = None,
+    log: bool = False,
+    threshold: float | None = None,
 ) -> list[Effect]:
     """The suggestions of `suggest`, those first whose join moves a reported mean most.
 
@@ -99,6 +108,8 @@ def effects(
         registry: an open registry that has ingested something.
         metric: by default the primary metric.
         weight: the metric that means are weighted with; by default by the metric's kind.
+        selection: the videos that means are of; by default all.
+        log: geometric means, of values above 0.
         threshold: as for `suggest`.
 
     Raises:
@@ -108,12 +119,13 @@ def effects(
     metric = metric or registry.contract.primary_metric
     everything, identities = counted_videos(registry)
     check_metrics((metric, weight), everything)
-    videos = select(everything, Selection(), identities)
+    videos = select(everything, selection or Selection(), identities)
     weighted = weight_of(registry, metric, weight, videos)
-    sums = _sums(videos, metric, weighted, weight)
+    sums = _sums(videos, metric, weighted, weight, log=log)
     seen = _seen(videos)
     found = [
-        _effect(one, metric, weighted, sums, seen) for one in suggest(registry, threshold=threshold)
+        _effect(one, metric, weighted, sums, seen, log=log)
+        for one in suggest(registry, threshold=threshold)
     ]
     found.sort(key=lambda one: (-one.change, -one.suggestion.similarity))
     return found
@@ -136,6 +148,8 @@ def effect_of_joining(registry: Registry, suggestion: Suggestion) -> Effect:
     shown = join_counted([(one, one.appearances) for one in videos.values()], view.same_as)
     metric = registry.contract.primary_metric
     weighted = weight_of(registry, metric, "", shown)
+    if not weighted and metric in weighted_metrics(registry, shown):
+        weighted = f"weight of {metric}"
     return _effect(suggestion, metric, weighted, _sums(shown, metric, weighted, ""), _seen(shown))
 
 
@@ -145,9 +159,15 @@ def _effect(
     weighted: str,
     sums: _Sums,
     seen: Mapping[str, AbstractSet[str]],
+    *,
+    log: bool = False,
 ) -> Effect:
+    def average(videos: AbstractSet[str]) -> float:
+        found = _mean(videos, sums)
+        return math.exp(found) if log else found
+
     def reported(one: Identity) -> float:
-        return math.nan if one.provisional else _mean(seen.get(one.identity_id, ()), sums)
+        return math.nan if one.provisional else average(seen.get(one.identity_id, frozenset()))
 
     sides = (suggestion.stays, suggestion.joins)
     own, other = (seen.get(one.identity_id, frozenset()) for one in sides)
@@ -157,7 +177,7 @@ def _effect(
         weight=weighted,
         before=reported(suggestion.stays),
         joins_before=reported(suggestion.joins),
-        after=_mean(own | other, sums),
+        after=average(own | other),
         videos_before=len(own & sums.keys()),
         videos_after=len((own | other) & sums.keys()),
     )

@@ -31,12 +31,29 @@ def weight_of(registry: Registry, metric: str, given: str, videos: Sequence[Coun
         return "" if given == UNWEIGHTED else given
     if not any(metric in video.weights for video in videos):
         return ""
+    return _told_weights(registry).get(metric, f"weight of {metric}")
+
+
+def weighted_metrics(registry: Registry, videos: Sequence[CountedVideo]) -> set[str]:
+    """The metrics whose means are weighted by their kind, as they are in a report on all videos.
+
+    Args:
+        registry: an open registry.
+        videos: some of the videos, such as those of one person. If none of them has a weight of a
+            metric that ingests weighted, the other videos tell whether it is weighted.
+    """
+    weighted = {name for video in videos for name in video.weights}
+    unsure = {name for video in videos for name in video.metrics} - weighted
+    if unsure and (unsure := unsure & _told_weights(registry).keys()):
+        weighted |= unsure & {name for one in registry.index.videos() for name in one.weights}
+    return weighted
+
+
+def _told_weights(registry: Registry) -> dict[str, str]:
+    """By metric, the column that earlier ingests weighted it with (`ROAS:mean@Spend`)."""
     settings = load_table_settings(registry.blobs)
-    for told in settings.metrics:
-        column, _, weight = told.partition(":mean@")
-        if weight and settings.renames.get(column, column) == metric:
-            return weight
-    return f"weight of {metric}"
+    parts = [told.partition(":mean@") for told in settings.metrics]
+    return {settings.renames.get(column, column): weight for column, _, weight in parts if weight}
 
 
 def weights_of(videos: Sequence[CountedVideo], metric: str, given: str) -> list[float]:

@@ -302,7 +302,7 @@ def report_command(
                 metrics, selection, sort, as_of=as_of, provisional=provisional,
                 redact=frozenset(redact), **options,
             )  # fmt: skip
-            _write_page(terminal, registry, asked, html_path)
+            _write_page(terminal, registry, asked, html_path, found.videos)
     if as_json:
         terminal.json({**head, **_asked(found), "rows": found.table.to_dict(orient="records")})
     else:
@@ -313,8 +313,11 @@ def report_command(
         terminal.note(left_out(head["provisional"]))
 
 
-def _write_page(terminal: Terminal, registry: Registry, asked: Asked, path: Path) -> None:
-    page = save_page(registry, path, asked)
+def _write_page(
+    terminal: Terminal, registry: Registry, asked: Asked, path: Path, selected: int
+) -> None:
+    with terminal.working(f"Making a page of {count(selected, 'video')}…"):
+        page = save_page(registry, path, asked)
     size = path.stat().st_size / 1e6
     videos, people = count(len(page.videos), "video"), count(len(page.people), "person", "people")
     terminal.note(f"Wrote {path} with {people} and {videos}, {size:.1f} MB.")

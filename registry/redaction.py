@@ -85,10 +85,12 @@ def redacted(text: str, limit: int | None = 200) -> str:
 
 def printable(text: str, limit: int | None = 80) -> str:
     """Text from outside on one line of a terminal: characters that do not print as escapes."""
-    shown = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in (text if limit is None else text[: limit + 1])
-    )
+    shown = text if limit is None else text[: limit + 1]
+    if not shown.isprintable():
+        shown = "".join(
+            letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+            for letter in shown
+        )
     return shown if limit is None or len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 

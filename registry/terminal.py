@@ -12,7 +12,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from pathlib import Path
@@ -138,6 +138,12 @@ class Terminal:
         self.out.print(shown, crop=False)
         if left_out:
             self.note(f"Left out on a terminal this narrow: {', '.join(left_out)}.")
+
+    def working(self, text: str) -> AbstractContextManager[object]:
+        """Show on stderr, while the block runs, what takes long: on a terminal, without a log."""
+        if events.listening() or not self.err.is_terminal:
+            return nullcontext()
+        return self.err.status(Text(clean(text)))
 
     def note(self, text: str) -> None:
         """Print a line to stderr; if events are logged, log it as an event."""

@@ -62,6 +62,18 @@ def test_a_narrow_terminal_gets_fewer_columns_and_a_line_for_each_row() -> None:
     ]
 
 
+def test_what_takes_long_is_shown_on_a_terminal_only() -> None:
+    def shown(*, terminal: bool) -> str:
+        paper = io.StringIO()
+        to = Terminal(given={}, err=Console(file=paper, width=80, force_terminal=terminal))
+        with to.working("Making a page of [b]9[/b] videos…"):
+            pass
+        return paper.getvalue()
+
+    assert "Making a page of [b]9[/b] videos…" in shown(terminal=True)
+    assert shown(terminal=False) == ""
+
+
 @pytest.mark.parametrize("width", [20, 80, 200])
 @pytest.mark.parametrize("terminal", [False, True])
 def test_no_cell_is_cut_or_folded(width: int, terminal: bool) -> None:

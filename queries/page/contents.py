@@ -136,6 +136,8 @@ class OpenQuestion:
     """Identity that keeps its id if the answer is yes."""
     second: str
     sides: tuple[Side, Side]
+    effect: str
+    """What a yes changes, in a sentence."""
     evidence: str
     reason: str
     certain: bool

@@ -91,7 +91,7 @@ def gather_page(registry: Registry, asked: Asked) -> Page:
     )  # fmt: skip
     questions = Questions((), 0)
     if asked.as_of is None:
-        questions = open_questions(registry, redaction, names.of_any_video)
+        questions = open_questions(registry, asked, found.metrics[0], redaction, names.of_any_video)
     pairs = pair_rows(
         registry,
         asked.selection,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from queries.identity_effects import effects
 from queries.masking import boxes_beside
+from queries.page.asking import Asked
 from queries.page.contents import Moment, OpenQuestion, Side
 from queries.page.links import link_to_second
 from queries.page.pictures import QUESTION, FoundFace, data_url
@@ -13,7 +15,7 @@ from queries.page.redaction import Redaction
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
 from registry.domain import Identity
-from registry.people.joining import Suggestion, suggest
+from registry.people.joining import Suggestion
 from registry.terminal import count, short
 
 MOST = 40
@@ -30,34 +32,51 @@ class Questions:
 
 
 def open_questions(
-    registry: Registry, redaction: Redaction, titled: Callable[[str], tuple[str, str]]
+    registry: Registry,
+    asked: Asked,
+    metric: str,
+    redaction: Redaction,
+    titled: Callable[[str], tuple[str, str]],
 ) -> Questions:
-    """The questions about people that lists show, most alike first.
+    """The questions about people that lists show; first those that move a mean most.
 
     Args:
         registry: an open registry.
+        asked: what the page answers: which videos count, and how they are weighted.
+        metric: the one that the page is about.
         redaction: without faces nobody can answer, so none is shown.
         titled: given the id of a video, what it is called and its link.
     """
-    suggestions = [one for one in suggest(registry) if not one.joins.provisional]
-    if redaction.faces:
-        return Questions((), len(suggestions))
-    shown = tuple(
-        OpenQuestion(
-            key=f"q{number}",
-            first=one.stays.identity_id,
-            second=one.joins.identity_id,
-            sides=(
-                _side(registry, one.stays, redaction, titled),
-                _side(registry, one.joins, redaction, titled),
-            ),
-            evidence=_evidence(one),
-            reason=redaction.text(one.reason),
-            certain=one.certain,
+    found = [
+        one
+        for one in effects(
+            registry,
+            metric=metric,
+            weight=asked.weight,
+            selection=asked.selection,
+            log=asked.log,
         )
-        for number, one in enumerate(suggestions[:MOST], 1)
-    )
-    return Questions(shown, len(suggestions))
+        if not one.suggestion.joins.provisional
+    ]
+    if redaction.faces:
+        return Questions((), len(found))
+    shown = []
+    for number, effect in enumerate(found[:MOST], 1):
+        one = effect.suggestion
+        stays = _side(registry, one.stays, redaction, titled)
+        shown.append(
+            OpenQuestion(
+                key=f"q{number}",
+                first=one.stays.identity_id,
+                second=one.joins.identity_id,
+                sides=(stays, _side(registry, one.joins, redaction, titled)),
+                effect=redaction.text(effect.sentence_about(stays.label)),
+                evidence=_evidence(one),
+                reason=redaction.text(one.reason),
+                certain=one.certain,
+            )
+        )
+    return Questions(tuple(shown), len(found))
 
 
 def _side(

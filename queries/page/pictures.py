@@ -76,13 +76,12 @@ class FoundFaces:
             key=lambda one: (one.face_id != first, -one.score, one.video_id, one.time_s),
         )
         chosen: list[FoundFace] = []
+        others: list[FoundFace] = []
         seen: set[str] = set()
         for one in ordered:
-            if one.video_id not in seen:
-                chosen.append(one)
-                seen.add(one.video_id)
-        chosen += [one for one in ordered if one not in chosen]
-        return chosen[:limit]
+            (others if one.video_id in seen else chosen).append(one)
+            seen.add(one.video_id)
+        return [*chosen, *others][:limit]
 
 
 def data_url(registry: Registry, face: FoundFace, side: int) -> str:

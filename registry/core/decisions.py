@@ -169,7 +169,11 @@ class View:
 def relabelled(video: Video, identity_of: Callable[[Face], str | None]) -> Video:
     """The video with its faces under other identities; faces that are given None are left out."""
     pairs = ((face, identity_of(face)) for face in video.faces)
-    faces = (replace(face, identity_id=who) for face, who in pairs if who is not None)
+    faces = (
+        face if face.identity_id == who else replace(face, identity_id=who)
+        for face, who in pairs
+        if who is not None
+    )
     return replace(video, faces=tuple(faces))
 
 

@@ -23,7 +23,8 @@ from registry.web.rendering import (
     text_field,
     text_fields,
 )
-from registry.web.site import site_of, tell
+from registry.web.site import deciding, site_of, tell
+from registry.web.workspace import Workspace
 
 PHOTO_BYTES = 32 << 20
 """Largest photo that is searched for: no camera makes larger JPEG files."""
@@ -43,11 +44,11 @@ def people(request: Request) -> Response:
     if sort not in SORTS:
         raise UsageError(f"There is no order {sort!r}. Choose one of {', '.join(SORTS)}.")
 
-    def compute(registry: Registry) -> tuple[People, list[str], int]:
-        listed = people_rows(registry, metric=metric, sort=sort, left_out=left_out)
-        return listed, metrics_of(registry), registry.index.count_identities(provisional=True)
-
-    found, metrics, hidden = workspace.once(f"people {sort} {left_out} {metric}", compute)
+    found = _listed(workspace, metric, sort, left_out=left_out)
+    metrics, hidden = workspace.once(
+        "metrics and hidden people",
+        lambda opened: (metrics_of(opened), opened.index.count_identities(provisional=True)),
+    )
     rows = matching(found.rows, query) if query else list(found.rows)
     start = _PAGE * (number - 1)
     return page(
@@ -76,12 +77,18 @@ def _number(request: Request) -> int:
 
 def everybody(request: Request) -> dict[str, PersonRow]:
     """All people with the numbers of the primary metric, by id."""
+    rows = _listed(site_of(request).workspace).rows
+    return {row.identity.identity_id: row for row in rows}
 
-    def compute(registry: Registry) -> dict[str, PersonRow]:
-        rows = people_rows(registry).rows
-        return {row.identity.identity_id: row for row in rows}
 
-    return site_of(request).workspace.once("everybody", compute)
+def _listed(
+    workspace: Workspace, metric: str = "", sort: str = "shrunk", *, left_out: bool = False
+) -> People:
+    """The people as they are listed, computed once until the registry changes."""
+    return workspace.once(
+        f"people {sort} {left_out} {metric}",
+        lambda registry: people_rows(registry, metric=metric, sort=sort, left_out=left_out),
+    )
 
 
 @form_handler
@@ -90,7 +97,7 @@ def merge(request: Request, form: FormData) -> Response:
     keys, back = text_fields(form, "person"), local_path(text_field(form, "back"))
     if len(keys) < 2:
         raise UsageError("Select two people or more to merge them.")
-    with site_of(request).workspace.changing() as registry:
+    with deciding(request) as registry:
         keys = _stays_first(registry, keys)
         warnings = corrections.merge_warnings(registry, keys)
         if not warnings or text_field(form, "sure"):
@@ -129,7 +136,7 @@ def hide(request: Request, form: FormData) -> Response:
     keys = text_fields(form, "person")
     if not keys:
         raise UsageError("Select somebody to hide.")
-    with site_of(request).workspace.changing() as registry:
+    with deciding(request) as registry:
         decision = corrections.hide(registry, keys)
     _tell_hidden(request, decision)
     return after_form(local_path(text_field(form, "back")))

@@ -30,7 +30,7 @@ from registry.web.rendering import (
     text_field,
     text_fields,
 )
-from registry.web.site import site_of, tell
+from registry.web.site import deciding, site_of, tell
 from registry.web.video_names import address_of, name_of
 
 _SHOWN = 12
@@ -163,7 +163,7 @@ def _track(video_id: str, number: int, faces: Sequence[IndexedFace], *, everythi
 @form_handler
 def rename(request: Request, form: FormData) -> Response:
     """Give a person a name, or take it away."""
-    with site_of(request).workspace.changing() as registry:
+    with deciding(request) as registry:
         decision = registry.name(request.path_params["person"], text_field(form, "name"))
     words = f"The name is {decision.name} now." if decision.name else "The name is removed."
     tell(request, words, decision=decision.number)
@@ -193,7 +193,7 @@ def split(request: Request, form: FormData) -> Response:
 def separate(request: Request, form: FormData) -> Response:
     """Say that this person and another one are two people."""
     person, other = request.path_params["person"], text_field(form, "other")
-    with site_of(request).workspace.changing() as registry:
+    with deciding(request) as registry:
         decision = corrections.separate(registry, person, other)
     tell(request, "They are two people, and not suggested again.", decision=decision.number)
     return after_form(local_path(text_field(form, "back")))

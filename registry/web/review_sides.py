@@ -40,7 +40,7 @@ class Side:
     identity: Identity
     metric: str
     mean: float | None
-    """Of the metric, over the videos with this person."""
+    """Of the metric, over the videos with this person; None: no video counts."""
     faces: tuple[ShownFace, ...]
 
 
@@ -51,10 +51,11 @@ def side_of(registry: Registry, identity: Identity) -> Side:
         video.video_id: name_of(video) for video in registry.index.videos([identity.identity_id])
     }
     metric = registry.contract.primary_metric
+    mean = average_of(registry, identity.identity_id).get(metric, math.nan)
     return Side(
         identity,
         metric,
-        average_of(registry, identity.identity_id).get(metric),
+        None if math.isnan(mean) else mean,
         tuple(
             ShownFace(
                 face.crop, face.video_id, names[face.video_id], face.time_s, clock(face.time_s)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
 from starlette.requests import Request
 
+from registry.core.registry import Registry
 from registry.web.access import Guard, Sessions
 from registry.web.ingesting import IngestDesk
 from registry.web.passwords import Guesses, Password
@@ -90,6 +93,19 @@ class Site:
 def site_of(request: Request) -> Site:
     """The site that a request came to."""
     return cast(Site, request.app.state.site)
+
+
+@contextmanager
+def deciding(request: Request) -> Iterator[Registry]:
+    """The registry, for a decision about whole people: a name, a merge, two people, hiding.
+
+    The review takes these into account when it lists its questions, so they are not computed again.
+    """
+    site = site_of(request)
+    with site.workspace.changing() as registry:
+        revision = site.workspace.revision
+        yield registry
+    site.queue.keep(revision)
 
 
 def session_of(request: Request) -> str:

@@ -81,7 +81,8 @@ def videos(request: Request) -> Response:
         matching = [
             one
             for one in everything
-            if (not status or one.status == status) and query.lower() in str(one.url).lower()
+            if (not status or one.status == status)
+            and (not query or query.lower() in str(one.url).lower())
         ]
         start = _PAGE * (number - 1)
         shown = [_shown(registry, one, most=_LANES) for one in matching[start : start + _PAGE]]

@@ -137,6 +137,25 @@ def test_every_answer_is_a_decision_until_nothing_is_left(
     assert kinds(registry) == []
 
 
+def test_decisions_on_other_pages_do_not_compute_the_questions_again(
+    client: httpx.Client, pages: Pages, registry: Registry
+) -> None:
+    asked = client.get("/review").url.path
+    stays, joins = asked.split("/")[2:]
+    queue = pages.site.queue
+    client.post(f"/people/{stays}/name", data={"name": "Somebody"})
+    assert queue.prepare(0), "the questions are known"
+    assert "Somebody" in client.get(asked).text
+    client.post(f"/people/{stays}/separate", data={"other": joins, "back": "/"})
+    assert queue.prepare(0)
+    following = client.get("/review").url.path
+    assert following != asked
+    client.post("/people/merge", data={"person": following.split("/")[2:], "sure": "yes"})
+    assert kinds(registry) == ["name", "separate", "merge"]
+    assert queue.prepare(0)
+    assert client.get("/review").url.path not in (asked, following)
+
+
 def test_pairs_that_are_certain_are_joined_as_one_decision(
     client: httpx.Client, registry: Registry
 ) -> None:
