@@ -41,9 +41,9 @@ def known_identities(settings: Settings, *, budget_s: float = BUDGET_S) -> dict[
         for info in blobs.list(keys.RECORDS):
             if time.monotonic() > until:
                 break
-            table = pq.read_table(
-                io.BytesIO(blobs.get(info.key)), columns=["face_id", "identity_id"]
-            )
+            # Without threads: ending the process while Arrow starts them aborts it.
+            with pq.ParquetFile(io.BytesIO(blobs.get(info.key)), pre_buffer=False) as file:
+                table = file.read(columns=["face_id", "identity_id"], use_threads=False)
             for face_id, identity in zip(*(c.to_pylist() for c in table.columns), strict=True):
                 found.setdefault(view.root(view.moved.get(face_id, identity)), "")
         return found
