@@ -124,6 +124,7 @@ class Terminal:
         columns = grid.columns
         if not self.out.is_terminal:
             self.out.file.writelines(_plain_lines(columns))
+            self.out.file.flush()  # before the notes that follow on stderr
             return
         widths, left_out = _fit(columns, drop, shorten, self.out.width)
         shown = Table(box=None, pad_edge=False)

@@ -139,3 +139,16 @@ def test_a_pipe_gets_what_a_wide_terminal_gets() -> None:
         return paper.getvalue()
 
     assert shown(terminal=False) == shown(terminal=True)
+
+
+def test_a_table_in_a_pipe_comes_before_the_notes_that_follow_it() -> None:
+    script = (
+        "from rich.table import Table; from registry.terminal import Terminal\n"
+        "grid = Table('who'); grid.add_row('Ann'); terminal = Terminal({})\n"
+        "terminal.table(grid); terminal.note('A note.')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["who", "Ann", "A", "note."]
