@@ -16,6 +16,7 @@ from ingest.progress import SilentReporter
 from ingest.summary import Summary
 from ingest.tables.reading import read_frame
 from ingest.tables.table import TableOptions
+from ingest.workers import Extractor
 from registry import open_registry
 from registry.domain import Media
 from tests.support.factories import contract, face, person
@@ -110,11 +111,20 @@ class _Stumbles:
     def close(self) -> None: ...
 
 
-def test_a_defect_costs_the_video_that_shows_it(table: pd.DataFrame, tmp_path: Path) -> None:
+def _run(
+    table: pd.DataFrame,
+    tmp_path: Path,
+    extractor: Extractor,
+    *,
+    ahead: int,
+    max_waiting: int = 256 << 20,
+) -> Summary:
+    """A run of the table into a new registry, with this extractor."""
     rows = read_frame(table, TableOptions(allow_local_files=True), tmp_path)
     with open_registry(home=tmp_path / "home") as registry:
         registry.establish(contract())
-        parts = RunContext(registry, Downloader(tmp_path / "tmp"), _Stumbles(), ahead=1)
+        downloader = Downloader(tmp_path / "tmp")
+        parts = RunContext(registry, downloader, extractor, ahead=ahead, max_waiting=max_waiting)
         summary = run(
             parts,
             rows,
@@ -123,7 +133,12 @@ def test_a_defect_costs_the_video_that_shows_it(table: pd.DataFrame, tmp_path: P
             reporter=SilentReporter(),
             stop=threading.Event(),
         )
-        parts.downloader.close()
+        downloader.close()
+    return summary
+
+
+def test_a_defect_costs_the_video_that_shows_it(table: pd.DataFrame, tmp_path: Path) -> None:
+    summary = _run(table, tmp_path, _Stumbles(), ahead=1)
     assert (summary.ingested, len(summary.failures)) == (6, 6)
     assert "KeyError: 45000" in summary.failures[0].reason
 
@@ -157,22 +172,9 @@ class _FirstIsLong:
 def test_a_long_video_at_the_head_does_not_hold_up_the_others_within_a_bound_of_memory(
     table: pd.DataFrame, tmp_path: Path, max_waiting: int, least: int, most: int
 ) -> None:
-    rows = read_frame(table, TableOptions(allow_local_files=True), tmp_path)
     extractor = _FirstIsLong(least)
-    with open_registry(home=tmp_path / "home") as registry:
-        registry.establish(contract())
-        downloader = Downloader(tmp_path / "tmp")
-        parts = RunContext(registry, downloader, extractor, ahead=2, max_waiting=max_waiting)
-        summary = run(
-            parts,
-            rows,
-            retry_failed=False,
-            consolidate=False,
-            reporter=SilentReporter(),
-            stop=threading.Event(),
-        )
-        downloader.close()
-        assert summary.ingested == 12
+    summary = _run(table, tmp_path, extractor, ahead=2, max_waiting=max_waiting)
+    assert summary.ingested == 12
     assert least <= extractor.before_first <= most
 
 
