@@ -45,14 +45,8 @@ def print_summary(terminal: Terminal, summary: Summary, *, hints: bool = True) -
 
 
 def _failure_line(failure: Failure) -> str:
-    """Row, URL and reason, without repeating a row and a URL with which the reason begins."""
-    row = f"row {failure.row}" if failure.row else ""
-    reason = failure.reason
-    for said in (row, failure.url):
-        if said and reason.lower().startswith(said.lower()):
-            reason = reason[len(said) :].lstrip(":, ")
-    where = " ".join(word for word in (row, failure.url) if word)
-    return f"{where}: {reason}" if where else reason
+    where = " ".join(word for word in (failure.row_words, failure.url) if word)
+    return f"{where}: {failure.plain_reason}" if where else failure.plain_reason
 
 
 def _print_hints(terminal: Terminal, summary: Summary) -> None:

@@ -27,6 +27,20 @@ class Failure:
     not_read_yet: bool = False
     """Whether a server, the network or this machine failed: the next run reads the video again."""
 
+    @property
+    def row_words(self) -> str:
+        """`row 3`, or nothing."""
+        return f"row {self.row}" if self.row else ""
+
+    @property
+    def plain_reason(self) -> str:
+        """The reason without a row and a URL that it begins with, to be shown behind them."""
+        reason = self.reason
+        for said in (self.row_words, self.url):
+            if said and reason.lower().startswith(said.lower()):
+                reason = reason[len(said) :].lstrip(":, ")
+        return reason
+
 
 class NothingRead(RegistryError):
     """No video of a run could be read, and no video was at fault."""
@@ -176,7 +190,7 @@ class Summary:
     def _lines(self) -> list[str]:
         lines = [
             f"{'Not read yet' if one.not_read_yet else 'Failed'}: "
-            f"{f'row {one.row}, ' if one.row else ''}{one.url}: {one.reason}"
+            f"{', '.join(word for word in (one.row_words, one.url) if word)}: {one.plain_reason}"
             for one in self.failures[:_SHOWN]
         ]
         if len(self.failures) > _SHOWN:
