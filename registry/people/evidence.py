@@ -159,11 +159,9 @@ class Evidence:
 
 def gather_evidence(registry: Registry) -> Evidence:
     """The evidence on all identities that are not hidden, from one pass over the index."""
-    index, hidden = registry.index, registry.view.hidden
-    faces = (f for f in index.faces(with_vectors=True) if f.identity_id not in hidden)
-    identities = (i for i in index.identities() if i.identity_id not in hidden)
-    model = registry.contract.model
-    return evidence_from(registry, faces, identities, model, index.faces_in)
+    index, model = registry.index, registry.contract.model
+    faces = index.faces(with_vectors=True)
+    return evidence_from(registry, faces, index.identities(), model, index.faces_in)
 
 
 def evidence_from(
@@ -173,19 +171,19 @@ def evidence_from(
     model: ModelInfo,
     faces_in: FacesIn,
 ) -> Evidence:
-    """The evidence in these faces.
+    """The evidence in these faces, without those of hidden identities.
 
     Args:
-        registry: its decisions say which identities people separated.
+        registry: its decisions say which identities people separated and hid.
         faces: with their vectors, in any order; a face without one is left out.
         identities: all that the faces name.
         model: embedded them. The registry's calibration counts only if it is the registry's model.
         faces_in: gives the faces of one video with their vectors, by its id. It is called for
             videos that may show one person twice in a frame.
     """
-    observed = ObservedFaces(model.dimension)
+    observed, hidden = ObservedFaces(model.dimension), registry.view.hidden
     for face in faces:
-        if face.vector is not None:
+        if face.vector is not None and face.identity_id not in hidden:
             observed.add(
                 face.identity_id,
                 (face.video_id, face.track),
@@ -194,7 +192,11 @@ def evidence_from(
                 face.vector,
                 face.quality,
             )
-    ranks = {i.identity_id: (int(bool(i.name)), i.videos) for i in identities}
+    ranks = {
+        i.identity_id: (int(bool(i.name)), i.videos)
+        for i in identities
+        if i.identity_id not in hidden
+    }
     shipped = shipped_curve(model)
     own = model.digest == registry.contract.model.digest
     evidence = Evidence(

@@ -56,7 +56,7 @@ def plausible_changes(registry: Registry, *, threshold: float | None = None) -> 
         if decision.kind is DecisionKind.CONSOLIDATE
         for _, other in decision.merges
     }
-    roots = {registry.view.root(member) for member in consolidated}
+    roots = {registry.view.root(member) for member in consolidated} - registry.view.hidden
     parts = ObservedFaces(model.dimension)
     members: dict[str, set[str]] = {root: set() for root in roots}
 
