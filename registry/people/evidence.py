@@ -146,14 +146,11 @@ class Evidence:
     def merged(self, groups: Iterable[Sequence[str]]) -> Evidence:
         """The evidence after each of these groups has become its first identity."""
         into = {member: group[0] for group in groups for member in group[1:]}
-        return Evidence(
-            self.observed.merged(into),
-            {identity: rank for identity, rank in self.ranks.items() if identity not in into},
-            frozenset(pair(into.get(a, a), into.get(b, b)) for a, b in self.separated),
-            self.curve,
-            self.steady,
-            self.same_person,
-            self.several,
+        return replace(
+            self,
+            observed=self.observed.merged(into),
+            ranks={who: rank for who, rank in self.ranks.items() if who not in into},
+            separated=frozenset(pair(into.get(a, a), into.get(b, b)) for a, b in self.separated),
         )
 
 
@@ -338,23 +335,21 @@ class ObservedFaces:
         neither do faces of two tracks whose cosine is `alike` or more.
         """
         rows, similarities = self._beside
-        return self._pair_counts(rows[similarities < alike][:, [0, 2, 4]])
+        return self._pair_counts(rows[similarities < alike])
 
     def repeated(self, alike: float) -> dict[Pair, int]:
         """Pairs of identities by the number of frames that show both, `alike` or more."""
         rows, similarities = self._beside
-        return self._pair_counts(rows[similarities >= alike][:, [0, 2, 4]])
+        return self._pair_counts(rows[similarities >= alike])
 
     def repeated_tracks(self, alike: float) -> dict[frozenset[Track], int]:
         """Pairs of tracks by the frames that show two identities in them, `alike` or more."""
         rows, similarities = self._beside
         rows = rows[(similarities >= alike) & (rows[:, 1] != rows[:, 3])]
         places = list(self._places)
-        frames = np.unique(rows[:, [1, 3, 4]], axis=0)
-        pairs, counts = np.unique(frames[:, :2], axis=0, return_counts=True)
         return {
             frozenset((places[s], places[t])): count
-            for (s, t), count in zip(pairs.tolist(), counts.tolist(), strict=True)
+            for s, t, count in _count_frames(rows[:, [1, 3, 4]])
         }
 
     def linked(self, steady: Set[frozenset[Track]], alike: float) -> frozenset[Pair]:
@@ -428,14 +423,10 @@ class ObservedFaces:
         return frames, similarities[inverse.ravel()]
 
     def _pair_counts(self, rows: NDArray[np.int64]) -> dict[Pair, int]:
-        """By pair, the number of different frames in rows of two identities and a frame."""
-        if not len(rows):
-            return {}
-        pairs, counts = np.unique(np.unique(rows, axis=0)[:, :2], axis=0, return_counts=True)
+        """Pairs of identities by the number of different frames in rows of `_side_by_side`."""
         names = list(self._numbers)
         return {
-            pair(names[a], names[b]): count
-            for (a, b), count in zip(pairs.tolist(), counts.tolist(), strict=True)
+            pair(names[a], names[b]): count for a, b, count in _count_frames(rows[:, [0, 2, 4]])
         }
 
     def _similarity(self, one: str, track: Track, other: str, beside: Track) -> float:
@@ -453,6 +444,12 @@ class ObservedFaces:
             if vector is not None:
                 return kind, vector
         raise KeyError(track)
+
+
+def _count_frames(rows: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Each pair in rows of two numbers and a frame, with the number of its different frames."""
+    pairs, counts = np.unique(np.unique(rows, axis=0)[:, :2], axis=0, return_counts=True)
+    return [(*two, count) for two, count in zip(pairs.tolist(), counts.tolist(), strict=True)]
 
 
 def _track_means(sums: _Sums) -> dict[str, Vectors]:
