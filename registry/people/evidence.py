@@ -93,16 +93,11 @@ class Evidence:
         Nothing if there are fewer than ten pairs of tracks, or if they resemble each other more
         than the strangers of the curve: people of one studio may reach the lower threshold.
         """
-        tracks = [
-            track
-            for group in self.groups
-            for track, cover in zip(group.tracks, group.covers, strict=True)
-            if not cover
-        ]
-        tracks = tracks[:: len(tracks) // _SAMPLE + 1]
-        if self.curve is None or len(tracks) * (len(tracks) - 1) < 2 * _LEAST_PAIRS:
+        tracks = [track for group in self.groups for track in group.uncovered]
+        sample = np.array(tracks[:: len(tracks) // _SAMPLE + 1])
+        if self.curve is None or len(sample) * (len(sample) - 1) < 2 * _LEAST_PAIRS:
             return (0.0,)
-        similarities = (np.stack(tracks) @ np.stack(tracks).T)[np.triu_indices(len(tracks), 1)]
+        similarities = (sample @ sample.T)[np.triu_indices(len(sample), 1)]
         quartile = float(np.quantile(self.curve.scores(similarities), 0.25))
         return self.several if quartile - score(0.75) <= _MORE_ALIKE else (0.0,)
 

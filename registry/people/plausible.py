@@ -98,7 +98,7 @@ def _likeness(whole: Sequence[Group], joined: Set[str]) -> dict[str, float]:
 
     NaN if one of the two has no good uncovered faces.
     """
-    tracks = {part.identity_id: part.tracks[np.equal(part.covers, 0)] for part in whole}
+    tracks = {part.identity_id: part.uncovered for part in whole}
     # The cosines of all pairs of tracks add up to the product of the sums of the tracks.
     sums = {part: own.sum(axis=0, dtype=np.float64) for part, own in tracks.items()}
     total, number = sum(sums.values()), sum(map(len, tracks.values()))
