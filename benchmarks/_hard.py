@@ -173,13 +173,18 @@ def judge_hard(
     )
 
 
+def main_group(labelled: Labelled, grouping: Grouping) -> str | None:
+    """The group of most labelled faces of a video, the first of several; None without any."""
+    faces = zip(labelled.video.faces, labelled.people, strict=True)
+    seen = Counter(grouping[face.face_id] for face, person in faces if person)
+    return seen.most_common(1)[0][0] if seen else None
+
+
 def _found(clips: Iterable[HardClip], grouping: Grouping) -> Iterable[tuple[str, tuple[int, int]]]:
     identity: dict[str, dict[str, str]] = defaultdict(dict)
     for clip in clips:
-        labelled = zip(clip.labelled.video.faces, clip.labelled.people, strict=True)
-        seen = Counter(grouping[face.face_id] for face, person in labelled if person)
-        if seen:
-            identity[clip.person][clip.kind] = seen.most_common(1)[0][0]
+        if group := main_group(clip.labelled, grouping):
+            identity[clip.person][clip.kind] = group
     for kind in pictures.KINDS:
         with_person = [
             of_kind[kind.name] == Counter(of_kind.values()).most_common(1)[0][0]

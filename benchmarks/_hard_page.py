@@ -38,8 +38,6 @@ def score_cell(score: Score) -> str:
 class HardFinding:
     """What one part on hard footage found with one model."""
 
-    part: str
-    threshold: float
     rows: list[tuple[str, str, Result]] = field(default_factory=list)
     """What was grouped how, by whom it was measured, and the result."""
     when: str = field(default_factory=machine)

@@ -15,7 +15,7 @@ from itertools import combinations
 
 import numpy as np
 
-from benchmarks._hard import HardClip
+from benchmarks._hard import HardClip, main_group
 from benchmarks._labelled import Labelled
 from benchmarks._measures import Score
 from benchmarks._methods import Grouping
@@ -55,9 +55,10 @@ class SiblingResult:
 def most_alike(clips: Sequence[HardClip]) -> list[tuple[list[Labelled], list[Labelled]]]:
     """The clips of the pairs of different people who are most alike."""
     means = _means(clips)
-    alike = sorted(combinations(sorted(means), 2), key=lambda two: -_cosine(*map(means.get, two)))
+    pairs = list(combinations(sorted(means), 2))
+    pairs.sort(key=lambda two: -_cosine(means[two[0]], means[two[1]]))
     of = _by_person(clips)
-    return [(of[one], of[other]) for one, other in alike[:MOST_ALIKE]]
+    return [(of[one], of[other]) for one, other in pairs[:MOST_ALIKE]]
 
 
 def made_alike(
@@ -110,13 +111,8 @@ def _mixed(one: Sequence[Labelled], other: Sequence[Labelled], grouping: Groupin
     where: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for side, videos in enumerate((one, other)):
         for labelled in videos:
-            groups = [
-                grouping[face.face_id]
-                for face, person in zip(labelled.video.faces, labelled.people, strict=True)
-                if person
-            ]
-            if groups:
-                where[max(set(groups), key=groups.count)][side] += 1
+            if group := main_group(labelled, grouping):
+                where[group][side] += 1
     both = [min(2 * a / len(one), 2 * b / len(other)) for a, b in where.values()]
     return -1 if max(both) >= 1 else sum(min(a, b) for a, b in where.values())
 
@@ -151,9 +147,7 @@ def _mean_inside(tracks: Vectors) -> float:
     return float((tracks @ tracks.T)[np.triu_indices(len(tracks), 1)].mean())
 
 
-def _cosine(one: Vectors | None, other: Vectors | None) -> float:
-    assert one is not None
-    assert other is not None
+def _cosine(one: Vectors, other: Vectors) -> float:
     return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
 
 

@@ -133,11 +133,12 @@ def main() -> None:
             )
         )
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "identity.md").write_text(page(findings), encoding="utf-8")
+    text = page(findings)
+    (options.out / "identity.md").write_text(text, encoding="utf-8")
     if all("clean" in found.parts for found in findings):
         clean = [found.parts["clean"] for found in findings]
         (options.out / "identity.svg").write_text(_plot(clean), encoding="utf-8")
-    print(page(findings))
+    print(text)
 
 
 def _measure(source: str, data: Path, cache: Path, part: str) -> Finding | HardFinding | None:
@@ -158,7 +159,7 @@ def _measure(source: str, data: Path, cache: Path, part: str) -> Finding | HardF
     def consolidated(shown: Sequence[Labelled]) -> Grouping:
         return methods.consolidated(_videos(shown), threshold, curve)
 
-    found = HardFinding(part, threshold)
+    found = HardFinding()
     if part == "hard":
         clips = footage.clips()
         for half in (True, False):

@@ -212,7 +212,7 @@ def _labelled_probe(gallery: Gallery, image: Image) -> Probe | None:
         for probe in answer.faces
     }
     closest = min(near, default=np.inf)
-    return near[closest] if closest <= 0.2 * image.shape[0] else None
+    return near[closest] if closest <= pictures.NEAR * image.shape[0] else None
 
 
 if __name__ == "__main__":

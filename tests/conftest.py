@@ -91,6 +91,24 @@ def sface(tmp_path_factory: pytest.TempPathFactory) -> FaceModel:
     return catalogue.load("sface", device="cpu", cache=tmp_path_factory.mktemp("models"))
 
 
+@pytest.fixture(scope="session")
+def pack_folder(shared_data: Path) -> Path:
+    """SCRFD-500M and w600k MobileFaceNet, int8: real files of InsightFace's kind."""
+    folder = shared_data / "models" / "buffalo_sc_int8"
+    if not folder.is_dir():
+        pytest.skip("real InsightFace pack buffalo_sc_int8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pack(pack_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FaceModel:
+    """This pack on the CPU, prepared once a session."""
+    from registry.models import catalogue
+
+    cache = tmp_path_factory.mktemp("models")
+    return catalogue.load(str(pack_folder), device="cpu", cache=cache)
+
+
 def _frozen(image: Image) -> Image:
     image.setflags(write=False)
     return image

@@ -84,6 +84,11 @@ class Group:
     elsewhere: bool = True
     """Whether its poor faces may join a person who is not in all of `videos`."""
 
+    @property
+    def uncovered(self) -> Vectors:
+        """float32 (u, D): the tracks whose faces nothing covers."""
+        return self.tracks[np.equal(self.covers, 0)] if self.covers else self.tracks
+
 
 @dataclass(frozen=True, slots=True)
 class Join:

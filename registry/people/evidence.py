@@ -93,16 +93,11 @@ class Evidence:
         Nothing if there are fewer than ten pairs of tracks, or if they resemble each other more
         than the strangers of the curve: people of one studio may reach the lower threshold.
         """
-        tracks = [
-            track
-            for group in self.groups
-            for track, cover in zip(group.tracks, group.covers, strict=True)
-            if not cover
-        ]
-        tracks = tracks[:: len(tracks) // _SAMPLE + 1]
-        if self.curve is None or len(tracks) * (len(tracks) - 1) < 2 * _LEAST_PAIRS:
+        tracks = [track for group in self.groups for track in group.uncovered]
+        sample = np.array(tracks[:: len(tracks) // _SAMPLE + 1])
+        if self.curve is None or len(sample) * (len(sample) - 1) < 2 * _LEAST_PAIRS:
             return (0.0,)
-        similarities = (np.stack(tracks) @ np.stack(tracks).T)[np.triu_indices(len(tracks), 1)]
+        similarities = (sample @ sample.T)[np.triu_indices(len(sample), 1)]
         quartile = float(np.quantile(self.curve.scores(similarities), 0.25))
         return self.several if quartile - score(0.75) <= _MORE_ALIKE else (0.0,)
 
@@ -146,24 +141,19 @@ class Evidence:
     def merged(self, groups: Iterable[Sequence[str]]) -> Evidence:
         """The evidence after each of these groups has become its first identity."""
         into = {member: group[0] for group in groups for member in group[1:]}
-        return Evidence(
-            self.observed.merged(into),
-            {identity: rank for identity, rank in self.ranks.items() if identity not in into},
-            frozenset(pair(into.get(a, a), into.get(b, b)) for a, b in self.separated),
-            self.curve,
-            self.steady,
-            self.same_person,
-            self.several,
+        return replace(
+            self,
+            observed=self.observed.merged(into),
+            ranks={who: rank for who, rank in self.ranks.items() if who not in into},
+            separated=frozenset(pair(into.get(a, a), into.get(b, b)) for a, b in self.separated),
         )
 
 
 def gather_evidence(registry: Registry) -> Evidence:
     """The evidence on all identities that are not hidden, from one pass over the index."""
-    index, hidden = registry.index, registry.view.hidden
-    faces = (f for f in index.faces(with_vectors=True) if f.identity_id not in hidden)
-    identities = (i for i in index.identities() if i.identity_id not in hidden)
-    model = registry.contract.model
-    return evidence_from(registry, faces, identities, model, index.faces_in)
+    index, model = registry.index, registry.contract.model
+    faces = index.faces(with_vectors=True)
+    return evidence_from(registry, faces, index.identities(), model, index.faces_in)
 
 
 def evidence_from(
@@ -173,19 +163,19 @@ def evidence_from(
     model: ModelInfo,
     faces_in: FacesIn,
 ) -> Evidence:
-    """The evidence in these faces.
+    """The evidence in these faces, without those of hidden identities.
 
     Args:
-        registry: its decisions say which identities people separated.
+        registry: its decisions say which identities people separated and hid.
         faces: with their vectors, in any order; a face without one is left out.
         identities: all that the faces name.
         model: embedded them. The registry's calibration counts only if it is the registry's model.
         faces_in: gives the faces of one video with their vectors, by its id. It is called for
             videos that may show one person twice in a frame.
     """
-    observed = ObservedFaces(model.dimension)
+    observed, hidden = ObservedFaces(model.dimension), registry.view.hidden
     for face in faces:
-        if face.vector is not None:
+        if face.vector is not None and face.identity_id not in hidden:
             observed.add(
                 face.identity_id,
                 (face.video_id, face.track),
@@ -194,7 +184,11 @@ def evidence_from(
                 face.vector,
                 face.quality,
             )
-    ranks = {i.identity_id: (int(bool(i.name)), i.videos) for i in identities}
+    ranks = {
+        i.identity_id: (int(bool(i.name)), i.videos)
+        for i in identities
+        if i.identity_id not in hidden
+    }
     shipped = shipped_curve(model)
     own = model.digest == registry.contract.model.digest
     evidence = Evidence(
@@ -336,23 +330,21 @@ class ObservedFaces:
         neither do faces of two tracks whose cosine is `alike` or more.
         """
         rows, similarities = self._beside
-        return self._pair_counts(rows[similarities < alike][:, [0, 2, 4]])
+        return self._pair_counts(rows[similarities < alike])
 
     def repeated(self, alike: float) -> dict[Pair, int]:
         """Pairs of identities by the number of frames that show both, `alike` or more."""
         rows, similarities = self._beside
-        return self._pair_counts(rows[similarities >= alike][:, [0, 2, 4]])
+        return self._pair_counts(rows[similarities >= alike])
 
     def repeated_tracks(self, alike: float) -> dict[frozenset[Track], int]:
         """Pairs of tracks by the frames that show two identities in them, `alike` or more."""
         rows, similarities = self._beside
         rows = rows[(similarities >= alike) & (rows[:, 1] != rows[:, 3])]
         places = list(self._places)
-        frames = np.unique(rows[:, [1, 3, 4]], axis=0)
-        pairs, counts = np.unique(frames[:, :2], axis=0, return_counts=True)
         return {
             frozenset((places[s], places[t])): count
-            for (s, t), count in zip(pairs.tolist(), counts.tolist(), strict=True)
+            for s, t, count in _count_frames(rows[:, [1, 3, 4]])
         }
 
     def linked(self, steady: Set[frozenset[Track]], alike: float) -> frozenset[Pair]:
@@ -426,14 +418,10 @@ class ObservedFaces:
         return frames, similarities[inverse.ravel()]
 
     def _pair_counts(self, rows: NDArray[np.int64]) -> dict[Pair, int]:
-        """By pair, the number of different frames in rows of two identities and a frame."""
-        if not len(rows):
-            return {}
-        pairs, counts = np.unique(np.unique(rows, axis=0)[:, :2], axis=0, return_counts=True)
+        """Pairs of identities by the number of different frames in rows of `_side_by_side`."""
         names = list(self._numbers)
         return {
-            pair(names[a], names[b]): count
-            for (a, b), count in zip(pairs.tolist(), counts.tolist(), strict=True)
+            pair(names[a], names[b]): count for a, b, count in _count_frames(rows[:, [0, 2, 4]])
         }
 
     def _similarity(self, one: str, track: Track, other: str, beside: Track) -> float:
@@ -451,6 +439,12 @@ class ObservedFaces:
             if vector is not None:
                 return kind, vector
         raise KeyError(track)
+
+
+def _count_frames(rows: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Each pair in rows of two numbers and a frame, with the number of its different frames."""
+    pairs, counts = np.unique(np.unique(rows, axis=0)[:, :2], axis=0, return_counts=True)
+    return [(*two, count) for two, count in zip(pairs.tolist(), counts.tolist(), strict=True)]
 
 
 def _track_means(sums: _Sums) -> dict[str, Vectors]:

@@ -7,7 +7,7 @@ people. What people merged is not in question.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,6 @@ from registry.core.decisions import DecisionKind, in_effect
 from registry.core.operating_point import current_thresholds
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
-from registry.domain import Vectors
 from registry.models.curves import shipped_curve
 from registry.models.entries import linkage_threshold
 from registry.people.consolidation import Group
@@ -56,7 +55,7 @@ def plausible_changes(registry: Registry, *, threshold: float | None = None) -> 
         if decision.kind is DecisionKind.CONSOLIDATE
         for _, other in decision.merges
     }
-    roots = {registry.view.root(member) for member in consolidated}
+    roots = {registry.view.root(member) for member in consolidated} - registry.view.hidden
     parts = ObservedFaces(model.dimension)
     members: dict[str, set[str]] = {root: set() for root in roots}
 
@@ -73,12 +72,10 @@ def plausible_changes(registry: Registry, *, threshold: float | None = None) -> 
     evidence = evidence_from(registry, faces(), identities, model, index.faces_in)
     joins = suggestions_from(registry, evidence, threshold)
     groups = {one.identity_id: one for one in parts.groups({part: () for part in parts.tracks})}
-    likeness = {
-        part: _likeness(groups[part], [groups[other] for other in whole - {part}])
-        for whole in members.values()
-        for part in whole & consolidated
-        if len(whole) > 1
-    }
+    likeness: dict[str, float] = {}
+    for whole in members.values():
+        joined = whole & consolidated if len(whole) > 1 else set()
+        likeness |= _likeness([groups[part] for part in sorted(whole)], joined)
     unsure = _in_question(registry, likeness, len(evidence.groups) + len(likeness))
     splits, rest = {}, {}
     for root, whole in members.items():
@@ -96,15 +93,20 @@ def _part(origin: str, parents: Mapping[str, str], consolidated: set[str]) -> st
     return origin
 
 
-def _likeness(part: Group, others: Iterable[Group]) -> float:
-    """The average cosine between the tracks of two parts; NaN without uncovered good faces."""
-    own, rest = _uncovered(part), [_uncovered(other) for other in others]
-    tracks = np.concatenate(rest) if rest else own[:0]
-    return float((own @ tracks.T).mean()) if len(own) and len(tracks) else float("nan")
+def _likeness(whole: Sequence[Group], joined: Set[str]) -> dict[str, float]:
+    """By joined part: the average cosine between its tracks and those of the rest of `whole`.
 
-
-def _uncovered(group: Group) -> Vectors:
-    return group.tracks[np.array(group.covers, int) == 0] if len(group.tracks) else group.tracks
+    NaN if one of the two has no good uncovered faces.
+    """
+    tracks = {part.identity_id: part.uncovered for part in whole}
+    # The cosines of all pairs of tracks add up to the product of the sums of the tracks.
+    sums = {part: own.sum(axis=0, dtype=np.float64) for part, own in tracks.items()}
+    total, number = sum(sums.values()), sum(map(len, tracks.values()))
+    found = {}
+    for part in joined:
+        pairs = len(tracks[part]) * (number - len(tracks[part]))
+        found[part] = float(sums[part] @ (total - sums[part])) / pairs if pairs else float("nan")
+    return found
 
 
 def _in_question(registry: Registry, likeness: Mapping[str, float], identities: int) -> set[str]:

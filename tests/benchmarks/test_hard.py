@@ -103,7 +103,7 @@ def test_the_most_alike_come_first_and_strays_are_counted() -> None:
 
 def test_the_table_has_a_row_for_each_finding(clips: list[HardClip]) -> None:
     result: HardResult = judge_hard(clips, _all_one)
-    finding = HardFinding("hard", 0.36, [("consolidation", "other half", result)], "today, here")
+    finding = HardFinding([("consolidation", "other half", result)], "today, here")
     lines = hard_table("hard", [("sface", finding)])
     assert "`python -m benchmarks.identity --part hard`, sface: today, here." in lines
     [row] = [line for line in lines if line.startswith("| sface")]

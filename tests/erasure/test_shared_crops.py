@@ -26,7 +26,6 @@ from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.domain import Face, Video
 from registry.errors import StoreUnreachable
-from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.models.curves import shipped_curve
 from registry.people import corrections
@@ -69,15 +68,9 @@ def home(filled: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def models(
-    sface: FaceModel, shared_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> list[FaceModel]:
+def models(sface: FaceModel, pack: FaceModel) -> list[FaceModel]:
     """The model of the registry, and an InsightFace pack, which it does not know."""
-    folder = shared_data / "models" / "buffalo_sc_int8"
-    if not folder.is_dir():
-        pytest.skip("real InsightFace pack buffalo_sc_int8")
-    cache = tmp_path_factory.mktemp("models")
-    return [sface, catalogue.load(str(folder), device="cpu", cache=cache)]
+    return [sface, pack]
 
 
 def _video(registry: Registry, number: int) -> Video:

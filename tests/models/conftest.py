@@ -10,23 +10,7 @@ import numpy as np
 import pytest
 
 from registry.domain import Detection, Image
-from registry.models import catalogue
 from registry.models.base import FaceModel
-
-
-@pytest.fixture(scope="session")
-def pack_folder(shared_data: Path) -> Path:
-    """SCRFD-500M and w600k MobileFaceNet, int8: real files of InsightFace's kind."""
-    folder = shared_data / "models" / "buffalo_sc_int8"
-    if not folder.is_dir():
-        pytest.skip("real InsightFace pack buffalo_sc_int8")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def pack(pack_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FaceModel:
-    cache = tmp_path_factory.mktemp("models")
-    return catalogue.load(str(pack_folder), device="cpu", cache=cache)
 
 
 @pytest.fixture(params=["sface", "pack"])

@@ -16,6 +16,7 @@ from registry.errors import UnknownError, UsageError
 from registry.people import joining
 from registry.people.corrections import FaceSelection, hide, merge, separate, split, undo
 from registry.people.joining import suggest
+from registry.people.plausible import plausible_changes
 from tests.support.factories import person, unit, video
 from tests.support.registries import dump, new_registry, put, who
 
@@ -243,6 +244,9 @@ def test_a_hidden_identity_is_in_no_list_and_no_suggestion_until_undo(registry: 
     assert not {first, second} & set(averages(registry)["identity"])
     suggested = [{s.stays.identity_id, s.joins.identity_id} for s in suggest(registry)]
     assert not any({first, second} & pair for pair in suggested)
+    plausible = plausible_changes(registry)
+    assert list(plausible.joins) == suggest(registry)
+    assert not any({first, second} & set(pair) for pair in plausible.apart)
     with pytest.raises(UsageError, match=rf"{first}.* is hidden already"):
         hide(registry, [first])
     after = dump(registry)

@@ -20,7 +20,6 @@ from registry.cli import cli
 from registry.core.registry import Registry
 from registry.domain import Image, Status, Video
 from registry.faces.quality import is_spoilt
-from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.people import joining
 from registry.people.evidence import gather_evidence
@@ -60,13 +59,6 @@ def _moving(image: Image, seed: int = 0) -> Iterator[Image]:
 def _beside(*views: Iterable[Image]) -> Iterator[Image]:
     for images in zip(*views, strict=True):
         yield np.hstack(images)
-
-
-@pytest.fixture(scope="module")
-def pack(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> FaceModel:
-    """InsightFace's buffalo_sc in int8, on the CPU."""
-    folder = str(shared_data / "models" / "buffalo_sc_int8")
-    return catalogue.load(folder, device="cpu", cache=tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(params=["sface", "pack"])
