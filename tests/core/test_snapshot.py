@@ -39,7 +39,7 @@ from registry.core.snapshot import index_in_memory, snapshot_of, take_snapshot
 from registry.domain import Image
 from registry.errors import RegistryLocked, SnapshotOutdated, StoreCorrupt, StoreUnreachable
 from registry.footage.joining import join_videos
-from registry.people.corrections import FaceSelection, merge, split
+from registry.people.corrections import FaceSelection, hide, merge, split
 from registry.settings import load_settings
 from registry.terminal import Terminal, repeat_if_outdated
 from tests.core.busy_writer import state_of
@@ -167,6 +167,7 @@ def _with_decisions(home: Path) -> Registry:
     shown = next(registry.index.faces_of(people[0])).video_id
     split(registry, people[0], FaceSelection(videos=(shown,)))
     join_videos(registry, [videos[1].video_id, videos[2].video_id])
+    hide(registry, [people[3]])
     return registry
 
 
