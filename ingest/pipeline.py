@@ -395,12 +395,15 @@ def _count_gone(registry: Registry, summary: Summary, listed: set[str]) -> None:
 def _find_duplicates(
     registry: Registry, summary: Summary, read: set[str], consolidate: bool
 ) -> None:
-    if consolidate:
-        before = registry.index.count_identities()
-        joining.consolidate(registry)
-        summary.joined_identities = before - registry.index.count_identities()
     evidence = gather_evidence(registry)
-    summary.likely_duplicates = joining.count_duplicates(registry, evidence)
+    groups = joining.duplicate_groups(registry, evidence)
+    if consolidate and groups:
+        before = registry.index.count_identities()
+        joining.join(registry, groups)
+        summary.joined_identities = before - registry.index.count_identities()
+        evidence = gather_evidence(registry)
+        groups = joining.duplicate_groups(registry, evidence)
+    summary.likely_duplicates = joining.count_joining(groups, registry.index.identities())
     summary.repeating = len(evidence.repeating_videos & read)
 
 

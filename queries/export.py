@@ -78,6 +78,14 @@ def write_csv(table: pd.DataFrame, path: Path, *, for_excel: str | None = None) 
         aside.write_bytes(content)
 
 
+def export_csv(
+    registry: Registry, table: pd.DataFrame, path: Path, *, for_excel: str | None = None
+) -> None:
+    """Write a table of a registry as `write_csv` does, and record the file as an export."""
+    write_csv(table, path, for_excel=for_excel)
+    record_exports(registry, "csv", [path])
+
+
 def write_parquet(tables: Mapping[str, pd.DataFrame], path: Path) -> list[Path]:
     """Write tables as Parquet files side by side, the first one as `path`.
 

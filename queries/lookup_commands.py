@@ -8,11 +8,10 @@ from pathlib import Path
 import click
 
 from queries.answers import CloseSecond, LookupAnswer, Match, Probe
-from queries.export import write_csv
+from queries.export import export_csv
 from queries.folder_lookup import PhotoAnswer, answer_folder, answers_table, verdict
 from queries.list_commands import all_option
 from queries.lookup import Gallery, lookup, open_gallery
-from registry.core.exports import record_exports
 from registry.faces.quality import rates_hold
 from registry.terminal import (
     Terminal,
@@ -67,8 +66,7 @@ def lookup_command(
                 print_answer(terminal, answer)
         if csv_path:
             table = answers_table(answers)
-            write_csv(table, csv_path, for_excel=csv_for_excel)
-            record_exports(registry, "csv", [csv_path])
+            export_csv(registry, table, csv_path, for_excel=csv_for_excel)
             rows, photos = count(len(table), "row"), count(len(answers), "photo")
             terminal.note(f"Wrote {csv_path} with {rows} on {photos}.")
     if last := next((one.answer for one in answers if one.answer), None):

@@ -16,7 +16,7 @@ from queries.change_commands import print_changes
 from queries.changes import changes, moment_of_date, moment_of_run
 from queries.conditions import parse_condition
 from queries.documents import report_head
-from queries.export import write_csv, write_excel, write_parquet, write_zip
+from queries.export import export_csv, write_excel, write_parquet, write_zip
 from queries.figures import figure, interval
 from queries.frames import appearances_frame, videos_frame
 from queries.list_commands import all_option, left_out
@@ -254,8 +254,7 @@ def report_command(
                 provisional=provisional,
             )
             if csv_path:
-                write_csv(changed.table, csv_path, for_excel=csv_for_excel)
-                record_exports(registry, "csv", [csv_path])
+                export_csv(registry, changed.table, csv_path, for_excel=csv_for_excel)
         if csv_path:
             terminal.note(f"Wrote {csv_path} with {count(len(changed.table), 'change')}.")
         print_changes(terminal, moment, changed, as_json=as_json)
@@ -271,8 +270,7 @@ def report_command(
             table = found.table
             if not any(map(_is_given, ("metrics", *options))):
                 table = best_first(table.loc[:, :LAST_AVERAGE])
-            write_csv(table, csv_path, for_excel=csv_for_excel)
-            record_exports(registry, "csv", [csv_path])
+            export_csv(registry, table, csv_path, for_excel=csv_for_excel)
             rows = count(len(table), "identity", "identities")
             terminal.note(f"Wrote {csv_path} with {rows}.")
         if parquet_path or excel_path:

@@ -8,14 +8,13 @@ from typing import Any
 import click
 from rich.table import Table
 
-from queries.export import write_csv
+from queries.export import export_csv
 from queries.figures import figure, interval
 from queries.list_commands import all_option
 from queries.pairs import Pairs, pairs
 from queries.report_commands import selection_of, selection_options
 from queries.screen_time import timeline, timeline_table
 from queries.timelines import OPENINGS_S, PersonOnScreen
-from registry.core.exports import record_exports
 from registry.terminal import (
     Terminal,
     clean,
@@ -53,8 +52,7 @@ def videos_timeline(
         names = {identity: one.name for identity, one in identities.items()}
         if csv_path:
             table = timeline_table(found.video_id, people, names)
-            write_csv(table, csv_path, for_excel=csv_for_excel)
-            record_exports(registry, "csv", [csv_path])
+            export_csv(registry, table, csv_path, for_excel=csv_for_excel)
     if csv_path:
         terminal.note(f"Wrote {csv_path} with {count(len(people), 'person', 'people')}.")
     if as_json:
@@ -178,8 +176,7 @@ def identities_together(
     with terminal.open_to_read() as registry:
         found = pairs(registry, identities, selection=selection, provisional=provisional, **options)
         if csv_path:
-            write_csv(found.table, csv_path, for_excel=csv_for_excel)
-            record_exports(registry, "csv", [csv_path])
+            export_csv(registry, found.table, csv_path, for_excel=csv_for_excel)
     if csv_path:
         terminal.note(f"Wrote {csv_path} with {count(len(found.table), 'pair')}.")
     if as_json:

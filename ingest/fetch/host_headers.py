@@ -56,7 +56,7 @@ class HostHeaders:
 
     def headers_for(self, url: HttpUrl) -> dict[str, str]:
         """The headers for the server of a URL, with its cookies as the header Cookie."""
-        host = f"[{url.host}]" if ":" in url.host else url.host
+        host = url.written_host
         headers = {**self.by_host.get(host, {}), **self.by_host.get(f"{host}:{url.port}", {})}
         request = UrllibRequest(str(url))
         self._jar.add_cookie_header(request)
@@ -108,8 +108,8 @@ def header_host(text: str) -> str:
             "The host of a header is not valid. Write HOST or HOST:PORT, without http:// and path, "
             "such as media.example.com."
         )
-    host = f"[{url.host}]" if ":" in url.host else url.host
-    return f"{host}:{url.port}" if re.search(r":[0-9]+$", bare.rpartition("]")[2]) else host
+    has_port = re.search(r":[0-9]+$", bare.rpartition("]")[2])
+    return f"{url.written_host}:{url.port}" if has_port else url.written_host
 
 
 def check_header(host: str, name: str, value: str) -> None:

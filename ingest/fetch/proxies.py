@@ -115,8 +115,7 @@ def _matches(entry: str, url: HttpUrl) -> bool:
     """Whether an entry of NO_PROXY names the host of a URL."""
     if entry in {"", "*"}:
         return entry == "*"
-    host = f"[{url.host}]" if ":" in url.host else url.host
-    names = (host, f"{host}:{url.port}")
+    names = (url.written_host, f"{url.written_host}:{url.port}")
     try:
         address = ip_address(url.host)
     except ValueError:

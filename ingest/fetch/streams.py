@@ -136,7 +136,9 @@ class Connector:
         except HTTP_ERRORS as exc:
             deadline.check()
             error = connection_error(label, exc)
-            raise TransientError(f"{error}{hint}") if _is_transient(error) else error from exc
+            if isinstance(error, TransientError):
+                error = TransientError(f"{error}{hint}")
+            raise error from exc
 
     def open_through(
         self, proxy: Proxy, url: HttpUrl, label: str, deadline: Deadline
@@ -180,8 +182,7 @@ class Connector:
     def _tunnel(
         self, stream: Stream, proxy: Proxy, url: HttpUrl, label: str, deadline: Deadline
     ) -> httpcore.NetworkStream:
-        host = f"[{url.host}]" if ":" in url.host else url.host
-        target = f"{host}:{url.port}".encode()
+        target = f"{url.written_host}:{url.port}".encode()
         to = httpcore.URL(
             scheme=proxy.url.scheme, host=proxy.url.host, port=proxy.url.port, target=target
         )
@@ -302,10 +303,6 @@ def certificate_error(exc: Exception) -> ssl.SSLCertVerificationError | None:
 def _is_final(exc: OSError) -> bool:
     """Whether a failed lookup of a name says that there is no such name."""
     return isinstance(exc, socket.gaierror) and exc.errno != socket.EAI_AGAIN
-
-
-def _is_transient(error: Exception) -> bool:
-    return isinstance(error, TransientError)
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:

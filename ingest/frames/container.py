@@ -93,6 +93,11 @@ class VideoSource:
         """What libav marks as corrupt is. In MPEG-TS it also marks where two recordings meet."""
         return self.container.format.name != "mpegts"
 
+    @property
+    def has_several_streams(self) -> bool:
+        """There is more than one video stream, not counting covers."""
+        return len(_video_streams(self.container)) > 1
+
 
 class _UnnamedFile:
     """A file without its name.
@@ -159,8 +164,8 @@ def choose_moving_stream(file: BinaryIO, limits: MediaLimits) -> int:
     with open_video(file, limits) as source:
         chosen, packets = source.stream, PacketReader(source).iterate_all()
         counts = Counter(packet.stream_index for packet in islice(packets, _COUNTED_PACKETS))
-        streams = [s for s in source.container.streams.video if not s.disposition & _NOT_VIDEO]
-        moving = [stream for stream in _decodable(streams) if counts[stream.index] > 1]
+        streams = _decodable(_video_streams(source.container))
+        moving = [stream for stream in streams if counts[stream.index] > 1]
         return max(moving, key=_preference).index if moving else chosen.index
 
 
@@ -195,7 +200,7 @@ def _choose_stream(container: InputContainer, index: int | None) -> VideoStream:
 
     libav's own choice depends on how much of the streams it has read.
     """
-    streams = [s for s in container.streams.video if not s.disposition & _NOT_VIDEO]
+    streams = _video_streams(container)
     if index is not None:
         streams = [s for s in streams if s.index == index]
     decodable = _decodable(streams)
@@ -206,6 +211,11 @@ def _choose_stream(container: InputContainer, index: int | None) -> VideoStream:
     if container.streams.audio:
         raise MediaError("the file has audio only, no video stream")
     raise MediaError("the file has no video stream")
+
+
+def _video_streams(container: InputContainer) -> list[VideoStream]:
+    """All but covers."""
+    return [s for s in container.streams.video if not s.disposition & _NOT_VIDEO]
 
 
 def _decodable(streams: Iterable[VideoStream]) -> list[VideoStream]:

@@ -135,7 +135,7 @@ class VideoReader:
             return decode_webp(file, self._sampling, self._limits, self._summary)
         with open_video(file, self._limits) as source:
             index = source.stream.index
-            several = len(source.container.streams.video) > 1
+            several = source.has_several_streams
             audio_s = read_audio_start(source, self._limits)
         if several:
             index = choose_moving_stream(file, self._limits)

@@ -19,6 +19,7 @@ from registry.core.points import (
     IndexedFace,
     IndexedVideo,
     as_kept,
+    decided_identity,
     face_in,
     face_points,
     identity_in,
@@ -29,7 +30,6 @@ from registry.core.points import (
 )
 from registry.domain import Appearance, Contract, Identity, Status, Vectors, Video
 from registry.errors import ContractError
-from registry.faces.appearances import identity
 from registry.faces.matching import Neighbour
 from registry.store.base import CollectionSpec, Filter, Hit, Point, Store
 
@@ -384,10 +384,7 @@ class Index:
         self._write_identities(seen, view)
 
     def _write_identities(self, seen: dict[str, list[tuple[str, Appearance]]], view: View) -> None:
-        found = {
-            i: identity(i, view.name_of(i), where, view.same_as, view.hidden)
-            for i, where in seen.items()
-        }
+        found = {i: decided_identity(i, where, view) for i, where in seen.items()}
         self._identities.upsert([identity_point(one) for one in found.values() if one])
         if gone := [i for i, one in found.items() if one is None]:
             self._identities.delete(Filter(must={"identity_id": gone}))

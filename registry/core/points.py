@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -37,7 +37,7 @@ from registry.domain import (
     Weighted,
 )
 from registry.errors import StoreCorrupt, UsageError
-from registry.faces.appearances import appearances, exact
+from registry.faces.appearances import appearances, exact, identity
 from registry.faces.matching import Neighbour
 from registry.store.base import Hit, Payload, Point
 from registry.urls import Url, canonical
@@ -203,10 +203,20 @@ def _details(video: Video) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def identity_point(identity: Identity) -> Point:
+def decided_identity(
+    identity_id: str, seen: Iterable[tuple[str, Appearance]], view: View
+) -> Identity | None:
+    """An identity from its appearances by video id, with its name and all else that was decided.
+
+    None if it appears nowhere.
+    """
+    return identity(identity_id, view.name_of(identity_id), seen, view.same_as, view.hidden)
+
+
+def identity_point(known: Identity) -> Point:
     """What the index must hold about an identity."""
-    standing = PROVISIONAL if identity.provisional else "established"
-    return Point(identity.identity_id, {**asdict(identity), "standing": standing})
+    standing = PROVISIONAL if known.provisional else "established"
+    return Point(known.identity_id, {**asdict(known), "standing": standing})
 
 
 def as_kept(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -39,11 +39,10 @@ from registry.core.decisions import DecisionLog, View, encode_decision, fold
 from registry.core.erasing import decided_faces_left, decode_plan, without_people
 from registry.core.index import FACES, IDENTITIES, VIDEOS
 from registry.core.intents import ERASE, INCOMING, SWITCH
-from registry.core.points import face_points, identity_point, video_point
+from registry.core.points import decided_identity, face_points, identity_point, video_point
 from registry.core.records import RecordStore
 from registry.domain import Appearance, Contract
 from registry.errors import ObjectMissing, RegistryLocked
-from registry.faces.appearances import identity
 from registry.store.base import Point
 from registry.store.memory import MemoryStore, PointTable
 
@@ -321,7 +320,7 @@ class _ComputedIndex:
             videos.append(point)
             for appearance in appearances:
                 seen[appearance.identity_id].append((video.video_id, appearance))
-        people = (identity(i, view.name_of(i), where, view.same_as) for i, where in seen.items())
+        people = (decided_identity(i, where, view) for i, where in seen.items())
         return videos, [identity_point(person) for person in people if person]
 
     def _faces(self) -> Iterator[Point]:

@@ -12,13 +12,12 @@ from ingest.fetch.addresses import AddressPolicy
 from ingest.progress import Reporter
 from ingest.summary import Summary
 from queries.answers import LookupAnswer
-from queries.export import write_csv, write_zip
+from queries.export import export_csv, write_zip
 from queries.lookup import lookup
 from queries.page.asking import Asked
 from queries.page.writing import save_page
 from queries.report import Report, make_report
 from queries.selections import Selection
-from registry.core.exports import record_exports
 from registry.core.opening import open_registry
 from registry.demo.cast import VIDEOS
 from registry.demo.server import serve_folder
@@ -104,10 +103,8 @@ def run(places: Places, reporter: Reporter) -> DemoResult:
             reporter=reporter,
         )
         found = make_report(registry, (), Selection())
-        write_csv(found.table, places.report)
+        export_csv(registry, found.table, places.report)
         save_page(registry, places.page, Asked())
-        record_exports(registry, "csv", [places.report])
-        record_exports(registry, "html", [places.page])
         return DemoResult(
             summary, found, write_zip(registry, places.faces), lookup(registry, places.probe)
         )

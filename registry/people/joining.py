@@ -112,14 +112,9 @@ def join(registry: Registry, groups: tuple[tuple[str, ...], ...]) -> Decision | 
     return registry.decide(Decision(0, DecisionKind.CONSOLIDATE, groups=groups)) if groups else None
 
 
-def count_duplicates(registry: Registry, evidence: Evidence | None = None) -> int:
-    """How many identities `consolidate` would join to others now, without provisional ones.
-
-    Args:
-        registry: an open registry.
-        evidence: from `gather_evidence`; None gathers it.
-    """
-    return count_joining(duplicate_groups(registry, evidence), registry.index.identities())
+def count_duplicates(registry: Registry) -> int:
+    """How many identities `consolidate` would join to others now, without provisional ones."""
+    return count_joining(duplicate_groups(registry), registry.index.identities())
 
 
 def count_joining(groups: Iterable[Sequence[str]], identities: Iterable[Identity]) -> int:

@@ -181,7 +181,7 @@ class Inspection:
         registry = self.registry
         decisions, blocks = len(registry.decisions.entries()), len(registry.blocks.all())
         receipts = [info.key for info in registry.blobs.list(keys.RECEIPTS)]
-        damaged = [key for key in receipts if not self._is_receipt(key)]
+        damaged = [key for key in receipts if not self._receipt(key)]
         damaged += [keys.run(run.run) for run in runs(registry) if run.outcome == DAMAGED]
         if damaged:
             text = f"Objects are damaged: {list_first(damaged)}."
@@ -290,12 +290,10 @@ class Inspection:
             return Finding("exports", "ok", "No file is known to have been written from here.")
         newest = [f"{one.kind} {one.path}" for one in reversed(exports)]
         text = f"Files written from here: {len(exports)} ({list_first(newest)})."
-        receipts = [info.key for info in blobs.list(keys.RECEIPTS)]
         named = {
             (entry["path"], entry["at"])
-            for key in receipts
-            if self._is_receipt(key)
-            for entry in checked.decode(blobs.get(key)).get("exports", ())
+            for info in blobs.list(keys.RECEIPTS)
+            for entry in self._receipt(info.key).get("exports", ())
         }
         stale = [one.path for one in exports if (one.path, one.at) in named]
         left = [path for path in stale if Path(path).is_absolute() and Path(path).exists()]
@@ -405,9 +403,10 @@ class Inspection:
             return hashlib.sha256(self.registry.blobs.get(key)).hexdigest() == digest
         return False
 
-    def _is_receipt(self, key: str) -> bool:
+    def _receipt(self, key: str) -> dict[str, Any]:
+        """The receipt of an erasure; empty if it is damaged."""
         try:
             body: dict[str, Any] = checked.decode(self.registry.blobs.get(key))
         except ValueError:
-            return False
-        return "removed" in body
+            return {}
+        return body if "removed" in body else {}

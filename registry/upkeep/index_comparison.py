@@ -21,11 +21,17 @@ import numpy as np
 
 from registry.core.decisions import View
 from registry.core.index import Index
-from registry.core.points import IndexedVideo, VideoPoints, identity_point, points_of, video_in
+from registry.core.points import (
+    IndexedVideo,
+    VideoPoints,
+    decided_identity,
+    identity_point,
+    points_of,
+    video_in,
+)
 from registry.core.records import RecordStore
 from registry.domain import Status, Vectors
 from registry.errors import StoreCorrupt
-from registry.faces.appearances import identity
 from registry.store.base import Point
 
 L = TypeVar("L")
@@ -228,9 +234,7 @@ def _identity_differences(index: Index, view: View) -> Iterator[Difference]:
             for appearance in video.appearances
             if appearance.identity_id == identity_id
         ]
-        expected = identity(
-            identity_id, view.name_of(identity_id), shown, view.same_as, view.hidden
-        )
+        expected = decided_identity(identity_id, shown, view)
         if expected is None:
             yield Difference(DifferenceKind.EXTRA, "identity", identity_id)
             continue

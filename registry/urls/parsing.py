@@ -51,9 +51,14 @@ class HttpUrl:
     """`user:password`, decoded; empty if there are none."""
 
     @property
+    def written_host(self) -> str:
+        """The host as URLs have it: an IPv6 address in brackets."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
     def authority(self) -> str:
         """Host and port as in the Host header, which leaves out a default port."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = self.written_host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property

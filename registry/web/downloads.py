@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from queries.conditions import parse_condition
-from queries.export import write_csv, write_excel, write_zip
+from queries.export import export_csv, write_excel, write_zip
 from queries.frames import appearances_frame, videos_frame
 from queries.metric_commands import metric_documents
 from queries.page.asking import Asked
@@ -41,8 +41,7 @@ _LARGEST = 1_000_000
 
 
 def _csv(registry: Registry, path: Path, asked: Asked) -> None:
-    write_csv(_report_table(registry, asked), path)
-    record_exports(registry, "csv", [path])
+    export_csv(registry, _report_table(registry, asked), path)
 
 
 def _excel(registry: Registry, path: Path, asked: Asked) -> None:

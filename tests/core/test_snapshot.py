@@ -39,11 +39,12 @@ from registry.core.snapshot import index_in_memory, snapshot_of, take_snapshot
 from registry.domain import Image
 from registry.errors import RegistryLocked, SnapshotOutdated, StoreCorrupt, StoreUnreachable
 from registry.footage.joining import join_videos
-from registry.people.corrections import FaceSelection, merge, split
+from registry.people.corrections import FaceSelection, hide, merge, split
 from registry.settings import load_settings
 from registry.terminal import Terminal, repeat_if_outdated
 from tests.core.busy_writer import state_of
 from tests.support.factories import person, video
+from tests.support.failing_folder import FailingFolder
 from tests.support.media import write_video
 from tests.support.registries import dump, new_registry, put
 from tests.test_main_job import call_here
@@ -167,6 +168,7 @@ def _with_decisions(home: Path) -> Registry:
     shown = next(registry.index.faces_of(people[0])).video_id
     split(registry, people[0], FaceSelection(videos=(shown,)))
     join_videos(registry, [videos[1].video_id, videos[2].video_id])
+    hide(registry, [people[3]])
     return registry
 
 
@@ -368,27 +370,6 @@ def test_half_a_change_of_the_model_is_not_read(tmp_path: Path) -> None:
         take_snapshot(lambda: FolderStore(home / "objects", read_only=True), patience_s=0.2)
 
 
-class _Failing(FolderStore):
-    """A folder that fails after so many changes."""
-
-    def __init__(self, root: Path, changes: int) -> None:
-        super().__init__(root)
-        self.changes = changes
-
-    def put(self, key: str, data: bytes) -> None:
-        self._change()
-        super().put(key, data)
-
-    def delete(self, key: str) -> None:
-        self._change()
-        super().delete(key)
-
-    def _change(self) -> None:
-        self.changes -= 1
-        if self.changes < 0:
-            raise StoreUnreachable("There is no answer.")
-
-
 ERASURES: dict[str, Callable[[Registry], object]] = {
     "a person": lambda registry: registry.forget("Zoë", block=True),
     "a person who was merged": lambda registry: registry.forget("Ada"),
@@ -411,7 +392,7 @@ def test_a_snapshot_during_an_erasure_shows_nothing_of_what_is_erased(
         home = tmp_path / "home"
         shutil.rmtree(home, ignore_errors=True)
         shutil.copytree(template / "objects", home / "objects")
-        blobs = _Failing(home / "objects", changes)
+        blobs = FailingFolder(home / "objects", changes)
         writer = Registry(load_settings(home=home), blobs, index_in_memory(blobs))
         complete = False
         try:

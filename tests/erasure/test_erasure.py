@@ -29,6 +29,7 @@ from registry.settings import load_settings
 from registry.store.server import ServerStore
 from tests.support import places
 from tests.support.factories import contract, person, picture, video
+from tests.support.failing_folder import FailingFolder
 
 ANN, BEA, CLEO = person(0, 0.123), person(1, 0.321), person(2, 0.213)
 NAME = "Annabel Quixote"
@@ -225,30 +226,6 @@ def test_a_video_goes_with_its_crops_and_those_who_are_in_no_other(home: Path) -
     assert files_with(home, {**wanted, "url": url.encode()}) == []
 
 
-class _Failing(FolderStore):
-    """A folder whose connection is lost after so many changes."""
-
-    def __init__(self, root: Path, changes: int) -> None:
-        super().__init__(root)
-        self.changes = changes
-
-    def put(self, key: str, data: bytes) -> None:
-        self._change()
-        super().put(key, data)
-
-    def delete(self, key: str) -> None:
-        self._change()
-        super().delete(key)
-
-    def _change(self) -> None:
-        self.changes -= 1
-        if self.changes < 0:
-            raise StoreUnreachable("the connection is lost")
-
-    def list(self, prefix: str = "") -> Iterator[BlobInfo]:
-        return super().list(prefix)
-
-
 def _state(registry: Registry) -> dict[str, Any]:
     identities = list(registry.index.identities())
     return {
@@ -345,7 +322,7 @@ def test_an_erasure_that_was_cut_off_anywhere_is_finished_at_the_next_opening(
     while True:
         client, place = QdrantClient(":memory:"), tmp_path / str(cut_off)
         ann = _fill(_in_memory(place, client))
-        failing = _in_memory(place, client, _Failing(place, cut_off))
+        failing = _in_memory(place, client, FailingFolder(place, cut_off))
         try:
             failing.forget(ann, block=True)
             break
@@ -367,7 +344,7 @@ def test_an_erasure_that_was_cut_off_while_the_embedded_index_was_rebuilt_is_fin
     with open_registry(home=home) as opened:
         ann = opened.identity(NAME).identity_id
         wanted = traces({"Ann": ANN}, _ids_of(opened, ann))
-        opened.adopt(_Failing(home / "objects", 6))
+        opened.adopt(FailingFolder(home / "objects", 6))
         with pytest.raises(StoreUnreachable):
             opened.forget(ann)
         opened.store.drop("faces")

@@ -14,10 +14,11 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import urlsplit
+
+from tests.support.web import QuietServer, RunningServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +102,11 @@ def _relay(client: socket.socket, server: socket.socket) -> None:
             (server if source is client else client).sendall(data)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+class _Server(QuietServer):
     proxy: Proxy
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no error."""
 
-
-class Proxy:
+class Proxy(RunningServer):
     """The proxy. It connects to 127.0.0.1 only, whatever host it is asked for."""
 
     def __init__(
@@ -131,15 +128,9 @@ class Proxy:
         """
         self.routes, self.credentials, self.refusal = routes or {}, credentials, refusal
         self.seen: list[Asked] = []
-        self.lock = Lock()
-        self._scheme = "https" if tls else "http"
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.proxy = self
-        if tls:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self.port = int(self._server.server_address[1])
-        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        server = _Server(("127.0.0.1", 0), _Handler)
+        server.proxy = self
+        super().__init__(server, tls)
 
     def url(self, credentials: str = "") -> str:
         at = f"{credentials}@" if credentials else ""
@@ -149,14 +140,3 @@ class Proxy:
     def asked(self) -> list[tuple[str, str]]:
         """Method and target of each request."""
         return [(one.method, one.target) for one in self.seen]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()

@@ -75,8 +75,42 @@ class Exchange(BaseHTTPRequestHandler):
 Behaviour = Callable[[Exchange], None]
 
 
-class _Server(ThreadingHTTPServer):
+class QuietServer(ThreadingHTTPServer):
+    """A server that says nothing of clients that hang up."""
+
     daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing."""
+
+
+class RunningServer:
+    """A server in a thread of its own, from its making until it is closed."""
+
+    def __init__(self, server: QuietServer, tls: ssl.SSLContext | None) -> None:
+        """With `tls`, it is reached by https."""
+        self.lock = Lock()
+        self._scheme = "https" if tls else "http"
+        self._server = server
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        self.port = int(server.server_address[1])
+        self._thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class _Server(QuietServer):
     request_queue_size = 64
     web: Web
 
@@ -85,9 +119,6 @@ class _Server(ThreadingHTTPServer):
         with self.web.lock:
             self.web.connections += 1
         return connection, address
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no error."""
 
 
 class _Server6(_Server):
@@ -98,23 +129,17 @@ class _Server6(_Server):
         super().server_bind()
 
 
-class Web:
+class Web(RunningServer):
     """The server. `host="::"` listens on every address of this machine, of both families."""
 
     def __init__(self, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         self.seen: list[Seen] = []
         self.connections = 0
-        self.lock = Lock()
         self.stopping = Event()
         self._behaviours: dict[str, Behaviour] = {}
-        self._scheme = "https" if tls else "http"
-        self._server = (_Server6 if ":" in host else _Server)((host, 0), Exchange)
-        self._server.web = self
-        if tls:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self.port = int(self._server.server_address[1])
-        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        server = (_Server6 if ":" in host else _Server)((host, 0), Exchange)
+        server.web = self
+        super().__init__(server, tls)
 
     def on(self, path: str, behaviour: Behaviour) -> str:
         """Answer requests for a path in this way; returns its URL."""
@@ -129,15 +154,7 @@ class Web:
 
     def close(self) -> None:
         self.stopping.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+        super().close()
 
 
 @pytest.fixture(name="web")
