@@ -73,7 +73,6 @@ def open_questions(
                 effect=redaction.text(effect.sentence_about(stays.label)),
                 evidence=_evidence(one),
                 reason=redaction.text(one.reason),
-                certain=one.certain,
             )
         )
     return Questions(tuple(shown), len(found))
