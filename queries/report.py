@@ -146,18 +146,17 @@ def report(
         `statistics.performance` defines them; with `identity_range` also `identity_low_<metric>`
         and `identity_high_<metric>`. `n_<metric>` is there for all other metrics, too.
     """
-    chosen = Selection(
-        where=tuple(map(parse_condition, where)),
-        since=None if since is None else as_date(since),
-        dated_by=date_column,
-        role=role,
-        within_s=within,
-        min_screen_time_s=min_screen_time,
-    )
     return make_report(
         registry,
         (metrics,) if isinstance(metrics, str) else tuple(metrics),
-        chosen,
+        make_selection(
+            where=where,
+            since=since,
+            date_column=date_column,
+            role=role,
+            within=within,
+            min_screen_time=min_screen_time,
+        ),
         sort=sort,
         top=top,
         min_videos=min_videos,
@@ -266,6 +265,26 @@ class _IdentityRanges:
         import pandas as pd
 
         return pd.DataFrame.from_dict(ranges, orient="index", columns=list(IDENTITY_RANGE))
+
+
+def make_selection(
+    *,
+    where: Iterable[str] = (),
+    since: date | str | None = None,
+    date_column: str = "",
+    role: str = ANY,
+    within: float | None = None,
+    min_screen_time: float = 0.0,
+) -> Selection:
+    """The selection in arguments of `report`. Raises `UsageError`."""
+    return Selection(
+        where=tuple(map(parse_condition, where)),
+        since=None if since is None else as_date(since),
+        dated_by=date_column,
+        role=role,
+        within_s=within,
+        min_screen_time_s=min_screen_time,
+    )
 
 
 def as_date(given: date | str) -> date:

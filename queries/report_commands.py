@@ -14,7 +14,6 @@ from queries.annotations import write_coco, write_fiftyone
 from queries.averages import LAST_AVERAGE, best_first
 from queries.change_commands import print_changes
 from queries.changes import changes, moment_of_date, moment_of_run
-from queries.conditions import parse_condition
 from queries.documents import report_head
 from queries.export import write_csv, write_excel, write_parquet, write_zip
 from queries.figures import figure, interval
@@ -23,7 +22,7 @@ from queries.list_commands import all_option, left_out
 from queries.page.asking import Asked
 from queries.page.redaction import REDACTIONS
 from queries.page.writing import save_page
-from queries.report import IDENTITY_RANGE, SORTS, Report, as_date, make_report
+from queries.report import IDENTITY_RANGE, SORTS, Report, as_date, make_report, make_selection
 from queries.selections import ANY, ROLES, Selection
 from registry.core.exports import record_exports
 from registry.core.registry import Registry
@@ -82,14 +81,13 @@ def selection_options(function: Any) -> Any:
 
 def selection_of(options: dict[str, Any]) -> Selection:
     """The selection in the values of `selection_options`, which are taken out of the options."""
-    since = options.pop("since")
-    return Selection(
-        where=tuple(parse_condition(text) for text in options.pop("conditions")),
-        since=as_date(since) if since else None,
-        dated_by=options.pop("date_column"),
+    return make_selection(
+        where=options.pop("conditions"),
+        since=options.pop("since") or None,
+        date_column=options.pop("date_column"),
         role=options.pop("role"),
-        within_s=options.pop("within"),
-        min_screen_time_s=options.pop("min_screen_time"),
+        within=options.pop("within"),
+        min_screen_time=options.pop("min_screen_time"),
     )
 
 
