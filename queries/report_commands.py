@@ -214,6 +214,7 @@ def report_command(
         raise UsageError("--unmasked is for --zip. Give --zip PATH, or leave --unmasked out.")
     if redact and not html_path:
         raise UsageError("--redact is for --html. Give --html PATH, or leave --redact out.")
+    is_plain = not any(map(_is_given, ("metrics", *options)))
     selection = selection_of(options)
     if compare or since_run:
         others = (
@@ -267,7 +268,7 @@ def report_command(
         if csv_path:
             # Scripts read this file: without a question of its own, it keeps its columns and order.
             table = found.table
-            if not any(map(_is_given, ("metrics", *options))):
+            if is_plain:
                 table = best_first(table.loc[:, :LAST_AVERAGE])
             write_csv(table, csv_path, for_excel=csv_for_excel)
             record_exports(registry, "csv", [csv_path])
