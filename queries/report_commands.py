@@ -260,9 +260,11 @@ def report_command(
         print_changes(terminal, moment, changed, as_json=as_json)
         return
     with terminal.open_to_read() as registry:
-        found = make_report(
-            registry, metrics, selection, as_of=as_of, provisional=provisional, **options
-        )
+        everybody = make_report(
+            registry, metrics, selection, as_of=as_of, provisional=provisional,
+            **{**options, "top": None},
+        )  # fmt: skip
+        found = everybody.first(options["top"])
         head = report_head(registry, as_of)
         identities = registry.index.count_identities()
         if csv_path:
@@ -295,13 +297,13 @@ def report_command(
             if path:
                 terminal.note(f"Wrote {path} with {count(write(registry, path), 'face')}.")
         if html_path:
-            sort = options.pop("sort") if _is_given("sort") else ""
-            options.pop("sort", None)
+            if not _is_given("sort"):
+                options["sort"] = ""
             asked = Asked(
-                metrics, selection, sort, as_of=as_of, provisional=provisional,
+                metrics, selection, as_of=as_of, provisional=provisional,
                 redact=frozenset(redact), **options,
             )  # fmt: skip
-            _write_page(terminal, registry, asked, html_path, found.videos)
+            _write_page(terminal, registry, asked, html_path, everybody)
     if as_json:
         terminal.json({**head, **_asked(found), "rows": found.table.to_dict(orient="records")})
     else:
@@ -313,10 +315,10 @@ def report_command(
 
 
 def _write_page(
-    terminal: Terminal, registry: Registry, asked: Asked, path: Path, selected: int
+    terminal: Terminal, registry: Registry, asked: Asked, path: Path, found: Report
 ) -> None:
-    with terminal.working(f"Making a page of {count(selected, 'video')}…"):
-        page = save_page(registry, path, asked)
+    with terminal.working(f"Making a page of {count(found.videos, 'video')}…"):
+        page = save_page(registry, path, asked, found)
     size = path.stat().st_size / 1e6
     videos, people = count(len(page.videos), "video"), count(len(page.people), "person", "people")
     terminal.note(f"Wrote {path} with {people} and {videos}, {size:.1f} MB.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from queries.page.asking import Asked
 from queries.page.redaction import REDACTIONS
-from queries.report import make_selection
+from queries.report import Report, make_selection
 from queries.selections import ANY
 from registry.core.exports import record_exports
 from registry.core.registry import Registry
@@ -104,13 +104,14 @@ def write_page(
     save_page(registry, Path(path), asked)
 
 
-def save_page(registry: Registry, path: Path, asked: Asked) -> Page:
+def save_page(registry: Registry, path: Path, asked: Asked, found: Report | None = None) -> Page:
     """Write the page that answers a question, completely or not at all.
 
     Args:
         registry: an open registry that has ingested something.
         path: of the HTML file.
         asked: the question.
+        found: its report with all rows, where the caller made it already.
 
     Returns:
         What the page shows.
@@ -126,7 +127,7 @@ def save_page(registry: Registry, path: Path, asked: Asked) -> Page:
     from queries.page.gathering import gather_page
     from queries.page.rendering import render_page
 
-    page = gather_page(registry, asked)
+    page = gather_page(registry, asked, found)
     html = render_page(page)
     with atomic_file(path) as aside:
         Path(aside).write_text(html, encoding="utf-8")
