@@ -8,11 +8,10 @@ docs/BENCHMARKS.md. It needs the dependency group `browser`.
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from queries.page.gathering import gather_page
 from queries.page.rendering import render_page
 from registry.core.opening import open_registry
 from registry.settings import load_settings
+from tests.support.chromium import find_chromium, open_chromium
 from tests.support.sample_registry import SamplePerson, demo_people, sample_registry
 
 _PEOPLE_IN_A_VIDEO = 3.0
@@ -40,18 +40,7 @@ _PARTS = ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
 
 def main() -> None:
     """Build the registry, write the page, open it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--people", type=int, default=500)
-    parser.add_argument("--videos", type=int, default=5_000)
-    parser.add_argument("--home", type=Path, help="keep the registry here, and use it again")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        home = given.home or Path(folder) / "home"
-        if not home.exists():
-            started = time.perf_counter()
-            people = invented_people(given.people)
-            sample_registry(home, people, videos=given.videos, faces_per_s=0.5).close()
-            print(f"registry built in {time.perf_counter() - started:.0f} s", flush=True)
+    with invented_home(__doc__) as home, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "page.html"
         with open_registry(load_settings(home=home)) as registry:
             started = time.perf_counter()
@@ -65,6 +54,24 @@ def main() -> None:
         print(f"gathered in {gathered - started:.1f} s, rendered in {rendered - gathered:.1f} s")
         print(f"file: {file.stat().st_size / 1e6:.1f} MB", flush=True)
         _open(file)
+
+
+@contextmanager
+def invented_home(description: str | None) -> Iterator[Path]:
+    """The folder of a closed registry of so many people and videos as the command line says."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--people", type=int, default=500)
+    parser.add_argument("--videos", type=int, default=5_000)
+    parser.add_argument("--home", type=Path, help="keep the registry here, and use it again")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = given.home or Path(folder) / "home"
+        if not home.exists():
+            started = time.perf_counter()
+            people = invented_people(given.people)
+            sample_registry(home, people, videos=given.videos, faces_per_s=0.5).close()
+            print(f"registry built in {time.perf_counter() - started:.0f} s", flush=True)
+        yield home
 
 
 def invented_people(number: int) -> list[SamplePerson]:
@@ -93,12 +100,10 @@ def _open(file: Path) -> None:
     Chrome's metrics count the processor time of the page's main thread: of scripts, style and
     layout, and of the whole task with painting.
     """
-    from playwright.sync_api import sync_playwright
-
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=sandbox)
+    program = find_chromium()
+    if program is None:
+        raise SystemExit("There is no Chromium on this machine.")
+    with open_chromium(program) as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         session = page.context.new_cdp_session(page)
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
@@ -129,7 +134,6 @@ def _open(file: Path) -> None:
         print(f"first contentful paint {paint:.0f} ms, loaded {loaded:.1f} s, {nodes} elements")
         measure("sorted", _SORT, ("videos", "name", "difference") * 3)
         measure("filtered", _FILTER, ("p", "pe", "person 1", "x", "") * 2)
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -8,19 +8,16 @@ are in docs/BENCHMARKS.md.
 
 from __future__ import annotations
 
-import argparse
-import tempfile
 import time
-from pathlib import Path
 
 import httpx
 import numpy as np
 
-from benchmarks.report_page import invented_people
+from benchmarks.report_page import invented_home
 from registry.core.opening import open_registry
 from registry.settings import load_settings
 from tests.support.page_server import serve_pages
-from tests.support.sample_registry import identity_of, sample_registry
+from tests.support.sample_registry import identity_of
 
 _REPEATED, _DECISIONS = 5, 3
 _WHO = 7
@@ -29,16 +26,7 @@ _WHO = 7
 
 def main() -> None:
     """Build the registry, serve it, ask for each page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--people", type=int, default=500)
-    parser.add_argument("--videos", type=int, default=5_000)
-    parser.add_argument("--home", type=Path, help="keep the registry here, and use it again")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        home = given.home or Path(folder) / "home"
-        if not home.exists():
-            people = invented_people(given.people)
-            sample_registry(home, people, videos=given.videos, faces_per_s=0.5).close()
+    with invented_home(__doc__) as home:
         for name, path in _pages().items():
             started = time.perf_counter()
             registry = open_registry(load_settings(home=home))

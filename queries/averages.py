@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from queries.counted_videos import CountedVideo, counted_videos, join_counted, videos_by_person
+from queries.counted_videos import (
+    CountedVideo,
+    counted_videos,
+    counted_videos_of,
+    videos_by_person,
+)
 from queries.metric_weights import weighted_metrics, weights_of
 from queries.zip_paths import cover_path
 from registry.core.registry import Registry
@@ -136,13 +141,7 @@ def average_of(registry: Registry, identity_id: str) -> dict[str, float]:
 
     A metric that has weights (`mean@WEIGHT`) is weighted.
     """
-    index, same_as = registry.index, registry.view.same_as
-    videos = {video.video_id: video for video in index.videos([identity_id])}
-    counted = {registry.view.counted_video(video) for video in videos}
-    for other in {video for pair in same_as.items() if pair[1] in counted for video in pair}:
-        if (joined := index.video(other)) is not None:
-            videos[other] = joined
-    shown = join_counted([(video, ()) for video in videos.values()], same_as)
+    shown = counted_videos_of(registry, [identity_id])
     weighted = weighted_metrics(registry, shown)
     means: dict[str, float] = {}
     for name in sorted({name for video in shown for name in video.metrics}):

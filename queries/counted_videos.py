@@ -77,6 +77,22 @@ def counted_videos(
     return join_counted(shown, view.same_as), {one.identity_id: one for one in found}
 
 
+def counted_videos_of(registry: Registry, identities: Sequence[str]) -> list[CountedVideo]:
+    """The videos that count and show one of these identities; no other video is read.
+
+    Args:
+        registry: an open registry.
+        identities: ids.
+    """
+    index, view = registry.index, registry.view
+    videos = {video.video_id: video for video in index.videos(identities)}
+    counted = {view.counted_video(video) for video in videos}
+    for other in {v for pair in view.same_as.items() if pair[1] in counted for v in pair}:
+        if other not in videos and (joined := index.video(other)) is not None:
+            videos[other] = joined
+    return join_counted([(one, one.appearances) for one in videos.values()], view.same_as)
+
+
 def join_counted(
     videos: Iterable[tuple[IndexedVideo | Video, Sequence[Appearance]]], same_as: Mapping[str, str]
 ) -> list[CountedVideo]:

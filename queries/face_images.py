@@ -14,7 +14,7 @@ import pandas as pd
 from queries.answers import LookupAnswer
 from queries.figures import figure
 from queries.identity_effects import Effect
-from queries.masking import boxes_beside, small_picture, without_others
+from queries.masking import boxes_beside, frame_size, small_picture, without_others
 from registry.core import keys
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
@@ -54,7 +54,7 @@ def crop(registry: Registry, identity: str, *, unmasked: bool = False) -> Image:
     face, frame = _cover_face(registry, found.cover_face, found.cover)
     picture = registry.crop(face.crop, face.crop_digest)
     if not unmasked:
-        size = _frame_size(registry, face.video_id)
+        size = frame_size(registry, face.video_id)
         picture = without_others(picture, face.crop, face.box, boxes_beside(face, frame), size)
     return Image.open(io.BytesIO(picture)).convert("RGB")
 
@@ -70,7 +70,7 @@ def covers(registry: Registry, identities: Iterable[str]) -> dict[str, bytes]:
             face.crop,
             face.box,
             boxes_beside(face, frame),
-            _frame_size(registry, face.video_id),
+            frame_size(registry, face.video_id),
             COVER,
         )
     return pictures
@@ -186,8 +186,3 @@ def _cover_face(
             "what is damaged."
         )
     return face, [one for one in faces if one.frame == face.frame]
-
-
-def _frame_size(registry: Registry, video_id: str) -> tuple[int, int]:
-    video = registry.index.video(video_id)
-    return (video.media.width, video.media.height) if video else (0, 0)

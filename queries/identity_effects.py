@@ -18,7 +18,7 @@ import numpy as np
 from queries.counted_videos import (
     CountedVideo,
     counted_videos,
-    join_counted,
+    counted_videos_of,
     videos_by_person,
 )
 from queries.figures import figure
@@ -138,14 +138,8 @@ def effect_of_joining(registry: Registry, suggestion: Suggestion) -> Effect:
         registry: an open registry that has ingested something.
         suggestion: the pair, with its identities as they are now.
     """
-    index, view = registry.index, registry.view
     both = [suggestion.stays.identity_id, suggestion.joins.identity_id]
-    videos = {video.video_id: video for video in index.videos(both)}
-    counted = {view.counted_video(video) for video in videos}
-    for other in {v for pair in view.same_as.items() if pair[1] in counted for v in pair}:
-        if other not in videos and (joined := index.video(other)) is not None:
-            videos[other] = joined
-    shown = join_counted([(one, one.appearances) for one in videos.values()], view.same_as)
+    shown = counted_videos_of(registry, both)
     metric = registry.contract.primary_metric
     weighted = weight_of(registry, metric, "", shown)
     if not weighted and metric in weighted_metrics(registry, shown):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from registry.core.points import IndexedFace
+from registry.core.registry import Registry
 from registry.domain import Box, Face, Image
 from registry.errors import StoreCorrupt
 from registry.faces.boxes import shown_area
@@ -20,6 +21,12 @@ chin, and little else. A crop shows 1.8."""
 def boxes_beside(face: Face | IndexedFace, frame: Iterable[Face | IndexedFace]) -> list[Box]:
     """The boxes of other people, given all faces of the frame that a face is in."""
     return [other.box for other in frame if other.identity_id != face.identity_id]
+
+
+def frame_size(registry: Registry, video_id: str) -> tuple[int, int]:
+    """Width and height of a video in px; 0 if the index does not hold it."""
+    video = registry.index.video(video_id)
+    return (video.media.width, video.media.height) if video else (0, 0)
 
 
 def without_others(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,13 @@ class Report:
     people: Mapping[str, Identity]
     """Everybody who may have a row, by identity."""
 
+    def first(self, top: int | None) -> Report:
+        """The same with the first `top` rows, with `by` of each of its values; None: with all."""
+        if top is None:
+            return self
+        rows = self.table.groupby(f"by_{self.by}", sort=False) if self.by else self.table
+        return replace(self, table=rows.head(top).reset_index(drop=True))
+
 
 def report(
     registry: Registry,
@@ -146,18 +153,17 @@ def report(
         `statistics.performance` defines them; with `identity_range` also `identity_low_<metric>`
         and `identity_high_<metric>`. `n_<metric>` is there for all other metrics, too.
     """
-    chosen = Selection(
-        where=tuple(map(parse_condition, where)),
-        since=None if since is None else as_date(since),
-        dated_by=date_column,
-        role=role,
-        within_s=within,
-        min_screen_time_s=min_screen_time,
-    )
     return make_report(
         registry,
         (metrics,) if isinstance(metrics, str) else tuple(metrics),
-        chosen,
+        make_selection(
+            where=where,
+            since=since,
+            date_column=date_column,
+            role=role,
+            within=within,
+            min_screen_time=min_screen_time,
+        ),
         sort=sort,
         top=top,
         min_videos=min_videos,
@@ -223,7 +229,7 @@ def make_report(
                 table = table.join(ranges.add_suffix(f"_{name}"), on="identity")
         counts = _counts(group, others)
         table = table.join(counts, on="identity")
-        tables.append(_ordered(table[table["videos"] >= min_videos], sort, names[0], top))
+        tables.append(_ordered(table[table["videos"] >= min_videos], sort, names[0]))
     import pandas as pd
 
     table = pd.concat(tables, ignore_index=True) if len(tables) != 1 else tables[0]
@@ -231,7 +237,8 @@ def make_report(
         _weightless(videos, name, weighted, weight)
         for name, weighted in zip(names, weights, strict=True)
     )
-    return Report(table, names, weights, len(videos), weightless, log, by, tuple(videos), people)
+    found = Report(table, names, weights, len(videos), weightless, log, by, tuple(videos), people)
+    return found.first(top)
 
 
 class _IdentityRanges:
@@ -266,6 +273,26 @@ class _IdentityRanges:
         import pandas as pd
 
         return pd.DataFrame.from_dict(ranges, orient="index", columns=list(IDENTITY_RANGE))
+
+
+def make_selection(
+    *,
+    where: Iterable[str] = (),
+    since: date | str | None = None,
+    date_column: str = "",
+    role: str = ANY,
+    within: float | None = None,
+    min_screen_time: float = 0.0,
+) -> Selection:
+    """The selection in arguments of `report`. Raises `UsageError`."""
+    return Selection(
+        where=tuple(map(parse_condition, where)),
+        since=None if since is None else as_date(since),
+        dated_by=date_column,
+        role=role,
+        within_s=within,
+        min_screen_time_s=min_screen_time,
+    )
 
 
 def as_date(given: date | str) -> date:
@@ -358,12 +385,11 @@ def _counts(videos: Sequence[CountedVideo], metrics: Sequence[str]) -> pd.DataFr
     return table.add_prefix("n_")
 
 
-def _ordered(table: pd.DataFrame, sort: str, metric: str, top: int | None) -> pd.DataFrame:
+def _ordered(table: pd.DataFrame, sort: str, metric: str) -> pd.DataFrame:
     column = _PLAIN.get(sort, f"{sort}_{metric}")
-    ordered = table.sort_values(
+    return table.sort_values(
         [column, "videos", "identity"],
         ascending=[sort in _ASCENDING, False, True],
         na_position="last",
         ignore_index=True,
     )
-    return ordered if top is None else ordered.head(top)

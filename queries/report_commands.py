@@ -14,7 +14,6 @@ from queries.annotations import write_coco, write_fiftyone
 from queries.averages import LAST_AVERAGE, best_first
 from queries.change_commands import print_changes
 from queries.changes import changes, moment_of_date, moment_of_run
-from queries.conditions import parse_condition
 from queries.documents import report_head
 from queries.export import export_csv, write_excel, write_parquet, write_zip
 from queries.figures import figure, interval
@@ -23,7 +22,7 @@ from queries.list_commands import all_option, left_out
 from queries.page.asking import Asked
 from queries.page.redaction import REDACTIONS
 from queries.page.writing import save_page
-from queries.report import IDENTITY_RANGE, SORTS, Report, as_date, make_report
+from queries.report import IDENTITY_RANGE, SORTS, Report, as_date, make_report, make_selection
 from queries.selections import ANY, ROLES, Selection
 from registry.core.exports import record_exports
 from registry.core.registry import Registry
@@ -82,14 +81,13 @@ def selection_options(function: Any) -> Any:
 
 def selection_of(options: dict[str, Any]) -> Selection:
     """The selection in the values of `selection_options`, which are taken out of the options."""
-    since = options.pop("since")
-    return Selection(
-        where=tuple(parse_condition(text) for text in options.pop("conditions")),
-        since=as_date(since) if since else None,
-        dated_by=options.pop("date_column"),
+    return make_selection(
+        where=options.pop("conditions"),
+        since=options.pop("since") or None,
+        date_column=options.pop("date_column"),
         role=options.pop("role"),
-        within_s=options.pop("within"),
-        min_screen_time_s=options.pop("min_screen_time"),
+        within=options.pop("within"),
+        min_screen_time=options.pop("min_screen_time"),
     )
 
 
@@ -216,6 +214,7 @@ def report_command(
         raise UsageError("--unmasked is for --zip. Give --zip PATH, or leave --unmasked out.")
     if redact and not html_path:
         raise UsageError("--redact is for --html. Give --html PATH, or leave --redact out.")
+    is_plain = not any(map(_is_given, ("metrics", *options)))
     selection = selection_of(options)
     if compare or since_run:
         others = (
@@ -260,15 +259,17 @@ def report_command(
         print_changes(terminal, moment, changed, as_json=as_json)
         return
     with terminal.open_to_read() as registry:
-        found = make_report(
-            registry, metrics, selection, as_of=as_of, provisional=provisional, **options
-        )
+        everybody = make_report(
+            registry, metrics, selection, as_of=as_of, provisional=provisional,
+            **{**options, "top": None},
+        )  # fmt: skip
+        found = everybody.first(options["top"])
         head = report_head(registry, as_of)
         identities = registry.index.count_identities()
         if csv_path:
             # Scripts read this file: without a question of its own, it keeps its columns and order.
             table = found.table
-            if not any(map(_is_given, ("metrics", *options))):
+            if is_plain:
                 table = best_first(table.loc[:, :LAST_AVERAGE])
             export_csv(registry, table, csv_path, for_excel=csv_for_excel)
             rows = count(len(table), "identity", "identities")
@@ -294,13 +295,13 @@ def report_command(
             if path:
                 terminal.note(f"Wrote {path} with {count(write(registry, path), 'face')}.")
         if html_path:
-            sort = options.pop("sort") if _is_given("sort") else ""
-            options.pop("sort", None)
+            if not _is_given("sort"):
+                options["sort"] = ""
             asked = Asked(
-                metrics, selection, sort, as_of=as_of, provisional=provisional,
+                metrics, selection, as_of=as_of, provisional=provisional,
                 redact=frozenset(redact), **options,
             )  # fmt: skip
-            _write_page(terminal, registry, asked, html_path, found.videos)
+            _write_page(terminal, registry, asked, html_path, everybody)
     if as_json:
         terminal.json({**head, **_asked(found), "rows": found.table.to_dict(orient="records")})
     else:
@@ -312,10 +313,10 @@ def report_command(
 
 
 def _write_page(
-    terminal: Terminal, registry: Registry, asked: Asked, path: Path, selected: int
+    terminal: Terminal, registry: Registry, asked: Asked, path: Path, found: Report
 ) -> None:
-    with terminal.working(f"Making a page of {count(selected, 'video')}…"):
-        page = save_page(registry, path, asked)
+    with terminal.working(f"Making a page of {count(found.videos, 'video')}…"):
+        page = save_page(registry, path, asked, found)
     size = path.stat().st_size / 1e6
     videos, people = count(len(page.videos), "video"), count(len(page.people), "person", "people")
     terminal.note(f"Wrote {path} with {people} and {videos}, {size:.1f} MB.")

@@ -1,12 +1,8 @@
-"""The theme of charts, and charts as SVG, PNG and as JavaScript in a page."""
+"""The theme of charts, and charts as SVG and PNG."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -14,12 +10,9 @@ import altair as alt
 import cv2
 import numpy as np
 import pandas as pd
-import pytest
 
-from registry.charts import CATEGORIES, EMBED_OPTIONS, png, rows, runtime, specification, svg, theme
-from tests.support.browser import Browser, browser
+from registry.charts import CATEGORIES, png, rows, specification, svg, theme
 
-__all__ = ["browser"]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -55,9 +48,8 @@ def _as_deuteranope(colour: str) -> np.ndarray:
     return np.asarray(seen @ linear)
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_colours_can_be_seen_and_told_apart(dark: bool) -> None:
-    config = theme(dark=dark)
+def test_colours_can_be_seen_and_told_apart() -> None:
+    config = theme()
     paper, colours = config["background"], config["range"]["category"]
     assert [round(_contrast(one, paper), 1) for one in colours if _contrast(one, paper) < 3] == []
     assert _contrast(config["title"]["color"], paper) >= 7
@@ -69,12 +61,11 @@ def test_colours_can_be_seen_and_told_apart(dark: bool) -> None:
 
 
 def test_shades_of_grey_differ_and_have_no_hue() -> None:
-    for dark in (False, True):
-        shades = theme(dark=dark)["range"]["ordinal"]
-        assert min(_contrast(one, other) for one, other in combinations(shades, 2)) > 1.5
-        for shade in shades:
-            parts = [int(shade[at : at + 2], 16) for at in (1, 3, 5)]
-            assert max(parts) - min(parts) < 16
+    shades = theme()["range"]["ordinal"]
+    assert min(_contrast(one, other) for one, other in combinations(shades, 2)) > 1.5
+    for shade in shades:
+        parts = [int(shade[at : at + 2], 16) for at in (1, 3, 5)]
+        assert max(parts) - min(parts) < 16
 
 
 def test_an_svg_is_an_image_with_words_and_loads_nothing() -> None:
@@ -88,15 +79,13 @@ def test_an_svg_is_an_image_with_words_and_loads_nothing() -> None:
     assert "https://" not in text
 
 
-def test_a_chart_is_light_or_dark_and_else_the_same() -> None:
-    light, dark = svg(chart()), svg(chart(), dark=True)
-    assert theme()["range"]["category"][0] in light
-    assert theme(dark=True)["range"]["category"][0] in dark
-    assert theme()["range"]["category"][0] not in dark
-    drawn = cv2.imdecode(np.frombuffer(png(chart(), dark=True), np.uint8), cv2.IMREAD_COLOR)
+def test_svg_and_png_have_the_theme_and_the_png_two_pixels_for_each_px() -> None:
+    text = svg(chart())
+    assert theme()["range"]["category"][0] in text
+    drawn = cv2.imdecode(np.frombuffer(png(chart()), np.uint8), cv2.IMREAD_COLOR)
     assert drawn is not None
-    assert drawn[0, 0].tolist() == [0x1C, 0x19, 0x16]
-    root = ElementTree.fromstring(dark)
+    assert drawn[0, 0].tolist() == [0xFF, 0xFF, 0xFF]
+    root = ElementTree.fromstring(text)
     assert drawn.shape[:2] == (2 * int(root.get("height", 0)), 2 * int(root.get("width", 0)))
 
 
@@ -111,28 +100,3 @@ def test_data_of_any_number_of_rows_is_whole() -> None:
         {"x": 0.0, "at": "2026-06-01T00:00:00.000"},
         {"x": None, "at": "2026-06-01T00:00:00.000"},
     ]
-
-
-def test_a_page_draws_charts_without_eval_and_network(browser: Browser, tmp_path: Path) -> None:
-    assert "</script" not in runtime().lower()
-    assert "<!--" not in runtime()
-    options = {**EMBED_OPTIONS, "defaultStyle": False, "tooltip": {"disableDefaultStyle": True}}
-    script = (
-        f"vegaEmbed('#chart', {json.dumps(specification(chart('Drawn in the page')))}, "
-        f"{json.dumps(options)}).catch(error => document.body.append('failed: ' + error));"
-    )
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-        for text in (runtime(), script)
-    )
-    path = tmp_path / "page.html"
-    path.write_text(
-        '<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
-        f"content=\"default-src 'none'; script-src {hashes}\"><body><div id=chart></div>"
-        f"<script>{runtime()}</script><script>{script}</script>",
-        encoding="utf-8",
-    )
-    shown = browser.document(path)
-    body = shown[shown.index('<div id="chart"') :]
-    assert "failed: " not in body.partition("<script")[0]
-    assert "Drawn in the page" in body.partition("<script")[0]

@@ -10,17 +10,19 @@ dependency group `browser` (`make test-browser` installs it).
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from queries.page.asking import Asked
 from queries.page.writing import save_page
+from tests.support.chromium import find_chromium, open_chromium
 from tests.support.page_server import Pages, serve_pages
 from tests.support.sample_registry import demo_people, sample_registry
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 SHOTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("report", "body", {"viewport": {"width": 1200, "height": 1000}}),
@@ -53,7 +55,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    program = shutil.which("chromium") or shutil.which("google-chrome")
+    program = find_chromium()
     if program is None:
         print("There is no Chromium on this machine.", file=sys.stderr)
         return 1
@@ -62,53 +64,42 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory() as home,
         sample_registry(Path(home) / "home", demo_people()) as registry,
+        open_chromium(program) as browser,
     ):
         save_page(registry, page, Asked())
-        _take(program, page, folder)
+        _take(browser, page, folder)
         with serve_pages(registry) as pages:
-            _take_served(program, pages, folder)
+            _take_served(browser, pages, folder)
     return 0
 
 
-def _take(program: str, page: Path, folder: Path) -> None:
-    from playwright.sync_api import sync_playwright
-
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=sandbox)
-        for name, begins, options in SHOTS:
-            context = browser.new_context(**options)
+def _take(browser: Browser, page: Path, folder: Path) -> None:
+    for name, begins, options in SHOTS:
+        with browser.new_context(**options) as context:
             tab = context.new_page()
             tab.goto(page.absolute().as_uri())
             tab.locator(begins).evaluate("(one) => one.scrollIntoView({behavior: 'instant'})")
-            tab.wait_for_timeout(300)
-            tab.screenshot(path=folder / f"{name}.png")
-            print(folder / f"{name}.png")
-            context.close()
-        printed = browser.new_page()
-        printed.goto(page.absolute().as_uri())
-        printed.pdf(path=folder / "report.pdf", format="A4")
-        print(folder / "report.pdf")
-        browser.close()
+            _save(tab, folder, name)
+    printed = browser.new_page()
+    printed.goto(page.absolute().as_uri())
+    printed.pdf(path=folder / "report.pdf", format="A4")
+    print(folder / "report.pdf")
 
 
-def _take_served(program: str, pages: Pages, folder: Path) -> None:
-    from playwright.sync_api import sync_playwright
-
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=sandbox)
-        for name, path, options in PAGES:
-            context = browser.new_context(**options)
+def _take_served(browser: Browser, pages: Pages, folder: Path) -> None:
+    for name, path, options in PAGES:
+        with browser.new_context(**options) as context:
             tab = context.new_page()
             tab.goto(f"{pages.address}/?token={pages.site.sessions.new_token()}")
             tab.goto(f"{pages.address}{path}")
             tab.wait_for_selector("h1")
-            tab.wait_for_timeout(300)
-            tab.screenshot(path=folder / f"{name}.png")
-            print(folder / f"{name}.png")
-            context.close()
-        browser.close()
+            _save(tab, folder, name)
+
+
+def _save(tab: Page, folder: Path, name: str) -> None:
+    tab.wait_for_timeout(300)
+    tab.screenshot(path=folder / f"{name}.png")
+    print(folder / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -49,8 +49,6 @@ class Person:
     label: str
     """Name, or the first characters of the id."""
     named: bool
-    cover: bool
-    """Whether the stylesheet of faces has a cover for the class `c<key>`."""
     videos: int
     seconds: float
     opening: float
@@ -140,7 +138,6 @@ class OpenQuestion:
     """What a yes changes, in a sentence."""
     evidence: str
     reason: str
-    certain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +182,8 @@ class Page:
     links: tuple[tuple[str, str], ...]
     """Titles and addresses, for print."""
     covers: dict[str, str] = field(default_factory=dict)
-    """`data:` URLs by key of person."""
+    """`data:` URLs by key of person, of those who have one: pictures of the class `c<key>`."""
     registry_id: str = ""
     model_digest: str = ""
     decisions: int = 0
     """How many entries the log had: what an answer refers to."""
-
-    def dated(self) -> bool:
-        """Whether the videos have dates."""
-        return any(video.day for video in self.videos)

@@ -25,8 +25,13 @@ from registry.core.registry import Registry
 from registry.terminal import count
 
 
-def gather_page(registry: Registry, asked: Asked) -> Page:
+def gather_page(registry: Registry, asked: Asked, found: Report | None = None) -> Page:
     """The contents of the page that answers a question.
+
+    Args:
+        registry: an open registry that has ingested something.
+        asked: the question.
+        found: its report with all rows, where the caller made it already.
 
     Raises:
         EmptyRegistry: nothing has been ingested.
@@ -34,12 +39,11 @@ def gather_page(registry: Registry, asked: Asked) -> Page:
         UnknownError: there is no decision of this number.
         UsageError: the question cannot be answered.
     """
-    found = make_report(
+    found = found or make_report(
         registry,
         asked.metrics,
         asked.selection,
         sort=asked.sort or "shrunk",
-        top=None,
         min_videos=asked.min_videos,
         by=asked.by,
         weight=asked.weight,

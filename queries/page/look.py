@@ -6,12 +6,11 @@ macros of `marks.html`, so that a verdict or a strip looks the same everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from importlib.resources import files
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from queries.figures import figure, interval
+from queries.figures import figure
 from queries.page.marks import clock
 from registry.terminal import clean, count, short
 
@@ -39,14 +38,6 @@ def environment(*loaders: BaseLoader) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.do"],
     )
-    made.filters.update(
-        figure=figure, interval=interval, clock=clock, count=count, short=short, clean=clean
-    )
+    made.filters.update(figure=figure, clock=clock, count=count, short=short, clean=clean)
     return made
-
-
-def render(template: str, loaders: Iterable[BaseLoader] = (), /, **values: object) -> str:
-    """The text of a template, given its values."""
-    return environment(*loaders).get_template(template).render(**values)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from queries.identity_effects import effects
-from queries.masking import boxes_beside
+from queries.masking import frame_size
 from queries.page.asking import Asked
 from queries.page.contents import Moment, OpenQuestion, Side
 from queries.page.links import link_to_second
-from queries.page.pictures import QUESTION, FoundFace, data_url
+from queries.page.pictures import QUESTION, FoundFace, data_url, found_face
 from queries.page.redaction import Redaction
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
@@ -73,7 +73,6 @@ def open_questions(
                 effect=redaction.text(effect.sentence_about(stays.label)),
                 evidence=_evidence(one),
                 reason=redaction.text(one.reason),
-                certain=one.certain,
             )
         )
     return Questions(tuple(shown), len(found))
@@ -132,21 +131,8 @@ def _first_of(faces: list[IndexedFace], group: Callable[[IndexedFace], str]) -> 
 
 
 def _with_frame(registry: Registry, face: IndexedFace) -> FoundFace:
-    video = registry.index.video(face.video_id)
     frame = [one for one in registry.index.faces_in(face.video_id) if one.frame == face.frame]
-    return FoundFace(
-        face_id=face.face_id,
-        identity_id=face.identity_id,
-        video_id=face.video_id,
-        track=face.track,
-        time_s=face.time_s,
-        score=face.quality.score,
-        crop=face.crop,
-        digest=face.crop_digest,
-        box=face.box,
-        beside=tuple(boxes_beside(face, frame)),
-        frame=(video.media.width, video.media.height) if video else (0, 0),
-    )
+    return found_face(face.video_id, frame_size(registry, face.video_id), face, frame)
 
 
 def _evidence(one: Suggestion) -> str:

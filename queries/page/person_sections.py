@@ -81,7 +81,6 @@ class PersonSections:
             identity=identity,
             label=self._names.label(identity),
             named=bool(self._names.redaction.name(self._found.people[identity].name)),
-            cover=bool(self._strips.faces.of(identity, 1)),
             videos=len(videos),
             seconds=sum(appearance.screen_time_s for _, appearance in seen),
             opening=opening / len(seen) if seen else math.nan,

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from queries.masking import boxes_beside, small_picture
+from registry.core.points import IndexedFace
 from registry.core.registry import Registry
-from registry.domain import Box, Face, Media, Video
+from registry.domain import Box, Face, Video
 
 COVER = 96
 """px. A cover is shown at 48 px, so that it is sharp on a screen of twice the density."""
@@ -52,6 +53,7 @@ class FoundFaces:
             wanted: ids of identities.
         """
         people = frozenset(wanted)
+        size = video.media.width, video.media.height
         best: dict[tuple[str, int], Face] = {}
         frames: dict[int, list[Face]] = defaultdict(list)
         for face in video.faces:
@@ -61,7 +63,8 @@ class FoundFaces:
                 if track not in best or _rank(face) > _rank(best[track]):
                     best[track] = face
         for face in best.values():
-            self._faces[face.identity_id].append(_found(video, face, frames[face.frame]))
+            one = found_face(video.video_id, size, face, frames[face.frame])
+            self._faces[face.identity_id].append(one)
 
     def of(self, identity: str, limit: int, *, first: str = "") -> list[FoundFace]:
         """The best faces of a person, from as many videos as possible.
@@ -110,12 +113,24 @@ def _rank(face: Face) -> tuple[bool, float, float]:
     return not face.quality.reasons, face.quality.score, face.det_score
 
 
-def _found(video: Video, face: Face, frame: Sequence[Face]) -> FoundFace:
-    media: Media = video.media
+def found_face(
+    video_id: str,
+    size: tuple[int, int],
+    face: Face | IndexedFace,
+    frame: Sequence[Face | IndexedFace],
+) -> FoundFace:
+    """A face that may be shown.
+
+    Args:
+        video_id: of its video.
+        size: width and height of the video in px.
+        face: which.
+        frame: all faces of its frame.
+    """
     return FoundFace(
         face_id=face.face_id,
         identity_id=face.identity_id,
-        video_id=video.video_id,
+        video_id=video_id,
         track=face.track,
         time_s=face.time_s,
         score=face.quality.score if not face.quality.reasons else face.quality.score - 1,
@@ -123,5 +138,5 @@ def _found(video: Video, face: Face, frame: Sequence[Face]) -> FoundFace:
         digest=face.crop_digest,
         box=face.box,
         beside=tuple(boxes_beside(face, frame)),
-        frame=(media.width, media.height),
+        frame=size,
     )

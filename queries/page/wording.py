@@ -214,15 +214,9 @@ def _likely(one: Measured, videos: int, group: str) -> str:
 def _counts(verdicts: Sequence[str], *, grouped: bool) -> str:
     """How many people have which verdict: `Of 24 people, 2 are clearly above; …`."""
     found = Counter(verdicts)
-    words = {
-        "clearly above": "clearly above",
-        "clearly below": "clearly below",
-        "leaning above": "leaning above",
-        "leaning below": "leaning below",
-    }
     parts = [
-        f"{found[one]} {'is' if found[one] == 1 else 'are'} {text}"
-        for one, text in words.items()
+        f"{found[one]} {'is' if found[one] == 1 else 'are'} {one}"
+        for one in ("clearly above", "clearly below", "leaning above", "leaning below")
         if found[one]
     ]
     if found["cannot tell"]:

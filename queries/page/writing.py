@@ -7,11 +7,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from queries.conditions import parse_condition
 from queries.page.asking import Asked
 from queries.page.redaction import REDACTIONS
-from queries.report import as_date
-from queries.selections import ANY, Selection
+from queries.report import Report, make_selection
+from queries.selections import ANY
 from registry.core.exports import record_exports
 from registry.core.registry import Registry
 from registry.errors import UsageError
@@ -80,39 +79,39 @@ def write_page(
         raise UsageError(
             f"{printable(unknown[0])!r} cannot be redacted. Choose from {', '.join(REDACTIONS)}."
         )
-    selection = Selection(
-        where=tuple(map(parse_condition, where)),
-        since=None if since is None else as_date(since),
-        dated_by=date_column,
-        role=role,
-        within_s=within,
-        min_screen_time_s=min_screen_time,
-    )
     asked = Asked(
-        (metrics,) if isinstance(metrics, str) else tuple(metrics),
-        selection,
-        sort,
-        top,
-        min_videos,
-        by,
-        weight,
-        log,
-        (adjust,) if isinstance(adjust, str) else tuple(adjust),
-        identity_range,
-        as_of,
-        provisional,
-        hidden,
+        metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
+        selection=make_selection(
+            where=where,
+            since=since,
+            date_column=date_column,
+            role=role,
+            within=within,
+            min_screen_time=min_screen_time,
+        ),
+        sort=sort,
+        top=top,
+        min_videos=min_videos,
+        by=by,
+        weight=weight,
+        log=log,
+        adjust=(adjust,) if isinstance(adjust, str) else tuple(adjust),
+        identity_range=identity_range,
+        as_of=as_of,
+        provisional=provisional,
+        redact=hidden,
     )
     save_page(registry, Path(path), asked)
 
 
-def save_page(registry: Registry, path: Path, asked: Asked) -> Page:
+def save_page(registry: Registry, path: Path, asked: Asked, found: Report | None = None) -> Page:
     """Write the page that answers a question, completely or not at all.
 
     Args:
         registry: an open registry that has ingested something.
         path: of the HTML file.
         asked: the question.
+        found: its report with all rows, where the caller made it already.
 
     Returns:
         What the page shows.
@@ -128,7 +127,7 @@ def save_page(registry: Registry, path: Path, asked: Asked) -> Page:
     from queries.page.gathering import gather_page
     from queries.page.rendering import render_page
 
-    page = gather_page(registry, asked)
+    page = gather_page(registry, asked, found)
     html = render_page(page)
     with atomic_file(path) as aside:
         Path(aside).write_text(html, encoding="utf-8")

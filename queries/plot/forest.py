@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from queries.figures import figure
-from queries.plot.labels import Chart, described, people_labels, person_column
-from registry.charts import rows, themed
+from queries.plot.labels import described, people_labels, person_column
+from registry.charts import Chart, rows, themed
 from registry.errors import UsageError
 from registry.urls import printable
 

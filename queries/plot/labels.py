@@ -11,9 +11,6 @@ import pandas as pd
 from registry.redaction import redacted
 from registry.terminal import short
 
-Chart = Any
-"""One of Altair's classes of charts."""
-
 LISTED = 20
 """The most rows that the description of a chart has in words."""
 

@@ -15,7 +15,6 @@ import pandas as pd
 
 from queries.figures import figure
 from queries.plot.labels import (
-    Chart,
     described,
     names_by_person,
     people_labels,
@@ -23,7 +22,7 @@ from queries.plot.labels import (
 )
 from queries.statistics.means import geometric_mean, weighted_mean
 from queries.timelines import BACKGROUND, CLOSE_UP, MEDIUM
-from registry.charts import rows, themed
+from registry.charts import Chart, rows, themed
 from registry.core.runs import began
 from registry.errors import UnknownError, UsageError
 from registry.redaction import redacted

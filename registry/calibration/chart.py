@@ -14,15 +14,12 @@ import numpy as np
 from registry.calibration.measurement import MeasuredThreshold, Measurement
 from registry.calibration.sample_size import Pairs, face_weights
 from registry.calibration.thresholds import Basis
-from registry.charts import themed
+from registry.charts import Chart, themed
 from registry.faces.rates import Curve, Floats
 from registry.terminal import rate
 
 if TYPE_CHECKING:
     import altair
-
-Chart = Any
-"""One of Altair's classes of charts."""
 
 _WIDTH, _PANEL = 876, 210
 """px: of a panel."""

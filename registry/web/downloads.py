@@ -13,14 +13,12 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from queries.conditions import parse_condition
 from queries.export import export_csv, write_excel, write_zip
 from queries.frames import appearances_frame, videos_frame
 from queries.metric_commands import metric_documents
 from queries.page.asking import Asked
 from queries.page.writing import save_page
-from queries.report import as_date, make_report
-from queries.selections import Selection
+from queries.report import make_report, make_selection
 from registry.copies.backup import backup
 from registry.core.exports import record_exports, sending_from
 from registry.core.registry import Registry
@@ -143,9 +141,8 @@ def download_report(request: Request, form: FormData) -> Response:
 
 def _question(values: dict[str, str]) -> Asked:
     """The question in the fields of the form. Raises `UsageError`."""
-    selection = Selection(
-        where=tuple(parse_condition(line) for line in values["where"].splitlines() if line.strip()),
-        since=as_date(values["since"]) if values["since"] else None,
+    selection = make_selection(
+        where=filter(str.strip, values["where"].splitlines()), since=values["since"] or None
     )
     return Asked(
         metrics=(values["metric"],) if values["metric"] else (),

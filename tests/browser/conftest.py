@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.chromium import NAMES, find_chromium, open_chromium
 from tests.support.sample_registry import demo_people, sample_registry
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
 _SERIOUS = ("serious", "critical")
 
 
@@ -64,19 +62,14 @@ class Tab:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The browser; skips by name where it or Playwright is missing."""
-    program = next(filter(None, map(shutil.which, _NAMES)), None)
+    program = find_chromium()
     if program is None:
-        pytest.skip(f"tests in a browser: none of {', '.join(_NAMES)} is installed")
-    driver = pytest.importorskip(
+        pytest.skip(f"tests in a browser: none of {', '.join(NAMES)} is installed")
+    pytest.importorskip(
         "playwright.sync_api", reason="tests in a browser: `make test-browser` installs Playwright"
     )
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # root has none
-    with driver.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program, args=[*sandbox, "--disable-dev-shm-usage"]
-        )
+    with open_chromium(program) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -142,7 +142,14 @@ def test_the_csv_has_other_columns_only_if_something_is_asked(home: Path, tmp_pa
     shutil.copytree(home, tmp_path / "home")
     with open_registry(home=home) as registry:
         expected = averages(registry)
-    for options, same in ((), True), (("--all",), True), (("--sort", "shrunk"), False):
+    for options, same in (
+        ((), True),
+        (("--all",), True),
+        (("--sort", "shrunk"), False),
+        (("--where", "Platform=TikTok"), False),
+        (("--since", "2000-01-01"), False),
+        (("--role", "main"), False),
+    ):
         _call(tmp_path / "home", "report", "--csv", str(tmp_path / "report.csv"), *options)
         written = pd.read_csv(tmp_path / "report.csv")
         assert (list(written.columns) == list(expected.columns)) is same, options

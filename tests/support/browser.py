@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,8 +10,7 @@ import numpy as np
 import pytest
 
 from registry.domain import Image
-
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
+from tests.support.chromium import NAMES, SANDBOX, find_chromium
 
 
 class Browser:
@@ -36,9 +33,8 @@ class Browser:
         return np.asarray(shown, np.uint8)
 
     def _run(self, what: str, page: Path, *more: str) -> str:
-        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # root has none
         command = [
-            self._program, "--headless", *sandbox, "--disable-gpu", "--hide-scrollbars",
+            self._program, "--headless", *SANDBOX, "--disable-gpu", "--hide-scrollbars",
             "--disable-background-networking", "--disable-dev-shm-usage", "--no-first-run",
             f"--user-data-dir={self._folder / 'profile'}", *more, what, page.absolute().as_uri(),
         ]  # fmt: skip
@@ -50,7 +46,7 @@ class Browser:
 @pytest.fixture
 def browser(tmp_path: Path) -> Browser:
     """A browser of this machine; skips by name where there is none."""
-    program = next(filter(None, map(shutil.which, _NAMES)), None)
+    program = find_chromium()
     if program is None:
-        pytest.skip(f"no browser: none of {', '.join(_NAMES)} is installed")
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
     return Browser(program, tmp_path)
