@@ -137,6 +137,17 @@ def test_every_answer_is_a_decision_until_nothing_is_left(
     assert kinds(registry) == []
 
 
+def test_a_skipped_question_does_not_compute_the_questions_again(
+    client: httpx.Client, pages: Pages, registry: Registry
+) -> None:
+    asked = client.get("/review").url.path
+    assert pages.site.queue.prepare(0), "the questions are known"
+    data = {"answer": "skip"}
+    client.post(f"{asked}/answer", data=data, follow_redirects=False)
+    assert pages.site.queue.prepare(0)
+    assert kinds(registry) == []
+
+
 def test_decisions_on_other_pages_do_not_compute_the_questions_again(
     client: httpx.Client, pages: Pages, registry: Registry
 ) -> None:
