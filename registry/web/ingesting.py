@@ -21,6 +21,8 @@ from registry.web.workspace import Workspace
 
 TABLE_BYTES = 64 << 20
 """Largest table that is taken from a browser; the command line takes larger ones."""
+WAIT_OR_STOP = "Wait until it has finished, or stop it."
+"""What to do about an ingest that is under way."""
 _KEPT = 8
 """Tables that were sent and not ingested yet; the oldest goes first."""
 _LINES = 8
@@ -110,6 +112,11 @@ class IngestDesk:
     def is_running(self) -> bool:
         """Whether an ingest is under way."""
         return self._progress is not None and not self._progress.is_over
+
+    def refuse_while_running(self, advice: str = WAIT_OR_STOP) -> None:
+        """Raise `UsageError` with what to do, if an ingest is under way."""
+        if self.is_running:
+            raise UsageError(f"An ingest is under way. {advice}")
 
     @property
     def progress(self) -> Progress | None:
@@ -211,8 +218,7 @@ class IngestDesk:
 
     def _start(self, name: str, work: Callable[[Registry], Summary]) -> None:
         with self._changed:
-            if self.is_running:
-                raise UsageError("An ingest is under way. Wait until it has finished, or stop it.")
+            self.refuse_while_running()
             self._stop.clear()
             self._progress = Progress(name)
             self._version += 1

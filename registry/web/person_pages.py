@@ -30,7 +30,7 @@ from registry.web.rendering import (
     text_field,
     text_fields,
 )
-from registry.web.site import deciding, site_of, tell
+from registry.web.site import alone, deciding, site_of, tell
 from registry.web.video_names import address_of, name_of
 
 _SHOWN = 12
@@ -209,10 +209,7 @@ def forget(request: Request, form: FormData) -> Response:
             identity = registry.identity(key)
             lines = list(preview_of_person(registry, identity, block=block))
         return page(request, "forget.html", person=identity, lines=lines)
-    desk = site_of(request).desk
-    if desk.is_running:
-        raise UsageError("An ingest is under way. Erase when it has finished.")
-    with site_of(request).workspace.changing() as registry:
+    with alone(request, "Erase when it has finished.") as registry:
         receipt = registry.forget(key, block=block)
     removed = ", ".join(f"{number} {what}" for what, number in receipt["removed"].items())
     tell(request, f"Erased for good: {removed}. The receipt is kept with the registry.")

@@ -30,7 +30,7 @@ from registry.web.rendering import (
     segment,
     text_field,
 )
-from registry.web.site import site_of, tell
+from registry.web.site import alone, site_of, tell
 from registry.web.video_names import address_of, name_of
 
 _PAGE = 30
@@ -188,9 +188,7 @@ def remove(request: Request, form: FormData) -> Response:
             shown = _shown(registry, registry.video(key))
             lines = list(preview_of_videos(registry, [shown.video.video_id]))
         return page(request, "remove.html", shown=shown, lines=lines)
-    if site_of(request).desk.is_running:
-        raise UsageError("An ingest is under way. Erase when it has finished.")
-    with site_of(request).workspace.changing() as registry:
+    with alone(request, "Erase when it has finished.") as registry:
         receipt = registry.remove_videos([key])
     tell(request, f"Erased for good: {count(receipt['removed']['videos'], 'video')}.")
     return after_form("/videos")
