@@ -10,7 +10,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from queries.page.marks import Lane, clock, lane
+from queries.page.marks import Lane, clock, lane, place_of_opening
 from registry.core.decisions import DecisionKind, in_effect
 from registry.core.points import IndexedFace, IndexedVideo
 from registry.core.registry import Registry
@@ -138,11 +138,11 @@ def _video(
     stretches = sorted((faces[0].time_s, faces[-1].time_s) for faces in seen.values())
     return VideoOfPerson(
         video,
-        name_of(video),
-        address_of(video),
+        name_of(video.url),
+        address_of(video.url),
         local_file(video) is not None,
         lane(identity_id, stretches, duration) if duration else None,
-        round(300 / duration, 1) if duration > 3 else None,
+        place_of_opening(duration),
         appearance.first_s,
         appearance.screen_time_s,
         tracks,

@@ -10,7 +10,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from queries.page.marks import Lane, clock, lane
+from queries.page.marks import Lane, clock, lane, place_of_opening
 from queries.screen_time import timeline
 from queries.timelines import PersonOnScreen
 from queries.video_details import video_details
@@ -108,10 +108,9 @@ def _shown(registry: Registry, video: IndexedVideo, *, most: int | None = None) 
     people = tuple(
         _on_screen(known[one.identity_id], one, duration) for one in seen if duration > 0
     )
-    third = round(300 / duration, 1) if duration > 3 else None
     return ShownVideo(
-        video, name_of(video), address_of(video), local_file(video) is not None, third, people,
-        name_of(other) if other else "",
+        video, name_of(video.url), address_of(video.url), local_file(video) is not None,
+        place_of_opening(duration), people, name_of(other.url) if other else "",
     )  # fmt: skip
 
 
@@ -132,7 +131,7 @@ def video(request: Request) -> Response:
         shown = _shown(registry, found)
         details: Mapping[str, Any] = video_details(registry, found.video_id)
         joined = [
-            name_of(one)
+            name_of(one.url)
             for other, counts in registry.view.same_as.items()
             if counts == found.video_id and (one := registry.index.video(other)) is not None
         ]
