@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
 from queries.documents import decision_documents
 from registry.core.registry import Registry
 from registry.domain import Identity
-from registry.errors import UnknownError, UsageError
+from registry.errors import UnknownError
 from registry.people import corrections
 from registry.people.answers import apply_answers, load_answers, plan_answers
 from registry.terminal import count
 from registry.web.people_rows import people_rows
-from registry.web.rendering import after_form, form_handler, local_path, page, text_field
+from registry.web.rendering import after_form, form_handler, local_path, page, sent_file, text_field
 from registry.web.site import site_of, tell
 
 _PAGE = 100
@@ -77,9 +77,8 @@ def undo(request: Request, form: FormData) -> Response:
 @form_handler
 def send_answers(request: Request, form: FormData) -> Response:
     """Take a file of answers that was saved from a report page, and show what they would do."""
-    file = form.get("answers")
-    if not isinstance(file, UploadFile) or not file.size:
-        raise UsageError("No file was sent. Choose the file that the report page saved.")
+    missing = "No file was sent. Choose the file that the report page saved."
+    file = sent_file(form, "answers", missing)
     upload = site_of(request).desk.take(file.filename or "answers.json", file.file)
     answers = load_answers(upload.path)
     with site_of(request).workspace.reading() as registry:

@@ -27,6 +27,7 @@ from registry.web.rendering import (
     form_handler,
     local_path,
     page,
+    page_number,
     segment,
     text_field,
 )
@@ -70,8 +71,7 @@ def videos(request: Request) -> Response:
     status, query = request.query_params.get("status", ""), request.query_params.get("find", "")
     if status not in STATUSES:
         raise UsageError(f"There is no status {status!r}. Choose one of {', '.join(STATUSES)}.")
-    text = request.query_params.get("page", "1")
-    number = max(1, int(text)) if text.isdecimal() and len(text) < 6 else 1
+    number = page_number(request)
     workspace = site_of(request).workspace
     with workspace.reading() as registry:
         if registry.is_empty:
