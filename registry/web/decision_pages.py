@@ -11,10 +11,11 @@ from starlette.responses import Response
 from queries.documents import decision_documents
 from registry.core.registry import Registry
 from registry.domain import Identity
-from registry.errors import UnknownError
+from registry.errors import UnknownError, UsageError
 from registry.people import corrections
-from registry.people.answers import apply_answers, load_answers, plan_answers
+from registry.people.answers import AnswersFile, apply_answers, load_answers, plan_answers
 from registry.terminal import count
+from registry.web.ingesting import Upload
 from registry.web.people_rows import people_rows
 from registry.web.rendering import after_form, form_handler, local_path, page, sent_file, text_field
 from registry.web.site import site_of, tell
@@ -80,17 +81,25 @@ def send_answers(request: Request, form: FormData) -> Response:
     missing = "No file was sent. Choose the file that the report page saved."
     file = sent_file(form, "answers", missing)
     upload = site_of(request).desk.take(file.filename or "answers.json", file.file)
-    answers = load_answers(upload.path)
+    answers = _load(upload)
     with site_of(request).workspace.reading() as registry:
         planned = plan_answers(registry, answers)
     return page(request, "answers.html", upload=upload, planned=planned)
+
+
+def _load(upload: Upload) -> AnswersFile:
+    """The answers in a file that was sent. Errors name the file without its folder."""
+    try:
+        return load_answers(upload.path)
+    except UsageError as exc:
+        raise UsageError(upload.without_folder(str(exc))) from exc
 
 
 @form_handler
 def take_answers(request: Request, form: FormData) -> Response:
     """Make the decisions of a file of answers."""
     del form
-    answers = load_answers(site_of(request).desk.upload(request.path_params["upload"]).path)
+    answers = _load(site_of(request).desk.upload(request.path_params["upload"]))
     with site_of(request).workspace.changing() as registry:
         made = apply_answers(registry, plan_answers(registry, answers))
     tell(request, f"{count(len(made), 'decision')} made.")

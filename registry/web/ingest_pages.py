@@ -61,10 +61,10 @@ def _plan(request: Request, key: str, form: FormData) -> Response:
             questions_of_table=exc.questions,
         )  # fmt: skip
     except RegistryError as exc:
-        text = str(exc).replace(f"{upload.path.parent}/", "")
         return page(
-            request, "ingest_refused.html", status=422, upload=upload, values=values, text=text
-        )
+            request, "ingest_refused.html", status=422, upload=upload, values=values,
+            text=upload.without_folder(str(exc)),
+        )  # fmt: skip
     return page(
         request, "ingest_plan.html", upload=upload, values=values, summary=summary,
         planned=summary.planned, failures=advised(summary.failures),

@@ -240,6 +240,9 @@ def test_answers_of_a_report_page_become_decisions(
     assert kinds(registry)[-1] == "separate"
     wrong = client.post("/decisions/answers", files={"answers": ("a.json", b"{}")})
     assert "is not a file of answers" in wrong.text
+    assert str(registry.settings.home) not in wrong.text
+    gone = client.post(f"/decisions/answers/{32 * '0'}")
+    assert "The file is not here any more. Send it again." in gone.text
 
 
 def test_a_table_that_leaves_a_question_asks_it(client: httpx.Client) -> None:
