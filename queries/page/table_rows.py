@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from queries.page.asking import Asked
@@ -46,23 +47,33 @@ def group_of(row: Mapping[Any, Any], by: str, redaction: Redaction) -> str:
     return redaction.text(row[f"by_{by}"] or "none") if by else ""
 
 
+def numbers_of(row: Mapping[Any, Any], metric: str, weight: str, *, log: bool) -> Measured:
+    """The numbers of a row for one metric, without the people who cannot be told apart."""
+    return Measured(
+        **{name: row[f"{name}_{metric}"] for name in {*COLUMNS, "median"} - _TEXTS},
+        metric=metric,
+        weight=weight,
+        n=_whole(row[f"n_{metric}"]),
+        verdict=_text(row[f"verdict_{metric}"]) or VERDICTS[-1],
+        inseparable_from="",
+        log=log,
+        identity_low=row.get(f"identity_low_{metric}", math.nan),
+        identity_high=row.get(f"identity_high_{metric}", math.nan),
+    )
+
+
 def measured(row: Mapping[Any, Any], found: Report, names: Names) -> list[Measured]:
     """The numbers of a row, for each metric of the report."""
     return [
-        Measured(
-            **{name: row[f"{name}_{metric}"] for name in {*COLUMNS, "median"} - _TEXTS},
+        replace(
+            numbers_of(row, metric, weight, log=found.log),
             metric=names.redaction.text(metric),
             weight=names.redaction.text(weight),
-            n=_whole(row[f"n_{metric}"]),
-            verdict=_text(row[f"verdict_{metric}"]) or VERDICTS[-1],
             inseparable_from=", ".join(
                 names.label(other)
                 for other in _text(row[f"inseparable_from_{metric}"]).split(", ")
                 if other
             ),
-            log=found.log,
-            identity_low=row.get(f"identity_low_{metric}", math.nan),
-            identity_high=row.get(f"identity_high_{metric}", math.nan),
         )
         for metric, weight in zip(found.metrics, found.weights, strict=True)
     ]

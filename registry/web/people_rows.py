@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from queries.page.marks import Axis, Forest, axis_of_differences, forest
+from queries.page.table_rows import numbers_of
 from queries.page.wording import Answer, Measured, answer
 from queries.report import make_report
 from queries.selections import Selection
@@ -72,7 +72,7 @@ def people_rows(
     rows: list[dict[Any, Any]] = report.table.to_dict(orient="records")
     identities = registry.index.get_identities([str(row["identity"]) for row in rows])
     name, weight = report.metrics[0], report.weights[0]
-    measured = [_measured(row, name, weight) for row in rows]
+    measured = [numbers_of(row, name, weight, log=False) for row in rows]
     axis = axis_of_differences(
         [(one.difference, one.low, one.high) for one in measured], ratios=False
     )
@@ -84,24 +84,6 @@ def people_rows(
         shown = tuple(row for row in shown if row.identity.provisional)
     said = answer([(row.label, "", row.measured) for row in shown], report.videos)
     return People(shown, said, axis, name, report.videos)
-
-
-def _measured(row: Mapping[Any, Any], metric: str, weight: str) -> Measured:
-    def number(measure: str) -> float:
-        value = row.get(f"{measure}_{metric}", math.nan)
-        return float(value) if value is not None else math.nan
-
-    n = number("n")
-    numbers = {
-        one.name: number(one.name) for one in fields(Measured) if one.name not in _NOT_NUMBERS
-    }
-    return Measured(
-        metric=metric, weight=weight, n=0 if math.isnan(n) else int(n), log=False,
-        verdict=str(row[f"verdict_{metric}"]), inseparable_from="", **numbers,
-    )  # fmt: skip
-
-
-_NOT_NUMBERS = {"metric", "weight", "n", "log", "verdict", "inseparable_from"}
 
 
 def _forest(axis: Axis, one: Measured) -> Forest | None:
