@@ -184,9 +184,9 @@ def remove(request: Request, form: FormData) -> Response:
     key = request.path_params["video"]
     if not text_field(form, "sure"):
         with site_of(request).workspace.reading() as registry:
-            shown = _shown(registry, registry.video(key))
-            lines = list(preview_of_videos(registry, [shown.video.video_id]))
-        return page(request, "remove.html", shown=shown, lines=lines)
+            found = registry.video(key)
+            lines = list(preview_of_videos(registry, [found.video_id]))
+        return page(request, "remove.html", video=found, lines=lines)
     with alone(request, "Erase when it has finished.") as registry:
         receipt = registry.remove_videos([key])
     tell(request, f"Erased for good: {count(receipt['removed']['videos'], 'video')}.")
