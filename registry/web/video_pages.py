@@ -10,6 +10,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
+from queries.page.links import link_to_second
 from queries.page.marks import Lane, clock, lane, place_of_opening
 from queries.screen_time import timeline
 from queries.timelines import PersonOnScreen
@@ -48,8 +49,8 @@ class OnScreen:
     identity: Identity
     seconds: float
     lane: Lane
-    moments: tuple[tuple[float, str], ...]
-    """When each stretch begins, in seconds and in words."""
+    moments: tuple[tuple[float, str, str], ...]
+    """When each stretch begins, in seconds and in words, and the link to it on the web or ""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def _order(video: IndexedVideo) -> tuple[bool, str]:
 
 
 def _shown(registry: Registry, video: IndexedVideo, *, most: int | None = None) -> ShownVideo:
-    duration = video.media.duration_s
+    duration, address = video.media.duration_s, address_of(video.url)
     counts_as = registry.view.same_as.get(video.video_id, "")
     other = registry.index.video(counts_as) if counts_as else None
     seen: list[PersonOnScreen] = []
@@ -106,21 +107,26 @@ def _shown(registry: Registry, video: IndexedVideo, *, most: int | None = None) 
         seen = timeline(registry, video.video_id)[:most]
     known = registry.index.get_identities([one.identity_id for one in seen])
     people = tuple(
-        _on_screen(known[one.identity_id], one, duration) for one in seen if duration > 0
+        _on_screen(known[one.identity_id], one, duration, address) for one in seen if duration > 0
     )
     return ShownVideo(
-        video, name_of(video.url), address_of(video.url), local_file(video) is not None,
+        video, name_of(video.url), address, local_file(video) is not None,
         place_of_opening(duration), people, name_of(other.url) if other else "",
     )  # fmt: skip
 
 
-def _on_screen(identity: Identity, seen: PersonOnScreen, duration_s: float) -> OnScreen:
+def _on_screen(
+    identity: Identity, seen: PersonOnScreen, duration_s: float, address: str
+) -> OnScreen:
     stretches = [(one.start_s, one.end_s) for one in seen.intervals]
     return OnScreen(
         identity,
         seen.seconds,
         lane(identity.identity_id, stretches, duration_s),
-        tuple((start, f"{clock(start)}–{clock(end)}") for start, end in stretches),
+        tuple(
+            (start, f"{clock(start)}–{clock(end)}", link_to_second(address, start, exact=True))
+            for start, end in stretches
+        ),
     )
 
 

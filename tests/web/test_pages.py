@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from registry.domain import ModelInfo
 from registry.errors import RegistryLocked
 from registry.people import joining
 from registry.settings import load_settings
+from registry.urls import Url
 from tests.support.factories import picture
 from tests.support.page_server import Pages, serve_pages
 from tests.support.registries import new_registry, who
@@ -184,6 +186,20 @@ def test_videos_have_strips_and_failures_a_reason(client: httpx.Client, registry
     one = client.get(f"/videos/{VIDEOS[0].video_id}?t=1.5").text
     assert "https://example.com/a.mp4#t=0.0" in one  # moments open on the web
     assert "<video" not in one
+
+
+def test_a_moment_on_a_video_site_opens_as_its_player_takes_it(tmp_path: Path) -> None:
+    url = Url("https://www.youtube.com/watch?v=abcdefghijk")
+    faces = tuple(replace(face, time_s=face.time_s + 12.5) for face in VIDEOS[1].faces)
+    media = replace(VIDEOS[1].media, duration_s=20.0)
+    of_site = replace(VIDEOS[1], url=url, faces=faces, media=media)
+    with (
+        new_registry(tmp_path / "site", of_site) as registry,
+        serve_pages(registry) as pages,
+        pages.client() as client,
+    ):
+        shown = client.get(f"/videos/{of_site.video_id}").text
+        assert f'href="{url.exposed()}&amp;t=12s"' in shown
 
 
 def test_videos_are_joined_and_separated(client: httpx.Client, registry: Registry) -> None:
