@@ -55,8 +55,11 @@ def title(url: Url, attributes: Mapping[str, Attribute], redaction: Redaction, n
     return _cut(redaction.text(last) or address)
 
 
-def link_to_second(link: str, seconds: float) -> str:
-    """The link to a video, so that it begins at a second where its site or a browser allows it."""
+def link_to_second(link: str, seconds: float, *, exact: bool = False) -> str:
+    """The link to a video, so that it begins at a second where its site or a browser allows it.
+
+    With `exact`, a video file begins at the fraction of the second; sites take whole seconds.
+    """
     if not link:
         return ""
     split = urlsplit(link)
@@ -65,7 +68,7 @@ def link_to_second(link: str, seconds: float) -> str:
     if rule is None:
         return link
     place, form = rule
-    at = form.format(int(seconds))
+    at = form.format(seconds if exact and rule is _FRAGMENT else int(seconds))
     if place == "query":
         return split._replace(query=f"{split.query}&{at}" if split.query else at).geturl()
     return split._replace(fragment=at).geturl()

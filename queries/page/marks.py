@@ -33,6 +33,8 @@ _SAME = "same"
 _APART = 13.0
 """Percent that two labels of an axis are apart at least."""
 _LAYERS = (0, -1, 1, -2, 2)
+OPENING_S = 3.0
+"""Seconds that count as the opening of a video, where a platform counts a view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +281,11 @@ def lane(person: str, stretches: Sequence[tuple[float, float]], duration_s: floa
     times = ", ".join(f"{clock(start)} to {clock(end)}" for start, end in stretches[:12])
     more = f" and {len(stretches) - 12} more" if len(stretches) > 12 else ""
     return Lane(person, spans, times + more)
+
+
+def place_of_opening(duration_s: float) -> float | None:
+    """Where the opening of a video of this length in seconds ends; None if it is not longer."""
+    return round(100 * OPENING_S / duration_s, 1) if duration_s > OPENING_S else None
 
 
 def clock(seconds: float) -> str:

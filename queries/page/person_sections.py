@@ -17,7 +17,7 @@ from queries.page.links import link_to_second
 from queries.page.naming import Names
 from queries.page.periods import Periods
 from queries.page.pictures import COVER, MOMENT, data_url, moments_each
-from queries.page.video_strips import OPENING_S, VideoStrips
+from queries.page.video_strips import VideoStrips
 from queries.page.wording import Measured
 from queries.report import Report
 from queries.timelines import CLOSE_UP
@@ -75,7 +75,7 @@ class PersonSections:
             )
             for video, appearance in seen
         )
-        opening = sum(appearance.first_s < OPENING_S for _, appearance in seen)
+        opening = sum(appearance.first_s < marks.OPENING_S for _, appearance in seen)
         return Person(
             key=self._names.people[identity],
             identity=identity,

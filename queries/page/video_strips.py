@@ -19,8 +19,6 @@ from registry.errors import StoreCorrupt
 
 MOST_LANES = 12
 """People in the strip of a video; the others are counted."""
-OPENING_S = 3.0
-"""Seconds that count as the opening of a video, where a platform counts a view."""
 
 
 class VideoStrips:
@@ -60,7 +58,7 @@ class VideoStrips:
             values=tuple(video.metrics.get(name, math.nan) for name in self._found.metrics),
             lanes=lanes,
             others=max(0, len(seen) - MOST_LANES),
-            third=round(100 * OPENING_S / duration, 1) if duration > OPENING_S else None,
+            third=marks.place_of_opening(duration),
             partial=video.status is Status.PARTIAL,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,10 +13,11 @@ from registry.core.registry import Registry
 from registry.domain import Identity
 from registry.errors import UnknownError, UsageError
 from registry.people import corrections
-from registry.people.answers import apply_answers, load_answers, plan_answers
+from registry.people.answers import AnswersFile, apply_answers, load_answers, plan_answers
 from registry.terminal import count
+from registry.web.ingesting import Upload
 from registry.web.people_rows import people_rows
-from registry.web.rendering import after_form, form_handler, local_path, page, text_field
+from registry.web.rendering import after_form, form_handler, local_path, page, sent_file, text_field
 from registry.web.site import site_of, tell
 
 _PAGE = 100
@@ -77,21 +78,28 @@ def undo(request: Request, form: FormData) -> Response:
 @form_handler
 def send_answers(request: Request, form: FormData) -> Response:
     """Take a file of answers that was saved from a report page, and show what they would do."""
-    file = form.get("answers")
-    if not isinstance(file, UploadFile) or not file.size:
-        raise UsageError("No file was sent. Choose the file that the report page saved.")
+    missing = "No file was sent. Choose the file that the report page saved."
+    file = sent_file(form, "answers", missing)
     upload = site_of(request).desk.take(file.filename or "answers.json", file.file)
-    answers = load_answers(upload.path)
+    answers = _load(upload)
     with site_of(request).workspace.reading() as registry:
         planned = plan_answers(registry, answers)
     return page(request, "answers.html", upload=upload, planned=planned)
+
+
+def _load(upload: Upload) -> AnswersFile:
+    """The answers in a file that was sent. Errors name the file without its folder."""
+    try:
+        return load_answers(upload.path)
+    except UsageError as exc:
+        raise UsageError(upload.without_folder(str(exc))) from exc
 
 
 @form_handler
 def take_answers(request: Request, form: FormData) -> Response:
     """Make the decisions of a file of answers."""
     del form
-    answers = load_answers(site_of(request).desk.upload(request.path_params["upload"]).path)
+    answers = _load(site_of(request).desk.upload(request.path_params["upload"]))
     with site_of(request).workspace.changing() as registry:
         made = apply_answers(registry, plan_answers(registry, answers))
     tell(request, f"{count(len(made), 'decision')} made.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -18,7 +18,7 @@ from registry.core.table_settings import load_table_settings
 from registry.errors import RegistryError, UsageError
 from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN
 from registry.web.ingesting import Progress, TableQuestion
-from registry.web.rendering import after_form, form_handler, fragment, page, text_field
+from registry.web.rendering import after_form, form_handler, fragment, page, sent_file, text_field
 from registry.web.site import site_of
 
 
@@ -38,9 +38,7 @@ def table(request: Request) -> Response:
 @form_handler
 def send(request: Request, form: FormData) -> Response:
     """Take a table from the browser, and show its plan."""
-    file = form.get("table")
-    if not isinstance(file, UploadFile) or not file.size:
-        raise UsageError("No table was sent. Choose a file, or drop one on the page.")
+    file = sent_file(form, "table", "No table was sent. Choose a file, or drop one on the page.")
     upload = site_of(request).desk.take(file.filename or "table.csv", file.file)
     return _plan(request, upload.key, form)
 
@@ -63,10 +61,10 @@ def _plan(request: Request, key: str, form: FormData) -> Response:
             questions_of_table=exc.questions,
         )  # fmt: skip
     except RegistryError as exc:
-        text = str(exc).replace(f"{upload.path.parent}/", "")
         return page(
-            request, "ingest_refused.html", status=422, upload=upload, values=values, text=text
-        )
+            request, "ingest_refused.html", status=422, upload=upload, values=values,
+            text=upload.without_folder(str(exc)),
+        )  # fmt: skip
     return page(
         request, "ingest_plan.html", upload=upload, values=values, summary=summary,
         planned=summary.planned, failures=advised(summary.failures),

@@ -21,8 +21,10 @@ from registry.web.workspace import Workspace
 
 TABLE_BYTES = 64 << 20
 """Largest table that is taken from a browser; the command line takes larger ones."""
+WAIT_OR_STOP = "Wait until it has finished, or stop it."
+"""What to do about an ingest that is under way."""
 _KEPT = 8
-"""Tables that were sent and not ingested yet; the oldest goes first."""
+"""Files that were sent and are kept; the oldest goes first."""
 _LINES = 8
 """Last videos that a page of an ingest shows."""
 _NOT_IN_NAMES = re.compile(r"[^\w.\- ]")
@@ -32,11 +34,15 @@ _LONGEST_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A table that a browser sent."""
+    """A file that a browser sent: a table, or answers."""
 
     key: str
     path: Path
     name: str
+
+    def without_folder(self, message: str) -> str:
+        """The message with the name of the file in place of its path on the server."""
+        return message.replace(f"{self.path.parent}/", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +99,10 @@ class Progress:
 
 
 class IngestDesk:
-    """Takes tables, and runs one ingest at a time."""
+    """Takes files, and runs one ingest at a time."""
 
     def __init__(self, workspace: Workspace, folder: Path, *, workers: int | None = None) -> None:
-        """`folder` is for tables that browsers send; it is emptied now and by `close`."""
+        """`folder` is for files that browsers send; it is emptied now and by `close`."""
         self._workspace, self._folder, self._workers = workspace, folder, workers
         self._uploads: dict[str, Upload] = {}
         self._changed = threading.Condition()
@@ -111,13 +117,18 @@ class IngestDesk:
         """Whether an ingest is under way."""
         return self._progress is not None and not self._progress.is_over
 
+    def refuse_while_running(self, advice: str = WAIT_OR_STOP) -> None:
+        """Raise `UsageError` with what to do, if an ingest is under way."""
+        if self.is_running:
+            raise UsageError(f"An ingest is under way. {advice}")
+
     @property
     def progress(self) -> Progress | None:
         """Of the ingest that is under way, or else of the last one; None before the first."""
         return self._progress
 
     def take(self, name: str, content: BinaryIO) -> Upload:
-        """Store a table. Its name decides how it is read; only the last part of it is kept."""
+        """Store a file. Its name decides how it is read; only the last part of it is kept."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = secrets.token_hex(16)
         own = _NOT_IN_NAMES.sub("_", name.replace("\\", "/").rpartition("/")[2])[-_LONGEST_NAME:]
@@ -133,9 +144,9 @@ class IngestDesk:
         return upload
 
     def upload(self, key: str) -> Upload:
-        """A table that was sent. Raises `UnknownError` if it is not kept any more."""
+        """A file that was sent. Raises `UnknownError` if it is not kept any more."""
         if key not in self._uploads:
-            raise UnknownError("The table is not here any more. Send it again.")
+            raise UnknownError("The file is not here any more. Send it again.")
         return self._uploads[key]
 
     def plan(self, upload: Upload, question: TableQuestion) -> Summary:
@@ -171,7 +182,7 @@ class IngestDesk:
         self._update(lambda progress: replace(progress, stopping=True))
 
     def close(self) -> None:
-        """Stop, wait for the end, and remove the tables."""
+        """Stop, wait for the end, and remove the files."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -211,8 +222,7 @@ class IngestDesk:
 
     def _start(self, name: str, work: Callable[[Registry], Summary]) -> None:
         with self._changed:
-            if self.is_running:
-                raise UsageError("An ingest is under way. Wait until it has finished, or stop it.")
+            self.refuse_while_running()
             self._stop.clear()
             self._progress = Progress(name)
             self._version += 1

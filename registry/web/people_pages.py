@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,14 +10,16 @@ from registry.core.decisions import Decision
 from registry.core.registry import Registry
 from registry.errors import ImageError, UsageError
 from registry.people import corrections
-from registry.terminal import count
+from registry.terminal import count, short
 from registry.web.people_rows import SORTS, People, PersonRow, matching, metrics_of, people_rows
 from registry.web.rendering import (
     after_form,
     form_handler,
     local_path,
     page,
+    page_number,
     segment,
+    sent_file,
     text_field,
     text_fields,
 )
@@ -39,7 +39,7 @@ def people(request: Request) -> Response:
         if registry.is_empty or not registry.index.count_videos():
             return page(request, "welcome.html")
     query, sort = request.query_params.get("q", ""), request.query_params.get("sort", "shrunk")
-    metric, number = request.query_params.get("metric", ""), _number(request)
+    metric, number = request.query_params.get("metric", ""), page_number(request)
     left_out = request.query_params.get("left_out") == "1"
     if sort not in SORTS:
         raise UsageError(f"There is no order {sort!r}. Choose one of {', '.join(SORTS)}.")
@@ -67,12 +67,6 @@ def people(request: Request) -> Response:
         hidden=hidden,
         left_out=left_out,
     )
-
-
-def _number(request: Request) -> int:
-    """The number of the page in the address."""
-    text = request.query_params.get("page", "1")
-    return max(1, int(text)) if text.isdecimal() and len(text) < 6 else 1
 
 
 def everybody(request: Request) -> dict[str, PersonRow]:
@@ -103,7 +97,7 @@ def merge(request: Request, form: FormData) -> Response:
         if not warnings or text_field(form, "sure"):
             decision = corrections.merge(registry, keys)
             person = registry.identity(decision.identity_id)
-            name = person.name or person.identity_id[:8]
+            name = person.name or short(person.identity_id)
             tell(
                 request,
                 f"{count(len(keys), 'person', 'people')} are one now: {name}, in "
@@ -123,10 +117,8 @@ def merge(request: Request, form: FormData) -> Response:
 
 def _stays_first(registry: Registry, keys: tuple[str, ...]) -> tuple[str, ...]:
     """The ids of people; first the one whose id and name should stay."""
-    identities = {registry.identity(key).identity_id: registry.identity(key) for key in keys}
-    order = sorted(
-        identities.values(), key=lambda one: (not one.name, -one.videos, one.identity_id)
-    )
+    people = {one.identity_id: one for one in map(registry.identity, keys)}.values()
+    order = sorted(people, key=lambda one: (not one.name, -one.videos, one.identity_id))
     return tuple(one.identity_id for one in order)
 
 
@@ -151,14 +143,10 @@ def _tell_hidden(request: Request, decision: Decision) -> None:
 @form_handler
 def search_photo(request: Request, form: FormData) -> Response:
     """Who is in a photo. The photo is looked at and not kept."""
-    photo = form.get("photo")
-    if not isinstance(photo, UploadFile) or not photo.size:
-        raise UsageError("No photo was sent. Choose a picture file, or drop one on the field.")
-    content = BytesIO()
-    photo.file.seek(0)
-    content.write(photo.file.read(PHOTO_BYTES + 1))
+    missing = "No photo was sent. Choose a picture file, or drop one on the field."
+    photo = sent_file(form, "photo", missing).file.read(PHOTO_BYTES + 1)
     try:
-        answer = site_of(request).workspace.look_up(content.getvalue())
+        answer = site_of(request).workspace.look_up(photo)
     except ImageError as exc:
         return page(request, "photo.html", status=400, answer=None, problem=str(exc), people={})
     return page(request, "photo.html", answer=answer, problem="", people=everybody(request))

@@ -13,6 +13,7 @@ from queries.report import make_report
 from queries.selections import Selection
 from registry.core.decisions import fold_name
 from registry.core.registry import Registry
+from registry.core.video_changes import metric_names
 from registry.domain import Identity
 from registry.terminal import short
 
@@ -120,5 +121,4 @@ def matching(rows: Sequence[PersonRow], query: str) -> list[PersonRow]:
 def metrics_of(registry: Registry) -> list[str]:
     """The names of all metrics, the primary one first."""
     primary = registry.contract.primary_metric
-    names = {name for video in registry.index.videos() for name in video.metrics}
-    return [primary, *sorted(names - {primary})]
+    return [primary, *sorted(metric_names(registry) - {primary})]

@@ -10,7 +10,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from queries.page.marks import Lane, clock, lane
+from queries.page.marks import Lane, clock, lane, place_of_opening
 from registry.core.decisions import DecisionKind, in_effect
 from registry.core.points import IndexedFace, IndexedVideo
 from registry.core.registry import Registry
@@ -30,7 +30,7 @@ from registry.web.rendering import (
     text_field,
     text_fields,
 )
-from registry.web.site import deciding, site_of, tell
+from registry.web.site import alone, deciding, site_of, tell
 from registry.web.video_names import address_of, name_of
 
 _SHOWN = 12
@@ -138,11 +138,11 @@ def _video(
     stretches = sorted((faces[0].time_s, faces[-1].time_s) for faces in seen.values())
     return VideoOfPerson(
         video,
-        name_of(video),
-        address_of(video),
+        name_of(video.url),
+        address_of(video.url),
         local_file(video) is not None,
         lane(identity_id, stretches, duration) if duration else None,
-        round(300 / duration, 1) if duration > 3 else None,
+        place_of_opening(duration),
         appearance.first_s,
         appearance.screen_time_s,
         tracks,
@@ -209,10 +209,7 @@ def forget(request: Request, form: FormData) -> Response:
             identity = registry.identity(key)
             lines = list(preview_of_person(registry, identity, block=block))
         return page(request, "forget.html", person=identity, lines=lines)
-    desk = site_of(request).desk
-    if desk.is_running:
-        raise UsageError("An ingest is under way. Erase when it has finished.")
-    with site_of(request).workspace.changing() as registry:
+    with alone(request, "Erase when it has finished.") as registry:
         receipt = registry.forget(key, block=block)
     removed = ", ".join(f"{number} {what}" for what, number in receipt["removed"].items())
     tell(request, f"Erased for good: {removed}. The receipt is kept with the registry.")

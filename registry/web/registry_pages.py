@@ -42,15 +42,10 @@ def copies(request: Request) -> Response:
         if registry.is_empty:
             return page(request, "welcome.html")
         pairs = [
-            (pair, [(side.video_id, registry.index.video(side.video_id)) for side in sides])
+            (pair, [(one.video_id, name_of(one.url)) for one in (pair.first, pair.second)])
             for pair in duplicate_videos(registry)
-            for sides in [(pair.first, pair.second)]
         ]
-        named = [
-            (pair, [(video_id, name_of(video)) for video_id, video in sides if video is not None])
-            for pair, sides in pairs
-        ]
-    return page(request, "copies.html", pairs=named)
+    return page(request, "copies.html", pairs=pairs)
 
 
 @form_handler

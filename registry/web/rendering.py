@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -88,6 +88,20 @@ def text_fields(form: FormData, name: str) -> tuple[str, ...]:
     return tuple(value for value in form.getlist(name) if isinstance(value, str))
 
 
+def sent_file(form: FormData, name: str, missing: str) -> UploadFile:
+    """The file in a field. Raises `UsageError` with the text `missing` if none was chosen."""
+    file = form.get(name)
+    if not isinstance(file, UploadFile) or not file.size:
+        raise UsageError(missing)
+    return file
+
+
+def page_number(request: Request) -> int:
+    """The number of the page in the address, from 1."""
+    text = request.query_params.get("page", "1")
+    return max(1, int(text)) if text.isdecimal() and len(text) < 6 else 1
+
+
 def local_path(path: str) -> str:
     """The path, if it is one of this server; else that of the first page."""
     is_local = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
@@ -108,9 +122,7 @@ def seconds(value: float) -> str:
     return f"{value / 60:,.0f}\N{NO-BREAK SPACE}min"
 
 
-def error_page(request: Request, exc: Exception) -> Response:
+def error_page(request: Request, exc: RegistryError) -> Response:
     """What went wrong with the registry, as a page."""
-    status = 404 if isinstance(exc, UnknownError) else 400
-    if isinstance(exc, RegistryError) and not isinstance(exc, (UnknownError, UsageError)):
-        status = 500
+    status = 404 if isinstance(exc, UnknownError) else 400 if isinstance(exc, UsageError) else 500
     return page(request, "error.html", status=status, title="This did not work", text=str(exc))

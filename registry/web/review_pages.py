@@ -19,7 +19,7 @@ from registry.terminal import count
 from registry.web.rendering import after_form, form_handler, local_path, page, segment, text_field
 from registry.web.review_sides import effect_of_same, side_of, telling_faces
 from registry.web.reviewing import ORDERS, Pair, still_there
-from registry.web.site import session_of, site_of, tell
+from registry.web.site import deciding, session_of, site_of, tell
 
 _WAIT_S = 1.5
 """How long a request waits for suggestions before it shows that they are being made."""
@@ -130,7 +130,7 @@ def answer(request: Request, form: FormData) -> Response:
     given = text_field(form, "answer")
     if given not in ("same", "different", "skip", "hide-left", "hide-right"):
         raise UsageError("That is not an answer.")
-    with site.workspace.changing() if given != "skip" else site.workspace.reading() as registry:
+    with site.workspace.reading() if given == "skip" else deciding(request) as registry:
         pairs = site.queue.open(registry, order)
         both = still_there(registry, one, other)
         place = None if both is None else _place(pairs, both)
@@ -145,10 +145,9 @@ def answer(request: Request, form: FormData) -> Response:
                 decision = corrections.hide(registry, [stays if given == "hide-left" else joins])
             asked = f"/review/{segment(stays)}/{segment(joins)}"
             site.visits.answered(session_of(request), decision.number, asked)
-        revision, pairs = site.workspace.revision, site.queue.open(registry, order)
+        pairs = site.queue.open(registry, order)
         if following is not None and following not in pairs:
             following = _moved(registry, following, pairs)
-    site.queue.keep(revision)
     if following is None:
         end = {"order": order, "skipped": "1"} if pairs else {"order": order}
         return after_form(f"/review?{urlencode(end)}")
@@ -172,10 +171,8 @@ def undo(request: Request, form: FormData) -> Response:
         tell(request, "There is no answer of yours to undo. The page Decisions lists all.")
         return after_form(local_path(text_field(form, "back")))
     number, asked = last
-    with site.workspace.changing() as registry:
+    with deciding(request) as registry:
         corrections.undo(registry, number)
-        revision = site.workspace.revision
-    site.queue.keep(revision)
     return after_form(f"{asked}?{urlencode({'order': order})}")
 
 

@@ -48,7 +48,8 @@ def side_of(registry: Registry, identity: Identity) -> Side:
     """What to show of a person."""
     faces = telling_faces(registry.index.faces_of(identity.identity_id))
     names = {
-        video.video_id: name_of(video) for video in registry.index.videos([identity.identity_id])
+        video.video_id: name_of(video.url)
+        for video in registry.index.videos([identity.identity_id])
     }
     metric = registry.contract.primary_metric
     mean = average_of(registry, identity.identity_id).get(metric, math.nan)

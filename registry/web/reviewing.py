@@ -27,11 +27,6 @@ class Pair:
     joins: str
     suggestion: Suggestion
 
-    @property
-    def path(self) -> str:
-        """The end of the address of this question."""
-        return f"{self.stays}/{self.joins}"
-
 
 class ReviewQueue:
     """The questions of one registry."""

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from registry.core.registry import Registry
 from registry.web.access import Guard, Sessions
-from registry.web.ingesting import IngestDesk
+from registry.web.ingesting import WAIT_OR_STOP, IngestDesk
 from registry.web.passwords import Guesses, Password
 from registry.web.reviewing import ReviewQueue
 from registry.web.workspace import Workspace
@@ -106,6 +106,19 @@ def deciding(request: Request) -> Iterator[Registry]:
         revision = site.workspace.revision
         yield registry
     site.queue.keep(revision)
+
+
+@contextmanager
+def alone(request: Request, advice: str = WAIT_OR_STOP) -> Iterator[Registry]:
+    """The registry, for a change that nothing may happen beside.
+
+    Raises `UsageError` with the advice during an ingest.
+    """
+    site = site_of(request)
+    site.desk.refuse_while_running(advice)  # at once: a turn may come only after a video
+    with site.workspace.changing() as registry:
+        site.desk.refuse_while_running(advice)
+        yield registry
 
 
 def session_of(request: Request) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain
 
 from starlette.datastructures import FormData
@@ -24,7 +23,7 @@ from registry.upkeep.checks import Finding, check_machine
 from registry.upkeep.doctor import Inspection, examine, examine_registry
 from registry.urls import printable
 from registry.web.rendering import after_form, form_handler, page, text_field
-from registry.web.site import Site, site_of, tell
+from registry.web.site import alone, site_of, tell
 
 
 def overview(request: Request) -> Response:
@@ -39,7 +38,7 @@ def run_checks(request: Request, form: FormData) -> Response:
     deep, fix = bool(text_field(form, "deep")), bool(text_field(form, "fix"))
     findings: list[Finding] = []
     try:
-        with _alone(request) as registry:
+        with alone(request) as registry:
             with registry.writing():
                 pass  # of a snapshot nothing can be checked: this says why
             findings += _findings(registry, fix=fix, deep=deep)
@@ -68,7 +67,7 @@ def _findings(registry: Registry, *, fix: bool, deep: bool) -> Iterator[Finding]
 def rebuild_index(request: Request, form: FormData) -> Response:
     """Rebuild the index, as `reindex` does."""
     del form
-    with _alone(request) as registry, recorded(registry, "reindex") as recording:
+    with alone(request) as registry, recorded(registry, "reindex") as recording:
         videos = registry.reindex()
         recording.counts = {"videos": {"rows": videos}}
     tell(request, f"The index was rebuilt from the records of {count(videos, 'video')}.")
@@ -80,7 +79,7 @@ def change_calibration(request: Request, form: FormData) -> Response:
     """Measure the thresholds that suit this registry; use them or the model's own, if asked to."""
     act = text_field(form, "act")
     if act == "reset":
-        with _alone(request) as registry:
+        with alone(request) as registry:
             removed = operating.remove_calibration(registry)
         found = "Removed the calibration." if removed else "There is no calibration."
         tell(request, f"{found} The model's own thresholds are used.")
@@ -89,7 +88,7 @@ def change_calibration(request: Request, form: FormData) -> Response:
     workspace = site_of(request).workspace
     written = False
     if act == "use":
-        with _alone(request) as registry:
+        with alone(request) as registry:
             measurement = calibrate(registry, target=target)
             if written := supported(measurement):
                 adopt(registry, measurement)
@@ -112,18 +111,3 @@ def _rate(text: str) -> float:
     if math.isnan(rate):
         raise UsageError(f"'{printable(text)}' is not a rate. Give a number such as {TARGET_FAR}.")
     return rate
-
-
-@contextmanager
-def _alone(request: Request) -> Iterator[Registry]:
-    """The registry, while nothing else changes it. Raises `UsageError` during an ingest."""
-    site = site_of(request)
-    _refuse_during_ingest(site)  # at once: a turn may come only after a video
-    with site.workspace.changing() as registry:
-        _refuse_during_ingest(site)
-        yield registry
-
-
-def _refuse_during_ingest(site: Site) -> None:
-    if site.desk.is_running:
-        raise UsageError("An ingest is under way. Wait until it has finished, or stop it.")

@@ -10,7 +10,8 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from queries.page.marks import Lane, clock, lane
+from queries.page.links import link_to_second
+from queries.page.marks import Lane, clock, lane, place_of_opening
 from queries.screen_time import timeline
 from queries.timelines import PersonOnScreen
 from queries.video_details import video_details
@@ -27,10 +28,11 @@ from registry.web.rendering import (
     form_handler,
     local_path,
     page,
+    page_number,
     segment,
     text_field,
 )
-from registry.web.site import site_of, tell
+from registry.web.site import alone, site_of, tell
 from registry.web.video_names import address_of, name_of
 
 _PAGE = 30
@@ -47,8 +49,8 @@ class OnScreen:
     identity: Identity
     seconds: float
     lane: Lane
-    moments: tuple[tuple[float, str], ...]
-    """When each stretch begins, in seconds and in words."""
+    moments: tuple[tuple[float, str, str], ...]
+    """When each stretch begins, in seconds and in words, and the link to it on the web or ""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,7 @@ def videos(request: Request) -> Response:
     status, query = request.query_params.get("status", ""), request.query_params.get("find", "")
     if status not in STATUSES:
         raise UsageError(f"There is no status {status!r}. Choose one of {', '.join(STATUSES)}.")
-    text = request.query_params.get("page", "1")
-    number = max(1, int(text)) if text.isdecimal() and len(text) < 6 else 1
+    number = page_number(request)
     workspace = site_of(request).workspace
     with workspace.reading() as registry:
         if registry.is_empty:
@@ -98,7 +99,7 @@ def _order(video: IndexedVideo) -> tuple[bool, str]:
 
 
 def _shown(registry: Registry, video: IndexedVideo, *, most: int | None = None) -> ShownVideo:
-    duration = video.media.duration_s
+    duration, address = video.media.duration_s, address_of(video.url)
     counts_as = registry.view.same_as.get(video.video_id, "")
     other = registry.index.video(counts_as) if counts_as else None
     seen: list[PersonOnScreen] = []
@@ -106,22 +107,26 @@ def _shown(registry: Registry, video: IndexedVideo, *, most: int | None = None) 
         seen = timeline(registry, video.video_id)[:most]
     known = registry.index.get_identities([one.identity_id for one in seen])
     people = tuple(
-        _on_screen(known[one.identity_id], one, duration) for one in seen if duration > 0
+        _on_screen(known[one.identity_id], one, duration, address) for one in seen if duration > 0
     )
-    third = round(300 / duration, 1) if duration > 3 else None
     return ShownVideo(
-        video, name_of(video), address_of(video), local_file(video) is not None, third, people,
-        name_of(other) if other else "",
+        video, name_of(video.url), address, local_file(video) is not None,
+        place_of_opening(duration), people, name_of(other.url) if other else "",
     )  # fmt: skip
 
 
-def _on_screen(identity: Identity, seen: PersonOnScreen, duration_s: float) -> OnScreen:
+def _on_screen(
+    identity: Identity, seen: PersonOnScreen, duration_s: float, address: str
+) -> OnScreen:
     stretches = [(one.start_s, one.end_s) for one in seen.intervals]
     return OnScreen(
         identity,
         seen.seconds,
         lane(identity.identity_id, stretches, duration_s),
-        tuple((start, f"{clock(start)}–{clock(end)}") for start, end in stretches),
+        tuple(
+            (start, f"{clock(start)}–{clock(end)}", link_to_second(address, start, exact=True))
+            for start, end in stretches
+        ),
     )
 
 
@@ -132,7 +137,7 @@ def video(request: Request) -> Response:
         shown = _shown(registry, found)
         details: Mapping[str, Any] = video_details(registry, found.video_id)
         joined = [
-            name_of(one)
+            name_of(one.url)
             for other, counts in registry.view.same_as.items()
             if counts == found.video_id and (one := registry.index.video(other)) is not None
         ]
@@ -185,12 +190,10 @@ def remove(request: Request, form: FormData) -> Response:
     key = request.path_params["video"]
     if not text_field(form, "sure"):
         with site_of(request).workspace.reading() as registry:
-            shown = _shown(registry, registry.video(key))
-            lines = list(preview_of_videos(registry, [shown.video.video_id]))
-        return page(request, "remove.html", shown=shown, lines=lines)
-    if site_of(request).desk.is_running:
-        raise UsageError("An ingest is under way. Erase when it has finished.")
-    with site_of(request).workspace.changing() as registry:
+            found = registry.video(key)
+            lines = list(preview_of_videos(registry, [found.video_id]))
+        return page(request, "remove.html", video=found, lines=lines)
+    with alone(request, "Erase when it has finished.") as registry:
         receipt = registry.remove_videos([key])
     tell(request, f"Erased for good: {count(receipt['removed']['videos'], 'video')}.")
     return after_form("/videos")

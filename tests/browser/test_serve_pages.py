@@ -15,9 +15,9 @@ from registry.core.decisions import DecisionKind, in_effect
 from registry.core.registry import Registry
 from registry.domain import Image
 from registry.models.base import FaceModel
-from registry.people.corrections import undo
 from tests.browser.conftest import Tab
 from tests.support.page_server import Pages, serve_pages
+from tests.support.registries import undoing_decisions
 from tests.support.staged_people import portraits, stage
 
 if TYPE_CHECKING:
@@ -47,12 +47,9 @@ def pages(registry: Registry) -> Iterator[Pages]:
 
 @pytest.fixture(autouse=True)
 def _as_before(registry: Registry) -> Iterator[None]:
-    """Undo what a test decided, so that the next one finds the same people."""
-    before = len(registry.decisions.entries())
-    yield
-    for decision in reversed(in_effect(registry.decisions.entries())):
-        if decision.number > before:
-            undo(registry, decision.number)
+    """Let each test find the same people."""
+    with undoing_decisions(registry):
+        yield
 
 
 @pytest.fixture

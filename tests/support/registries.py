@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from registry.core import contract as contracts
+from registry.core.decisions import in_effect
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.core.video_changes import revise
 from registry.domain import Video
 from registry.models.base import FaceModel
+from registry.people.corrections import undo
 from registry.settings import load_settings
 from tests.support.factories import contract, picture
 
@@ -43,6 +46,16 @@ def put(registry: Registry, *videos: Video) -> list[Video]:
             for face in one.faces:
                 registry.blobs.put(face.crop, picture(face.crop))
         return [registry.commit(one) for one in videos]
+
+
+@contextmanager
+def undoing_decisions(registry: Registry) -> Iterator[None]:
+    """Undo what is decided in the block, at its end."""
+    before = len(registry.decisions.entries())
+    yield
+    for decision in reversed(in_effect(registry.decisions.entries())):
+        if decision.number > before:
+            undo(registry, decision.number)
 
 
 def set_metrics(registry: Registry, video_id: str, metrics: Mapping[str, float]) -> None:

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from registry.core.decisions import in_effect
 from registry.core.registry import Registry
-from registry.people.corrections import undo
 from tests.support.factories import person, video
 from tests.support.page_server import Pages, serve_pages
-from tests.support.registries import new_registry
+from tests.support.registries import new_registry, undoing_decisions
 
 # Person 0 stands under three identities that the rule keeps apart and the review asks about.
 VIDEOS = (
@@ -31,12 +29,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 @pytest.fixture(autouse=True)
 def _as_before(registry: Registry) -> Iterator[None]:
-    """Undo what a test decided, so that the next one finds the same people."""
-    before = len(registry.decisions.entries())
-    yield
-    for decision in reversed(in_effect(registry.decisions.entries())):
-        if decision.number > before:
-            undo(registry, decision.number)
+    """Let each test find the same people."""
+    with undoing_decisions(registry):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from registry.domain import ModelInfo
 from registry.errors import RegistryLocked
 from registry.people import joining
 from registry.settings import load_settings
+from registry.urls import Url
 from tests.support.factories import picture
 from tests.support.page_server import Pages, serve_pages
 from tests.support.registries import new_registry, who
@@ -137,6 +139,17 @@ def test_every_answer_is_a_decision_until_nothing_is_left(
     assert kinds(registry) == []
 
 
+def test_a_skipped_question_does_not_compute_the_questions_again(
+    client: httpx.Client, pages: Pages, registry: Registry
+) -> None:
+    asked = client.get("/review").url.path
+    assert pages.site.queue.prepare(0), "the questions are known"
+    data = {"answer": "skip"}
+    client.post(f"{asked}/answer", data=data, follow_redirects=False)
+    assert pages.site.queue.prepare(0)
+    assert kinds(registry) == []
+
+
 def test_decisions_on_other_pages_do_not_compute_the_questions_again(
     client: httpx.Client, pages: Pages, registry: Registry
 ) -> None:
@@ -173,6 +186,20 @@ def test_videos_have_strips_and_failures_a_reason(client: httpx.Client, registry
     one = client.get(f"/videos/{VIDEOS[0].video_id}?t=1.5").text
     assert "https://example.com/a.mp4#t=0.0" in one  # moments open on the web
     assert "<video" not in one
+
+
+def test_a_moment_on_a_video_site_opens_as_its_player_takes_it(tmp_path: Path) -> None:
+    url = Url("https://www.youtube.com/watch?v=abcdefghijk")
+    faces = tuple(replace(face, time_s=face.time_s + 12.5) for face in VIDEOS[1].faces)
+    media = replace(VIDEOS[1].media, duration_s=20.0)
+    of_site = replace(VIDEOS[1], url=url, faces=faces, media=media)
+    with (
+        new_registry(tmp_path / "site", of_site) as registry,
+        serve_pages(registry) as pages,
+        pages.client() as client,
+    ):
+        shown = client.get(f"/videos/{of_site.video_id}").text
+        assert f'href="{url.exposed()}&amp;t=12s"' in shown
 
 
 def test_videos_are_joined_and_separated(client: httpx.Client, registry: Registry) -> None:
@@ -229,6 +256,9 @@ def test_answers_of_a_report_page_become_decisions(
     assert kinds(registry)[-1] == "separate"
     wrong = client.post("/decisions/answers", files={"answers": ("a.json", b"{}")})
     assert "is not a file of answers" in wrong.text
+    assert str(registry.settings.home) not in wrong.text
+    gone = client.post(f"/decisions/answers/{32 * '0'}")
+    assert "The file is not here any more. Send it again." in gone.text
 
 
 def test_a_table_that_leaves_a_question_asks_it(client: httpx.Client) -> None:

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -193,6 +194,25 @@ def test_during_an_ingest_upkeep_is_refused(own_pages: Pages, own_client: httpx.
             refused = own_client.post(f"/registry/{action}", data=data, follow_redirects=False)
             assert refused.headers["location"] == "/ingest", action
     assert own_client.get("/registry").text.count("An ingest is under way") == 3
+
+
+def test_an_erasure_that_waited_for_its_turn_is_refused_during_an_ingest(
+    own: Registry, own_pages: Pages, own_client: httpx.Client
+) -> None:
+    one, erased = who(own, VIDEOS[0]), VIDEOS[1].video_id
+    workspace, desk = own_pages.site.workspace, own_pages.site.desk
+    for path in (f"/people/{one}/forget", f"/videos/{erased}/remove"):
+        with ThreadPoolExecutor(1) as threads:
+            with workspace.reading():  # so that the erasure waits for its turn
+                sent = threads.submit(own_client.post, path, data={"sure": "yes", "back": "/"})
+                while not workspace.turns._queue:
+                    time.sleep(0.01)
+                desk.retry()
+            assert "An ingest is under way. Erase when it has finished." in sent.result(60).text
+        while desk.is_running:
+            time.sleep(0.01)
+    assert own.identity(one).identity_id == one
+    assert own.index.has_video(erased)
 
 
 @pytest.mark.parametrize("path", ["checks", "reindex", "backup", "calibration"])
