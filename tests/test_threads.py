@@ -14,11 +14,11 @@ from registry import open_registry
 from registry.domain import Image
 from registry.errors import ImageError
 from registry.models.base import FaceModel
-from tests.models.conftest import model, pack, pack_folder
+from tests.models.conftest import model
 from tests.support.factories import video
 from tests.support.registries import open_empty, put
 
-__all__ = ["model", "pack", "pack_folder"]
+__all__ = ["model"]
 THREADS = 8
 
 

@@ -98,10 +98,10 @@ def stop(request: Request, form: FormData) -> Response:
 
 def run(request: Request) -> Response:
     """The ingest that is under way, or the last one."""
-    version, progress = site_of(request).desk.wait(-1, 0)
+    progress = site_of(request).desk.progress
     if progress is None:
         return after_form("/ingest")
-    return page(request, "ingest_run.html", version=version, **_shown(progress))
+    return page(request, "ingest_run.html", **_shown(progress))
 
 
 async def events(request: Request) -> Response:

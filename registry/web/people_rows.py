@@ -47,7 +47,6 @@ class People:
 
     rows: tuple[PersonRow, ...]
     answer: Answer
-    axis: Axis
     metric: str
     videos: int
     """How many videos the numbers are of."""
@@ -83,7 +82,7 @@ def people_rows(
     if left_out:
         shown = tuple(row for row in shown if row.identity.provisional)
     said = answer([(row.label, "", row.measured) for row in shown], report.videos)
-    return People(shown, said, axis, name, report.videos)
+    return People(shown, said, name, report.videos)
 
 
 def _forest(axis: Axis, one: Measured) -> Forest | None:

@@ -71,7 +71,7 @@ def question(request: Request) -> Response:
         effect = _effect(registry, pair, both)
     answered = site.visits.count_answers(session_of(request))
     return page(
-        request, "review.html", order=order, orders=ORDERS, sides=sides, pair=pair,
+        request, "review.html", order=order, orders=ORDERS, sides=sides,
         evidence=evidence, effect=effect, ahead=ahead, certain=certain, answered=answered,
         number=answered + (place or 0) + 1, total=answered + len(pairs),
     )  # fmt: skip

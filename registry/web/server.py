@@ -119,13 +119,13 @@ def serve(
         app = application(
             site, Hosts(_names(listening.host)), port=port, secure=context is not None
         )
-        address = f"{site.address}?token={site.sessions.new_token()}"
+        address = site.one_time_address()
         start_page = registry.settings.home / "open-pages.html" if open_browser else None
 
         def started() -> None:
             announce(address)
             if start_page is not None:
-                _open(start_page, f"{site.address}?token={site.sessions.new_token()}")
+                _open(start_page, site.one_time_address())
 
         try:
             PageServer(app, context, started, site.closing.set).run(sockets=[listener])

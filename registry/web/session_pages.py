@@ -53,9 +53,7 @@ def sessions(request: Request) -> Response:
 def new_link(request: Request, form: FormData) -> Response:
     """An address that signs another browser in, once."""
     del form
-    site = site_of(request)
-    link = f"{site.address}?token={site.sessions.new_token()}"
-    return page(request, "sessions.html", link=link)
+    return page(request, "sessions.html", link=site_of(request).one_time_address())
 
 
 @form_handler

@@ -83,6 +83,10 @@ class Site:
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when the server stops, so that open streams end."""
 
+    def one_time_address(self) -> str:
+        """An address that signs one browser in, once."""
+        return f"{self.address}?token={self.sessions.new_token()}"
+
     def close(self) -> None:
         """End streams, stop an ingest after its current video, and close the registry."""
         self.closing.set()

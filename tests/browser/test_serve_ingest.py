@@ -45,7 +45,7 @@ def test_an_ingest_is_watched_to_its_end_and_a_moment_plays(
     registry = open_registry(load_settings(home=tmp_path / "home"))
     with serve_pages(registry) as pages:
         tab = new_tab()
-        page = tab.open(f"{pages.address}/?token={pages.site.sessions.new_token()}")
+        page = tab.open(pages.site.one_time_address())
         assert "No video yet" in page.locator("h1").inner_text()
         page.get_by_role("link", name="Choose a table").click()
         page.locator("summary").click()

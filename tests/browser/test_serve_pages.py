@@ -58,7 +58,7 @@ def sign_in(pages: Pages, new_tab: Callable[..., Tab]) -> Callable[..., Tab]:
 
     def make(**options: object) -> Tab:
         tab = new_tab(base_url=pages.address, **options)
-        tab.open(f"{pages.address}/?token={pages.site.sessions.new_token()}")
+        tab.open(pages.site.one_time_address())
         return tab
 
     return make

@@ -26,7 +26,7 @@ def test_thirty_questions_by_keys_take_less_than_a_minute(
     people = portraits(sface, [t1_image, astronaut])
     registry = stage(tmp_path / "home", sface, people, identities=6)
     with serve_pages(registry) as pages:
-        page = new_tab().open(f"{pages.address}/?token={pages.site.sessions.new_token()}")
+        page = new_tab().open(pages.site.one_time_address())
         page.goto(f"{pages.address}/review?order=likeness")
         open_questions = int(re.findall(r"of (\d+)", page.locator(".place").inner_text())[0])
         assert open_questions >= QUESTIONS

@@ -33,7 +33,7 @@ from registry.settings import load_settings
 from registry.store.server import ServerStore
 from registry.upkeep.doctor import Inspection
 from registry.urls import Url
-from tests.erasure.test_erasure import _Failing
+from tests.support.failing_folder import FailingFolder
 from tests.support.neighbours import best_similarity, photo_vectors, write_neighbours
 
 PAIRS = (
@@ -266,7 +266,7 @@ def test_such_an_erasure_that_was_cut_off_anywhere_is_finished(
         shutil.copytree(filled / "objects", place / "objects")
         client = QdrantClient(":memory:")
         opened(place, client, FolderStore(place / "objects")).reindex()
-        yield opened(place, client, _Failing(place / "objects", changes))
+        yield opened(place, client, FailingFolder(place / "objects", changes))
         yield opened(place, client, FolderStore(place / "objects"))
 
     whole, _ = begun(tmp_path / "whole", 1000)
