@@ -43,7 +43,6 @@ from benchmarks._gpu import (
     read,
     seconds_a_run,
 )
-from benchmarks._options import data_folder
 from ingest.frames import Sampling, VideoReader
 from registry.domain import Detection, Image
 from registry.faces.boxes import crop_area
@@ -418,10 +417,16 @@ def main() -> None:
     if not chosen.device and devices.PROVIDERS["cuda"] not in onnxruntime.get_available_providers():
         print("There is no CUDA here: nothing to measure. --device cpu tries the benchmark itself.")
         return
+    if chosen.data:
+        data = chosen.data
+    else:
+        from benchmarks._options import data_folder  # imports a package that --data does without
+
+        data = data_folder()
     deadline = time.monotonic() + chosen.seconds
     bench = Bench(
         chosen.device or "cuda",
-        chosen.data or data_folder(),
+        data,
         chosen.models,
         chosen.frames,
         deadline,

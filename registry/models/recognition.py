@@ -46,8 +46,8 @@ def _similarity(landmarks: Landmarks) -> NDArray[np.float64] | None:
 
     None if there is none, because all landmarks are at one place. By Umeyama, "Least-squares
     estimation of transformation parameters between two point patterns" (PAMI 1991), with the
-    operations of `skimage.transform.SimilarityTransform`, which `norm_crop` calls: the result is the
-    same to the last bit, without SciPy and scikit-image in every worker.
+    operations of `skimage.transform.SimilarityTransform`, which `norm_crop` calls: the result is
+    the same to the last bit, without scikit-image in every worker.
     """
     middle, to_middle = landmarks.mean(axis=0), TEMPLATE.mean(axis=0)
     moved = landmarks - middle
