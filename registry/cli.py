@@ -37,7 +37,7 @@ _COMMANDS: _Commands = {
     ),
     "demo": ("registry.demo.command:demo_command", "Try face-registry on sample videos."),
     "doctor": (
-        "registry.commands:doctor_command",
+        "registry.upkeep.commands:doctor_command",
         "Check that the registry is complete and intact.",
     ),
     "ingest": ("ingest.commands:ingest_command", "Find the faces in the videos of a CSV file."),
@@ -63,7 +63,10 @@ _COMMANDS: _Commands = {
         "Restore a registry from an archive.",
     ),
     "serve": ("registry.web.commands:serve_command", "Show the registry in a browser."),
-    "status": ("registry.commands:status_command", "Show what the registry holds and where it is."),
+    "status": (
+        "registry.upkeep.commands:status_command",
+        "Show what the registry holds and where it is.",
+    ),
 }
 _IDENTITIES: _Commands = {
     "answer": (
