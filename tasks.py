@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-VENV = ROOT / os.environ.get("VENV", ".venv")
+# `or`: make passes on empty variables too.
+VENV = ROOT / (os.environ.get("VENV") or ".venv")
 # onnxruntime-gpu and onnxruntime share a folder, so each has a virtual environment of its own.
-VENV_GPU = ROOT / os.environ.get("VENV_GPU", ".venv-gpu")
+VENV_GPU = ROOT / (os.environ.get("VENV_GPU") or ".venv-gpu")
 UV = os.environ.get("UV") or "uv"
 JOBS = os.environ.get("JOBS") or "3"
 """More than two processors, because many tests wait."""
