@@ -12,6 +12,11 @@ DETECTION_THRESHOLD = 0.5
 which the notebook before this registry used too."""
 
 
+def frames_together(device: str) -> int:
+    """How many frames a detector on this device is given at once."""
+    return 16 if device == "cuda" else 1
+
+
 class FaceModel(Protocol):
     """A detector and a recogniser that belong together.
 
