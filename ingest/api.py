@@ -298,8 +298,7 @@ def _context(
             access.rules(fetch_limits or FetchLimits()), ray, summary.run,
         )  # fmt: skip
         with cluster:
-            ahead = 2 * cluster.workers
-            yield RunContext(registry, cluster, cluster, ahead, summary, turn=turn)
+            yield RunContext(registry, cluster, cluster, cluster.ahead, summary, turn=turn)
         return
     workers = min(default_workers() if workers is None else workers, max(1, videos))
     buckets = open_buckets(settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from functools import wraps
 from pathlib import Path
 from threading import Event
@@ -251,6 +251,7 @@ def ingest_command(
         terminal.open(device=device, wait=wait) as registry,
         nullcontext() if plan else as_writer(registry),
         _writing_metrics(registry, metrics_file),
+        redirect_stdout(sys.stderr) if ray else nullcontext(),  # Ray prints there
         reporting(terminal) as reporter,
         stoppable(terminal) as stop,
         printing_failures(terminal, as_json),

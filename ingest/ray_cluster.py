@@ -39,8 +39,10 @@ _START_S = 600.0
 """A worker loads a model, and may have to wait until a machine has room for it."""
 _POLL_S = 0.5
 """How often a thread that waits for a worker checks whether the run has ended."""
-_THREADS = 8
-"""Calls of one worker at once: it fetches the next videos while it processes one."""
+_VIDEOS = 2
+"""Videos that a worker holds: it fetches the next one while it processes one."""
+_THREADS = 2 * _VIDEOS
+"""Calls of one worker at once."""
 _LOCAL_STORE = 256 << 20
 """Bytes of shared memory for results under way; a video of 10,000 faces takes about 10 MB."""
 
@@ -128,6 +130,11 @@ class RayCluster:
         except BaseException:
             self._disconnect()
             raise
+
+    @property
+    def ahead(self) -> int:
+        """Videos that the cluster can hold at once."""
+        return _VIDEOS * self.workers
 
     def fetch(self, location: str, name: str) -> Download:
         """As `Downloader.fetch`, on a machine of the cluster."""
@@ -228,18 +235,20 @@ class RayCluster:
         return _Worker(actor, actor.start.remote())
 
     def _take(self) -> _Worker:
-        """The worker with the fewest videos. Waits until one has started."""
+        """The worker with the fewest videos. Waits until one has started and can take another."""
         until = time.monotonic() + _START_S
         while time.monotonic() < until:
+            self._check_open()
             with self._changed:
                 for worker in [one for one in self._all if not one.name]:
                     self._look_at(worker)
                 if ready := [one for one in self._all if one.name]:
+                    until = time.monotonic() + _START_S
                     worker = min(ready, key=lambda one: one.videos)
-                    worker.videos += 1
-                    return worker
+                    if worker.videos < _VIDEOS:
+                        worker.videos += 1
+                        return worker
                 self._changed.wait(_POLL_S)
-            self._check_open()
         raise RegistryError(
             f"No worker of the Ray cluster has started within {_START_S:.0f} s. `ray status` shows "
             "whether its machines have room."
@@ -340,6 +349,7 @@ def _connect(address: str, workers: int) -> bool:
 
     if ray.is_initialized():
         return False
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
     common = {
         "log_to_driver": False, "configure_logging": False, "logging_level": logging.CRITICAL,
     }  # fmt: skip

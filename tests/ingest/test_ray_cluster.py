@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
@@ -20,67 +23,68 @@ from ingest.fetch.host_headers import HostHeaders
 from ingest.fetch.proxies import ProxyRules
 from ingest.frames import MediaLimits, Sampling
 from ingest.ray_node import Failed, FetchRules, NodeSetup, NodeWorker
-from ingest.summary import Summary
 from registry.core.opening import open_registry
-from registry.demo.cast import VIDEOS
-from registry.demo.videos import build_videos
 from registry.errors import FetchError, RegistryError, UsageError
 from registry.settings import load_settings
-from registry.upkeep.status import dump
 from tests.support.factories import contract
+from tests.test_main_job import call_here as call
 
 requires_ray = pytest.mark.skipif(
     find_spec("ray") is None, reason="ray is not installed (requirements/cluster.txt)"
 )
 
 
-class _KillsOneWorker:
-    """A reporter that kills a worker of the local cluster when the first video is recorded."""
+class _KillsOneWorker(logging.Handler):
+    """Kills the worker that processed the first video, while it holds the next one."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.killed: list[int] = []
-        self.outcomes: list[str] = []
 
-    def begin(self, videos: int) -> None: ...
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.killed or "video.read" not in record.getMessage():
+            return
+        mine = psutil.Process().children(recursive=True)
+        workers = [one for one in mine if one.name().startswith("ray::NodeWorker")]
+        busiest = max(workers, key=lambda one: sum(_used(child) for child in one.children(True)))
+        self.killed.append(busiest.pid)
+        busiest.kill()
 
-    def warn(self, message: str) -> None: ...
 
-    def advance(self, summary: Summary, url: str, outcome: str) -> None:
-        self.outcomes.append(outcome)
-        if not self.killed:
-            mine = psutil.Process().children(recursive=True)
-            workers = [one for one in mine if one.name().startswith("ray::NodeWorker")]
-            assert len(workers) == 2
-            workers[0].kill()
-            self.killed.append(workers[0].pid)
+def _used(process: psutil.Process) -> float:
+    return float(process.cpu_times().user)
 
 
 @requires_ray
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
 def test_a_lost_worker_costs_its_videos_some_time_and_changes_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    demo_videos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    build_videos(tmp_path)
-    table = pd.DataFrame(
-        {"Video URL": [str(tmp_path / one.file) for one in VIDEOS], "Performance": range(len(VIDEOS))}
-    )
-    with open_registry(home=tmp_path / "one") as registry:
-        fr.ingest(registry, table, workers=1, allow_local_files=True)
-        expected = dump(registry)
+    files = sorted(demo_videos.glob("*.mp4"))
+    table = tmp_path / "videos.csv"
+    rows = [f"{file},{number}" for number, file in enumerate(files)]
+    table.write_text("\n".join(["Video URL,Performance", *rows]))
 
-    reporter = _KillsOneWorker()
-    with open_registry(home=tmp_path / "ray") as registry, caplog.at_level("INFO", "face_registry"):
-        summary = fr.ingest(
-            registry, table, ray="auto", workers=2, allow_local_files=True, reporter=reporter
-        )
-        assert dump(registry) == expected
+    def ingest_and_dump(home: Path, *options: str) -> Any:
+        done = call(home, "ingest", str(table), "--allow-local-files", "--json", *options)
+        assert done.exit_code == 0, done.output
+        document = json.loads(done.stdout)  # so nothing of Ray's is in it
+        assert document["videos"]["ingested"] == len(files)
+        return json.loads(call(home, "status", "--dump").stdout)
 
-    assert (summary.ingested, summary.failures) == (len(VIDEOS), [])
-    assert len(reporter.killed) == 1
-    lines = [record.getMessage() for record in caplog.records]
-    assert any("worker.lost" in line for line in lines)
-    assert sum("worker.ready" in line for line in lines) == 3
+    expected = ingest_and_dump(tmp_path / "one", "--workers", "1")
+    killer, log = _KillsOneWorker(), logging.getLogger("face_registry")
+    log.addHandler(killer)
+    try:
+        with caplog.at_level("INFO", log.name):
+            found = ingest_and_dump(tmp_path / "ray", "--ray", "auto", "--workers", "2")
+    finally:
+        log.removeHandler(killer)
+
+    assert found == expected
+    assert len(killer.killed) == 1
+    assert any("worker.lost" in record.getMessage() for record in caplog.records)
     assert list((tmp_path / "ray" / "tmp").iterdir()) == []
 
 
@@ -101,7 +105,7 @@ def test_ray_that_is_not_installed_is_named(
 @requires_ray
 @pytest.mark.parametrize("address", ["head", "ray://head:10001", "head:many", ":6379"])
 def test_an_address_that_is_none_is_refused(tmp_path: Path, address: str) -> None:
-    with pytest.raises(UsageError, match="is not the address of a Ray cluster. Give HOST:PORT"):
+    with pytest.raises(UsageError, match=r"is not the address of a Ray cluster\. Give HOST:PORT"):
         _ingest_on(address, tmp_path)
 
 
@@ -139,7 +143,10 @@ def setup(tmp_path: Path) -> NodeSetup:
             r"images of this registry are in the folder .*objects, which the machine .* does not "
             r"see\. Move them to an S3 server .* or put the home on a file system",
         ),
-        (lambda setup: replace(setup, version="9.9"), r"has face-registry .*, and this one has 9\.9"),
+        (
+            lambda setup: replace(setup, version="9.9"),
+            r"has face-registry .*, and this one has 9\.9",
+        ),
     ],
 )
 def test_a_machine_that_cannot_take_part_says_why(
