@@ -161,6 +161,7 @@ def run(
         _find_duplicates(registry, summary, selection.done, consolidate)
         _look_for_copies(recorder, selection.done)
     _count_identities(registry, summary)
+    registry.settle()
     if summary.ingested or summary.joined_identities:
         registry.index.optimize()
     summary.seconds = time.monotonic() - started
