@@ -271,6 +271,10 @@ class Index:
         """All videos, or those that show one of these identities, in order of id."""
         return (video_in(point.payload) for point in self.stored_videos(identity_ids))
 
+    def get_videos(self, video_ids: Sequence[str]) -> dict[str, IndexedVideo]:
+        """Those that exist among these, by id."""
+        return {point.id: video_in(point.payload) for point in self._videos.get(video_ids)}
+
     def known(self, video_id: str) -> IndexedVideo | None:
         """The video of this id, or the first one that has it as another name."""
         points = self._videos.get([video_id])
