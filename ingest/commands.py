@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -24,6 +23,7 @@ from registry import events
 from registry.core.registry import Registry
 from registry.errors import RegistryError, UsageError
 from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN, LARGEST_EVERY, MOST_WORKERS
+from registry.system.console import handling_stops
 from registry.terminal import (
     Terminal,
     cosine,
@@ -354,11 +354,5 @@ def stoppable(terminal: Terminal) -> Iterator[Event]:
         stop.set()
         terminal.note("Stopping after the current video. Press Ctrl-C again to stop at once.")
 
-    before = {
-        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
+    with handling_stops(on_signal):
         yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

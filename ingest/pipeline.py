@@ -6,8 +6,6 @@ whatever finishes first, so the same table gives the same identities with any nu
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections import deque
 from collections.abc import Collection, Iterator
@@ -37,6 +35,7 @@ from registry.faces.appearances import appearances
 from registry.footage.duplicates import duplicate_videos
 from registry.people import joining
 from registry.people.evidence import gather_evidence
+from registry.system.process import usable_processors
 from registry.urls import Url
 
 
@@ -88,7 +87,7 @@ def default_workers(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     More than eight wait for downloads. In a container, `quota` (the file cpu.max of Linux) limits
     the processors further: more workers than that would only take memory.
     """
-    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    processors = usable_processors()
     with suppress(OSError, ValueError):
         share, period = map(int, quota.read_text().split())
         processors = min(processors, -(-share // period))
@@ -162,6 +161,7 @@ def run(
         _find_duplicates(registry, summary, selection.done, consolidate)
         _look_for_copies(recorder, selection.done)
     _count_identities(registry, summary)
+    registry.settle()
     if summary.ingested or summary.joined_identities:
         registry.index.optimize()
     summary.seconds = time.monotonic() - started

@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import re
-import signal
 import sys
 import traceback
 from difflib import get_close_matches
@@ -21,6 +20,7 @@ import registry
 from registry import events
 from registry.errors import RegistryError, UnknownError
 from registry.events import FORMATS, LEVELS
+from registry.system.console import interrupt_when_ended
 
 _SPECIAL, _ESCAPED = re.compile(r"([^\w@%+:,./-])"), r"\\\\\1"
 _Commands = dict[str, tuple[str, str]]
@@ -37,7 +37,7 @@ _COMMANDS: _Commands = {
     ),
     "demo": ("registry.demo.command:demo_command", "Try face-registry on sample videos."),
     "doctor": (
-        "registry.commands:doctor_command",
+        "registry.upkeep.commands:doctor_command",
         "Check that the registry is complete and intact.",
     ),
     "ingest": ("ingest.commands:ingest_command", "Find the faces in the videos of a CSV file."),
@@ -63,7 +63,10 @@ _COMMANDS: _Commands = {
         "Restore a registry from an archive.",
     ),
     "serve": ("registry.web.commands:serve_command", "Show the registry in a browser."),
-    "status": ("registry.commands:status_command", "Show what the registry holds and where it is."),
+    "status": (
+        "registry.upkeep.commands:status_command",
+        "Show what the registry holds and where it is.",
+    ),
 }
 _IDENTITIES: _Commands = {
     "answer": (
@@ -276,8 +279,7 @@ def main(arguments: list[str] | None = None) -> None:
     removed.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt_when_ended()
     # A report makes a million objects that all stay: looking for garbage among them takes as long.
     gc.set_threshold(_GARBAGE)
     debug = "--debug" in arguments

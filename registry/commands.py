@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
 from registry.changing.commands import change_model
 from registry.copies.migration import migrate
-from registry.core.runs import recorded, runs
+from registry.core.runs import recorded
 from registry.core.selectors import find_named
-from registry.errors import StoreError
 from registry.models import catalogue, download
 from registry.settings import load_target
 from registry.terminal import (
@@ -27,115 +24,6 @@ from registry.terminal import (
     undo_note,
     yes_option,
 )
-from registry.upkeep.doctor import examine
-from registry.upkeep.monitoring import format_availability, format_metrics
-from registry.upkeep.status import dump, status
-
-
-@click.command("status")
-@click.option(
-    "--dump", "whole", is_flag=True,
-    help="Print everything in the registry as JSON, to compare it with another registry.",
-)  # fmt: skip
-@click.option("--runs", "history", is_flag=True, help="List the runs, newest first.")
-@click.option("--metrics", is_flag=True, help="Print metrics in the text format of Prometheus.")
-@json_option
-@pass_terminal
-def status_command(
-    terminal: Terminal, whole: bool, history: bool, metrics: bool, as_json: bool
-) -> None:
-    """Show what the registry holds and where it is."""
-    if whole + history + metrics > 1:
-        raise click.UsageError("Use only one of --dump, --runs and --metrics.")
-    if history or metrics:
-        (_print_runs if history else _print_metrics)(terminal, as_json)
-        return
-    if whole:
-        with terminal.open() as registry:
-            terminal.json(dump(registry))
-        return
-    with terminal.open_to_read() as registry:
-        document = status(registry)
-    if as_json:
-        terminal.json(document)
-        return
-    for key, value in _flatten(document):
-        terminal.say(f"{key:<24}{_format(value)}")
-    if document["empty"]:
-        home = terminal.settings.home
-        found = "The registry is empty." if home.exists() else f"There is no folder {home}."
-        terminal.note(f"{found} Check --home, or run `face-registry ingest CSV` to fill it.")
-
-
-def _print_runs(terminal: Terminal, as_json: bool) -> None:
-    with terminal.open_to_read() as registry:
-        history = runs(registry)
-    if as_json:
-        terminal.json({"runs": [asdict(run) for run in history]})
-        return
-    for run in history:
-        ended = f"{run.seconds:.1f} s" if run.ended else ""
-        words = (run.started, run.kind, run.outcome, ended, run.csv, run.by, run.run)
-        terminal.say("  ".join(word for word in words if word))
-        counts = ", ".join(f"{n} {what}" for what, n in run.counts.get("videos", {}).items() if n)
-        for text in (counts, run.reason, run.purpose and f"purpose: {run.purpose}"):
-            if text:
-                terminal.say(f"    {text}")
-
-
-def _print_metrics(terminal: Terminal, as_json: bool) -> None:
-    if as_json:
-        raise click.UsageError("--metrics prints no JSON. Leave --json out.")
-    try:
-        with terminal.open_to_read() as registry:
-            text = format_metrics(registry)
-    except StoreError:
-        click.echo(format_availability(terminal.settings), nl=False)
-        raise
-    click.echo(text, nl=False)
-
-
-def _flatten(document: dict[str, Any]) -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
-    for key, value in document.items():
-        if isinstance(value, dict):
-            rows += [(f"{key} {inner}".replace("_", " "), v) for inner, v in value.items()]
-        else:
-            rows.append((key.replace("_", " "), value))
-    return rows
-
-
-def _format(value: object) -> object:
-    if value is None:
-        return "-"
-    return ("no", "yes")[value] if isinstance(value, bool) else value
-
-
-@click.command("doctor")
-@click.option("--deep", is_flag=True, help="Also read every crop and check its digest.")
-@click.option(
-    "--fix", is_flag=True,
-    help="Repair what can be repaired safely: remove crops that no record names, rebuild an index "
-    "that differs from the records, remove the access of other users, mark videos with damaged "
-    "records or crops to be read again.",
-)  # fmt: skip
-@json_option
-@pass_terminal
-def doctor_command(terminal: Terminal, deep: bool, fix: bool, as_json: bool) -> None:
-    """Check the machine, the model, both stores and everything in the registry.
-
-    Prints one line for each part, and below it what to do. Exits with 1 if a part has failed.
-    """
-    findings = []
-    for finding in examine(terminal.settings, fix=fix, deep=deep):
-        findings.append(finding)
-        if not as_json:
-            terminal.say(f"{finding.verdict:<8} {finding.part:<12} {finding.detail}")
-            if finding.advice:
-                terminal.say(f"{'':<21} {finding.advice}")
-    if as_json:
-        terminal.json({"findings": [asdict(finding) for finding in findings]})
-    sys.exit(any(finding.verdict == "failed" for finding in findings))
 
 
 @click.command("reindex")

@@ -10,7 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from filelock import FileLock
 
+from registry.demo.videos import build_videos
 from registry.domain import Image
 from registry.models.base import FaceModel
 from tests.support import places
@@ -107,6 +109,21 @@ def pack(pack_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FaceMod
 
     cache = tmp_path_factory.mktemp("models")
     return catalogue.load(str(pack_folder), device="cpu", cache=cache)
+
+
+@pytest.fixture(scope="session")
+def demo_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the demo's videos, built once for all processes of a run; only to be read."""
+    place = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        place = place.parent
+    folder = place / "demo-videos"
+    with FileLock(place / "demo-videos.lock"):
+        if not folder.exists():
+            building = place / "demo-videos.building"
+            build_videos(building)
+            building.rename(folder)
+    return folder
 
 
 def _frozen(image: Image) -> Image:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ZshComplete
 from click.testing import CliRunner
 
 from registry.cli import cli
@@ -48,14 +49,28 @@ def completed(home: Path, *words: str, shell: str = "zsh") -> subprocess.Complet
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("command", ["show", "forget", "merge", "name", "separate", "split"])
-def test_names_come_first_and_ids_by_what_was_typed(filled: Path, command: str) -> None:
+def test_names_come_first_and_ids_by_what_was_typed(filled: Path) -> None:
     with open_registry(home=filled) as registry:
         named, kept = who(registry, PARK, 0)[:8], who(registry, PARK, 1)[:8]
     for begun, offered in {"": ["Katie Hill"], "ka": ["Katie Hill"], kept[:3]: [kept]}.items():
-        done = completed(filled, "identities", command, begun)
+        done = completed(filled, "identities", "show", begun)
         assert (done.stderr, done.stdout.splitlines()[1::3]) == ("", offered), begun
-    assert completed(filled, "identities", command, "Ka").stdout.splitlines()[2] == named
+    assert completed(filled, "identities", "show", "Ka").stdout.splitlines()[2] == named
+
+
+@pytest.mark.parametrize("command", ["show", "forget", "merge", "name", "separate", "split"])
+def test_every_command_that_takes_an_identity_completes_it(
+    filled: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACE_REGISTRY_HOME", str(filled))
+    with open_registry(home=filled) as registry:
+        named, kept = who(registry, PARK, 0)[:8], who(registry, PARK, 1)[:8]
+    shell = ZshComplete(cli, {}, "face-registry", "_FACE_REGISTRY_COMPLETE")
+    for begun, offered in {"": ["Katie Hill"], "ka": ["Katie Hill"], kept[:3]: [kept]}.items():
+        found = shell.get_completions(["identities", command], begun)
+        assert [item.value for item in found] == offered, begun
+    [item] = shell.get_completions(["identities", command], "Ka")
+    assert item.help == named
 
 
 def test_ids_that_were_merged_away_are_not_offered(filled: Path) -> None:

@@ -96,6 +96,8 @@ ONLY_IN: Mapping[str, str] = {
     "uvicorn": "registry.web.server",
     "jinja2": "queries.page.* registry.web.rendering",
     "pydantic_settings": "registry.settings",
+    "psutil": "registry.system.*",
+    "filelock": "registry.system.locks",
     "rich": "registry.terminal registry.cli *.commands *_commands ingest.progress registry.demo.*",
     "click": "registry.terminal registry.cli *.commands *_commands registry.demo.command",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from click.testing import CliRunner, Result
 from registry.cli import cli
 from registry.demo.cast import VIDEOS
 from registry.demo.server import serve_folder
-from registry.demo.videos import build_videos, write_csv, write_probe
+from registry.demo.videos import write_csv, write_probe
 from registry.errors import RegistryError
 from tests.support import places
 
@@ -37,9 +38,8 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("site")
-    build_videos(folder)
+def site(demo_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = Path(shutil.copytree(demo_videos, tmp_path_factory.mktemp("site") / "videos"))
     with serve_folder(folder) as url:
         table = tmp_path_factory.mktemp("table") / "videos.csv"
         write_csv(table, url)
@@ -245,8 +245,6 @@ def _write(path: Path, rows: list[list[str]]) -> None:
 def test_a_lost_index_comes_back_the_same(
     first: tuple[Path, dict[str, Any]],
 ) -> None:
-    import shutil
-
     home, _ = first
     before = _json(home, "report"), _json(home, "videos", "list")
     shutil.rmtree(home / "index")

@@ -1,4 +1,4 @@
-"""Atomic writing of files, durable folders, and entries of zip archives."""
+"""Atomic writing of files, their endings, and entries of zip archives."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from registry.errors import StoreDenied, StoreError, StoreFull, UsageError
+from registry.system.paths import remove, replace, sync
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can store: the same content always gives the same bytes."""
@@ -52,10 +53,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             sync(temporary)
-            temporary.replace(path)
+            replace(temporary, path)
             sync(path.parent)
         finally:
-            temporary.unlink(missing_ok=True)
+            remove(temporary)
     except OSError as exc:
         raise _file_error(path, exc) from exc
 
@@ -83,15 +84,6 @@ def add_entry(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     entry = zipfile.ZipInfo(name, date_time=_EPOCH)
     entry.external_attr = 0o600 << 16
     archive.writestr(entry, content)
-
-
-def sync(path: Path) -> None:
-    """Make the bytes of a file, or the names in a folder, durable. Raises `OSError`."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _file_error(path: Path, exc: OSError) -> StoreError:

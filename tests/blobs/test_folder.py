@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,9 @@ import pytest
 from registry.blobs.base import BlobStore
 from registry.blobs.folder import FolderStore
 from registry.errors import ObjectMissing, StoreDenied, StoreError, StoreFull
+from registry.system.folder_by_path import FolderByPath
+from registry.system.folder_interface import OpenFolder
+from registry.system.open_folder import open_folder
 from tests.blobs.test_contract import METHODS, listed
 
 NOBODY = 65534
@@ -27,9 +30,16 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "objects"
 
 
+@pytest.fixture(params=[open_folder, FolderByPath], ids=["as this system does", "by path"])
+def opener(request: pytest.FixtureRequest) -> Callable[[Path], OpenFolder]:
+    """The way to open a folder that this system has, and the way of Windows."""
+    way: Callable[[Path], OpenFolder] = request.param
+    return way
+
+
 @pytest.fixture
-def store(root: Path) -> Iterator[FolderStore]:
-    store = FolderStore(root)
+def store(root: Path, opener: Callable[[Path], OpenFolder]) -> Iterator[FolderStore]:
+    store = FolderStore(root, opener=opener)
     yield store
     store.close()
 
@@ -149,10 +159,12 @@ def test_a_key_behind_a_linked_folder_is_refused(
     assert listed(store) == listed(store, "crops/") == []
 
 
-def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
+def test_the_folder_itself_may_be_a_link(
+    tmp_path: Path, opener: Callable[[Path], OpenFolder]
+) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "objects").symlink_to(tmp_path / "disk")
-    store = FolderStore(tmp_path / "objects")
+    store = FolderStore(tmp_path / "objects", opener=opener)
     store.put("a/b", b"x")
     store.close()
     assert (tmp_path / "disk" / "a" / "b").read_bytes() == b"x"
@@ -252,8 +264,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_a_disk_without_space_is_reported_and_keeps_what_it_holds(small_disk: Path) -> None:
-    store = FolderStore(small_disk / "objects", reserve_bytes=0)
+def test_a_disk_without_space_is_reported_and_keeps_what_it_holds(
+    small_disk: Path, opener: Callable[[Path], OpenFolder]
+) -> None:
+    store = FolderStore(small_disk / "objects", reserve_bytes=0, opener=opener)
     store.put("a", b"x" * 2_000_000)
     with pytest.raises(StoreFull, match=f"{small_disk}/objects has 2 MiB of free space"):
         store.put("a", b"y" * 3_000_000)
@@ -263,8 +277,10 @@ def test_a_disk_without_space_is_reported_and_keeps_what_it_holds(small_disk: Pa
     store.close()
 
 
-def test_a_disk_that_refuses_is_reported_and_keeps_what_it_holds(small_disk: Path) -> None:
-    store = FolderStore(small_disk / "objects", reserve_bytes=0)
+def test_a_disk_that_refuses_is_reported_and_keeps_what_it_holds(
+    small_disk: Path, opener: Callable[[Path], OpenFolder]
+) -> None:
+    store = FolderStore(small_disk / "objects", reserve_bytes=0, opener=opener)
     with pytest.raises(StoreFull, match=f"No space is left to write {small_disk}/objects/"):
         for i in range(16):
             store.put(f"crops/{i:02}", b"x")
@@ -311,15 +327,19 @@ def test_a_folder_of_another_user_is_named(root: Path, store: FolderStore) -> No
     assert store.get("crops/a") == b"x"
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_named(
+    tmp_path: Path, opener: Callable[[Path], OpenFolder]
+) -> None:
     with without_access(tmp_path), pytest.raises(StoreDenied, match=f"{tmp_path}/objects"):
-        FolderStore(tmp_path / "objects")
+        FolderStore(tmp_path / "objects", opener=opener)
 
 
-def test_a_file_in_the_folders_place_is_named(root: Path) -> None:
+def test_a_file_in_the_folders_place_is_named(
+    root: Path, opener: Callable[[Path], OpenFolder]
+) -> None:
     root.write_bytes(b"x")
     with pytest.raises(StoreError, match=str(root)):
-        FolderStore(root)
+        FolderStore(root, opener=opener)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -449,7 +449,7 @@ def test_many_reads_beside_a_busy_writer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "reads"), [(6, 5), pytest.param(VIDEOS, 30, marks=pytest.mark.slow)]
+    ("rows", "reads"), [(4, 3), pytest.param(VIDEOS, 30, marks=pytest.mark.slow)]
 )
 def test_reports_during_an_ingest_are_those_of_the_first_rows(
     tmp_path: Path, table: Path, rows: int, reads: int

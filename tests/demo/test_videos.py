@@ -21,18 +21,20 @@ from registry.settings import DEFAULT_EVERY, DEFAULT_THRESHOLD
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo")
-    build_videos(folder)
-    return folder
+def built(demo_videos: Path) -> Path:
+    return demo_videos
 
 
-@pytest.fixture(scope="module")
-def faces(built: Path, sface: FaceModel) -> dict[str, dict[str, Vectors]]:
+@pytest.fixture(
+    scope="module", params=[3 * DEFAULT_EVERY, pytest.param(DEFAULT_EVERY, marks=pytest.mark.slow)]
+)
+def faces(
+    request: pytest.FixtureRequest, built: Path, sface: FaceModel
+) -> dict[str, dict[str, Vectors]]:
     """Person -> video -> embeddings (n, D), in the order of time."""
     found: dict[str, dict[str, list[Vectors]]] = defaultdict(lambda: defaultdict(list))
     for video in VIDEOS:
-        for shot, image in _sampled(built / video.file, video):
+        for shot, image in _sampled(built / video.file, video, request.param):
             detections = sface.detect(image)
             assert len(detections) == len(shot.people), f"{video.file} shows {shot.people}"
             for person, row in zip(
@@ -45,11 +47,11 @@ def faces(built: Path, sface: FaceModel) -> dict[str, dict[str, Vectors]]:
     }
 
 
-def _sampled(path: Path, video: DemoVideo) -> Iterator[tuple[Shot, Image]]:
+def _sampled(path: Path, video: DemoVideo, every: int) -> Iterator[tuple[Shot, Image]]:
     shots = [shot for shot in video.shots for _ in range(round(shot.seconds * FPS))]
     with av.open(str(path)) as container:
         for number, frame in enumerate(container.decode(video=0)):
-            if number % DEFAULT_EVERY == 0:
+            if number % every == 0:
                 yield shots[number], np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
 
 

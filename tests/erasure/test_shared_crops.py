@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,10 @@ PAIRS = (
     ("Ian_Thorpe", "Catherine_Zeta-Jones", 0.45),
 )
 """Large face, small face beside it, and how large that is compared with it."""
+
+each_pair = pytest.mark.parametrize(
+    "pairs", [PAIRS[:1], pytest.param(PAIRS, marks=pytest.mark.slow)], ids=["one", "all"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +103,16 @@ def _least(model: FaceModel) -> float:
     return shipped_curve(model.info).curve.similarity(1e-3)
 
 
+@each_pair
 def test_no_model_finds_an_erased_person_in_the_pictures_of_others(
-    home: Path, photo: Callable[..., Path], models: list[FaceModel], tmp_path: Path
+    home: Path,
+    photo: Callable[..., Path],
+    models: list[FaceModel],
+    tmp_path: Path,
+    pairs: Sequence[tuple[str, str, float]],
 ) -> None:
     with open_registry(home=home) as registry:
-        for number, (large, small, _) in enumerate(PAIRS):
+        for number, (large, small, _) in enumerate(pairs):
             video = _video(registry, number)
             who, other = _sides(video)[1], _sides(video)[0]
             wanted = [photo_vectors(model, photo(small)) for model in models]
@@ -325,13 +334,18 @@ def _zip(home: Path, path: Path, *options: str) -> dict[str, dict[str, bytes]]:
     return people
 
 
+@each_pair
 def test_a_crop_in_the_zip_shows_the_person_it_is_of_and_nobody_else(
-    home: Path, photo: Callable[..., Path], models: list[FaceModel], tmp_path: Path
+    home: Path,
+    photo: Callable[..., Path],
+    models: list[FaceModel],
+    tmp_path: Path,
+    pairs: Sequence[tuple[str, str, float]],
 ) -> None:
     masked = _zip(home, tmp_path / "masked.zip")
     stored = _zip(home, tmp_path / "stored.zip", "--unmasked")
     with open_registry(home=home) as registry:
-        for number, (large, small, _) in enumerate(PAIRS):
+        for number, (large, small, _) in enumerate(pairs):
             who, beside = _sides(_video(registry, number))
             pictures = set(_crops_of(registry, _video(registry, number).faces, who))
             assert set(stored[who].values()) == pictures, "the crops in the registry stay whole"

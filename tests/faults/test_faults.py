@@ -32,10 +32,11 @@ def strike(**options: object) -> tuple[int, dict[str, list[int]], str]:
 
 
 @pytest.mark.timeout(600)
-def test_a_process_killed_at_any_point_loses_nothing() -> None:
-    code, counts, output = strike(kind="killed", points=55, timed=0.1)
+@pytest.mark.parametrize("points", [12, pytest.param(55, marks=pytest.mark.slow)])
+def test_a_process_killed_at_any_point_loses_nothing(points: int) -> None:
+    code, counts, output = strike(kind="killed", points=points, timed=0.1)
     assert code == 0, output
-    assert counts["all"][0] >= 50
+    assert counts["all"][0] >= 0.9 * points
     assert counts["all"][2] == 0
 
 

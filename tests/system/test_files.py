@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from registry.errors import StoreDenied
-from registry.system.files import atomic_file, sync
+from registry.system.files import atomic_file
+from registry.system.paths import sync
 
 
 def test_a_file_appears_when_it_is_whole_and_for_its_owner_alone(tmp_path: Path) -> None:

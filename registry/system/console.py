@@ -1,0 +1,66 @@
+"""Stopping by Ctrl-C and the like, and who among the processes on a console obeys it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_Handler = Callable[[int, FrameType | None], object]
+
+if sys.platform == "win32":
+    _ENDING = (signal.SIGTERM, signal.SIGBREAK)
+    """SIGBREAK is Ctrl-Break, and the window, the session or the machine being closed."""
+else:
+    _ENDING = (signal.SIGTERM,)
+
+
+def interrupt_when_ended() -> None:
+    """Let a request to end raise `KeyboardInterrupt`, as Ctrl-C does, if it has no handler yet.
+
+    Call it in the main thread.
+    """
+    for number in _ENDING:
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
+@contextmanager
+def handling_stops(handler: _Handler) -> Iterator[None]:
+    """Call `handler` for Ctrl-C and requests to end, until the block ends; in the main thread."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, *_ENDING)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def ignore_interrupts() -> None:
+    """Ignore Ctrl-C in this process: the one that started it handles it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "win32":
+        signal.signal(signal.SIGBREAK, signal.SIG_IGN)
+
+
+@contextmanager
+def children_ignore_interrupts() -> Iterator[None]:
+    """Let processes that are started in the block ignore Ctrl-C from their first moment.
+
+    On Windows, Ctrl-C reaches every process on a console, also one that is still importing, and
+    this attribute of a process is inherited; this process ignores Ctrl-C for the block too. On
+    other systems nothing changes: there children call `ignore_interrupts` first.
+    """
+    if sys.platform == "win32":
+        import ctypes
+
+        kernel = ctypes.WinDLL("kernel32")
+        kernel.SetConsoleCtrlHandler(None, True)
+        try:
+            yield
+        finally:
+            kernel.SetConsoleCtrlHandler(None, False)
+    else:
+        yield
