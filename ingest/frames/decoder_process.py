@@ -17,7 +17,6 @@ import importlib
 import io
 import os
 import pkgutil
-import signal
 import sys
 from collections.abc import Callable
 from typing import BinaryIO
@@ -33,6 +32,7 @@ from ingest.memory import MemoryGuard
 from registry.errors import MediaError
 from registry.system.children import CAN_FORK, exit_with_parent, run_and_exit, run_in_fork
 from registry.system.confinement import DECODING, restrict_calls, restrict_files, restrict_resources
+from registry.system.console import ignore_interrupts
 
 OpenReader = Callable[..., FrameReader]
 """As `VideoReader`: takes the open file, `sampling` and `limits`."""
@@ -40,7 +40,7 @@ OpenReader = Callable[..., FrameReader]
 
 def serve(open_reader: OpenReader, *, once: bool) -> None:
     """Read videos, one after another, until the worker closes its end; with `once`, the first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupts()
     requests, worker = _connect()
     cv2.setNumThreads(1)
     import_lazy_modules()

@@ -214,7 +214,7 @@ def received(data: bytes) -> object:
 @pytest.mark.parametrize(
     "message",
     [
-        b"X" * HEADER.size,
+        b"Z" * HEADER.size,
         HEADER.pack(b"Q", 0, 0.0, 0.1, 1, 1, -1) + bytes(3),
         HEADER.pack(b"F", 0, 0.0, 0.1, 11, 10, -1) + bytes(330),
         HEADER.pack(b"F", 0, 0.0, 0.1, 2**40, 2**40, -1),
