@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from threading import Event, Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.connections import HttpClient, Request, Response
@@ -41,7 +41,7 @@ _LEFT_BEHIND_S = 24 * 3600.0
 """Temporary files this old were left by a process that died: no download takes so long."""
 
 
-__all__ = ["Download", "Downloader", "FetchLimits"]
+__all__ = ["Download", "Downloader", "FetchLimits", "Fetcher"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,19 @@ class Download:
         """Delete the file if it is temporary; can be called twice."""
         if self.temporary:
             remove(self.path)
+
+
+class Fetcher(Protocol):
+    """Makes videos available as files; threads can share one."""
+
+    def fetch(self, location: str, name: str) -> Download:
+        """As `Downloader.fetch`."""
+
+    def changed_source(self, location: str, known: Source) -> Source | None:
+        """As `Downloader.changed_source`."""
+
+    def close(self) -> None:
+        """Stop what is in progress and delete temporary files."""
 
 
 class Downloader:
