@@ -18,7 +18,7 @@ from typing import Protocol
 
 from ingest import run_events
 from ingest.extract import Extraction
-from ingest.fetch.downloads import Downloader
+from ingest.fetch.downloads import Fetcher
 from ingest.job_selection import Job, JobSelection
 from ingest.progress import Reporter
 from ingest.recorder import FileFacts, Recorder
@@ -67,7 +67,7 @@ class RunContext:
     """The registry, the downloader and the extractor of a run, and its counts."""
 
     registry: Registry
-    downloader: Downloader
+    downloader: Fetcher
     extractor: Extractor
     ahead: int
     """Videos that are fetched or processed at once, without those that wait for their turn."""
