@@ -41,14 +41,15 @@ class _World:
         for video in range(VIDEOS):
             person = 0 if video % 3 == 0 else int(self.random.integers(PEOPLE))
             for place, row in enumerate(self.faces(person)):
+                face_id = ids.identity_id(f"{video} {place}")
                 payload = {
-                    "face_id": ids.identity_id(f"{video} {place}"), "video_id": f"v{video}",
+                    "face_id": face_id, "video_id": f"v{video}",
                     "identity_id": f"i{person}", "origin_id": f"i{person}",
                     "video_url": "https://example.com/a.mp4", "frame": place, "time_s": 0.0,
                     "box": [0.0, 0.0, 1.0, 1.0], "det_score": 1.0, "quality": 0.9, "reasons": [],
                     "track": 0, "crop": "c", "crop_digest": "d",
                 }  # fmt: skip
-                yield Point(payload["face_id"], payload, row)
+                yield Point(face_id, payload, row)
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_whatever_matches_a_member_is_within_reach_of_the_group() -> None:
     assert len(divided) < len(asked) / 3
     for group in divided:
         for row in group.rows:
-            aside = random.normal(size=(50, DIMENSION))
-            aside = _unit(aside - np.outer(aside @ asked[row], asked[row]))
+            anywhere = random.normal(size=(50, DIMENSION))
+            aside = _unit(anywhere - np.outer(anywhere @ asked[row], asked[row]))
             edge = THRESHOLD * asked[row] + np.sqrt(1 - THRESHOLD**2) * aside
             assert (edge @ group.centre >= group.reach).all()
