@@ -18,7 +18,7 @@ from typing import Protocol
 
 from ingest import run_events
 from ingest.extract import Extraction
-from ingest.fetch.downloads import Downloader
+from ingest.fetch.downloads import Fetcher
 from ingest.job_selection import Job, JobSelection
 from ingest.progress import Reporter
 from ingest.recorder import FileFacts, Recorder
@@ -67,7 +67,7 @@ class RunContext:
     """The registry, the downloader and the extractor of a run, and its counts."""
 
     registry: Registry
-    downloader: Downloader
+    downloader: Fetcher
     extractor: Extractor
     ahead: int
     """Videos that are fetched or processed at once, without those that wait for their turn."""
@@ -161,6 +161,7 @@ def run(
         _find_duplicates(registry, summary, selection.done, consolidate)
         _look_for_copies(recorder, selection.done)
     _count_identities(registry, summary)
+    registry.settle()
     if summary.ingested or summary.joined_identities:
         registry.index.optimize()
     summary.seconds = time.monotonic() - started

@@ -86,6 +86,7 @@ ONLY_IN: Mapping[str, str] = {
     "insightface": "registry.models.*",
     "onnx": "registry.models.*",
     "openpyxl": "ingest.tables.workbooks",
+    "ray": "ingest.ray_cluster",
     "pillow_heif": "queries.photos",
     "av": "ingest.frames* registry.demo.*",
     "altair": "registry.charts registry.calibration.chart queries.plot.*",

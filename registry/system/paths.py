@@ -108,6 +108,26 @@ def allocated_bytes(path: Path) -> int:
         return path.stat().st_blocks * 512
 
 
+def longest_path() -> int | None:
+    """Return how many characters a path may have, where that is few: 259 on most Windows.
+
+    None if there is no such limit: on other systems, and where long paths are enabled.
+    """
+    if sys.platform == "win32":
+        import winreg
+
+        key = r"SYSTEM\CurrentControlSet\Control\FileSystem"
+        try:
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as opened:
+                if winreg.QueryValueEx(opened, "LongPathsEnabled")[0]:
+                    return None
+        except OSError:
+            pass
+        return 259  # MAX_PATH, without the final NUL
+    else:
+        return None
+
+
 def data_blocks(file: BinaryIO, block: int) -> Iterator[int]:
     """Yield the offsets, multiples of `block`, of the blocks of an open file that may hold data.
 

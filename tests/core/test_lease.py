@@ -131,6 +131,7 @@ def test_a_reader_needs_none_and_leaves_the_writers_work_alone(tmp_path: Path) -
     with Registry(settings, blobs, ServerStore("", None, client=client), lease=lease) as writer:
         writer.establish(CONTRACT)
         _commit(writer, "a")
+        writer.settle()
         blobs.put("intents/00000000-0000-4000-8000-00000000000a", b"")  # it is at work
         reader = Registry(settings, blobs, ServerStore("", None, client=client), lease=Lease(blobs))
         assert reader.index.count_videos() == 1
