@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import subprocess
 import sys
@@ -27,6 +28,16 @@ def interrupt_when_ended() -> None:
     for number in _ENDING:
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
+
+
+def write_utf8_into_pipes() -> None:
+    """Write standard output and errors in UTF-8 where they go into a pipe or a file.
+
+    Windows takes its old code pages there, in which many names cannot be written.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            stream.reconfigure(encoding="utf-8", errors=stream.errors)
 
 
 @contextmanager

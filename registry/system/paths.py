@@ -34,9 +34,14 @@ def repeated(operation: Callable[[], _T]) -> _T:
         try:
             return operation()
         except OSError as exc:
-            if getattr(exc, "winerror", None) not in _IN_USE or time.monotonic() > deadline:
+            if not is_in_use(exc) or time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE_S)
+
+
+def is_in_use(error: OSError) -> bool:
+    """Whether Windows refused this because another process has the file open."""
+    return getattr(error, "winerror", None) in _IN_USE
 
 
 def replace(path: Path, target: Path) -> None:
