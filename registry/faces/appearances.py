@@ -59,6 +59,7 @@ def _appearance(identity: str, faces: Sequence[Face]) -> Appearance:
         best_crop=best.crop,
         best_quality=best.quality.score if founds(best.quality) else 0.0,
         established=founds(best.quality) or _is_steady(faces),
+        still=all(face.still for face in faces),
     )
 
 
@@ -107,6 +108,7 @@ def identity(
         cover_face=cover.best_face,
         provisional=identity_id in hidden
         or (not name and not any(appearance.established for _, appearance in by_video)),
+        still=all(appearance.still for _, appearance in by_video),
     )
 
 
