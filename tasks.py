@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-VENV = ROOT / os.environ.get("VENV", ".venv")
+# `or`: make passes on empty variables too.
+VENV = ROOT / (os.environ.get("VENV") or ".venv")
 # onnxruntime-gpu and onnxruntime share a folder, so each has a virtual environment of its own.
-VENV_GPU = ROOT / os.environ.get("VENV_GPU", ".venv-gpu")
+VENV_GPU = ROOT / (os.environ.get("VENV_GPU") or ".venv-gpu")
 UV = os.environ.get("UV") or "uv"
 JOBS = os.environ.get("JOBS") or "3"
 """More than two processors, because many tests wait."""
@@ -118,10 +119,11 @@ def lint(_: list[str]) -> None:
     _module("ruff", "format", "--check", ".")
 
 
-@_task("mypy, strict")
+@_task("mypy, strict, for Linux, macOS and Windows")
 def types(_: list[str]) -> None:
-    """Check the types."""
-    _module("mypy")
+    """Check the types, on each system that the code asks for."""
+    for platform in ("linux", "darwin", "win32"):
+        _module("mypy", "--platform", platform, "--cache-dir", f".mypy_cache/{platform}")
 
 
 @_task("write the generated part of docs/CLI.md")

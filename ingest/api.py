@@ -20,6 +20,7 @@ from ingest.frames import MediaLimits, Sampling
 from ingest.pipeline import RunContext, Turn, default_workers, run
 from ingest.plan import plan as plan_table
 from ingest.progress import Reporter, default_reporter
+from ingest.ray_node import FetchRules, NodeSetup
 from ingest.retry_table import retry_table, with_hint
 from ingest.summary import Summary
 from ingest.table_arguments import (
@@ -41,6 +42,7 @@ from registry.core import contract as contracts
 from registry.core.backends import open_buckets
 from registry.core.registry import Registry
 from registry.core.runs import check_purpose, new_run, recorded
+from registry.domain import Contract
 from registry.errors import UsageError
 from registry.settings import (
     DEFAULT_EVERY,
@@ -51,6 +53,7 @@ from registry.settings import (
 )
 
 if TYPE_CHECKING:
+    from ingest.ray_cluster import RayCluster
     from registry.blobs.minio_presigned import Buckets
 
 VIDEO_TIMEOUT_S = 3 * 3600.0
@@ -75,6 +78,7 @@ def ingest(
     threshold: float | None = None,
     model: str | None = None,
     workers: int | None = None,
+    ray: str | None = None,
     retry_failed: bool = False,
     consolidate: bool | None = None,
     purpose: str | None = None,
@@ -121,6 +125,9 @@ def ingest(
         model: a catalogue name or the folder of a pack (sface in a new registry).
         workers: processes that decode and embed; 0: this process does, without limits on the
             memory and time of a video.
+        ray: address of a Ray cluster (HOST:PORT) that fetches and processes the videos, or `auto`
+            for a local one. `workers` is then the number of its workers, by default one for each
+            processor of the cluster, or for each GPU with the device `cuda`.
         retry_failed: also process videos that failed before.
         consolidate: at the end, join identities that are one person, as one decision.
         purpose: why these people's faces are processed, kept with the run; by default
@@ -194,7 +201,7 @@ def ingest(
     reporter = _reporter(reporter, workers)
     with (
         _context(
-            registry, model, workers, len(table.rows), limits, access, fetch_limits, turn
+            registry, model, workers, len(table.rows), limits, access, fetch_limits, turn, ray
         ) as context,
         _recorded(registry, context.summary, "ingest", csv=csv, purpose=purpose),
     ):
@@ -279,12 +286,21 @@ def _context(
     access: _Access,
     fetch_limits: FetchLimits | None,
     turn: Turn | None,
+    ray: str | None = None,
 ) -> Iterator[RunContext]:
     """The context of a run, which is closed at the end."""
     settings, summary = registry.settings, Summary(new_run())
-    workers = min(default_workers() if workers is None else workers, max(1, videos))
     if note := access.proxies.note():
         summary.notes.append(note)
+    if ray is not None:
+        cluster = _cluster(
+            registry, model, workers, videos, limits or MediaLimits(),
+            access.rules(fetch_limits or FetchLimits()), ray, summary.run,
+        )  # fmt: skip
+        with cluster:
+            yield RunContext(registry, cluster, cluster, cluster.ahead, summary, turn=turn)
+        return
+    workers = min(default_workers() if workers is None else workers, max(1, videos))
     buckets = open_buckets(settings)
     downloader = access.downloader(fetch_limits or FetchLimits(), buckets=buckets)
     extractor = _extractor(registry, model, workers, limits or MediaLimits(), summary.run)
@@ -331,6 +347,10 @@ class _Access:
             proxies=self.proxies,
             host_headers=self._headers,
         )
+
+    def rules(self, limits: FetchLimits) -> FetchRules:
+        """These rules, for workers on other machines."""
+        return FetchRules(self._policy, limits, self.proxies, self._headers)
 
 
 def _read_table(videos: pd.DataFrame | str | Path, options: TableOptions, access: _Access) -> Table:
@@ -399,12 +419,7 @@ def _check_contract(
 def _extractor(
     registry: Registry, model: str | None, workers: int, limits: MediaLimits, run_id: str
 ) -> Extractor:
-    contract = registry.contract
-    sampling = Sampling(
-        contract.every,
-        math.inf if contract.max_gap_s is None else contract.max_gap_s,
-        contract.cuts,
-    )
+    sampling = _sampling(registry.contract)
     if workers == 0:
         loaded, blobs = registry.model(model), registry.blobs
         return InlineExtractor(loaded, blobs, sampling=sampling, limits=limits, run=run_id)
@@ -416,5 +431,45 @@ def _extractor(
         sampling=sampling,
         limits=limits,
         timeout_s=VIDEO_TIMEOUT_S,
+        run=run_id,
+    )
+
+
+def _sampling(contract: Contract) -> Sampling:
+    gap = math.inf if contract.max_gap_s is None else contract.max_gap_s
+    return Sampling(contract.every, gap, contract.cuts)
+
+
+def _cluster(
+    registry: Registry,
+    model: str | None,
+    workers: int | None,
+    videos: int,
+    limits: MediaLimits,
+    rules: FetchRules,
+    address: str,
+    run_id: str,
+) -> RayCluster:
+    from ingest.ray_cluster import RayCluster
+
+    def setup(marker: Path) -> NodeSetup:
+        return NodeSetup(
+            registry.settings,
+            registry.contract,
+            registry.model_source(model),
+            _sampling(registry.contract),
+            limits,
+            VIDEO_TIMEOUT_S,
+            rules,
+            marker,
+        )
+
+    return RayCluster(
+        address,
+        setup,
+        registry.settings,
+        workers=workers,
+        videos=videos,
+        local_workers=default_workers(),
         run=run_id,
     )

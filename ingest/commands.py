@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from functools import wraps
 from pathlib import Path
 from threading import Event
@@ -24,6 +23,7 @@ from registry import events
 from registry.core.registry import Registry
 from registry.errors import RegistryError, UsageError
 from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN, LARGEST_EVERY, MOST_WORKERS
+from registry.system.console import handling_stops
 from registry.terminal import (
     Terminal,
     cosine,
@@ -170,6 +170,11 @@ def _headers(options: Sequence[tuple[str, str]]) -> dict[str, dict[str, str]]:
     "--device", type=click.Choice(["auto", "cpu", "cuda", "coreml"]), help="Where models run."
 )
 @workers_option
+@click.option(
+    "--ray", metavar="HOST:PORT|auto",
+    help="Read the videos on the Ray cluster with this head, or with auto on one of this machine "
+    "alone; --workers then counts its workers.",
+)  # fmt: skip
 @max_memory_option
 @click.option("--retry-failed", is_flag=True, help="Also read videos that failed before.")
 @click.option(
@@ -219,6 +224,7 @@ def ingest_command(
     model: str | None,
     device: str | None,
     workers: int | None,
+    ray: str | None,
     max_memory: int,
     retry_failed: bool,
     consolidate: bool | None,
@@ -245,6 +251,7 @@ def ingest_command(
         terminal.open(device=device, wait=wait) as registry,
         nullcontext() if plan else as_writer(registry),
         _writing_metrics(registry, metrics_file),
+        redirect_stdout(sys.stderr) if ray else nullcontext(),  # Ray prints there
         reporting(terminal) as reporter,
         stoppable(terminal) as stop,
         printing_failures(terminal, as_json),
@@ -266,6 +273,7 @@ def ingest_command(
             threshold=threshold,
             model=model,
             workers=workers,
+            ray=ray,
             retry_failed=retry_failed,
             consolidate=consolidate,
             blank_clears=blank_clears,
@@ -354,11 +362,5 @@ def stoppable(terminal: Terminal) -> Iterator[Event]:
         stop.set()
         terminal.note("Stopping after the current video. Press Ctrl-C again to stop at once.")
 
-    before = {
-        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
+    with handling_stops(on_signal):
         yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -25,11 +25,14 @@ from registry.domain import Box, Chips, Detection, Face, Image, Media, Quality, 
 from registry.faces.boxes import crop_area
 from registry.faces.crops import encode_jpeg
 from registry.faces.quality import assess, is_comparable, with_length
-from registry.models.base import FaceModel
+from registry.models.base import FaceModel, frames_together
 from registry.models.entries import least_length
 
 BATCH = 32
 """Faces embedded together, from as many frames as necessary (`benchmarks/models.py`)."""
+
+GROUP_BYTES = 64 << 20
+"""Frames of at most this size are detected together: ten of 1080p."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +129,8 @@ def _detect(
     pictures: StillPictures,
 ) -> Iterator[_FrameFaces]:
     shots = ShotDetector()
-    for frame in frames:
+    for frame, detections in _detect_in_groups(frames, model):
         cut = shots.update(frame.image)
-        detections = model.detect(frame.image)
         chips = model.align(frame.image, detections)
         qualities = [
             assess(frame.image, detection, chip, model=model.info.name)
@@ -151,6 +153,20 @@ def _detect(
             crops,
             places,
         )
+
+
+def _detect_in_groups(
+    frames: FrameReader, model: FaceModel
+) -> Iterator[tuple[Frame, list[Detection]]]:
+    """The frames and what is found in each; as many together as suit the device."""
+    most, group, size = frames_together(model.device), list[Frame](), 0
+    for frame in frames:
+        group.append(frame)
+        size += frame.image.nbytes
+        if len(group) >= most or size >= GROUP_BYTES:
+            yield from zip(group, model.detect_all([each.image for each in group]), strict=True)
+            group, size = [], 0
+    yield from zip(group, model.detect_all([each.image for each in group]), strict=True)
 
 
 def _store_crop(frame: Frame, detection: Detection, key: str, blobs: BlobStore) -> tuple[str, str]:

@@ -9,11 +9,11 @@ allocation as a damaged frame (docs/BENCHMARKS.md, "Memory of a decoder").
 from __future__ import annotations
 
 import os
-import resource
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from threading import Event, Lock, Thread
+
+from registry.system.process import PeakMemory
 
 OVER_MEMORY = 86
 """Exit code of a process over its limit; Python, shells and signals use others."""
@@ -25,11 +25,8 @@ class MemoryGuard:
     """Ends this process when it takes too much memory beyond what it holds now."""
 
     def __init__(self) -> None:
-        try:  # kept open: a confined process cannot open it
-            self._status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            self._status = -1
-        self._base = self._peak()
+        self._peak = PeakMemory()
+        self._base = self._peak.bytes()
 
     @contextmanager
     def watching(self, max_bytes: int) -> Iterator[None]:
@@ -53,15 +50,5 @@ class MemoryGuard:
             thread.join()
 
     def _check(self, max_bytes: int) -> None:
-        if self._peak() - self._base > max_bytes:
+        if self._peak.bytes() - self._base > max_bytes:
             os._exit(OVER_MEMORY)
-
-    def _peak(self) -> int:
-        """The most resident memory of this process so far, in bytes."""
-        with suppress(OSError):
-            # Unlike ru_maxrss, Linux resets this peak when a process starts another program.
-            for line in os.pread(self._status, 8192, 0).splitlines():
-                if line.startswith(b"VmHWM:"):
-                    return int(line.split()[1]) * 1024
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024

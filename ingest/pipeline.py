@@ -6,8 +6,6 @@ whatever finishes first, so the same table gives the same identities with any nu
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections import deque
 from collections.abc import Collection, Iterator
@@ -20,7 +18,7 @@ from typing import Protocol
 
 from ingest import run_events
 from ingest.extract import Extraction
-from ingest.fetch.downloads import Downloader
+from ingest.fetch.downloads import Fetcher
 from ingest.job_selection import Job, JobSelection
 from ingest.progress import Reporter
 from ingest.recorder import FileFacts, Recorder
@@ -37,6 +35,7 @@ from registry.faces.appearances import appearances
 from registry.footage.duplicates import duplicate_videos
 from registry.people import joining
 from registry.people.evidence import gather_evidence
+from registry.system.process import usable_processors
 from registry.urls import Url
 
 
@@ -68,7 +67,7 @@ class RunContext:
     """The registry, the downloader and the extractor of a run, and its counts."""
 
     registry: Registry
-    downloader: Downloader
+    downloader: Fetcher
     extractor: Extractor
     ahead: int
     """Videos that are fetched or processed at once, without those that wait for their turn."""
@@ -88,7 +87,7 @@ def default_workers(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     More than eight wait for downloads. In a container, `quota` (the file cpu.max of Linux) limits
     the processors further: more workers than that would only take memory.
     """
-    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    processors = usable_processors()
     with suppress(OSError, ValueError):
         share, period = map(int, quota.read_text().split())
         processors = min(processors, -(-share // period))
@@ -162,6 +161,7 @@ def run(
         _find_duplicates(registry, summary, selection.done, consolidate)
         _look_for_copies(recorder, selection.done)
     _count_identities(registry, summary)
+    registry.settle()
     if summary.ingested or summary.joined_identities:
         registry.index.optimize()
     summary.seconds = time.monotonic() - started

@@ -6,16 +6,13 @@ worker, hangs it or takes too much memory, the worker is replaced and the run lo
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import os
-import signal
 import time
 from concurrent.futures import CancelledError, Future, TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from threading import Event, Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -32,6 +29,8 @@ from registry.errors import MediaError, RegistryError
 from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.settings import Settings
+from registry.system.console import ignore_interrupts
+from registry.system.process import lower_priority
 
 _POLL_S = 0.5
 """How often a thread that waits for a worker checks whether the run has ended."""
@@ -104,11 +103,13 @@ class PoolExtractor:
         self._sampling, self._limits, self._timeout_s = sampling, limits, timeout_s
         self._closed = Event()
         self._pending: list[Future[Extraction]] = []
+        # pebble's type of it has the pipes of Linux, which mypy takes for wrong on Windows.
+        spawn: Any = multiprocessing.get_context("spawn")
         self._pool = ProcessPool(
             max_workers=workers,
             initializer=_start_worker,
             initargs=(settings, contract, model_source, run, events.listening()),
-            context=multiprocessing.get_context("spawn"),
+            context=spawn,
         )
 
     def extract(self, path: Path, video_id: str) -> Extraction:
@@ -188,9 +189,8 @@ def _start_worker(
 ) -> None:
     """Initialise a worker process: ignore Ctrl-C, which the parent handles, and load the model."""
     global _worker  # noqa: PLW0603  a worker process has one model and one store
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError):
-        os.nice(5)
+    ignore_interrupts()
+    lower_priority()
     if log:
         events.start(*log)
     started = time.monotonic()

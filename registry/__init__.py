@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # the user's cache and uploads them. Only this, set before its import, keeps that from starting
 # (onnxruntime/Privacy.md). Whoever wants it sets the variable to 0.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# Ray reports usage to its makers by default.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 __version__ = "0.1.0"
 __all__ = ["Registry", "__version__", "open_registry"]

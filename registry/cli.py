@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import re
-import signal
 import sys
 import traceback
 from difflib import get_close_matches
@@ -21,6 +20,7 @@ import registry
 from registry import events
 from registry.errors import RegistryError, UnknownError
 from registry.events import FORMATS, LEVELS
+from registry.system.console import interrupt_when_ended, write_utf8_into_pipes
 
 _SPECIAL, _ESCAPED = re.compile(r"([^\w@%+:,./-])"), r"\\\\\1"
 _Commands = dict[str, tuple[str, str]]
@@ -279,8 +279,8 @@ def main(arguments: list[str] | None = None) -> None:
     removed.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    write_utf8_into_pipes()
+    interrupt_when_ended()
     # A report makes a million objects that all stay: looking for garbage among them takes as long.
     gc.set_threshold(_GARBAGE)
     debug = "--debug" in arguments

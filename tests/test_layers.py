@@ -86,6 +86,7 @@ ONLY_IN: Mapping[str, str] = {
     "insightface": "registry.models.*",
     "onnx": "registry.models.*",
     "openpyxl": "ingest.tables.workbooks",
+    "ray": "ingest.ray_cluster",
     "pillow_heif": "queries.photos",
     "av": "ingest.frames* registry.demo.*",
     "altair": "registry.charts registry.calibration.chart queries.plot.*",
@@ -96,6 +97,8 @@ ONLY_IN: Mapping[str, str] = {
     "uvicorn": "registry.web.server",
     "jinja2": "queries.page.* registry.web.rendering",
     "pydantic_settings": "registry.settings",
+    "psutil": "registry.system.*",
+    "filelock": "registry.system.locks",
     "rich": "registry.terminal registry.cli *.commands *_commands ingest.progress registry.demo.*",
     "click": "registry.terminal registry.cli *.commands *_commands registry.demo.command",
 }

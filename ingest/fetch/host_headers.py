@@ -54,6 +54,10 @@ class HostHeaders:
             jar.set_cookie(cookie)
         object.__setattr__(self, "_jar", jar)
 
+    def __reduce__(self) -> tuple[type[HostHeaders], tuple[object, ...]]:
+        """How it is sent to another process: without the jar, which holds a lock."""
+        return HostHeaders, (self.by_host, self.cookies, self.user_agent)
+
     def headers_for(self, url: HttpUrl) -> dict[str, str]:
         """The headers for the server of a URL, with its cookies as the header Cookie."""
         host = url.written_host

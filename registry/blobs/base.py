@@ -1,9 +1,11 @@
 """The interface to the objects: keys to bytes, in a folder or a bucket.
 
-A key consists of names of letters, digits, `.`, `_` and `-`, separated by `/`; no name is empty or
-starts with a dot. Objects are written atomically: a reader gets the old bytes or the new ones. No
-key may be a folder of another (`a` and `a/b`): a file system cannot store both, and buckets differ
-in what they do.
+A key consists of names of lower-case letters, digits, `.`, `_` and `-`, separated by `/`; no name
+is empty, or starts or ends with a dot. Capitals are in times alone (`20261127T101500Z`): file
+systems of Windows and macOS take `a` and `A` for one name. Names that Windows gives to devices
+(`con`, `nul.json`) are not used either, so that a registry can be copied to any system. Objects are
+written atomically: a reader gets the old bytes or the new ones. No key may be a folder of another
+(`a` and `a/b`): a file system cannot store both, and buckets differ in what they do.
 """
 
 from __future__ import annotations
@@ -16,6 +18,12 @@ from typing import Protocol
 from registry.errors import StoreError
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_TIME = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+"""As in the ids of runs."""
+_DEVICES = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+)
+"""Names of devices of Windows (`registry.system.local_paths.is_device_name`), without a suffix."""
 _MAX_NAME = 255
 """Bytes: NAME_MAX of ext4, XFS, APFS and NTFS, and MinIO's limit for a name between slashes."""
 _MAX_KEY = 512
@@ -77,14 +85,23 @@ class BlobStore(Protocol):
 
 def is_key(text: str) -> bool:
     """Whether this is a valid key."""
-    return len(text) <= _MAX_KEY and all(
-        len(name) <= _MAX_NAME and _NAME.fullmatch(name) for name in text.split("/")
+    names = text.split("/")
+    return (
+        len(text) <= _MAX_KEY
+        and all(len(name) <= _MAX_NAME and _NAME.fullmatch(name) for name in names)
+        and "./" not in text
+        and not text.endswith(".")
+        and _DEVICES.isdisjoint([name.partition(".")[0] for name in names])
+        and (("z" not in text and text.islower()) or _has_one_case(text))
     )
 
 
 def starts_keys(prefix: str) -> bool:
-    """Whether a key can start with `prefix`."""
-    return is_key(prefix if prefix and not prefix.endswith("/") else f"{prefix}x")
+    """Whether a key can start with `prefix`; some prefixes are let through that start none."""
+    start = prefix if prefix and not prefix.endswith("/") else f"{prefix}x"
+    return len(start) <= _MAX_KEY and all(
+        len(name) <= _MAX_NAME and _NAME.fullmatch(name) for name in start.split("/")
+    )
 
 
 def check_key(key: str) -> str:
@@ -92,7 +109,14 @@ def check_key(key: str) -> str:
     if not is_key(key):
         raise StoreError(
             f"{key[:80]!r} is not an object key. "
-            "Use names of letters, digits, '.', '_' and '-', separated by '/', none with '.' in "
-            f"front, of at most {_MAX_NAME} characters, {_MAX_KEY} in all."
+            "Use names of lower-case letters, digits, '.', '_' and '-', separated by '/', none "
+            "with '.' in front or at the end, none that Windows gives to a device, of at most "
+            f"{_MAX_NAME} characters, {_MAX_KEY} in all."
         )
     return key
+
+
+def _has_one_case(text: str) -> bool:
+    """Whether all capitals are in times, and no time is in small letters."""
+    plain = _TIME.sub("", text)
+    return plain == plain.lower() and not _TIME.search(plain.upper())

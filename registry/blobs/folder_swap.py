@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from registry.errors import StoreDenied
-from registry.system.files import sync
+from registry.system.paths import remove_tree, replace, sync
 
 
 def new_folder(root: Path) -> Path:
@@ -33,10 +33,10 @@ def replace_folder(root: Path) -> None:
     old, new = _old(root), root.with_name(f".{root.name}.new")
     with _errors(root):
         shutil.rmtree(old, ignore_errors=True)
-        root.rename(old)
-        new.rename(root)
+        replace(root, old)
+        replace(new, root)
         sync(root.parent)
-        shutil.rmtree(old)
+        remove_tree(old)
 
 
 def recover_folder(root: Path) -> None:
@@ -44,10 +44,10 @@ def recover_folder(root: Path) -> None:
     old = _old(root)
     with _errors(root):
         if old.is_dir() and not root.exists():
-            old.rename(root)
+            replace(old, root)
             sync(root.parent)
         elif old.is_dir():
-            shutil.rmtree(old)
+            remove_tree(old)
 
 
 def _old(root: Path) -> Path:

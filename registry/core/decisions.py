@@ -156,6 +156,10 @@ class View:
         """Number of the decision that separated the two; None if they are not separated."""
         return self.apart.get(frozenset((self.root(first), self.root(second))))
 
+    def is_joined(self, video_id: str) -> bool:
+        """Whether this video and another one count as one video."""
+        return video_id in self.same_as or video_id in self.same_as.values()
+
     def counted_video(self, video_id: str) -> str:
         """The video that this one counts as: itself, unless it was joined to another."""
         return self.same_as.get(video_id, video_id)

@@ -10,17 +10,17 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from registry.errors import RegistryLocked, StoreDenied
-from registry.system.process import refuse_fork
+from registry.system.locks import Timeout, file_lock
+from registry.system.paths import remove
+from registry.system.privacy import make_private_folder
+from registry.system.process import is_alive, refuse_fork
 
 
 def prepare_home(home: Path) -> None:
     """Create the home folder, with access for its owner only, since it holds biometric data."""
     with _accessing(home):
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        home.chmod(0o700)
+        make_private_folder(home, existing=True)
 
 
 def check_home(home: Path) -> None:
@@ -49,7 +49,7 @@ class HomeLock:
     def __init__(self, home: Path) -> None:
         self._home, self._pid, self._openings = home, os.getpid(), 1
         # Not thread-local: threads of an ingest check the lock that the main thread took.
-        self._lock = FileLock(home / "lock", mode=0o600, thread_local=False)
+        self._lock = file_lock(home / "lock")
         self._holder = home / _HOLDER
 
     def acquire(self, *, wait: bool = False, say: Callable[[str], None] = lambda _: None) -> None:
@@ -71,7 +71,9 @@ class HomeLock:
                 self._lock.acquire(timeout=-1)
         since = datetime.now(UTC).isoformat(timespec="seconds")
         with suppress(OSError):  # on a full disk the lock holds all the same
-            self._holder.write_text(json.dumps({"pid": os.getpid(), "since": since}))
+            self._holder.write_text(
+                json.dumps({"pid": os.getpid(), "since": since}), encoding="utf-8"
+            )
 
     def share(self) -> None:
         """Count one opening more of the registry that holds this lock."""
@@ -103,7 +105,7 @@ class HomeLock:
         """Release the lock; releasing it twice is fine. A fork leaves it to its parent."""
         if self.is_held:
             with suppress(OSError):
-                self._holder.unlink(missing_ok=True)
+                remove(self._holder)
             self._lock.release()
 
 
@@ -119,20 +121,12 @@ def holder_of(home: Path) -> str:
 def in_use_since(home: Path) -> str | None:
     """When the process that has the lock took it: ISO 8601, UTC. None if it has ended."""
     holder = _read_holder(home)
-    if holder is None:
-        return None
-    try:
-        os.kill(holder[0], 0)
-    except ProcessLookupError:
-        return None
-    except OSError:
-        pass  # it belongs to another user
-    return holder[1]
+    return holder[1] if holder and is_alive(holder[0]) else None
 
 
 def _read_holder(home: Path) -> tuple[int, str] | None:
     try:
-        holder = json.loads((home / _HOLDER).read_text())
+        holder = json.loads((home / _HOLDER).read_text(encoding="utf-8"))
         return int(holder["pid"]), str(holder["since"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -8,10 +8,11 @@ identities   no vector; what lists read
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from registry.core.decisions import View
+from registry.core.nearest import nearest_faces
 from registry.core.points import (
     ALIASES,
     CONTENT,
@@ -24,13 +25,14 @@ from registry.core.points import (
     face_points,
     identity_in,
     identity_point,
-    neighbour_in,
     video_in,
     video_point,
 )
 from registry.domain import Appearance, Contract, Identity, Status, Vectors, Video
 from registry.errors import ContractError
+from registry.faces.appearances import revised_identity
 from registry.faces.matching import Neighbour
+from registry.faces.quality import founds
 from registry.store.base import CollectionSpec, Filter, Hit, Point, Store
 
 FACES, VIDEOS, IDENTITIES = "faces", "videos", "identities"
@@ -96,14 +98,15 @@ class Index:
     # --- neighbours -----------------------------------------------------------------------------
 
     def nearest(self, video_id: str, embeddings: Vectors) -> list[Neighbour | None]:
-        """The nearest stored face of another video for each of (n, D) embeddings."""
-        others = Filter(must_not={"video_id": [video_id]})
-        nearest: list[Neighbour | None] = []
-        for start in range(0, len(embeddings), _BATCH):
-            run = embeddings[start : start + _BATCH]
-            hits = self._query(run, 1, others)
-            nearest += [neighbour_in(best[0]) if best else None for best in hits]
-        return nearest
+        """The nearest stored face of another video for each of (n, D) embeddings.
+
+        An embedding without a neighbour at the registry's threshold gets None, or any neighbour
+        below it. Beyond `EXACT_LIMIT` faces, the candidates are those of the graph, and all faces
+        of their videos are compared.
+        """
+        exact = self._face_count() <= EXACT_LIMIT
+        threshold = self._contract.threshold
+        return nearest_faces(self._faces, video_id, embeddings, threshold, exact=exact)
 
     def similar_faces(
         self,
@@ -139,18 +142,44 @@ class Index:
         if not len(embeddings):
             return []
         if exact is None:
-            exact = self.count_faces() <= EXACT_LIMIT
+            exact = self._face_count() <= EXACT_LIMIT
         return self._faces.query(embeddings, limit=limit, where=where, exact=exact)
 
     # --- writing --------------------------------------------------------------------------------
 
     def put(self, video: Video, view: View) -> None:
-        """Make the index say of this video what its record says, whatever it said before."""
-        before = self._seen_in(video.video_id)
+        """Make the index say of this video what its record says.
+
+        The identities in the video are updated by what changes in it, so they must be up to date:
+        after a crash, use `restore`.
+        """
+        before = self.video(video.video_id)
+        gone = {a.identity_id: a for a in before.appearances} if before else {}
         if before is not None:
-            self._faces.delete(Filter(must={"video_id": [video.video_id]}))
+            self._delete_faces(video.video_id)
         [(_, seen)] = self._written([video], view)
-        self.refresh({a.identity_id for a in seen} | (before or set()), view)
+        added = {a.identity_id: a for a in seen}
+        if view.is_joined(video.video_id):
+            self.refresh(gone.keys() | added.keys(), view)
+        else:
+            self._revise(video.video_id, gone, added, view)
+
+    def restore(self, videos: Iterable[Video], view: View) -> None:
+        """Make the index say of these videos what their records say, whatever it said before.
+
+        Their identities are computed again from all videos that show them.
+        """
+        affected: set[str] = set()
+
+        def without_faces() -> Iterator[Video]:
+            for video in videos:
+                affected.update(self._seen_in(video.video_id) or ())
+                self._delete_faces(video.video_id)
+                yield video
+
+        for _, seen in self._written(without_faces(), view):
+            affected.update(a.identity_id for a in seen)
+        self.refresh(affected, view)
 
     def put_details(self, video: Video, view: View) -> None:
         """Bring all but the faces of a video up to its record, and the metrics of its faces."""
@@ -162,9 +191,8 @@ class Index:
     def remove(self, video_id: str, view: View) -> None:
         """Forget a video."""
         before = self._seen_in(video_id) or set()
-        where = Filter(must={"video_id": [video_id]})
-        self._faces.delete(where)
-        self._videos.delete(where)
+        self._delete_faces(video_id)
+        self._videos.delete(Filter(must={"video_id": [video_id]}))
         self.refresh(before, view)
 
     def regroup(
@@ -242,6 +270,10 @@ class Index:
     def videos(self, identity_ids: Sequence[str] | None = None) -> Iterator[IndexedVideo]:
         """All videos, or those that show one of these identities, in order of id."""
         return (video_in(point.payload) for point in self.stored_videos(identity_ids))
+
+    def get_videos(self, video_ids: Sequence[str]) -> dict[str, IndexedVideo]:
+        """Those that exist among these, by id."""
+        return {point.id: video_in(point.payload) for point in self._videos.get(video_ids)}
 
     def known(self, video_id: str) -> IndexedVideo | None:
         """The video of this id, or the first one that has it as another name."""
@@ -339,6 +371,7 @@ class Index:
         dimension = self._contract.model.dimension
         spec = CollectionSpec(FACES, dimension, ("video_id", "identity_id", "crop_digest"))
         self._faces = self._store.open(spec)
+        self._count: int | None = None
         self._videos = self._store.open(VIDEOS_SPEC)
         self._identities = self._store.open(
             CollectionSpec(IDENTITIES, None, ("identity_id", "name", "standing"))
@@ -363,16 +396,31 @@ class Index:
         self._upsert(faces, shown)
 
     def _upsert(self, faces: list[Point], videos: list[Point]) -> None:
+        if self._count is not None:
+            self._count += len(faces)
         self._faces.upsert(faces)
         self._videos.upsert(videos)
         faces.clear()
         videos.clear()
 
+    def _face_count(self) -> int:
+        """How many faces there are, counted once: counting takes as long as a query does.
+
+        Faces that another process writes are not in it.
+        """
+        if self._count is None:
+            self._count = self.count_faces()
+        return self._count
+
+    def _delete_faces(self, video_id: str) -> None:
+        self._count = None
+        self._faces.delete(Filter(must={"video_id": [video_id]}))
+
     def _seen_in(self, video_id: str) -> set[str] | None:
         video = self.video(video_id)
         return None if video is None else {a.identity_id for a in video.appearances}
 
-    def refresh(self, identity_ids: set[str], view: View) -> None:
+    def refresh(self, identity_ids: Set[str], view: View) -> None:
         """Write identities anew from the videos that show them; remove those that none shows."""
         if not identity_ids:
             return
@@ -382,6 +430,39 @@ class Index:
                 if appearance.identity_id in seen:
                     seen[appearance.identity_id].append((video.video_id, appearance))
         self._write_identities(seen, view)
+
+    def _revise(
+        self,
+        video_id: str,
+        gone: Mapping[str, Appearance],
+        added: Mapping[str, Appearance],
+        view: View,
+    ) -> None:
+        """Update identities by their appearances in one video, before and after a change of it."""
+        known = self.get_identities(sorted(gone.keys() | added.keys()))
+        covers = self._cover_qualities([one.cover_face for one in known.values()])
+        founded = (
+            decided_identity(who, [(video_id, added[who])], view)
+            for who in sorted(added.keys() - known.keys() - gone.keys())
+        )
+        revised = [one for one in founded if one]
+        unclear = set(gone.keys() - known.keys())
+        for who, one in known.items():
+            quality = covers.get(one.cover_face)
+            found = quality is not None and revised_identity(
+                one, quality, gone=gone.get(who), added=added.get(who), hidden=who in view.hidden
+            )
+            if found:
+                revised.append(found)
+            else:
+                unclear.add(who)
+        self._identities.upsert([identity_point(one) for one in revised])
+        self.refresh(unclear, view)
+
+    def _cover_qualities(self, face_ids: Sequence[str]) -> dict[str, float]:
+        """The quality of each of these faces by its id; 0 for a poor face."""
+        faces = (face_in(point.payload) for point in self._faces.get(face_ids))
+        return {f.face_id: f.quality.score if founds(f.quality) else 0.0 for f in faces}
 
     def _write_identities(self, seen: dict[str, list[tuple[str, Appearance]]], view: View) -> None:
         found = {i: decided_identity(i, where, view) for i, where in seen.items()}

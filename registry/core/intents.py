@@ -7,6 +7,8 @@ the records about what the intent names.
 
 from __future__ import annotations
 
+import time
+
 from registry.blobs.base import BlobStore
 from registry.core import keys
 from registry.errors import ObjectMissing
@@ -20,6 +22,13 @@ INCOMING = "incoming"
 registry."""
 SWITCH = "switch"
 """The intent to switch to another model. Its content says how (`registry.core.switching`)."""
+
+
+MOST_KEPT = 64
+"""Intents of commits that are kept until the index is flushed, at most. A flush takes about 30 ms
+on a disk, and to finish so many commits again about as long as to make them."""
+LONGEST_KEPT_S = 10.0
+"""How long such an intent is kept at most, if further commits follow."""
 
 
 class Intents:
@@ -46,3 +55,39 @@ class Intents:
     def remove(self, name: str) -> None:
         """Remove an intent, because the change is complete."""
         self._blobs.delete(keys.intent(name))
+
+
+class KeptIntents:
+    """Intents of finished commits, kept until what the index has of them is surely on the disk.
+
+    The engine's own log survives a process that is killed, but not a power failure before the next
+    flush. Flushing at each commit would take most of its time.
+    """
+
+    def __init__(self, intents: Intents) -> None:
+        self._intents = intents
+        self._names: dict[str, float] = {}
+        """When each was kept, oldest first."""
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
+    def keep(self, name: str) -> bool:
+        """Keep an intent that is declared. Returns whether it is time to flush the index."""
+        now = time.monotonic()
+        self._names[name] = now
+        oldest = next(iter(self._names.values()))
+        return now - oldest >= LONGEST_KEPT_S or len(self._names) >= MOST_KEPT
+
+    def remove(self) -> None:
+        """Remove all of them, because the index has been flushed."""
+        for name in list(self._names):
+            self._intents.remove(name)
+            del self._names[name]
+
+    def clear(self) -> None:
+        """Leave them where they are: opening the index finishes their changes again."""
+        self._names.clear()

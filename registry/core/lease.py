@@ -21,12 +21,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from registry.blobs.base import BlobStore
 from registry.core import keys
 from registry.errors import ObjectMissing, RegistryLocked, StoreCorrupt, StoreError
-from registry.system.process import process_at_host
+from registry.system.process import is_alive, machine_id, process_at_host
 
 TTL_S = 60.0
 """Seconds that a lease is valid for without being renewed, and thus how long a writer that died
@@ -57,7 +56,7 @@ class LeaseState:
     expires: float = 0.0
     """Seconds since 1970."""
     machine: str = ""
-    """Where `pid` is valid: the boot id and PID namespace of a machine; empty if not known."""
+    """Where `pid` is valid (`machine_id`); empty if not known."""
     pid: int = 0
 
 
@@ -190,7 +189,7 @@ class Lease:
             owner=process_at_host(),
             since=datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
             expires=now + self._ttl_s,
-            machine=_machine(),
+            machine=machine_id(),
             pid=os.getpid(),
         )
         started = time.monotonic()
@@ -257,25 +256,10 @@ class Lease:
             self._blobs.delete(key)
 
 
-def _machine() -> str:
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return ""  # not Linux: then a lease only ends by its time
-
-
 def _has_ended(state: LeaseState) -> bool:
     """Whether the holder was a process of this machine that has ended, so the lease is free."""
-    if not state.machine or state.machine != _machine():
-        return False
-    try:
-        os.kill(state.pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False  # it belongs to another user
-    return False
+    here = state.machine and state.machine == machine_id()
+    return bool(here) and not is_alive(state.pid)
 
 
 def _in_use(state: LeaseState) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from registry.blobs.base import BlobStore
 from registry.core.decisions import View
 from registry.core.index import Index
 from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
+from registry.core.lease import Lease
 from registry.core.records import RecordStore, Rereads
 from registry.domain import Video
+from registry.errors import RegistryLocked
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,11 @@ class Replacement:
         """The bytes of the intent."""
         return json.dumps(asdict(self)).encode()
 
+    def remove_crops(self, blobs: BlobStore) -> None:
+        """Remove the crops that are gone, once the new record is written."""
+        for crop in self.crops:
+            blobs.delete(crop)
+
     @classmethod
     def decode(cls, content: bytes | None) -> Replacement | None:
         """From the bytes of the intent; None if they cannot be read."""
@@ -60,8 +67,7 @@ def remove_replaced(replacement: Replacement, index: Index, blobs: BlobStore, vi
     """Remove identities and crops that are gone, once the index has the new video."""
     index.refresh(set(replacement.identities), view)
     index.flush()
-    for crop in replacement.crops:
-        blobs.delete(crop)
+    replacement.remove_crops(blobs)
 
 
 def finish_interrupted(
@@ -91,6 +97,34 @@ def finish_interrupted(
         intents.remove(name)
 
 
+def finish_if_free(
+    lease: Lease | None, pending: Collection[str], finish: Callable[[], None]
+) -> None:
+    """Call `finish`, unless another process is the writer, which finishes its changes itself.
+
+    Args:
+        lease: the right to write; None if the process has another one.
+        pending: the names of all intents.
+        finish: finishes interrupted changes.
+
+    Raises:
+        RegistryLocked: another process is rebuilding the index, or erasing.
+    """
+    if lease is None or lease.held:
+        finish()
+        return
+    try:
+        lease.acquire(wait=False)
+    except RegistryLocked:
+        if {REINDEX, ERASE} & set(pending):
+            raise
+        return
+    try:
+        finish()
+    finally:
+        lease.release()
+
+
 def replace_damaged(
     intents: Intents,
     records: RecordStore,
@@ -118,12 +152,16 @@ def replace_damaged(
 
 def update_index(index: Index, records: RecordStore, view: View, video_ids: Iterable[str]) -> None:
     """Bring the index up to the records of these videos."""
-    for video_id in video_ids:
-        video = records.get(video_id)
-        if video is None:
-            index.remove(video_id, view)
-        else:
-            index.put(video, view)
+
+    def on_record() -> Iterator[Video]:
+        for video_id in video_ids:
+            video = records.get(video_id)
+            if video is None:
+                index.remove(video_id, view)
+            else:
+                yield video
+
+    index.restore(on_record(), view)
 
 
 def records_showing(index: Index, records: RecordStore, identity_ids: set[str]) -> Iterator[Video]:

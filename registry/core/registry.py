@@ -37,15 +37,15 @@ from registry.core.decisions import (
 from registry.core.erasing import Eraser, ErasurePlan
 from registry.core.guarded import GuardedStore, Lock, WriteRight
 from registry.core.index import Index
-from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents
+from registry.core.intents import ERASE, INCOMING, REINDEX, SWITCH, Intents, KeptIntents
 from registry.core.lease import Lease
 from registry.core.points import IndexedVideo
 from registry.core.records import RecordStore, Rereads
 from registry.core.recovery import (
     Replacement,
+    finish_if_free,
     finish_interrupted,
     records_showing,
-    remove_replaced,
     replace_damaged,
 )
 from registry.core.selectors import find_identity, find_video, read_crop, remembered_videos
@@ -94,6 +94,7 @@ class Registry(AbstractContextManager["Registry", None]):
         self._view: View | None = None
         self._model: tuple[str, FaceModel] | None = None
         self._intents = Intents(self.blobs)
+        self._kept = KeptIntents(self._intents)
         self._load()
 
     def _load(self) -> None:
@@ -103,7 +104,8 @@ class Registry(AbstractContextManager["Registry", None]):
         self._contract: Contract | None = None
         if self.incoming is None:
             if switching.is_pending(self.blobs) or schema.is_due(self.blobs, self._steps):
-                self._acquire()
+                if self.lease is not None:
+                    self.lease.acquire()
                 with self.blobs.writing():
                     switching.complete(self.blobs, self.store)
                     schema.upgrade(self.blobs, self._steps)
@@ -148,7 +150,7 @@ class Registry(AbstractContextManager["Registry", None]):
 
     @property
     def index(self) -> Index:
-        """The index, up to date with the records. Raises `StoreError` if it must be rebuilt."""
+        """The index, up to date with the records. `StoreError` if it must be rebuilt."""
         if self._index is None:
             contract = self.contract
             pending = self._intents.pending()
@@ -160,7 +162,8 @@ class Registry(AbstractContextManager["Registry", None]):
                 )
             index = Index(self.store, contract)
             index.check_owner()
-            self._finish_interrupted_if_free(index, pending)
+            if pending:
+                finish_if_free(self.lease, pending, lambda: self._finish_interrupted(index))
             self._index = index
         return self._index
 
@@ -211,7 +214,7 @@ class Registry(AbstractContextManager["Registry", None]):
         read. Raises `RegistryLocked` if another process is the writer.
         """
         if self.lease is not None and not self.lease.held:
-            self._acquire()
+            self.lease.acquire()
             self._load()  # another process may have written since
 
     @contextmanager
@@ -259,6 +262,8 @@ class Registry(AbstractContextManager["Registry", None]):
         if self._lock and not self._lock.leave():
             return
         try:
+            with suppress(RegistryLocked, StoreError):  # the next opening finishes what is left
+                self.settle()
             self.store.close()
             if self.lease:
                 with suppress(StoreError):  # it expires by itself
@@ -308,11 +313,18 @@ class Registry(AbstractContextManager["Registry", None]):
             video = assign_video(video, before, near, origin_of, self.contract.threshold)
             index = self.index
             replacement = Replacement.of_video(before, given, video, self.view)
-            with self.intent(video.video_id, replacement.encode()):
+            with self.intent(video.video_id, replacement.encode(), keep=True):
                 self.records.put(video)
                 index.put(video, self.view)
-                remove_replaced(replacement, index, self.blobs, self.view)
+                replacement.remove_crops(self.blobs)
             return video
+
+    def settle(self) -> None:
+        """Make the index of all commits durable. Closing the registry does so too."""
+        if self._kept:
+            with self.writing():
+                self.index.flush()
+                self._kept.remove()
 
     def set_primary_metric(self, name: str) -> None:
         """Make a metric the one that reports average by name."""
@@ -437,6 +449,7 @@ class Registry(AbstractContextManager["Registry", None]):
         return Eraser(self.blobs, self.records, self.model)
 
     def _erase(self, plan: ErasurePlan) -> dict[str, Any]:
+        self.settle()
         index = self.index
         with self.intent(ERASE, plan.encode()):
             plan = self.finish_erasure() or plan
@@ -447,41 +460,29 @@ class Registry(AbstractContextManager["Registry", None]):
         return receipt
 
     def _erase_from_index(self, plan: ErasurePlan, index: Index) -> dict[str, Any]:
-        keeps = self.store.keeps_deleted
-        erasing.erase_from_index(index, self.records, self.view, plan, keeps_deleted=keeps)
-        return erasing.certify(self.blobs, self.records, index, plan)
+        records, keeps = self.records, self.store.keeps_deleted
+        erasing.erase_from_index(index, records, self.view, plan, keeps_deleted=keeps)
+        return erasing.certify(self.blobs, records, index, plan)
 
     @contextmanager
-    def intent(self, name: str, content: bytes = b"") -> Iterator[None]:
-        """Declare an intent while the block runs. It stays if the block raises."""
+    def intent(self, name: str, content: bytes = b"", *, keep: bool = False) -> Iterator[None]:
+        """Declare an intent while the block runs. It stays if the block raises.
+
+        With `keep`, it also stays until `settle`, which is called for many of them at once; the
+        block need not flush the index then.
+        """
         try:
+            if name in self._kept:
+                self.settle()  # the new content would replace that of the earlier change
             self._intents.declare(name, content)
             yield
-            self._intents.remove(name)
+            if not keep:
+                self._intents.remove(name)
+            elif self._kept.keep(name):
+                self.settle()
         except BaseException:
             self._reset()
             raise
-
-    def _finish_interrupted_if_free(self, index: Index, pending: list[str]) -> None:
-        """Finish interrupted changes, unless another process is the writer, which will do so.
-
-        Raises `RegistryLocked` if that process is rebuilding the index, or erasing.
-        """
-        if not pending:
-            return
-        if self.lease is None or self.lease.held:
-            self._finish_interrupted(index)
-            return
-        try:
-            self.lease.acquire(wait=False)
-        except RegistryLocked:
-            if {REINDEX, ERASE} & set(pending):
-                raise
-            return
-        try:
-            self._finish_interrupted(index)
-        finally:
-            self.lease.release()
 
     def _finish_interrupted(self, index: Index) -> None:
         with self.blobs.writing():
@@ -489,12 +490,10 @@ class Registry(AbstractContextManager["Registry", None]):
                 self._erase_from_index(plan, index)
                 self._intents.remove(ERASE)
             finish_interrupted(self._intents, index, self.records, self.view, self.blobs)
-
-    def _acquire(self) -> None:
-        if self.lease is not None:
-            self.lease.acquire()
+            self._kept.clear()
 
     def _reset(self) -> None:
         """Drop what was read, so that it is read again and interrupted changes are finished."""
         self._index = self._view = self._model = None
+        self._kept.clear()
         self._outdated = True

@@ -26,10 +26,9 @@ def revise(registry: Registry, video: Video) -> None:
         if not registry.records.has(video.video_id):
             raise UnknownError(f"There is no video {video.video_id} on record.")
         index = registry.index
-        with registry.intent(video.video_id):
+        with registry.intent(video.video_id, keep=True):
             registry.records.put(video)
             index.put_details(video, registry.view)
-            index.flush()
 
 
 def absorb(registry: Registry, gone: str, into: Video) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from types import MappingProxyType
 
 from registry.domain import Appearance, Face, Identity, Video
@@ -103,13 +104,62 @@ def identity(
         name=name,
         videos=len(counted),
         faces=sum(a.faces for _, a in by_video),
-        screen_time_s=round(sum(a.screen_time_s for a in counted), 6),
+        screen_time_s=_total(a.screen_time_s for a in counted),
         cover=cover.best_crop,
         cover_face=cover.best_face,
         provisional=identity_id in hidden
         or (not name and not any(appearance.established for _, appearance in by_video)),
         still=all(appearance.still for _, appearance in by_video),
     )
+
+
+def revised_identity(
+    known: Identity,
+    cover_quality: float,
+    *,
+    gone: Appearance | None = None,
+    added: Appearance | None = None,
+    hidden: bool = False,
+) -> Identity | None:
+    """The identity after a video lost one appearance of it, gained one, or both.
+
+    The same as `identity` computes from all appearances, without reading them. None if these must
+    be read: its cover is in the appearance that is gone, or is too poor to establish it, or all
+    that is left may be still pictures.
+
+    Args:
+        known: the identity before the change.
+        cover_quality: quality of its cover; 0 if that is a poor face.
+        gone: its appearance in the video until now. The video is not joined to any other.
+        added: its appearance in the video from now on.
+        hidden: whether people hid the identity.
+    """
+    if gone is not None and (gone.best_face == known.cover_face or not cover_quality):
+        return None
+    alive = added is not None and not added.still
+    if gone is not None and not (gone.still or known.still or alive):
+        return None
+    better = added is not None and (added.best_quality, added.best_face) > (
+        cover_quality,
+        known.cover_face,
+    )
+    established = added is not None and added.established
+    more, less = [(a.faces, a.screen_time_s) if a else (0, 0.0) for a in (added, gone)]
+    return replace(
+        known,
+        videos=known.videos + (added is not None) - (gone is not None),
+        faces=known.faces + more[0] - less[0],
+        screen_time_s=_total((known.screen_time_s, more[1], -less[1])),
+        cover=added.best_crop if added and better else known.cover,
+        cover_face=added.best_face if added and better else known.cover_face,
+        provisional=hidden or (known.provisional and not established),
+        still=known.still and not alive,
+    )
+
+
+def _total(seconds: Iterable[float]) -> float:
+    """The sum of numbers of whole microseconds, in whichever order and parts they are added."""
+    return round(math.fsum(seconds), 6)
 
 
 def _counted(

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import filelock
 import qdrant_edge as qe
 
 from registry.errors import StoreCorrupt, StoreError, StoreFull
@@ -31,8 +30,11 @@ from registry.store.edge_shard import (
     missing_indexes,
     translated_errors,
 )
-from registry.system.files import sync
+from registry.system.locks import BaseFileLock, Timeout, file_lock
+from registry.system.paths import free_bytes, remove, remove_tree, replace, sync
+from registry.system.privacy import make_private_folder
 from registry.system.process import refuse_fork
+from registry.system.sparse import free_zeros
 
 RESERVE_BYTES = 256 * 2**20
 """Free space that a write must leave. Edge writes through memory maps, and a page that does not fit
@@ -62,7 +64,7 @@ class EdgeStore:
         self._reserve = reserve_bytes
         self._probe_s = probe_s
         self._lock = threading.RLock()
-        self._held: filelock.BaseFileLock | None = None
+        self._held: BaseFileLock | None = None
         self._collections: dict[str, EdgeCollection] = {}
         self._closed = False
 
@@ -113,11 +115,11 @@ class EdgeStore:
                 collection.close()
             gone = folder.with_name(f".{name}.old")
             shutil.rmtree(gone, ignore_errors=True)  # left by an earlier call that failed
-            folder.rename(gone)
+            replace(folder, gone)
             sync(self._path)
             for mark in (loading_marker(folder), seal_file(folder)):
-                mark.unlink(missing_ok=True)
-            shutil.rmtree(gone)
+                remove(mark)
+            remove_tree(gone)
 
     def close(self) -> None:
         """Flush and close all shards, and unlock the folder."""
@@ -137,16 +139,16 @@ class EdgeStore:
             raise StoreError(f"The index in {self._path} is closed. Open it again.")
         if self._held is not None:
             return
-        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = filelock.FileLock(self._path / ".lock", mode=0o600, thread_local=False)
+        make_private_folder(self._path)
+        lock = file_lock(self._path / ".lock")
         try:
             lock.acquire(timeout=0)
-        except filelock.Timeout as exc:
+        except Timeout as exc:
             raise locked_error(self._path) from exc
         self._held = lock
         for pattern in (".*.new", ".*.old"):
             for leftover in self._path.glob(pattern):
-                shutil.rmtree(leftover)
+                remove_tree(leftover)
 
     def _load(self, spec: CollectionSpec, folder: Path) -> tuple[qe.EdgeShard, bool]:
         """The shard, and whether it is sealed. Files are compared with the seal before loading."""
@@ -159,10 +161,11 @@ class EdgeStore:
         """Create the shard in a temporary folder and rename it, so that it exists whole or not."""
         fresh = folder.with_name(f".{spec.name}.new")
         shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(mode=0o700)
+        make_private_folder(fresh)
         create(spec, fresh)
+        free_zeros(fresh)
         unseal(folder)  # left of a shard that was removed from outside
-        fresh.rename(folder)
+        replace(fresh, folder)
         sync(self._path)
 
 
@@ -236,6 +239,8 @@ class EdgeCollection(EngineCollection):
             if self._shard is not None:
                 shard, self._shard = self._shard, None
                 shard.close()
+                if not self._sealed:
+                    free_zeros(self._folder)
                 if self._flushed and not self._sealed:
                     self._seal()
 
@@ -339,7 +344,7 @@ class EdgeCollection(EngineCollection):
 
 def _check_space(path: Path, needed: int, reserve: int) -> None:
     """Raise `StoreFull` unless `path` has `needed` bytes free in addition to the reserve."""
-    free = shutil.disk_usage(path).free
+    free = free_bytes(path)
     if free < needed + reserve:
         raise StoreFull(
             f"{path} has {free // 2**20:,} MiB free and the index needs "

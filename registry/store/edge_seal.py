@@ -23,7 +23,7 @@ from typing import BinaryIO
 from registry.errors import StoreCorrupt
 from registry.store.edge_shard import REBUILD
 from registry.system import checked_json as checked
-from registry.system.files import sync
+from registry.system.paths import data_blocks, remove, replace, sync
 
 _EDGE = "qdrant-edge-py"
 _BLOCK = 256 * 1024
@@ -46,13 +46,13 @@ def seal(folder: Path) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    aside.replace(seal_file(folder))
+    replace(aside, seal_file(folder))
 
 
 def unseal(folder: Path) -> None:
     """Remove the seal before files change."""
     mark = seal_file(folder)
-    mark.unlink(missing_ok=True)
+    remove(mark)
     # The old seal must not reappear after a power failure, when the files have changed.
     with suppress(OSError):
         sync(mark.parent)
@@ -85,28 +85,15 @@ def _digests(folder: Path) -> Iterator[tuple[str, str]]:
     for path in sorted(folder.rglob("[!.]*")):
         if path.is_file():
             with path.open("rb") as file:
-                yield str(path.relative_to(folder)), _digest(file)
+                yield path.relative_to(folder).as_posix(), _digest(file)
 
 
 def _digest(file: BinaryIO) -> str:
     size = os.fstat(file.fileno()).st_size
     digest = hashlib.sha256(f"{size}".encode())
-    for start in _blocks(file, size):
+    for start in data_blocks(file, _BLOCK):
         file.seek(start)
         data = file.read(_BLOCK)
         if data != _ZEROS[: len(data)]:
             digest.update(start.to_bytes(8, "big") + data)
     return digest.hexdigest()
-
-
-def _blocks(file: BinaryIO, size: int) -> Iterator[int]:
-    """Offsets of blocks with data, in order."""
-    at = 0
-    while at < size:
-        try:
-            start = os.lseek(file.fileno(), at, os.SEEK_DATA)
-        except OSError:  # a hole to the end
-            return
-        at = start - start % _BLOCK
-        yield at
-        at += _BLOCK

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
-import resource
+import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import qdrant_edge as qe
@@ -15,6 +16,10 @@ import qdrant_edge as qe
 from registry.errors import RegistryLocked, StoreCorrupt, StoreError, StoreFull
 from registry.store.base import CollectionSpec, Filter
 from registry.store.collection import texts
+from registry.system.confinement import bare_environment
+from registry.system.limits import file_size_limit
+from registry.system.paths import allocated_bytes, remove
+from registry.system.process import was_killed
 
 REBUILD = "Run `face-registry reindex` to rebuild it from the objects."
 _NO_VECTOR = "none"
@@ -22,15 +27,16 @@ _NO_VECTOR = "none"
 _SERVICE_ERRORS = ("Service runtime error", "Service internal error")
 """Prefixes of messages for errors that are not the request's fault, such as an unreadable file."""
 _PROBE = """
-import resource, sys, qdrant_edge
-hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), hard))
-qdrant_edge.EdgeShard.load(sys.argv[1]).close()
+import sys, qdrant_edge
+from registry.system.limits import file_size_limit
+with file_size_limit(int(sys.argv[2])):
+    qdrant_edge.EdgeShard.load(sys.argv[1]).close()
 """
 PROBE_S = 60.0
 """Seconds that a test load in another process may take, and one more for each 20 MiB. Measured:
 50,000 faces of 512-d load in 0.1 s."""
 _PROBED_A_SECOND = 20 * 2**20
+_PROBE_POLL_S = 0.1
 LOAD_BYTES = 64 * 2**20
 """Free space that loading needs: two segments of the log. Measured with 26,000 points: loading with
 4 MiB free ended the process, with 16 MiB it did not."""
@@ -68,7 +74,7 @@ def load(spec: CollectionSpec, folder: Path, *, probe_s: float = PROBE_S) -> qe.
         raise StoreCorrupt(f"{folder} ends or hangs the process that loads it. {REBUILD}")
     marker.touch(mode=0o600)
     try:
-        with _file_size_limit(_largest_file(folder) + _GROWTH):
+        with file_size_limit(_largest_file(folder) + _GROWTH):
             return qe.EdgeShard.load(str(folder), _config(spec))
     except BaseException as exc:
         if not _is_engine_error(exc) or _is_full(exc):
@@ -77,7 +83,7 @@ def load(spec: CollectionSpec, folder: Path, *, probe_s: float = PROBE_S) -> qe.
             raise locked_error(folder) from exc
         raise StoreCorrupt(f"{folder} does not load ({_brief(exc)}). {REBUILD}") from exc
     finally:
-        marker.unlink(missing_ok=True)
+        remove(marker)
 
 
 def loading_marker(folder: Path) -> Path:
@@ -133,7 +139,7 @@ def translated_errors(folder: Path) -> Iterator[None]:
 
 def bytes_on_disk(folder: Path) -> int:
     """Bytes that the folder's files occupy; most of them are sparse."""
-    return 512 * sum(path.stat().st_blocks for path in folder.rglob("*") if path.is_file())
+    return sum(allocated_bytes(path) for path in folder.rglob("*") if path.is_file())
 
 
 def _config(spec: CollectionSpec) -> qe.EdgeConfig:
@@ -144,32 +150,34 @@ def _config(spec: CollectionSpec) -> qe.EdgeConfig:
     )
 
 
-@contextmanager
-def _file_size_limit(most: int) -> Iterator[None]:
-    """Limit the size of files that this process writes: EFBIG, since Python ignores SIGXFSZ."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if soft != resource.RLIM_INFINITY:
-        most = min(most, soft)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def _largest_file(folder: Path) -> int:
-    return max((path.stat().st_size for path in folder.rglob("*") if path.is_file()), default=0)
+    largest = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # removed meanwhile
+            status = path.stat()
+            largest = max(largest, status.st_size if stat.S_ISREG(status.st_mode) else 0)
+    return largest
 
 
 def _crashes_on_load(folder: Path, probe_s: float) -> bool:
-    """Whether loading the shard kills or hangs a process started for this; exceptions do not."""
-    command = [sys.executable, "-c", _PROBE, str(folder), str(_largest_file(folder) + _GROWTH)]
-    timeout_s = probe_s + bytes_on_disk(folder) / _PROBED_A_SECOND
-    try:
-        probe = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
-    except subprocess.TimeoutExpired:
-        return True
-    return probe.returncode < 0
+    """Whether loading the shard kills, hangs or fills the disk from a process started for this.
+
+    Exceptions do not count. Files are watched too, for systems without a limit on their size.
+    """
+    most = _largest_file(folder) + _GROWTH
+    end = time.monotonic() + probe_s + bytes_on_disk(folder) / _PROBED_A_SECOND
+    with subprocess.Popen(
+        [sys.executable, "-c", _PROBE, str(folder), str(most)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=bare_environment(folder.parent),
+    ) as probe:  # fmt: skip
+        try:
+            while time.monotonic() < end and _largest_file(folder) <= most:
+                with suppress(subprocess.TimeoutExpired):
+                    return was_killed(probe.wait(_PROBE_POLL_S))
+            return True
+        finally:
+            probe.kill()
 
 
 def _condition(field: str, values: Sequence[str]) -> qe.FieldCondition:

@@ -7,11 +7,7 @@ privileges; on a kernel without one of them the others still apply.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
-import resource
-import struct
 import sys
 import sysconfig
 from collections.abc import Iterable, Mapping
@@ -19,19 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-_NO_NEW_PRIVILEGES = 38
-_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
-"""Numbers of system calls, the same on every architecture."""
-_FILE_RIGHTS = ((1, 13), (2, 14), (3, 15), (5, 16))
-"""(version of Landlock, number of file rights that it knows)."""
-_READ_FILE, _READ_FOLDER = 1 << 2, 1 << 3
-_TCP = 0b11
-_SCOPES = 0b11
-"""Scopes: abstract Unix sockets, and signals to other processes."""
-
-_ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | 1, 0x80000000
-_X32 = 0x40000000
-"""Numbers from here on are x86-64's x32 variants of the same calls."""
+if sys.platform != "win32":
+    import resource
+if sys.platform == "linux":
+    from registry.system import linux_confinement
 
 Calls = Mapping[str, tuple[int, int | None]]
 """Name of a system call to its numbers on x86-64 and arm64; None: it does not exist there."""
@@ -65,12 +52,14 @@ page needs none of them."""
 def restrict_resources(*, descriptors: bool = True) -> None:
     """Forbid core dumps and writing to files; with `descriptors`, also opening anything.
 
-    Call it after `restrict_files`, which has to open its ruleset.
+    Call it after `restrict_files`, which has to open its ruleset. Windows has no such limits, so
+    nothing changes there.
     """
-    limits = [resource.RLIMIT_CORE, resource.RLIMIT_FSIZE]
-    for limit in limits + [resource.RLIMIT_NOFILE] * descriptors:
-        with suppress(OSError, ValueError):
-            resource.setrlimit(limit, (0, 0))
+    if sys.platform != "win32":
+        limits = [resource.RLIMIT_CORE, resource.RLIMIT_FSIZE]
+        for limit in limits + [resource.RLIMIT_NOFILE] * descriptors:
+            with suppress(OSError, ValueError):
+                resource.setrlimit(limit, (0, 0))
 
 
 def restrict_files(readable: Iterable[Path] = (), *, network: bool = False) -> int:
@@ -80,26 +69,10 @@ def restrict_files(readable: Iterable[Path] = (), *, network: bool = False) -> i
     open stays usable. Applies to this thread and the threads that it starts. Returns the version of
     Landlock; 0 if the kernel has none, and nothing changed.
     """
-    if sys.platform != "linux":
+    if sys.platform == "linux":
+        return linux_confinement.restrict_files(readable, network=network)
+    else:
         return 0
-    libc = ctypes.CDLL(None, use_errno=True)
-    version = int(libc.syscall(_LANDLOCK_CREATE, None, 0, 1))
-    if version < 1:
-        return 0
-    rights = max(count for since, count in _FILE_RIGHTS if since <= version)
-    handled = [(1 << rights) - 1]
-    handled += [0 if network else _TCP] * (version >= 4) + [_SCOPES] * (version >= 6)
-    attributes = struct.pack(f"={len(handled)}Q", *handled)
-    ruleset = libc.syscall(_LANDLOCK_CREATE, attributes, len(attributes), 0)
-    if ruleset < 0:
-        return 0
-    try:
-        for path in readable:
-            _permit(libc, ruleset, path)
-        libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-        return 0 if libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0) else version
-    finally:
-        os.close(ruleset)
 
 
 def restrict_calls(calls: Calls, *, keep: bool) -> bool:
@@ -108,19 +81,51 @@ def restrict_calls(calls: Calls, *, keep: bool) -> bool:
     Uses seccomp. Returns False, and changes nothing, if the kernel has none or the processor is
     neither x86-64 nor arm64.
     """
-    machine = platform.machine()
-    if sys.platform != "linux" or machine not in {"x86_64", "aarch64"} or sys.maxsize < 2**32:
+    if sys.platform == "linux":
+        return linux_confinement.restrict_calls(calls, keep=keep)
+    else:
         return False
-    column = int(machine == "aarch64")
-    numbers = [number for call in calls.values() if (number := call[column]) is not None]
-    listed, others = (_ALLOW, _REFUSE) if keep else (_REFUSE, _ALLOW)
-    program = _program(0xC00000B7 if column else 0xC000003E, numbers, listed, others)
-    code = ctypes.create_string_buffer(program)
-    # struct sock_fprog: the number of instructions, and their address.
-    filter_program = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    return bool(libc.syscall(277 if column else 317, 1, 1, filter_program) == 0)
+
+
+def unconfined() -> str:
+    """Return what a decoder could still do where neither Landlock nor seccomp is there."""
+    if sys.platform == "win32":
+        return (
+            "On Windows a decoder runs in a job that limits its memory, starts no process and ends "
+            "with its parent; nothing keeps it from files and network."
+        )
+    elif sys.platform == "darwin":
+        return (
+            "macOS has neither Landlock nor seccomp, so only resource limits keep a decoder from "
+            "files and network; it could start a program."
+        )
+    else:
+        return (
+            "This system has neither Landlock nor seccomp, so only resource limits keep a decoder "
+            "from files and network."
+        )
+
+
+def system_variables(home: Path) -> dict[str, str]:
+    """Return the variables without which programs of this system do not work.
+
+    On Windows sockets, TLS and temporary files need the folder of the system and one for
+    temporary files; elsewhere there are none.
+    """
+    if sys.platform == "win32":
+        import ctypes
+
+        name = ctypes.create_unicode_buffer(260)
+        ctypes.WinDLL("kernel32").GetSystemWindowsDirectoryW(name, len(name))
+        return {
+            "SYSTEMROOT": name.value,
+            "SYSTEMDRIVE": Path(name.value).drive,
+            "USERPROFILE": str(home),
+            "TEMP": str(home),
+            "TMP": str(home),
+        }
+    else:
+        return {}
 
 
 def import_folders() -> list[Path]:
@@ -139,40 +144,4 @@ def bare_environment(home: Path) -> dict[str, str]:
         "PYTHONUTF8": "1",
         "HOME": str(home),
         "PATH": "",
-    }
-
-
-def _permit(libc: ctypes.CDLL, ruleset: int, path: Path) -> None:
-    """Add a rule that allows reading the file, or the files below the folder."""
-    try:
-        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        right = _READ_FILE | (_READ_FOLDER if path.is_dir() else 0)
-        libc.syscall(_LANDLOCK_ADD, ruleset, 1, struct.pack("=Qi", right, descriptor), 0)
-    finally:
-        os.close(descriptor)
-
-
-def _program(architecture: int, numbers: list[int], listed: int, others: int) -> bytes:
-    """A filter for seccomp (BPF): one verdict for these calls, another for the rest."""
-
-    def step(code: int, yes: int, no: int, value: int) -> bytes:
-        return struct.pack("=HBBI", code, yes, no, value)
-
-    load, equal, at_least, end = 0x20, 0x15, 0x35, 0x06
-    last = len(numbers)
-    return b"".join(
-        [
-            step(load, 0, 0, 4),
-            step(equal, 1, 0, architecture),
-            step(end, 0, 0, _KILL),
-            step(load, 0, 0, 0),
-            step(at_least, last + 1, 0, _X32),
-            *(step(equal, last - i + 1, 0, number) for i, number in enumerate(numbers)),
-            step(end, 0, 0, others),
-            step(end, 0, 0, _REFUSE),
-            step(end, 0, 0, listed),
-        ]
-    )
+    } | system_variables(home)

@@ -1,4 +1,4 @@
-"""Atomic writing of files, durable folders, and entries of zip archives."""
+"""Atomic writing of files, their endings, and entries of zip archives."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from registry.errors import StoreDenied, StoreError, StoreFull, UsageError
+from registry.system.paths import is_in_use, remove, replace, sync
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can store: the same content always gives the same bytes."""
+
+_UNIX = 3
+"""The system that zip entries name, on every system (APPNOTE.TXT 4.4.2): their modes are Unix's."""
 
 STANDARD_OUTPUT = Path("-")
 
@@ -32,6 +36,7 @@ _OTHERS = frozenset(
 )
 """Endings of formats that nothing is written in."""
 
+_TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".xlsm"})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -52,10 +57,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             sync(temporary)
-            temporary.replace(path)
+            replace(temporary, path)
             sync(path.parent)
         finally:
-            temporary.unlink(missing_ok=True)
+            remove(temporary)
     except OSError as exc:
         raise _file_error(path, exc) from exc
 
@@ -81,20 +86,16 @@ def check_suffix(path: Path, kind: str) -> None:
 def add_entry(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     """Add a file to a zip, without a time; when it is unpacked, only its owner can read it."""
     entry = zipfile.ZipInfo(name, date_time=_EPOCH)
+    entry.create_system = _UNIX
     entry.external_attr = 0o600 << 16
     archive.writestr(entry, content)
-
-
-def sync(path: Path) -> None:
-    """Make the bytes of a file, or the names in a folder, durable. Raises `OSError`."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _file_error(path: Path, exc: OSError) -> StoreError:
     if exc.errno in _FULL:
         return StoreFull(f"{path} cannot be written ({exc.strerror}). Free some space.")
-    return StoreDenied(f"{path} cannot be written ({exc.strerror}). Choose another path.")
+    advice = "Choose another path."
+    if path.is_file() and is_in_use(exc):
+        programs = "Excel or another program" if path.suffix.lower() in _TABLES else "the program"
+        advice = f"Close it in {programs} that has it open, or choose another path."
+    return StoreDenied(f"{path} cannot be written ({exc.strerror}). {advice}")

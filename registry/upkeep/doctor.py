@@ -121,6 +121,8 @@ class Inspection:
         yield run_check("objects", self.check_objects)
         yield run_check("index", self.check_index)
         yield run_check("decisions", self._check_decisions)
+        with suppress(StoreError):
+            self.registry.settle()
         interrupted = Intents(self.registry.blobs).pending()
         with suppress(StoreError):
             # Opening the index completes interrupted changes; if it cannot, `content` says why.

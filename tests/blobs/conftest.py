@@ -9,6 +9,7 @@ import pytest
 from registry.blobs.base import BlobStore
 from registry.blobs.folder import FolderStore
 from registry.blobs.minio_store import MinioStore
+from registry.system.folder_by_path import FolderByPath
 from tests.support import places
 from tests.support.weed import S3Server, s3_server
 
@@ -42,7 +43,7 @@ def minio_store(s3_server: S3Server, bucket: str) -> Callable[..., MinioStore]:
     return make
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", "folder by path", "bucket"])
 def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], BlobStore]]:
     """Open an empty object store, of each kind in turn."""
     stores: list[BlobStore] = []
@@ -50,6 +51,8 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
     def make() -> BlobStore:
         if request.param == "folder":
             stores.append(FolderStore(tmp_path / uuid.uuid4().hex))
+        elif request.param == "folder by path":
+            stores.append(FolderStore(tmp_path / uuid.uuid4().hex, opener=FolderByPath))
         else:
             stores.append(request.getfixturevalue("minio_store")())
         return stores[-1]

@@ -4,12 +4,11 @@ import contextlib
 import os
 import random
 import shutil
-import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,11 @@ import pytest
 from registry.blobs.base import BlobStore
 from registry.blobs.folder import FolderStore
 from registry.errors import ObjectMissing, StoreDenied, StoreError, StoreFull
+from registry.system.folder_by_path import FolderByPath
+from registry.system.folder_interface import OpenFolder
+from registry.system.open_folder import open_folder
 from tests.blobs.test_contract import METHODS, listed
+from tests.support.processes import is_root, make_pipe
 
 NOBODY = 65534
 
@@ -27,9 +30,16 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "objects"
 
 
+@pytest.fixture(params=[open_folder, FolderByPath], ids=["as this system does", "by path"])
+def opener(request: pytest.FixtureRequest) -> Callable[[Path], OpenFolder]:
+    """The way to open a folder that this system has, and the way of Windows."""
+    way: Callable[[Path], OpenFolder] = request.param
+    return way
+
+
 @pytest.fixture
-def store(root: Path) -> Iterator[FolderStore]:
-    store = FolderStore(root)
+def store(root: Path, opener: Callable[[Path], OpenFolder]) -> Iterator[FolderStore]:
+    store = FolderStore(root, opener=opener)
     yield store
     store.close()
 
@@ -84,7 +94,7 @@ def test_what_is_no_object_is_not_listed(root: Path, store: FolderStore) -> None
     (root / "crops" / "v1" / "Thumbs db").write_bytes(b"x")
     (root / "crops" / ".hidden").mkdir()
     (root / "crops" / ".hidden" / "a").write_bytes(b"x")
-    os.mkfifo(root / "crops" / "fifo")
+    make_pipe(root / "crops" / "fifo")
     assert listed(store) == ["crops/v1/0_0.jpg"]
     assert not store.exists("crops/fifo")
     with pytest.raises(ObjectMissing):
@@ -149,10 +159,12 @@ def test_a_key_behind_a_linked_folder_is_refused(
     assert listed(store) == listed(store, "crops/") == []
 
 
-def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
+def test_the_folder_itself_may_be_a_link(
+    tmp_path: Path, opener: Callable[[Path], OpenFolder]
+) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "objects").symlink_to(tmp_path / "disk")
-    store = FolderStore(tmp_path / "objects")
+    store = FolderStore(tmp_path / "objects", opener=opener)
     store.put("a/b", b"x")
     store.close()
     assert (tmp_path / "disk" / "a" / "b").read_bytes() == b"x"
@@ -182,7 +194,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_objects(root: Path) -> None:
             assert writer.stdout is not None
             assert writer.stdout.readline() == b"ready\n"
             time.sleep(chance.uniform(0.02, 0.12))
-            writer.send_signal(signal.SIGKILL)
+            writer.kill()
         store = FolderStore(root)
         blobs = list(store.list())
         assert blobs
@@ -208,7 +220,7 @@ def test_what_a_killed_writer_left_is_never_listed_and_goes_after_an_hour(root: 
             deadline = time.monotonic() + 5
             while not killed and time.monotonic() < deadline:
                 killed = next((path.name for path in root.glob(".*")), "")
-            writer.send_signal(signal.SIGKILL)
+            writer.kill()
         if (root / killed).is_file():
             break
         killed = ""
@@ -252,8 +264,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_a_disk_without_space_is_reported_and_keeps_what_it_holds(small_disk: Path) -> None:
-    store = FolderStore(small_disk / "objects", reserve_bytes=0)
+def test_a_disk_without_space_is_reported_and_keeps_what_it_holds(
+    small_disk: Path, opener: Callable[[Path], OpenFolder]
+) -> None:
+    store = FolderStore(small_disk / "objects", reserve_bytes=0, opener=opener)
     store.put("a", b"x" * 2_000_000)
     with pytest.raises(StoreFull, match=f"{small_disk}/objects has 2 MiB of free space"):
         store.put("a", b"y" * 3_000_000)
@@ -263,8 +277,10 @@ def test_a_disk_without_space_is_reported_and_keeps_what_it_holds(small_disk: Pa
     store.close()
 
 
-def test_a_disk_that_refuses_is_reported_and_keeps_what_it_holds(small_disk: Path) -> None:
-    store = FolderStore(small_disk / "objects", reserve_bytes=0)
+def test_a_disk_that_refuses_is_reported_and_keeps_what_it_holds(
+    small_disk: Path, opener: Callable[[Path], OpenFolder]
+) -> None:
+    store = FolderStore(small_disk / "objects", reserve_bytes=0, opener=opener)
     with pytest.raises(StoreFull, match=f"No space is left to write {small_disk}/objects/"):
         for i in range(16):
             store.put(f"crops/{i:02}", b"x")
@@ -290,12 +306,13 @@ def test_a_reserve_is_left_free(root: Path) -> None:
 def without_access(folder: Path) -> Iterator[None]:
     """The folder closed to this process, also where it runs as root."""
     folder.chmod(0o000)
-    if os.getuid() == 0:
+    root = is_root() and hasattr(os, "seteuid")
+    if root and hasattr(os, "seteuid"):
         os.seteuid(NOBODY)
     try:
         yield
     finally:
-        if os.getuid() == 0:
+        if hasattr(os, "seteuid") and root:
             os.seteuid(0)
         folder.chmod(0o700)
 
@@ -311,15 +328,19 @@ def test_a_folder_of_another_user_is_named(root: Path, store: FolderStore) -> No
     assert store.get("crops/a") == b"x"
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_named(
+    tmp_path: Path, opener: Callable[[Path], OpenFolder]
+) -> None:
     with without_access(tmp_path), pytest.raises(StoreDenied, match=f"{tmp_path}/objects"):
-        FolderStore(tmp_path / "objects")
+        FolderStore(tmp_path / "objects", opener=opener)
 
 
-def test_a_file_in_the_folders_place_is_named(root: Path) -> None:
+def test_a_file_in_the_folders_place_is_named(
+    root: Path, opener: Callable[[Path], OpenFolder]
+) -> None:
     root.write_bytes(b"x")
     with pytest.raises(StoreError, match=str(root)):
-        FolderStore(root)
+        FolderStore(root, opener=opener)
 
 
 @pytest.mark.parametrize("method", METHODS)

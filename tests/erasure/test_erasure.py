@@ -54,6 +54,7 @@ def _fill(registry: Registry) -> str:
     registry.name(ann, NAME)
     registry.name(bea, "Bea")
     registry.decide(Decision(0, DecisionKind.SEPARATE, ann, (bea,)))
+    registry.settle()  # as an ingest does at its end
     return ann
 
 

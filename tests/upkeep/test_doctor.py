@@ -60,6 +60,7 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
     with _served(tmp_path, QdrantClient(":memory:")) as opened:
         opened.establish(contract())
         put(opened, A, B)
+        opened.settle()  # as an ingest does at its end
         yield opened
 
 
