@@ -106,6 +106,9 @@ class _Blind:
     def detect(self, image: Image) -> list[Detection]:
         return []
 
+    def detect_all(self, images: Sequence[Image]) -> list[list[Detection]]:
+        return [[] for _ in images]
+
 
 def _spread(values: Sequence[float]) -> str:
     return f"{np.median(values):.3f}, {np.quantile(values, 0.05):.3f}, {min(values):.3f}"

@@ -24,11 +24,14 @@ from registry.domain import Box, Chips, Detection, Face, Image, Media, Quality, 
 from registry.faces.boxes import crop_area
 from registry.faces.crops import encode_jpeg
 from registry.faces.quality import assess, is_comparable, with_length
-from registry.models.base import FaceModel
+from registry.models.base import FaceModel, frames_together
 from registry.models.entries import least_length
 
 BATCH = 32
 """Faces embedded together, from as many frames as necessary (`benchmarks/models.py`)."""
+
+GROUP_BYTES = 64 << 20
+"""Frames of at most this size are detected together: ten of 1080p."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class _FrameFaces:
     detections: list[Detection]
     chips: Chips
     qualities: list[Quality]
-    crops: list[tuple[str, str]]
+    crops: dict[str, bytes]
+    """The bytes by key, in the order of the detections."""
 
 
 def extract(
@@ -86,12 +90,14 @@ def extract(
     batch: list[_FrameFaces] = []
     pending = 0
     with open_video(path, sampling=sampling, limits=limits) as reader:
-        for frame_faces in _detect(reader, video_id, model, blobs):
+        for frame_faces in _detect(reader, video_id, model):
             batch.append(frame_faces)
             pending += len(frame_faces.detections)
             if pending >= BATCH:
+                _store_crops(batch, blobs)
                 faces += _embed(batch, video_id, model, tracker)
                 batch, pending = [], 0
+        _store_crops(batch, blobs)
         faces += _embed(batch, video_id, model, tracker)
         return Extraction(tuple(faces), reader.media, reader.reason)
 
@@ -105,32 +111,40 @@ def crop(image: Image, box: Box) -> bytes:
     return encode_jpeg(pixels)
 
 
-def _detect(
-    frames: FrameReader, video_id: str, model: FaceModel, blobs: BlobStore
-) -> Iterator[_FrameFaces]:
+def _store_crops(batch: list[_FrameFaces], blobs: BlobStore) -> None:
+    blobs.put_many({key: jpeg for frame in batch for key, jpeg in frame.crops.items()})
+
+
+def _detect(frames: FrameReader, video_id: str, model: FaceModel) -> Iterator[_FrameFaces]:
     shots = ShotDetector()
-    for frame in frames:
+    for frame, detections in _detect_in_groups(frames, model):
         cut = shots.update(frame.image)
-        detections = model.detect(frame.image)
         chips = model.align(frame.image, detections)
         qualities = [
             assess(frame.image, detection, chip, model=model.info.name)
             for detection, chip in zip(detections, chips, strict=True)
         ]
-        crops = [
-            _store_crop(frame, detection, keys.crop(video_id, frame.index, position), blobs)
+        crops = {
+            keys.crop(video_id, frame.index, position): crop(frame.image, detection.box)
             for position, detection in enumerate(detections)
-        ]
+        }
         yield _FrameFaces(
             frame.index, frame.time_s, frame.span_s, cut, detections, chips, qualities, crops
         )
 
 
-def _store_crop(frame: Frame, detection: Detection, key: str, blobs: BlobStore) -> tuple[str, str]:
-    """Key and SHA-256 of the crop."""
-    jpeg = crop(frame.image, detection.box)
-    blobs.put(key, jpeg)
-    return key, hashlib.sha256(jpeg).hexdigest()
+def _detect_in_groups(
+    frames: FrameReader, model: FaceModel
+) -> Iterator[tuple[Frame, list[Detection]]]:
+    """The frames and what is found in each; as many together as suit the device."""
+    most, group, size = frames_together(model.device), list[Frame](), 0
+    for frame in frames:
+        group.append(frame)
+        size += frame.image.nbytes
+        if len(group) >= most or size >= GROUP_BYTES:
+            yield from zip(group, model.detect_all([each.image for each in group]), strict=True)
+            group, size = [], 0
+    yield from zip(group, model.detect_all([each.image for each in group]), strict=True)
 
 
 def _embed(
@@ -149,8 +163,9 @@ def _embed(
         ]
         start += len(frame.detections)
         tracks = tracker.update(frame.time_s, frame.cut, _sightings(frame, own))
-        for position, detection in enumerate(frame.detections):
-            key, digest = frame.crops[position]
+        for position, (detection, (key, jpeg)) in enumerate(
+            zip(frame.detections, frame.crops.items(), strict=True)
+        ):
             yield Face(
                 face_id=ids.face_id(video_id, model.info.digest, frame.index, position),
                 frame=frame.index,
@@ -163,7 +178,7 @@ def _embed(
                 quality=frame.qualities[position],
                 track=tracks[position],
                 crop=key,
-                crop_digest=digest,
+                crop_digest=hashlib.sha256(jpeg).hexdigest(),
                 embedding=own[position],
             )
 

@@ -12,6 +12,11 @@ DETECTION_THRESHOLD = 0.5
 which the notebook before this registry used too."""
 
 
+def frames_together(device: str) -> int:
+    """How many frames a detector on this device is given at once."""
+    return 16 if device == "cuda" else 1
+
+
 class FaceModel(Protocol):
     """A detector and a recogniser that belong together.
 
@@ -32,6 +37,9 @@ class FaceModel(Protocol):
         Sorted from left to right by box; boxes are clipped to the image. An empty or very small
         image has none; anything but BGR uint8 (H, W, 3) raises `ImageError`.
         """
+
+    def detect_all(self, images: Sequence[Image]) -> list[list[Detection]]:
+        """As `detect` of each image; an accelerator detects in them together."""
 
     def align(self, image: Image, detections: Sequence[Detection]) -> Chips:
         """The faces cut out and aligned for the recogniser: BGR uint8 (n, 112, 112, 3)."""

@@ -26,6 +26,12 @@ PROVIDERS = {
 DEVICES = ("auto", *PROVIDERS)
 """Valid values of `--device`."""
 
+OPTIONS = {
+    # Its default tries all algorithms at every new shape of the input, which takes seconds.
+    "CUDAExecutionProvider": {"cudnn_conv_algo_search": "HEURISTIC"},
+}
+"""Options of execution providers."""
+
 _REMEDY = {
     "cuda": "Install the extra `gpu`, which needs onnxruntime-gpu in the place of onnxruntime",
     "coreml": "CoreML comes with onnxruntime on macOS only",
@@ -64,6 +70,14 @@ def resolve(
             f"{_REMEDY[device]}, or use device auto."
         )
     return [PROVIDERS[name] for name in dict.fromkeys([*wanted[:1], "cpu"])]
+
+
+def is_batched(providers: Sequence[str]) -> bool:
+    """Whether networks run on images in batches: with CUDA, and neither the CPU nor CoreML.
+
+    A CPU takes as long for each image of a batch as for one, and CoreML wants fixed sizes.
+    """
+    return PROVIDERS["cuda"] in providers
 
 
 def in_use(asked: str, sessions: Sequence[onnxruntime.InferenceSession]) -> str:
@@ -125,7 +139,7 @@ def open_session(
             return onnxruntime.InferenceSession(
                 model if isinstance(model, bytes) else str(model),
                 session_options(threads),
-                providers=providers,
+                providers=[(name, OPTIONS.get(name, {})) for name in providers],
             )
     except Exception as exc:  # ONNX Runtime's errors have no common base class
         raise ModelError(f"ONNX Runtime cannot load {label}: {exc}") from exc

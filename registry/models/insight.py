@@ -14,12 +14,15 @@ import numpy as np
 import onnx
 from insightface.app import FaceAnalysis
 
-from registry.domain import Chips, Detection, Image, Lengths, ModelInfo, Vectors
-from registry.errors import ModelError
+from registry.domain import Chips, Detection, Image, ModelInfo
+from registry.errors import DeviceError, ModelError
 from registry.models import device as devices
+from registry.models import graphs, scrfd
 from registry.models.base import DETECTION_THRESHOLD
 from registry.models.detections import can_contain_face, sorted_detections
-from registry.models.recognition import CHIP_SIZE, align, batch_size, embed_in_batches
+from registry.models.network import OnnxNetwork
+from registry.models.paired import PairedModel
+from registry.models.recognition import CHIP_SIZE
 from registry.models.weights import combined_digest, file_digest
 
 DETECTION_SIZES = [(128, 128), (640, 640)]
@@ -29,30 +32,19 @@ versions used 640 only."""
 _PASSED_THROUGH = {"QuantizeLinear", "DequantizeLinear", "Cast", "Identity"}
 
 
-class InsightModel:
-    """A pack's detector and recogniser. Created by `load`."""
+class _Scrfd:
+    """InsightFace's detector, one image at a time."""
 
-    def __init__(self, analysis: FaceAnalysis, info: ModelInfo, device: str, batch: int) -> None:
-        """`analysis` is prepared; `batch` is the number of faces in a run of its recogniser."""
-        self._detector = analysis.models["detection"]
-        self._recogniser = analysis.models["recognition"]
-        self._info = info
-        self._device = device
-        self._batch = batch
+    def __init__(self, detector: Any) -> None:
+        """`detector` is prepared."""
+        self._detector = detector
         self._lock = Lock()
 
-    @property
-    def info(self) -> ModelInfo:
-        """As `FaceModel.info`."""
-        return self._info
+    def detect_all(self, images: Sequence[Image]) -> list[list[Detection]]:
+        """As `FaceModel.detect_all`."""
+        return [self._detect(image) for image in images]
 
-    @property
-    def device(self) -> str:
-        """The device of both networks."""
-        return self._device
-
-    def detect(self, image: Image) -> list[Detection]:
-        """As `FaceModel.detect`."""
+    def _detect(self, image: Image) -> list[Detection]:
         if not can_contain_face(image):
             return []
         height, width = image.shape[:2]
@@ -63,26 +55,10 @@ class InsightModel:
             raise ModelError(f"SCRFD failed on an image of {width}x{height}: {exc}") from exc
         return sorted_detections(rows[:, :4], landmarks, rows[:, 4], width=width, height=height)
 
-    def align(self, image: Image, detections: Sequence[Detection]) -> Chips:
-        """As `FaceModel.align`."""
-        return align(image, detections)
-
-    def embed(self, chips: Chips) -> Vectors:
-        """As `FaceModel.embed`."""
-        return self.embed_with_lengths(chips)[0]
-
-    def embed_with_lengths(self, chips: Chips) -> tuple[Vectors, Lengths]:
-        """As `FaceModel.embed_with_lengths`."""
-        dimension = self._info.dimension
-        return embed_in_batches(chips, self._forward, dimension=dimension, batch=self._batch)
-
-    def _forward(self, chips: Chips) -> Any:
-        return self._recogniser.get_feat(list(chips))
-
 
 def load(
     folder: Path, *, name: str, verification_threshold: float, device: str, threads: int | None
-) -> InsightModel:
+) -> PairedModel:
     """The pack with the .onnx files in `folder`.
 
     Raises:
@@ -92,7 +68,9 @@ def load(
     """
     providers = devices.resolve(device)
     devices.prepare(providers, threads)
-    analysis = _analysis(folder, providers, threads)
+    # InsightFace finds out what the files are. On an accelerator, it does so on the CPU.
+    batched = devices.is_batched(providers)
+    analysis = _analysis(folder, devices.resolve("cpu") if batched else providers, threads)
     detector, recogniser = analysis.models["detection"], analysis.models["recognition"]
     if not detector.use_kps:
         raise ModelError(f"The detector of {folder} returns no landmarks: faces cannot be aligned.")
@@ -111,9 +89,50 @@ def load(
         dimension=_dimension(recogniser, folder),
         verification_threshold=verification_threshold,
     )
+    jointly = embeds_batch_jointly(graph)
+    if batched and not jointly:
+        return _load_in_batches(detector, recogniser, info, device, providers, threads)
+    if batched and device != "auto":
+        raise DeviceError(
+            f"Device {device} was requested, but the recogniser of {folder} was quantised for the "
+            f"CPU: {providers[0]} has no DynamicQuantizeLinear and ConvInteger. Use a pack with "
+            "float weights, or device cpu."
+        )
     used = devices.in_use(device, [detector.session, recogniser.session])
-    one_by_one = isinstance(recogniser.input_shape[0], int) or embeds_batch_jointly(graph)
-    return InsightModel(analysis, info, used, 1 if one_by_one else batch_size(used))
+    one_by_one = isinstance(recogniser.input_shape[0], int) or jointly
+
+    def forward(chips: Chips) -> Any:
+        return recogniser.get_feat(list(chips))
+
+    return PairedModel(_Scrfd(detector), forward, info, used, batch=1 if one_by_one else None)
+
+
+def _load_in_batches(
+    detector: Any,
+    recogniser: Any,
+    info: ModelInfo,
+    device: str,
+    providers: Sequence[str],
+    threads: int | None,
+) -> PairedModel:
+    """The pack on an accelerator. `detector` and `recogniser` are InsightFace's."""
+    names = detector.output_names
+    found_graph = scrfd.batched(Path(detector.model_file).read_bytes(), names)
+    embedded_graph = graphs.recogniser(
+        Path(recogniser.model_file).read_bytes(),
+        mean=recogniser.input_mean,
+        scale=recogniser.input_std,
+    )
+    found = OnnxNetwork(found_graph, providers, threads, "SCRFD")
+    embedded = OnnxNetwork(embedded_graph, providers, threads, info.name)
+    sizes = [width for width, _ in detector.input_sizes]
+    return PairedModel(
+        scrfd.BatchedScrfd(found, sizes, len(names)),
+        embedded.run,
+        info,
+        devices.in_use(device, [found.session, embedded.session]),
+        batch=1 if isinstance(recogniser.input_shape[0], int) else None,
+    )
 
 
 def _analysis(folder: Path, providers: list[str], threads: int | None) -> FaceAnalysis:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.domain import Chips, Detection, Image, Lengths, Vectors
+from registry.domain import Chips, Detection, Image, Landmarks, Lengths, Vectors
 from registry.errors import ModelError
+from registry.faces.quality import TEMPLATE
 
 CHIP_SIZE = 112
 """px. The side of an aligned face: the ArcFace template of `insightface.utils.face_align`."""
@@ -29,19 +30,44 @@ Forward = Callable[[Chips], NDArray[Any]]
 def align(image: Image, detections: Sequence[Detection]) -> Chips:
     """The faces moved onto the ArcFace template: BGR uint8 (n, 112, 112, 3), in order.
 
-    The similarity transform of InsightFace's `norm_crop` is fitted to the five landmarks. Parts
-    outside the image are black; if no transform fits the landmarks, the whole chip is.
+    They are those of InsightFace's `norm_crop`. Parts outside the image are black; if no transform
+    fits the landmarks, the whole chip is.
     """
-    # Imported here: it imports scipy and scikit-image, which no other command needs.
-    from insightface.utils.face_align import norm_crop
-
     chips = np.zeros((len(detections), CHIP_SIZE, CHIP_SIZE, 3), dtype=np.uint8)
-    with warnings.catch_warnings():
-        # norm_crop calls SimilarityTransform.estimate, deprecated since scikit-image 0.26.
-        warnings.simplefilter("ignore", FutureWarning)
-        for chip, detection in zip(chips, detections, strict=True):
-            chip[:] = norm_crop(image, detection.landmarks, CHIP_SIZE)
+    for chip, detection in zip(chips, detections, strict=True):
+        moved = _similarity(detection.landmarks)
+        if moved is not None:
+            cv2.warpAffine(image, moved, (CHIP_SIZE, CHIP_SIZE), dst=chip, borderValue=0.0)
     return chips
+
+
+def _similarity(landmarks: Landmarks) -> NDArray[np.float64] | None:
+    """The similarity transform (2, 3) that fits the landmarks to the template best.
+
+    None if there is none, because all landmarks are at one place. By Umeyama, "Least-squares
+    estimation of transformation parameters between two point patterns" (PAMI 1991), with the
+    operations of `skimage.transform.SimilarityTransform`, which `norm_crop` calls: the result is
+    the same to the last bit, without scikit-image in every worker.
+    """
+    middle, to_middle = landmarks.mean(axis=0), TEMPLATE.mean(axis=0)
+    moved = landmarks - middle
+    covariance = (TEMPLATE - to_middle).T @ moved / len(landmarks)
+    if not np.isfinite(covariance).all():
+        return None
+    left, sizes, right = np.linalg.svd(covariance)
+    rank = np.count_nonzero(sizes > sizes.max() * 2 * np.finfo(float).eps)
+    if rank == 0:
+        return None
+    signs = np.array([1.0, -1.0 if np.linalg.det(covariance) < 0 else 1.0])
+    if rank == 2:
+        rotation = left @ np.diag(signs) @ right
+    elif np.linalg.det(left) * np.linalg.det(right) > 0:
+        rotation = np.asarray(left @ right, np.float64)
+    else:
+        rotation = left @ np.diag([1.0, -1.0]) @ right
+    scale = 1.0 / moved.var(axis=0).sum() * (sizes @ signs)
+    shift = to_middle - scale * (rotation @ middle)
+    return np.hstack([rotation * scale, shift[:, None]])
 
 
 def batch_size(device: str) -> int:

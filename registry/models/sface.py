@@ -7,75 +7,59 @@ so that no corrected copy has to be stored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 
-from registry.domain import Chips, Detection, Image, Lengths, ModelInfo, Vectors
+from registry.domain import Chips, ModelInfo
 from registry.errors import ModelError
 from registry.models import device as devices
-from registry.models.recognition import align, batch_size, embed_in_batches
-from registry.models.yunet import YuNet
+from registry.models import graphs
+from registry.models.network import OnnxNetwork
+from registry.models.paired import PairedModel
+from registry.models.yunet import BatchedYuNet, OpenCvYuNet, YuNet, batched
 
 _INPUT = "data"
 AUTOMATIC = ("cuda", "cpu")
 """`auto` does not choose CoreML, which was not tested with this network; it can be requested."""
 
 
-class SFace:
-    """YuNet's detections, SFace's embeddings. Created by `load`."""
-
-    def __init__(
-        self, detector: YuNet, session: onnxruntime.InferenceSession, info: ModelInfo, device: str
-    ) -> None:
-        """`device` is the device of `session`."""
-        self._detector = detector
-        self._session = session
-        self._info = info
-        self._device = device
-        self._batch = batch_size(device)
-
-    @property
-    def info(self) -> ModelInfo:
-        """As `FaceModel.info`."""
-        return self._info
-
-    @property
-    def device(self) -> str:
-        """The device of the recogniser. YuNet always runs on the CPU."""
-        return self._device
-
-    def detect(self, image: Image) -> list[Detection]:
-        """As `FaceModel.detect`."""
-        return self._detector.detect(image)
-
-    def align(self, image: Image, detections: Sequence[Detection]) -> Chips:
-        """As `FaceModel.align`."""
-        return align(image, detections)
-
-    def embed(self, chips: Chips) -> Vectors:
-        """As `FaceModel.embed`."""
-        return self.embed_with_lengths(chips)[0]
-
-    def embed_with_lengths(self, chips: Chips) -> tuple[Vectors, Lengths]:
-        """As `FaceModel.embed_with_lengths`."""
-        dimension = self._info.dimension
-        return embed_in_batches(chips, self._forward, dimension=dimension, batch=self._batch)
-
-    def _forward(self, chips: Chips) -> Any:
-        # The network subtracts the mean and scales by itself (its first two nodes), so it takes RGB
-        # 0-255. If its input were scaled twice, all faces would be alike.
-        rgb = np.ascontiguousarray(chips[..., ::-1].transpose(0, 3, 1, 2), dtype=np.float32)
-        return self._session.run(None, {_INPUT: rgb})[0]
-
-
 def load(
     detector: bytes, recogniser: bytes, info: ModelInfo, *, device: str, threads: int | None
-) -> SFace:
+) -> PairedModel:
     """The model from the bytes of its two ONNX files.
+
+    Raises:
+        ModelError: OpenCV or ONNX Runtime cannot load them.
+        DeviceError: the requested device is not available or could not be started.
+    """
+    # The network subtracts the mean and scales by itself (its first two nodes), so it takes RGB
+    # 0-255. If its input were scaled twice, all faces would be alike.
+    return load_with_yunet(detector, batchable(recogniser), info, device=device, threads=threads)
+
+
+def load_with_yunet(
+    detector: bytes,
+    recogniser: bytes | Path,
+    info: ModelInfo,
+    *,
+    device: str,
+    threads: int | None,
+    mean: float = 0.0,
+    scale: float = 1.0,
+) -> PairedModel:
+    """YuNet with a recogniser that takes RGB, float32 (n, 3, 112, 112).
+
+    Args:
+        detector: YuNet's ONNX file.
+        recogniser: an ONNX file, or its bytes.
+        info: what the two are.
+        device: one of `registry.models.device.DEVICES`.
+        threads: as in `registry.models.catalogue.load`.
+        mean: what the recogniser wants subtracted from values of 0 to 255.
+        scale: what it wants them divided by then.
 
     Raises:
         ModelError: OpenCV or ONNX Runtime cannot load them.
@@ -83,8 +67,24 @@ def load(
     """
     providers = devices.resolve(device, automatic=AUTOMATIC)
     devices.prepare(providers, threads)
-    session = devices.open_session(batchable(recogniser), providers, threads, "SFace")
-    return SFace(YuNet(detector), session, info, devices.in_use(device, [session]))
+    if devices.is_batched(providers):
+        found = OnnxNetwork(batched(detector), providers, threads, "YuNet")
+        content = recogniser if isinstance(recogniser, bytes) else recogniser.read_bytes()
+        graph = graphs.recogniser(content, mean=mean, scale=scale)
+        embedded = OnnxNetwork(graph, providers, threads, info.name)
+        used = devices.in_use(device, [found.session, embedded.session])
+        return PairedModel(YuNet(BatchedYuNet(found)), embedded.run, info, used)
+    session = devices.open_session(recogniser, providers, threads, info.name)
+    name = session.get_inputs()[0].name
+
+    def forward(chips: Chips) -> Any:
+        rgb = np.ascontiguousarray(chips[..., ::-1].transpose(0, 3, 1, 2), dtype=np.float32)
+        return session.run(
+            None, {name: rgb if (mean, scale) == (0.0, 1.0) else (rgb - mean) / scale}
+        )[0]
+
+    used = devices.in_use(device, [session])
+    return PairedModel(YuNet(OpenCvYuNet(detector)), forward, info, used)
 
 
 def batchable(model: bytes) -> bytes:

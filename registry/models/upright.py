@@ -8,7 +8,7 @@ upright. Measurements: docs/BENCHMARKS.md, Models.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,21 +44,58 @@ _SIDE = 320  # px, the square around the rotated face
 _FACE = 0.4  # of that side is the larger side of the face's box: a portrait with some margin
 
 
-def upright(image: Image, face: Detection, detect: Callable[[Image], list[Detection]]) -> Detection:
-    """The detection with the landmarks and the score of its most upright look.
+Detect = Callable[[list[Image]], list[list[Detection]]]
+"""Finds the faces of several images, without scaling them."""
+
+_Look = Detection | None
+_Looks = Generator[list[tuple[float, float]], list[_Look], Detection]
+"""What one face needs: asks for looks at it, each a tilt in degrees and a size as a share of the
+square; is sent them; returns the detection."""
+
+
+def make_upright(faces: Sequence[tuple[Image, Detection]], detect: Detect) -> list[Detection]:
+    """Each detection with the landmarks and the score of its most upright look.
 
     Args:
-        image: BGR uint8 (H, W, 3).
-        face: a detection in it, whose box is kept.
-        detect: finds faces in an image.
+        faces: images, BGR uint8 (H, W, 3), each with a detection in it, whose box is kept.
+        detect: finds faces in squares. It is given the squares of all faces together.
     """
+    results = [face for _, face in faces]
+    runs: dict[int, tuple[_Looks, list[tuple[float, float]]]] = {}
+    for number, (_, face) in enumerate(faces):
+        run = _look_upright(face)
+        try:
+            runs[number] = run, next(run)
+        except StopIteration as end:
+            results[number] = end.value
+    while runs:
+        wanted = [(number, look) for number, (_, looks) in runs.items() for look in looks]
+        squares = [_square(*faces[number], *look) for number, look in wanted]
+        found = detect([square for square, _ in squares])
+        seen = iter(
+            [
+                _nearest(faces[number][1], turn, look[1], others)
+                for (number, look), (_, turn), others in zip(wanted, squares, found, strict=True)
+            ]
+        )
+        for number, (run, looks) in list(runs.items()):
+            try:
+                runs[number] = run, run.send([next(seen) for _ in looks])
+            except StopIteration as end:
+                results[number] = end.value
+                del runs[number]
+    return results
+
+
+def _look_upright(face: Detection) -> _Looks:
     tilt = _tilt(face.landmarks)
     if abs(tilt) < TILT and face.score >= UNSURE:
         return face
     best, level = face, tilt
     tilts = [tilt, tilt + _APART, tilt - _APART] if face.score < UNSURE else [tilt]
     for _ in range(LOOKS):
-        looks = [(_look(image, face, each, detect), each) for each in tilts]
+        seen = yield [(each, _FACE) for each in tilts]
+        looks = list(zip(seen, tilts, strict=True))
         again, turned = max(looks, key=lambda look: look[0].score if look[0] else 0.0)
         if again is None or again.score < best.score - _SLACK:
             break
@@ -66,19 +103,13 @@ def upright(image: Image, face: Detection, detect: Callable[[Image], list[Detect
         if abs(level - turned) < _LEVEL:
             break
         tilts = [level]
-    return face if best is face else _averaged(image, face, level, detect)
-
-
-def _averaged(
-    image: Image, face: Detection, tilt: float, detect: Callable[[Image], list[Detection]]
-) -> Detection:
-    """The face detected upright in several sizes: means of landmarks and score."""
-    looks = [_look(image, face, tilt, detect, size) for size in SIZES]
-    seen = [look for look in looks if look is not None]
-    if not seen:
+    if best is face:
         return face
-    landmarks: Landmarks = np.stack([look.landmarks for look in seen]).mean(axis=0)
-    score = float(np.mean([look.score for look in seen]))
+    averaged = [look for look in (yield [(level, size) for size in SIZES]) if look is not None]
+    if not averaged:
+        return face
+    landmarks: Landmarks = np.stack([look.landmarks for look in averaged]).mean(axis=0)
+    score = float(np.mean([look.score for look in averaged]))
     return replace(face, landmarks=landmarks, score=score)
 
 
@@ -88,16 +119,12 @@ def _tilt(landmarks: Landmarks) -> float:
     return float(np.degrees(np.arctan2(across[1], across[0])))
 
 
-def _look(
-    image: Image,
-    face: Detection,
-    tilt: float,
-    detect: Callable[[Image], list[Detection]],
-    share: float = _FACE,
-) -> Detection | None:
-    """The same face, detected in the image rotated by `tilt`; None if no face is at its place.
+def _square(
+    image: Image, face: Detection, tilt: float, share: float
+) -> tuple[Image, NDArray[np.float64]]:
+    """The face in a square of the image rotated by `tilt`, and the transform (2, 3) into it.
 
-    `share` is the larger side of the face's box, as a share of the side of the rotated square.
+    `share` is the larger side of the face's box, as a share of the side of the square.
     """
     box = face.box
     centre = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
@@ -105,8 +132,15 @@ def _look(
     turn = cv2.getRotationMatrix2D(centre, tilt, share * _SIDE / size)
     turn[:, 2] += np.array([_SIDE / 2 - centre[0], _SIDE / 2 - centre[1]])
     turned = cv2.warpAffine(image, turn, (_SIDE, _SIDE))
+    return np.asarray(turned, np.uint8), np.asarray(turn, np.float64)
+
+
+def _nearest(
+    face: Detection, turn: NDArray[np.float64], share: float, found: list[Detection]
+) -> _Look:
+    """The same face among those found in its square, in the image; None if none is at its place."""
     middle = _moved(face.landmarks, turn).mean(axis=0)
-    near = [(_distance(other, middle), other) for other in detect(np.asarray(turned, np.uint8))]
+    near = [(_distance(other, middle), other) for other in found]
     distance, nearest = min(near, key=lambda pair: pair[0], default=(np.inf, None))
     if nearest is None or distance > share * _SIDE / 2:
         return None

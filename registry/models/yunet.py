@@ -1,4 +1,6 @@
-"""YuNet, the detector of the default model: OpenCV's `cv2.FaceDetectorYN` at two scales.
+"""YuNet, the detector of the default model, at two scales.
+
+OpenCV's `cv2.FaceDetectorYN` runs it on the CPU, ONNX Runtime in batches on an accelerator.
 
 The measurements behind the scales are in docs/BENCHMARKS.md, Models. The int8 block-quantised file
 that OpenCV Zoo publishes finds the same faces as the float file, in the same time (OpenCV 5.0's
@@ -7,8 +9,10 @@ default engine; its classic engine loads neither).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -16,9 +20,11 @@ from numpy.typing import NDArray
 
 from registry.domain import Detection, Image
 from registry.errors import ModelError
+from registry.models import graphs
 from registry.models.base import DETECTION_THRESHOLD
 from registry.models.detections import can_contain_face, sorted_detections
-from registry.models.upright import upright
+from registry.models.network import Network, run_by_shape
+from registry.models.upright import make_upright
 
 LONG_SIDE = 640
 """px. Larger images are shrunk to this size for the network; smaller ones are not enlarged. It is
@@ -39,11 +45,23 @@ NMS_IOU = 0.4
 
 _TOP_K = 5000  # boxes before suppression: OpenCV's default
 _LOG_ERRORS = 2  # LOG_LEVEL_ERROR
+_STRIDES = (8, 16, 32)  # px between the places of the network
 _BOX, _LANDMARKS, _SCORE = slice(0, 4), slice(4, 14), 14  # columns of FaceDetectorYN's rows
 
 
-class YuNet:
-    """Always runs on the CPU; one thread at a time, others wait."""
+class Rows(Protocol):
+    """YuNet itself, at one scale."""
+
+    def rows(self, images: Sequence[Image]) -> list[NDArray[np.float32]]:
+        """Of each image, float32 (n, 15): x, y, width, height, five landmarks, score; px.
+
+        Raises:
+            ModelError: the network failed.
+        """
+
+
+class OpenCvYuNet:
+    """Runs on the CPU; one thread at a time, others wait."""
 
     def __init__(self, model: bytes) -> None:
         """`model` is the ONNX file. Raises `ModelError` if OpenCV cannot load it."""
@@ -68,44 +86,139 @@ class YuNet:
         finally:
             log.setLogLevel(level)
 
-    def detect(self, image: Image) -> list[Detection]:
-        """As `registry.models.base.FaceModel.detect`."""
-        return [upright(image, one, self._detect_once) for one in self._detect_at_two_scales(image)]
+    def rows(self, images: Sequence[Image]) -> list[NDArray[np.float32]]:
+        """As `Rows.rows`."""
+        return [self._rows(image) for image in images]
 
-    def _detect_at_two_scales(self, image: Image) -> list[Detection]:
-        if not can_contain_face(image):
-            return []
+    def _rows(self, image: Image) -> NDArray[np.float32]:
         height, width = image.shape[:2]
         try:
+            with self._lock:  # the network keeps the size of its input between the two calls
+                self._network.setInputSize((width, height))
+                output: Any = self._network.detect(image)[1]
+        except cv2.error as exc:
+            raise ModelError(f"YuNet failed on an image of {width}x{height}: {exc.err}") from exc
+        if output is None:
+            return np.empty((0, _SCORE + 1), dtype=np.float32)
+        return np.array(output, dtype=np.float32)
+
+
+class BatchedYuNet:
+    """Runs in batches, with the steps of `cv2.FaceDetectorYN` around the network.
+
+    Agreement with it is measured in docs/MODELS.md, Speed.
+    """
+
+    def __init__(self, network: Network) -> None:
+        """`network` is the graph of `batched`."""
+        self._network = network
+
+    def rows(self, images: Sequence[Image]) -> list[NDArray[np.float32]]:
+        """As `Rows.rows`."""
+        padded = [_padded(image) for image in images]
+        outputs = run_by_shape(self._network, padded)
+        return [_decoded(*pair) for pair in zip(outputs, padded, strict=True)]
+
+
+def batched(model: bytes) -> bytes:
+    """YuNet's ONNX file, rewritten for `BatchedYuNet`."""
+    groups = [[f"{kind}_{stride}" for stride in _STRIDES] for kind in ("cls", "obj", "bbox", "kps")]
+    return graphs.detector(model, groups, rgb=False)
+
+
+class YuNet:
+    """Finds faces at two scales and upright."""
+
+    def __init__(self, network: Rows) -> None:
+        """`network` finds them at one scale."""
+        self._network = network
+
+    def detect_all(self, images: Sequence[Image]) -> list[list[Detection]]:
+        """As `registry.models.base.FaceModel.detect_all`."""
+        found = self._detect_at_two_scales(images)
+        faces = [(image, face) for image, some in zip(images, found, strict=True) for face in some]
+        made = iter(make_upright(faces, self._detect_at_one_scale))
+        return [[next(made) for _ in some] for some in found]
+
+    def _detect_at_two_scales(self, images: Sequence[Image]) -> list[list[Detection]]:
+        inputs: list[Image] = []
+        scales: list[
+            tuple[int, float]
+        ] = []  # of each input: the number of its image, and its scale
+        for number, image in enumerate(images):
+            if not can_contain_face(image):
+                continue
             first, scale = _shrunk(image, LONG_SIDE, cv2.INTER_AREA)
-            rows = self._rows(first, scale)
+            inputs.append(first)
+            scales.append((number, scale))
             # Shrunk from the first scale: shrinking the original again costs more than the network.
             small, further = _shrunk(first, SMALL_LONG_SIDE, cv2.INTER_LINEAR)
             if small is not first:
-                large = self._rows(small, scale * further)
-                rows = np.vstack([rows, large[large[:, 3] >= LARGE_FACE * min(width, height)]])
-                rows = _suppressed(rows)
-        except cv2.error as exc:
-            raise ModelError(f"YuNet failed on an image of {width}x{height}: {exc.err}") from exc
-        return _detections(rows, image)
+                inputs.append(small)
+                scales.append((number, scale * further))
+        rows: dict[int, NDArray[np.float32]] = {}
+        for (number, scale), each in zip(scales, self._network.rows(inputs), strict=True):
+            each[:, :_SCORE] /= scale
+            if number not in rows:
+                rows[number] = each
+            else:
+                large = each[:, 3] >= LARGE_FACE * min(images[number].shape[:2])
+                rows[number] = _suppressed(np.vstack([rows[number], each[large]]))
+        return [
+            _detections(rows[number], image) if number in rows else []
+            for number, image in enumerate(images)
+        ]
 
-    def _detect_once(self, image: Image) -> list[Detection]:
+    def _detect_at_one_scale(self, images: list[Image]) -> list[list[Detection]]:
         """Without scaling."""
-        try:
-            return _detections(self._rows(image, 1.0), image)
-        except cv2.error as exc:
-            raise ModelError(f"YuNet failed on part of an image: {exc.err}") from exc
+        return [
+            _detections(rows, image)
+            for rows, image in zip(self._network.rows(images), images, strict=True)
+        ]
 
-    def _rows(self, image: Image, scale: float) -> NDArray[np.float32]:
-        """(n, 15): x, y, width, height, five landmarks, score; px of the image before scaling."""
-        with self._lock:  # the network keeps the size of its input between the two calls
-            self._network.setInputSize((image.shape[1], image.shape[0]))
-            output: Any = self._network.detect(image)[1]
-        if output is None:
-            return np.empty((0, _SCORE + 1), dtype=np.float32)
-        rows = np.array(output, dtype=np.float32)
-        rows[:, :_SCORE] /= scale
+
+def _padded(image: Image) -> Image:
+    """With black below and on the right, so that both sides are multiples of the largest stride."""
+    below, right = (-side % _STRIDES[-1] for side in image.shape[:2])
+    if not (below or right):
+        return image
+    padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT)
+    return np.asarray(padded, np.uint8)
+
+
+def _decoded(output: NDArray[np.float32], image: Image) -> NDArray[np.float32]:
+    """Rows of the network's output (places, 16), as `cv2.FaceDetectorYN` computes them.
+
+    Columns are the scores of class and object, the offsets of the middle of the box, the logarithms
+    of its width and height, and the offsets of the landmarks, all in strides. Boxes are compared
+    in whole px to suppress all but the strongest of those that overlap.
+    """
+    scores = np.sqrt(np.clip(output[:, 0], 0, 1) * np.clip(output[:, 1], 0, 1))
+    [chosen] = np.nonzero(scores >= DETECTION_THRESHOLD)
+    grid = _grid(*image.shape[:2])[chosen]
+    corner, stride = grid[:, :2], grid[:, 2:]
+    values = output[chosen]
+    middle, size = (corner + values[:, 2:4]) * stride, np.exp(values[:, 4:6]) * stride
+    landmarks = (np.tile(corner, 5) + values[:, 6:16]) * stride
+    rows = np.hstack([middle - size / 2, size, landmarks, scores[chosen, None]])
+    rows = rows.astype(np.float32, copy=False)
+    if len(rows) < 2:
         return rows
+    boxes = rows[:, _BOX].astype(np.int32).tolist()
+    kept = cv2.dnn.NMSBoxes(
+        boxes, rows[:, _SCORE].tolist(), DETECTION_THRESHOLD, NMS_IOU, top_k=_TOP_K
+    )
+    return np.asarray(rows[np.asarray(kept, dtype=int).ravel()])
+
+
+@lru_cache(maxsize=32)
+def _grid(height: int, width: int) -> NDArray[np.float32]:
+    """float32 (places, 3): column, row and stride of each place, from the smallest stride on."""
+    parts = []
+    for stride in _STRIDES:
+        rows, columns = np.mgrid[: height // stride, : width // stride]
+        parts.append(np.stack([columns, rows, np.full_like(rows, stride)], axis=-1).reshape(-1, 3))
+    return np.concatenate(parts).astype(np.float32)
 
 
 def _detections(rows: NDArray[np.float32], image: Image) -> list[Detection]:

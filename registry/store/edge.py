@@ -34,6 +34,7 @@ from registry.system.locks import BaseFileLock, Timeout, file_lock
 from registry.system.paths import free_bytes, remove, remove_tree, replace, sync
 from registry.system.privacy import make_private_folder
 from registry.system.process import refuse_fork
+from registry.system.sparse import free_zeros
 
 RESERVE_BYTES = 256 * 2**20
 """Free space that a write must leave. Edge writes through memory maps, and a page that does not fit
@@ -162,6 +163,7 @@ class EdgeStore:
         shutil.rmtree(fresh, ignore_errors=True)
         make_private_folder(fresh)
         create(spec, fresh)
+        free_zeros(fresh)
         unseal(folder)  # left of a shard that was removed from outside
         replace(fresh, folder)
         sync(self._path)
@@ -237,6 +239,8 @@ class EdgeCollection(EngineCollection):
             if self._shard is not None:
                 shard, self._shard = self._shard, None
                 shard.close()
+                if not self._sealed:
+                    free_zeros(self._folder)
                 if self._flushed and not self._sealed:
                     self._seal()
 

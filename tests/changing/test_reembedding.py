@@ -49,6 +49,9 @@ class Blind:
     def detect(self, image: Image) -> list[Detection]:
         return []
 
+    def detect_all(self, images: Sequence[Image]) -> list[list[Detection]]:
+        return [[] for _ in images]
+
     def align(self, image: Image, detections: Sequence[Detection]) -> Chips:
         return self._model.align(image, detections)
 

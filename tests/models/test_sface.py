@@ -15,7 +15,7 @@ from registry.models import catalogue, sface
 from registry.models.base import FaceModel
 from registry.models.entries import find
 from registry.models.weights import carried, carried_path
-from registry.models.yunet import YuNet
+from registry.models.yunet import OpenCvYuNet
 
 ENTRY = find("sface")
 DETECTOR, RECOGNISER = ENTRY.files
@@ -100,4 +100,4 @@ def test_a_file_that_is_not_sface_is_refused(content: bytes, complaint: str) -> 
 
 def test_a_file_that_is_not_yunet_is_refused() -> None:
     with pytest.raises(ModelError, match="cannot load YuNet"):
-        YuNet(b"\xff\xff")
+        OpenCvYuNet(b"\xff\xff")

@@ -29,6 +29,9 @@ class Pixels:
     def detect(self, image: Image) -> list[Detection]:
         return []
 
+    def detect_all(self, images: Sequence[Image]) -> list[list[Detection]]:
+        return [[] for _ in images]
+
     def align(self, image: Image, detections: Sequence[Detection]) -> Chips:
         image = image[: SIZE[1], : SIZE[0]]  # where the crop lies in its frame
         chip = cv2.resize(image, (112, 112), interpolation=cv2.INTER_AREA)
