@@ -57,7 +57,8 @@ class _FrameFaces:
     detections: list[Detection]
     chips: Chips
     qualities: list[Quality]
-    crops: list[tuple[str, str]]
+    crops: dict[str, bytes]
+    """The bytes by key, in the order of the detections."""
     places: list[int]
     """Where each face is (`StillPictures.update`)."""
 
@@ -93,13 +94,15 @@ def extract(
     batch: list[_FrameFaces] = []
     pending = 0
     with open_video(path, sampling=sampling, limits=limits) as reader:
-        for frame_faces in _detect(reader, video_id, model, blobs, pictures):
+        for frame_faces in _detect(reader, video_id, model, pictures):
             batch.append(frame_faces)
             places += frame_faces.places
             pending += len(frame_faces.detections)
             if pending >= BATCH:
+                _store_crops(batch, blobs)
                 faces += _embed(batch, video_id, model, tracker)
                 batch, pending = [], 0
+        _store_crops(batch, blobs)
         faces += _embed(batch, video_id, model, tracker)
         still = pictures.finish()
         marked = _mark_stills(faces, [place in still for place in places])
@@ -121,12 +124,12 @@ def crop(image: Image, box: Box) -> bytes:
     return encode_jpeg(pixels)
 
 
+def _store_crops(batch: list[_FrameFaces], blobs: BlobStore) -> None:
+    blobs.put_many({key: jpeg for frame in batch for key, jpeg in frame.crops.items()})
+
+
 def _detect(
-    frames: FrameReader,
-    video_id: str,
-    model: FaceModel,
-    blobs: BlobStore,
-    pictures: StillPictures,
+    frames: FrameReader, video_id: str, model: FaceModel, pictures: StillPictures
 ) -> Iterator[_FrameFaces]:
     shots = ShotDetector()
     for frame, detections in _detect_in_groups(frames, model):
@@ -136,10 +139,10 @@ def _detect(
             assess(frame.image, detection, chip, model=model.info.name)
             for detection, chip in zip(detections, chips, strict=True)
         ]
-        crops = [
-            _store_crop(frame, detection, keys.crop(video_id, frame.index, position), blobs)
+        crops = {
+            keys.crop(video_id, frame.index, position): crop(frame.image, detection.box)
             for position, detection in enumerate(detections)
-        ]
+        }
         boxes = [detection.box for detection in detections]
         places = pictures.update(frame.time_s, frame.image, shots.thumbnail, boxes)
         yield _FrameFaces(
@@ -169,13 +172,6 @@ def _detect_in_groups(
     yield from zip(group, model.detect_all([each.image for each in group]), strict=True)
 
 
-def _store_crop(frame: Frame, detection: Detection, key: str, blobs: BlobStore) -> tuple[str, str]:
-    """Key and SHA-256 of the crop."""
-    jpeg = crop(frame.image, detection.box)
-    blobs.put(key, jpeg)
-    return key, hashlib.sha256(jpeg).hexdigest()
-
-
 def _embed(
     batch: list[_FrameFaces], video_id: str, model: FaceModel, tracker: Tracker
 ) -> Iterator[Face]:
@@ -192,8 +188,9 @@ def _embed(
         ]
         start += len(frame.detections)
         tracks = tracker.update(frame.time_s, frame.cut, _sightings(frame, own))
-        for position, detection in enumerate(frame.detections):
-            key, digest = frame.crops[position]
+        for position, (detection, (key, jpeg)) in enumerate(
+            zip(frame.detections, frame.crops.items(), strict=True)
+        ):
             yield Face(
                 face_id=ids.face_id(video_id, model.info.digest, frame.index, position),
                 frame=frame.index,
@@ -206,7 +203,7 @@ def _embed(
                 quality=frame.qualities[position],
                 track=tracks[position],
                 crop=key,
-                crop_digest=digest,
+                crop_digest=hashlib.sha256(jpeg).hexdigest(),
                 embedding=own[position],
             )
 
