@@ -198,7 +198,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_objects(root: Path) -> None:
             [sys.executable, "-c", WRITER, str(root)], stdout=subprocess.PIPE
         ) as writer:
             assert writer.stdout is not None
-            assert writer.stdout.readline() == b"ready\n"
+            assert writer.stdout.readline().rstrip() == b"ready"
             time.sleep(chance.uniform(0.02, 0.12))
             writer.kill()
         store = FolderStore(root)
