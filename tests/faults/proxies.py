@@ -6,7 +6,7 @@ The parts below are the shipped ones; only what lies between them and the regist
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
@@ -73,6 +73,10 @@ class FaultyBlobs:
 
     def put(self, key: str, data: bytes) -> None:
         self._trigger.run(f"put {key}", lambda: self._inner.put(key, data), writes=True)
+
+    def put_many(self, objects: Mapping[str, bytes]) -> None:
+        for key, data in objects.items():  # one by one, so that each is a point to fail at
+            self.put(key, data)
 
     def put_if(self, key: str, data: bytes, expected: str | None) -> str | None:
         return self._trigger.run(
