@@ -7,8 +7,8 @@ soon as its faces are cropped, and embedding runs in batches over several frames
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +16,7 @@ import numpy as np
 
 from ingest.frames import Frame, FrameReader, MediaLimits, OpenVideo, Sampling, VideoReader
 from ingest.shots import ShotDetector
+from ingest.still_pictures import StillPictures
 from ingest.tracks import Sighting, Tracker
 from registry import ids
 from registry.blobs.base import BlobStore
@@ -56,7 +57,10 @@ class _FrameFaces:
     detections: list[Detection]
     chips: Chips
     qualities: list[Quality]
-    crops: list[tuple[str, str]]
+    crops: dict[str, bytes]
+    """The bytes by key, in the order of the detections."""
+    places: list[int]
+    """Where each face is (`StillPictures.update`)."""
 
 
 def extract(
@@ -85,18 +89,30 @@ def extract(
         StoreError: a crop cannot be stored.
     """
     faces: list[Face] = []
-    tracker = Tracker()
+    places: list[int] = []
+    tracker, pictures = Tracker(), StillPictures()
     batch: list[_FrameFaces] = []
     pending = 0
     with open_video(path, sampling=sampling, limits=limits) as reader:
-        for frame_faces in _detect(reader, video_id, model, blobs):
+        for frame_faces in _detect(reader, video_id, model, pictures):
             batch.append(frame_faces)
+            places += frame_faces.places
             pending += len(frame_faces.detections)
             if pending >= BATCH:
+                _store_crops(batch, blobs)
                 faces += _embed(batch, video_id, model, tracker)
                 batch, pending = [], 0
+        _store_crops(batch, blobs)
         faces += _embed(batch, video_id, model, tracker)
-        return Extraction(tuple(faces), reader.media, reader.reason)
+        still = pictures.finish()
+        marked = _mark_stills(faces, [place in still for place in places])
+        return Extraction(marked, reader.media, reader.reason)
+
+
+def _mark_stills(faces: Sequence[Face], in_place: Sequence[bool]) -> tuple[Face, ...]:
+    """The faces, with the mark of those whose tracks show a still picture from begin to end."""
+    moving = {face.track for face, still in zip(faces, in_place, strict=True) if not still}
+    return tuple(face if face.track in moving else replace(face, still=True) for face in faces)
 
 
 def crop(image: Image, box: Box) -> bytes:
@@ -108,8 +124,12 @@ def crop(image: Image, box: Box) -> bytes:
     return encode_jpeg(pixels)
 
 
+def _store_crops(batch: list[_FrameFaces], blobs: BlobStore) -> None:
+    blobs.put_many({key: jpeg for frame in batch for key, jpeg in frame.crops.items()})
+
+
 def _detect(
-    frames: FrameReader, video_id: str, model: FaceModel, blobs: BlobStore
+    frames: FrameReader, video_id: str, model: FaceModel, pictures: StillPictures
 ) -> Iterator[_FrameFaces]:
     shots = ShotDetector()
     for frame, detections in _detect_in_groups(frames, model):
@@ -119,12 +139,22 @@ def _detect(
             assess(frame.image, detection, chip, model=model.info.name)
             for detection, chip in zip(detections, chips, strict=True)
         ]
-        crops = [
-            _store_crop(frame, detection, keys.crop(video_id, frame.index, position), blobs)
+        crops = {
+            keys.crop(video_id, frame.index, position): crop(frame.image, detection.box)
             for position, detection in enumerate(detections)
-        ]
+        }
+        boxes = [detection.box for detection in detections]
+        places = pictures.update(frame.time_s, frame.image, shots.thumbnail, boxes)
         yield _FrameFaces(
-            frame.index, frame.time_s, frame.span_s, cut, detections, chips, qualities, crops
+            frame.index,
+            frame.time_s,
+            frame.span_s,
+            cut,
+            detections,
+            chips,
+            qualities,
+            crops,
+            places,
         )
 
 
@@ -140,13 +170,6 @@ def _detect_in_groups(
             yield from zip(group, model.detect_all([each.image for each in group]), strict=True)
             group, size = [], 0
     yield from zip(group, model.detect_all([each.image for each in group]), strict=True)
-
-
-def _store_crop(frame: Frame, detection: Detection, key: str, blobs: BlobStore) -> tuple[str, str]:
-    """Key and SHA-256 of the crop."""
-    jpeg = crop(frame.image, detection.box)
-    blobs.put(key, jpeg)
-    return key, hashlib.sha256(jpeg).hexdigest()
 
 
 def _embed(
@@ -165,8 +188,9 @@ def _embed(
         ]
         start += len(frame.detections)
         tracks = tracker.update(frame.time_s, frame.cut, _sightings(frame, own))
-        for position, detection in enumerate(frame.detections):
-            key, digest = frame.crops[position]
+        for position, (detection, (key, jpeg)) in enumerate(
+            zip(frame.detections, frame.crops.items(), strict=True)
+        ):
             yield Face(
                 face_id=ids.face_id(video_id, model.info.digest, frame.index, position),
                 frame=frame.index,
@@ -179,7 +203,7 @@ def _embed(
                 quality=frame.qualities[position],
                 track=tracks[position],
                 crop=key,
-                crop_digest=digest,
+                crop_digest=hashlib.sha256(jpeg).hexdigest(),
                 embedding=own[position],
             )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from urllib.parse import unquote, urlsplit
 
 from ingest.fetch.share_links import download_address
 from ingest.summary import Failure
@@ -14,6 +13,7 @@ from registry.core.points import IndexedVideo
 from registry.core.registry import Registry
 from registry.domain import Status
 from registry.errors import UsageError
+from registry.system.local_paths import path_of_file_url
 from registry.urls import Url
 
 _DENIED = re.compile(r"answered 40[13]\b")
@@ -44,9 +44,9 @@ def retry_table(registry: Registry, videos: Sequence[str]) -> Table:
 
 def _row(video: IndexedVideo) -> VideoRow:
     url = video.url.exposed()
-    path = unquote(urlsplit(url).path, errors="surrogateescape")
-    location = Url(path if url.startswith("file:") else download_address(url))
-    return VideoRow(0, video.url, location, {})
+    is_file = url.startswith("file:")
+    location = path_of_file_url(url) if is_file else download_address(url)
+    return VideoRow(0, video.url, Url(location), {})
 
 
 def with_hint(failure: Failure) -> Failure:

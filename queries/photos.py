@@ -111,7 +111,9 @@ def _content(path: Path) -> bytes:
     """The bytes of a file, which is a regular one and not too large."""
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        if stat.S_ISDIR(status.st_mode):
+            raise ImageError(f"{path} is a folder. Give a photo.")
+        if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{path} is a device or a pipe, not a file. Give a photo.")
         if status.st_size > MAX_BYTES:
             raise _too_many_bytes(str(path), status.st_size)

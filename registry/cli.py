@@ -20,7 +20,7 @@ import registry
 from registry import events
 from registry.errors import RegistryError, UnknownError
 from registry.events import FORMATS, LEVELS
-from registry.system.console import interrupt_when_ended
+from registry.system.console import interrupt_when_ended, write_utf8_into_pipes
 
 _SPECIAL, _ESCAPED = re.compile(r"([^\w@%+:,./-])"), r"\\\\\1"
 _Commands = dict[str, tuple[str, str]]
@@ -37,7 +37,7 @@ _COMMANDS: _Commands = {
     ),
     "demo": ("registry.demo.command:demo_command", "Try face-registry on sample videos."),
     "doctor": (
-        "registry.upkeep.commands:doctor_command",
+        "ingest.doctor_commands:doctor_command",
         "Check that the registry is complete and intact.",
     ),
     "ingest": ("ingest.commands:ingest_command", "Find the faces in the videos of a CSV file."),
@@ -279,6 +279,7 @@ def main(arguments: list[str] | None = None) -> None:
     removed.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    write_utf8_into_pipes()
     interrupt_when_ended()
     # A report makes a million objects that all stay: looking for garbage among them takes as long.
     gc.set_threshold(_GARBAGE)

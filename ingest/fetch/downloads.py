@@ -30,6 +30,8 @@ from ingest.fetch.streams import TRANSIENT_STATUSES, Deadline, TransientError
 from registry.domain import Source
 from registry.errors import FetchError, RegistryError, StoreError, UsageError
 from registry.system.certificates import tls_context
+from registry.system.paths import remove
+from registry.system.privacy import make_private_folder
 from registry.urls import bucket_and_key, parse, printable, redacted
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ class Download:
     def discard(self) -> None:
         """Delete the file if it is temporary; can be called twice."""
         if self.temporary:
-            self.path.unlink(missing_ok=True)
+            remove(self.path)
 
 
 class Fetcher(Protocol):
@@ -140,7 +142,7 @@ class Downloader:
             "s3": self._object_source,
         }
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(folder)
         except OSError as exc:
             raise disk_error(exc, folder) from exc
         _delete_left_behind(folder)
@@ -201,7 +203,9 @@ class Downloader:
         for deadline in deadlines:
             deadline.cancel(_stopped())
         for path in files:
-            path.unlink(missing_ok=True)
+            # On Windows a file that is still open stays, and who has it open removes it.
+            with suppress(PermissionError):
+                path.unlink(missing_ok=True)
 
     def _save(
         self, location: str, name: str, find_source: Callable[[str, Deadline], _Source]
@@ -218,7 +222,7 @@ class Downloader:
                 seen = Source(part.size, part.modified, part.etag)
                 return Download(path, part.size, True, part.sha256, seen)
         except BaseException:
-            path.unlink(missing_ok=True)
+            remove(path)
             raise
 
     @contextmanager

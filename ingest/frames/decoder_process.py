@@ -1,64 +1,84 @@
 """A process that decodes videos and can do nothing else; `ingest.frames.decoder_client` starts it.
 
-    python -m ingest.frames.decoder_process SOCKET
+    python -m ingest.frames.decoder_process [once]
 
-SOCKET is the number of an open socket. The client sends requests over it, each with an open video
-file and a pipe. For each request the process forks, so that no video sees what another left behind.
-The fork gives up files, network and other programs before it reads the first byte
-(`registry.system.confinement`), and writes frames to the pipe (`ingest.frames.decoder_messages`).
-When it has exited, its exit code goes back over the socket.
+The worker that started it sends the parameters of a video through standard input, then the bytes of
+its file as they are asked for. Frames go to the worker through shared memory, messages through
+standard output (`ingest.frames.decoder_messages`). For each video the process forks, so that no
+video sees what another left behind, and reports the exit code of the fork. With `once`, and where a
+process cannot fork, it reads one video and exits. Before the first byte of the file is read, files,
+network and other programs are given up (`registry.system.confinement`).
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
-import json
+import io
 import os
 import pkgutil
-import signal
-import socket
 import sys
 from collections.abc import Callable
-from threading import Thread
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import av
 import cv2
 from PIL import Image as Pillow
 
-from ingest.frames.decoder_messages import MAX_JSON_BYTES, send_frame, send_result
+from ingest.frames.decoder_connection import ServedFile, WorkerConnection
 from ingest.frames.interface import FrameReader, MediaLimits, Sampling
 from ingest.frames.reader import VideoReader
 from ingest.memory import MemoryGuard
 from registry.errors import MediaError
+from registry.system.children import CAN_FORK, exit_with_parent, run_and_exit, run_in_fork
 from registry.system.confinement import DECODING, restrict_calls, restrict_files, restrict_resources
+from registry.system.console import ignore_interrupts
 
 OpenReader = Callable[..., FrameReader]
 """As `VideoReader`: takes the open file, `sampling` and `limits`."""
 
 
-def serve(requests: socket.socket, open_reader: OpenReader) -> None:
-    """Answer requests, one after another, until the client closes its end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def serve(open_reader: OpenReader, *, once: bool) -> None:
+    """Read videos, one after another, until the worker closes its end; with `once`, the first."""
+    ignore_interrupts()
+    requests, worker = _connect()
     cv2.setNumThreads(1)
     import_lazy_modules()
-    gc.freeze()  # memory that the collector does not touch stays shared with the forks
-    while True:
-        try:
-            text, descriptors, _, _ = socket.recv_fds(requests, MAX_JSON_BYTES, 2)
-            if not text:
-                return
-            video, pipe = descriptors
-            child = os.fork()
-            if child == 0:
-                _decode_and_exit(open_reader, json.loads(text), video, pipe, requests)
-            os.close(video)
-            os.close(pipe)
-            exit_code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            requests.sendall(json.dumps(exit_code).encode() + b"\n")
-        except OSError:
-            return
+    try:
+        worker.start()
+        gc.freeze()  # memory that the collector does not touch stays shared with the forks
+        while True:
+            parameters, size = worker.receive_video()
+            limits = MediaLimits(**parameters["limits"])
+            sampling = Sampling(**parameters["sampling"])
+            secret = b""
+
+            def decode() -> None:
+                exit_with_parent(requests)
+                file = io.BufferedReader(ServedFile(worker, size))  # noqa: B023  called at once
+                _decode(open_reader, worker, file, sampling, limits)  # noqa: B023
+
+            def receive_secret() -> None:
+                nonlocal secret
+                secret = worker.receive_secret()
+
+            if once:
+                receive_secret()
+                run_and_exit(decode)
+            # The fork starts before the secret is read, so it does not know it.
+            worker.send_exit(run_in_fork(decode, meanwhile=receive_secret), secret)
+            worker.skip(secret)
+    except (EOFError, OSError):
+        return  # the worker has ended
+
+
+def _connect() -> tuple[int, WorkerConnection]:
+    """The worker, over descriptors that nothing else in this process writes to."""
+    requests, answers = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    return requests, WorkerConnection(io.FileIO(requests, "rb"), io.FileIO(answers, "wb"))
 
 
 def import_lazy_modules() -> None:
@@ -70,46 +90,27 @@ def import_lazy_modules() -> None:
     importlib.import_module("PIL.WebPImagePlugin")
 
 
-def _decode_and_exit(
+def _decode(
     open_reader: OpenReader,
-    request: dict[str, Any],
-    video: int,
-    pipe: int,
-    requests: socket.socket,
+    worker: WorkerConnection,
+    file: BinaryIO,
+    sampling: Sampling,
+    limits: MediaLimits,
 ) -> None:
-    """In the fork: decode one video, and exit."""
-    try:
-        limits, sampling = MediaLimits(**request["limits"]), Sampling(**request["sampling"])
-        guard = MemoryGuard()
-        restrict_files()
-        restrict_resources()
-        Thread(target=_exit_with_client, args=(requests,), daemon=True).start()
-        with guard.watching(limits.max_memory):
-            restrict_calls(DECODING, keep=True)
-            with os.fdopen(video, "rb") as file:
-                _send_frames(open_reader, file, sampling, limits, pipe)
-        os._exit(0)
-    finally:
-        os._exit(1)
-
-
-def _send_frames(
-    open_reader: OpenReader, file: BinaryIO, sampling: Sampling, limits: MediaLimits, pipe: int
-) -> None:
-    try:
-        with open_reader(file, sampling=sampling, limits=limits) as reader:
-            for frame in reader:
-                send_frame(pipe, frame)
-            send_result(pipe, media=reader.media, reason=reader.reason)
-    except MediaError as exc:
-        send_result(pipe, error=str(exc))
-
-
-def _exit_with_client(requests: socket.socket) -> None:
-    """Exit when the client closes its end; it sends nothing before it has the exit code."""
-    requests.recv(1, socket.MSG_PEEK)
-    os._exit(1)
+    """Give up all rights, and send the frames of the video."""
+    guard = MemoryGuard()
+    restrict_files()
+    restrict_resources()
+    with guard.watching(limits.max_memory):
+        restrict_calls(DECODING, keep=True)
+        try:
+            with open_reader(file, sampling=sampling, limits=limits) as reader:
+                for frame in reader:
+                    worker.send_frame(frame)
+                worker.send_result(media=reader.media, reason=reader.reason)
+        except MediaError as exc:
+            worker.send_result(error=str(exc))
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])), VideoReader)
+    serve(VideoReader, once=not CAN_FORK or sys.argv[1:] == ["once"])

@@ -39,12 +39,12 @@ _PAGE = (b"<!doctype html", b"<html")
 def read_file(path: Path) -> bytes:
     """The bytes of a file. Raises `SourceError`."""
     try:
+        if path.is_dir():  # which systems refuse to open with different errors
+            raise SourceError(f"{path} is a folder. Name the table in it.")
         with path.open("rb") as file:
             return read_stream(str(path), file)
     except FileNotFoundError as exc:
         raise SourceError(f"There is no file {path}. Correct the path of the table.") from exc
-    except IsADirectoryError as exc:
-        raise SourceError(f"{path} is a folder. Name the table in it.") from exc
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else exc
         raise SourceError(f"{printable(str(path))} cannot be read: {reason}.") from exc

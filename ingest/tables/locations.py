@@ -6,10 +6,12 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from ingest.fetch.share_links import download_address
 from registry.errors import RowError, UsageError
+from registry.system.local_paths import ON_WINDOWS, checked_path, path_of_file_url
+from registry.system.spelling import DiskSpelling
 from registry.urls import CONTROL, Url, canonical, printable, redacted
 
 _MAX_URL = 2048
@@ -41,7 +43,8 @@ class Locator:
                 f"--url-template '{redacted(template)}' needs one {{}}, in the place of the cell."
             )
         self._base = base
-        self._real_base = base.resolve() if base else None
+        self._spelling = DiskSpelling()
+        self._real_base = Path(self._spelling.folder(str(base.resolve()))) if base else None
         self._allow = allow_local_files
         self._template = template
         self._folders: dict[str, str] = {}
@@ -104,9 +107,15 @@ class Locator:
         return canonical(cell), canonical(cell)
 
     def _file(self, row: int, cell: str) -> tuple[Url, Url]:
-        canonical(cell)  # raises if it does not name a file on this machine
-        path = unquote(urlsplit(cell).path, errors="surrogateescape")
-        return self._path(row, path, "file: URLs")
+        name = canonical(cell).exposed()  # raises if it does not name a file
+        if (server := urlsplit(name).netloc) and not ON_WINDOWS:
+            raise _error(
+                row,
+                cell,
+                f"'{redacted(cell)}' names another machine, {printable(server)}. Write the path "
+                "that the file has here.",
+            )
+        return self._path(row, path_of_file_url(cell), "file: URLs")
 
     _SCHEMES: dict[str, Callable[[Locator, int, str], tuple[Url, Url]]] = {  # noqa: RUF012
         "http": _web,
@@ -126,6 +135,16 @@ class Locator:
                 cell,
                 f"there is no file {where}. If it is a web address, write https:// in front.",
             )
+        try:
+            cell = checked_path(cell)
+        except ValueError as exc:
+            if ON_WINDOWS or not self._is_file(cell):
+                raise _error(row, cell, f"'{redacted(cell)}' {exc}") from exc
+        if not self._allow and Path(cell).is_absolute():
+            # Before the path is resolved, since that would open a connection to a server's share.
+            raise _error(
+                row, cell, f"{redacted(cell)}: {kind} are read only with --allow-local-files."
+            )
         if self._base is None and not Path(cell).is_absolute():
             raise _error(
                 row,
@@ -134,19 +153,18 @@ class Locator:
                 "Name the folder of the videos with --base-folder.",
             )
         real, inside = self._resolved(row, cell)
-        if not self._allow:
-            if Path(cell).is_absolute():
-                raise _error(
-                    row, cell, f"{redacted(cell)}: {kind} are read only with --allow-local-files."
-                )
-            if not inside:
-                raise _error(
-                    row,
-                    cell,
-                    f"'{redacted(cell)}' leads out of the table's folder, to "
-                    f"{printable(real, 200)}; such files are read only with --allow-local-files.",
-                )
-        return canonical(Path(real).as_uri()), Url(real)
+        if not self._allow and not inside:
+            raise _error(
+                row,
+                cell,
+                f"'{redacted(cell)}' leads out of the table's folder, to "
+                f"{printable(real, 200)}; such files are read only with --allow-local-files.",
+            )
+        try:
+            return canonical(Path(real).as_uri()), Url(real)
+        except (UsageError, ValueError) as exc:
+            reason = f"'{redacted(cell)}' cannot be used as the name of a file: {exc}"
+            raise _error(row, cell, reason) from exc
 
     def _resolved(self, row: int, cell: str) -> tuple[str, bool]:
         """The path without symlinks, and whether it is below the base folder."""
@@ -167,7 +185,9 @@ class Locator:
             return str(path.resolve())
         real = self._folders.get(folder)
         if real is None:
-            real = self._folders[folder] = str(Path(folder).resolve())
+            real = self._spelling.folder(str(Path(folder).resolve()))
+            self._folders[folder] = real
+        name = self._spelling.name(real, name)
         joined = os.path.join(real, name)  # noqa: PTH118  one for each row of the table
         if not os.path.islink(joined):  # noqa: PTH114
             return joined

@@ -87,6 +87,47 @@ def restrict_calls(calls: Calls, *, keep: bool) -> bool:
         return False
 
 
+def unconfined() -> str:
+    """Return what a decoder could still do where neither Landlock nor seccomp is there."""
+    if sys.platform == "win32":
+        return (
+            "On Windows a decoder runs in a job that limits its memory, starts no process and ends "
+            "with its parent; nothing keeps it from files and network."
+        )
+    elif sys.platform == "darwin":
+        return (
+            "macOS has neither Landlock nor seccomp, so only resource limits keep a decoder from "
+            "files and network; it could start a program."
+        )
+    else:
+        return (
+            "This system has neither Landlock nor seccomp, so only resource limits keep a decoder "
+            "from files and network."
+        )
+
+
+def system_variables(home: Path) -> dict[str, str]:
+    """Return the variables without which programs of this system do not work.
+
+    On Windows sockets, TLS and temporary files need the folder of the system and one for
+    temporary files; elsewhere there are none.
+    """
+    if sys.platform == "win32":
+        import ctypes
+
+        name = ctypes.create_unicode_buffer(260)
+        ctypes.WinDLL("kernel32").GetSystemWindowsDirectoryW(name, len(name))
+        return {
+            "SYSTEMROOT": name.value,
+            "SYSTEMDRIVE": Path(name.value).drive,
+            "USERPROFILE": str(home),
+            "TEMP": str(home),
+            "TMP": str(home),
+        }
+    else:
+        return {}
+
+
 def import_folders() -> list[Path]:
     """Return the folders of Python's own modules, installed modules and loaded packages."""
     places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
@@ -103,4 +144,4 @@ def bare_environment(home: Path) -> dict[str, str]:
         "PYTHONUTF8": "1",
         "HOME": str(home),
         "PATH": "",
-    }
+    } | system_variables(home)

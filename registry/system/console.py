@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import signal
+import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 _Handler = Callable[[int, FrameType | None], object]
 
@@ -27,6 +31,16 @@ def interrupt_when_ended() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
+def write_utf8_into_pipes() -> None:
+    """Write standard output and errors in UTF-8 where they go into a pipe or a file.
+
+    Windows takes its old code pages there, in which many names cannot be written.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            stream.reconfigure(encoding="utf-8", errors=stream.errors)
+
+
 @contextmanager
 def handling_stops(handler: _Handler) -> Iterator[None]:
     """Call `handler` for Ctrl-C and requests to end, until the block ends; in the main thread."""
@@ -38,11 +52,33 @@ def handling_stops(handler: _Handler) -> Iterator[None]:
             signal.signal(number, old)
 
 
+@contextmanager
+def keeping_handlers() -> Iterator[None]:
+    """Put the handlers of requests to end back that a library replaces in the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def ignore_interrupts() -> None:
     """Ignore Ctrl-C in this process: the one that started it handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "win32":
         signal.signal(signal.SIGBREAK, signal.SIG_IGN)
+
+
+def own_group() -> dict[str, Any]:
+    """Return arguments for `subprocess.Popen` that keep Ctrl-C of the console from the child."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    else:
+        return {"start_new_session": True}
 
 
 @contextmanager

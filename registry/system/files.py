@@ -11,10 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from registry.errors import StoreDenied, StoreError, StoreFull, UsageError
-from registry.system.paths import remove, replace, sync
+from registry.system.paths import is_in_use, remove, replace, sync
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can store: the same content always gives the same bytes."""
+
+_UNIX = 3
+"""The system that zip entries name, on every system (APPNOTE.TXT 4.4.2): their modes are Unix's."""
 
 STANDARD_OUTPUT = Path("-")
 
@@ -33,6 +36,7 @@ _OTHERS = frozenset(
 )
 """Endings of formats that nothing is written in."""
 
+_TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".xlsm"})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -82,6 +86,7 @@ def check_suffix(path: Path, kind: str) -> None:
 def add_entry(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     """Add a file to a zip, without a time; when it is unpacked, only its owner can read it."""
     entry = zipfile.ZipInfo(name, date_time=_EPOCH)
+    entry.create_system = _UNIX
     entry.external_attr = 0o600 << 16
     archive.writestr(entry, content)
 
@@ -89,4 +94,8 @@ def add_entry(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 def _file_error(path: Path, exc: OSError) -> StoreError:
     if exc.errno in _FULL:
         return StoreFull(f"{path} cannot be written ({exc.strerror}). Free some space.")
-    return StoreDenied(f"{path} cannot be written ({exc.strerror}). Choose another path.")
+    advice = "Choose another path."
+    if path.is_file() and is_in_use(exc):
+        programs = "Excel or another program" if path.suffix.lower() in _TABLES else "the program"
+        advice = f"Close it in {programs} that has it open, or choose another path."
+    return StoreDenied(f"{path} cannot be written ({exc.strerror}). {advice}")

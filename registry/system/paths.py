@@ -34,9 +34,14 @@ def repeated(operation: Callable[[], _T]) -> _T:
         try:
             return operation()
         except OSError as exc:
-            if getattr(exc, "winerror", None) not in _IN_USE or time.monotonic() > deadline:
+            if not is_in_use(exc) or time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE_S)
+
+
+def is_in_use(error: OSError) -> bool:
+    """Whether Windows refused this because another process has the file open."""
+    return getattr(error, "winerror", None) in _IN_USE
 
 
 def replace(path: Path, target: Path) -> None:
@@ -101,6 +106,26 @@ def allocated_bytes(path: Path) -> int:
         return (high.value << 32) + low
     else:
         return path.stat().st_blocks * 512
+
+
+def longest_path() -> int | None:
+    """Return how many characters a path may have, where that is few: 259 on most Windows.
+
+    None if there is no such limit: on other systems, and where long paths are enabled.
+    """
+    if sys.platform == "win32":
+        import winreg
+
+        key = r"SYSTEM\CurrentControlSet\Control\FileSystem"
+        try:
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as opened:
+                if winreg.QueryValueEx(opened, "LongPathsEnabled")[0]:
+                    return None
+        except OSError:
+            pass
+        return 259  # MAX_PATH, without the final NUL
+    else:
+        return None
 
 
 def data_blocks(file: BinaryIO, block: int) -> Iterator[int]:

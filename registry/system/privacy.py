@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from registry.system import paths
 
 _OTHERS = 0o077
 """Permission bits of everyone but the owner."""
+_TRUSTED = frozenset({"OW", "BA", "SY", "CO", "S-1-3-4", "S-1-5-32-544", "S-1-5-18", "S-1-3-0"})
+"""Owner rights, administrators, system, and creator-owner, which stands for the owner (Microsoft,
+"SID strings" and "Well-known SIDs")."""
+_ENTRY = re.compile(r"\((?P<type>[^;)]*);[^;)]*;[^;)]*;[^;)]*;[^;)]*;(?P<who>[^;)]*)")
+_ALLOWS = frozenset({"A", "XA", "OA", "ZA"})
+"""Types of entries that allow something (Microsoft, "ACE strings")."""
 
 
 def make_private_folder(path: Path, *, existing: bool = False) -> None:
@@ -29,12 +37,12 @@ def make_private_folder(path: Path, *, existing: bool = False) -> None:
             return
         if sys.platform != "win32":
             path.chmod(0o700)
-        elif others_have_access(path):
-            close_to_others(path)
+        else:
+            _close_where_possible(path)
     else:
         if sys.platform == "win32" and sys.version_info < (3, 12, 4):
             # From 3.12.4 on, os.mkdir turns the mode 0700 into such a list itself.
-            close_to_others(path)
+            _close_where_possible(path)
 
 
 def close_to_others(path: Path) -> None:
@@ -57,11 +65,35 @@ def others_have_access(path: Path) -> bool:
     Raises `OSError`.
     """
     if sys.platform == "win32":
-        from registry.system.windows_access import grants_to_others
+        from registry.system.windows_access import describe_access
 
-        return grants_to_others(path)
+        return grants_to_others(describe_access(path))
     else:
         return bool(path.lstat().st_mode & _OTHERS)
+
+
+def grants_to_others(description: str) -> bool:
+    """Whether a Windows access list gives anything to others than owner, administrators, system.
+
+    Args:
+        description: owner and list in Microsoft's text form (SDDL).
+    """
+    owner = re.search(r"O:(S-[0-9-]+|[A-Z]{2})", description)
+    trusted = _TRUSTED | ({owner[1]} if owner else set())
+    _, found, entries = description.partition("D:")
+    if not found or entries.startswith("NO_ACCESS_CONTROL"):
+        return True  # no list: everyone may do everything
+    return any(
+        entry["type"] in _ALLOWS and entry["who"] not in trusted
+        for entry in _ENTRY.finditer(entries)
+    )
+
+
+def _close_where_possible(path: Path) -> None:
+    """Some file systems of Windows (FAT) keep no lists; `doctor` says that others have access."""
+    with suppress(OSError):
+        if others_have_access(path):
+            close_to_others(path)
 
 
 def open_to_others(folder: Path) -> Iterator[Path]:

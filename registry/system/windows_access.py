@@ -7,7 +7,6 @@ every language of Windows.
 from __future__ import annotations
 
 import ctypes
-import re
 import sys
 from pathlib import Path
 
@@ -18,10 +17,6 @@ _OWNER_ONLY = "D:P(A;OICI;FA;;;OW)(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)"
 nothing inherited from above: the list that os.mkdir makes of the mode 0700 (CPython 3.12.4)."""
 _FILE_OBJECT, _OWNER, _LIST, _PROTECTED, _REVISION = 1, 1, 4, 0x80000000, 1
 """SE_FILE_OBJECT, OWNER_/DACL_/PROTECTED_DACL_SECURITY_INFORMATION, SDDL_REVISION_1."""
-_TRUSTED = frozenset({"OW", "BA", "SY", "CO", "S-1-3-4", "S-1-5-32-544", "S-1-5-18", "S-1-3-0"})
-"""Owner rights, administrators, system, and creator-owner, which stands for the owner."""
-_ENTRY = re.compile(r"\((?P<type>[^;)]*);[^;)]*;[^;)]*;[^;)]*;[^;)]*;(?P<who>[^;)]*)")
-_ALLOWS = frozenset({"A", "XA", "OA", "ZA"})
 
 
 def restrict_to_owner(path: Path) -> None:
@@ -52,28 +47,8 @@ def restrict_to_owner(path: Path) -> None:
         _free(descriptor)
 
 
-def grants_to_others(path: Path) -> bool:
-    """Whether the list allows anything to others than owner, administrators and system.
-
-    Raises `OSError`.
-    """
-    return grants_in(_description(path))
-
-
-def grants_in(description: str) -> bool:
-    """Whether this list, as SDDL with the owner, allows anything to others; no list allows all."""
-    owner = re.search(r"O:(S-[0-9-]+|[A-Z]{2})", description)
-    trusted = _TRUSTED | ({owner[1]} if owner else set())
-    _, found, entries = description.partition("D:")
-    if not found or entries.startswith("NO_ACCESS_CONTROL"):
-        return True
-    return any(
-        entry["type"] in _ALLOWS and entry["who"] not in trusted
-        for entry in _ENTRY.finditer(entries)
-    )
-
-
-def _description(path: Path) -> str:
+def describe_access(path: Path) -> str:
+    """Return owner and access list of a file or folder as text (SDDL). Raises `OSError`."""
     advapi = _advapi()
     descriptor = ctypes.c_void_p()
     error = advapi.GetNamedSecurityInfoW(

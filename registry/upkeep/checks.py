@@ -5,9 +5,7 @@ The machine has to have the libraries, enough disk space, and a folder that nobo
 
 from __future__ import annotations
 
-import os
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +16,9 @@ from typing import Literal
 
 from registry.errors import RegistryError, StoreDenied
 from registry.settings import Settings
-from registry.system.confinement import bare_environment
+from registry.system.confinement import bare_environment, unconfined
+from registry.system.paths import free_bytes, longest_path
+from registry.system.privacy import close_to_others, open_to_others, others_have_access
 
 Verdict = Literal["ok", "warning", "failed", "fixed"]
 FIX = "`face-registry doctor --fix`"
@@ -28,8 +28,9 @@ _LISTED = 3
 """How many of many are listed in a sentence."""
 _LOW_SPACE = 2 * 1024**3
 """Bytes of free space: the largest download allowed (2 GiB) would not fit."""
-_GROUP_AND_OTHERS = 0o077
-"""Permission bits of everyone but the owner."""
+_LONGEST_BELOW = 139
+"""Characters of the longest path below the home, with its separator: a file of a payload index of
+Qdrant Edge 0.9.0 (seen)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def check_machine(settings: Settings, *, fix: bool) -> Iterator[Finding]:
     yield _check_distribution("opencv", ("opencv-python-headless", "opencv-python"))
     yield _check_distribution("onnxruntime", ("onnxruntime", "onnxruntime-gpu"))
     yield _check_decoder()
-    yield run_check("home", lambda: _check_home(settings.home))
+    yield run_check("home", lambda: check_home_folder(settings.home, longest_path()))
     yield run_check("modes", lambda: _check_modes(settings.home, fix=fix))
 
 
@@ -116,16 +117,24 @@ def _check_decoder() -> Finding:
     return Finding(
         "decoder",
         "warning",
-        "This system has neither Landlock nor seccomp, so only resource limits keep a decoder from "
-        "files and network.",
+        unconfined(),
         "Process tables from strangers in a container or a virtual machine; see SECURITY.md.",
     )
 
 
-def _check_home(home: Path) -> Finding:
+def check_home_folder(home: Path, longest: int | None) -> Finding:
+    """Check free space, and that paths have at most `longest` characters; None: any number."""
+    if longest is not None and len(str(home.absolute())) + _LONGEST_BELOW > longest:
+        return Finding(
+            "home",
+            "warning",
+            f"The path {home} has {len(str(home.absolute()))} characters, and names of files below "
+            f"it up to {_LONGEST_BELOW}; this system allows {longest} in all.",
+            "Enable long paths in Windows, or use a folder with a shorter path (--home).",
+        )
     if not home.exists():
         return Finding("home", "ok", f"{home} does not exist yet; the first ingest creates it.")
-    free = shutil.disk_usage(home).free
+    free = free_bytes(home)
     text = f"{home} has {free / 1e9:.1f} GB of free space."
     if free < _LOW_SPACE:
         return Finding("home", "warning", text, "Free some space before the next ingest.")
@@ -133,8 +142,8 @@ def _check_home(home: Path) -> Finding:
 
 
 def _check_modes(home: Path, *, fix: bool) -> Finding:
-    """Check that folders have mode 0700 and files 0600: faces are biometric data."""
-    accessible = [path for path in _walk(home) if path.lstat().st_mode & _GROUP_AND_OTHERS]
+    """Check that the owner alone can use folders and files: faces are biometric data."""
+    accessible = list(open_to_others(home))
     if not accessible:
         return Finding("modes", "ok", "Files and folders are accessible to their owner alone.")
     number = f"{len(accessible)} of the files and folders"
@@ -143,18 +152,14 @@ def _check_modes(home: Path, *, fix: bool) -> Finding:
         return Finding("modes", "warning", text, f"Run {FIX}.")
     for path in accessible:
         try:
-            path.chmod(path.lstat().st_mode & ~_GROUP_AND_OTHERS & 0o7777)
+            if others_have_access(path):  # on Windows, closing a folder closes what is in it
+                close_to_others(path)
         except OSError as exc:
             raise StoreDenied(
                 f"The mode of {path} cannot be changed ({exc.strerror}). Its owner has to change "
                 "it."
             ) from exc
+    if still := next(open_to_others(home), None):
+        text = f"Other users can still access {still}: its file system keeps no access rights."
+        return Finding("modes", "failed", text, "Use a folder on another disk (--home).")
     return Finding("modes", "fixed", f"Other users could access {number}; now they cannot.")
-
-
-def _walk(home: Path) -> Iterator[Path]:
-    """Yield the folder and everything in it, except symbolic links."""
-    if home.is_dir():
-        yield home
-    for folder, folders, files in os.walk(home):
-        yield from (p for n in (*folders, *files) if not (p := Path(folder, n)).is_symlink())

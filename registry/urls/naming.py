@@ -48,8 +48,8 @@ def name_video(url: str) -> VideoName:
     (`registry.urls.sites`). The name identifies a video; the whole link, with its signature, is
     what is downloaded.
 
-    Takes http, https, file (of an absolute path on this machine) and s3 URLs. Raises `UsageError`
-    for anything else.
+    Takes http, https, s3 and file URLs (of an absolute path, here or on a server). Raises
+    `UsageError` for anything else.
     """
     if plain := _PLAIN_FILE.fullmatch(url):
         scheme, host, path, query = plain.groups("")

@@ -117,20 +117,22 @@ def bucket_and_key(url: str) -> tuple[str, str]:
 
 
 def normalised_file(url: str) -> str:
-    """A file URL, normalised. Raises `UsageError`, also if it names another machine."""
+    """A file URL, normalised: of a file on this machine, or on a server that it names.
+
+    Raises `UsageError`.
+    """
     parts = _split(url)
     path = unquote(parts.path, errors="surrogateescape")
     if CONTROL.search(path):
         raise _unusable(url, "it contains a control character")
-    if parts.netloc.lower() not in {"", "localhost"}:
-        raise _unusable(url, f"it names another machine, {printable(parts.netloc)}")
+    host = _hostname(url, parts.netloc) if parts.netloc.lower() not in {"", "localhost"} else ""
     if not path.startswith("/"):
         raise _unusable(url, "its path is not absolute; write file:///folder/file.mp4")
     # A path may contain ? and #, and file URLs have no query, so urlsplit would cut the path.
     if parts.query or parts.fragment:
         raise _unusable(url, "a file URL has no query; write %3F for ? and %23 for #")
     try:
-        return f"file://{normalised_path(_without_dots(parts.path))}"
+        return f"file://{host}{normalised_path(_without_dots(parts.path))}"
     except UnicodeEncodeError as exc:
         raise _unusable(url, "it contains a lone surrogate, which is not a character") from exc
 

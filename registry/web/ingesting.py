@@ -17,6 +17,8 @@ from ingest.fetch.addresses import AddressPolicy
 from ingest.summary import Failure, Summary
 from registry.core.registry import Registry
 from registry.errors import RegistryError, UnknownError, UsageError
+from registry.system.paths import remove_tree
+from registry.system.privacy import make_private_folder
 from registry.web.workspace import Workspace
 
 TABLE_BYTES = 64 << 20
@@ -129,18 +131,18 @@ class IngestDesk:
 
     def take(self, name: str, content: BinaryIO) -> Upload:
         """Store a file. Its name decides how it is read; only the last part of it is kept."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(self._folder)
         key = secrets.token_hex(16)
         own = _NOT_IN_NAMES.sub("_", name.replace("\\", "/").rpartition("/")[2])[-_LONGEST_NAME:]
         own = own.lstrip(".") or "table.csv"
         folder = self._folder / key
-        folder.mkdir(mode=0o700)
+        make_private_folder(folder)
         upload = Upload(key, folder / own, own)
         with upload.path.open("wb") as file:
             shutil.copyfileobj(content, file)
         self._uploads[key] = upload
         for old in list(self._uploads)[:-_KEPT]:
-            shutil.rmtree(self._uploads.pop(old).path.parent)
+            remove_tree(self._uploads.pop(old).path.parent)
         return upload
 
     def upload(self, key: str) -> Upload:

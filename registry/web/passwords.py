@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from registry.errors import UsageError
+from registry.system.privacy import command_to_close, others_have_access
 
 SHORTEST = 12
 """Characters. With five guesses a minute, 12 lower-case letters last longer than the server."""
@@ -50,13 +51,12 @@ class Password:
 def read_password(path: Path) -> str:
     """The first line of a file. Raises `UsageError` if others can read it, or it has no text."""
     try:
-        mode, text = path.stat().st_mode, path.read_text(encoding="utf-8")
+        text, shared = path.read_text(encoding="utf-8"), others_have_access(path)
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(f"The password file {path} cannot be read: {exc}.") from exc
-    if mode & 0o077:
+    if shared:
         raise UsageError(
-            f"The password file {path} can be read by other users (mode {mode & 0o777:o}). "
-            f"Run `chmod 600 {path}`."
+            f"The password file {path} can be read by other users. Run `{command_to_close(path)}`."
         )
     return text.partition("\n")[0].rstrip("\r")
 

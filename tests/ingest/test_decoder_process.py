@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +14,28 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from ingest.frames import DecoderClient, Frame, MediaLimits, OpenVideo, Sampling, VideoReader
-from ingest.frames.decoder_messages import HEADER, receive
+from ingest.frames import (
+    DecoderClient,
+    Frame,
+    MediaLimits,
+    OpenVideo,
+    Sampling,
+    VideoReader,
+    frame_memory,
+)
+from ingest.frames.decoder_messages import (
+    HEADER,
+    Exit,
+    FrameMessage,
+    ReadRequest,
+    Result,
+    receive,
+)
+from ingest.frames.frame_memory import FrameMemory
 from registry.domain import Media
 from registry.errors import MediaError
 from tests.support.media import numbered, require_encoder, write_video
+from tests.support.processes import kill
 from tests.system.test_confinement import landlock, seccomp
 
 LIMITS = MediaLimits()
@@ -28,24 +44,30 @@ LIMITS = MediaLimits()
 class ProbeClient(DecoderClient):
     """Starts one of `tests.support.decoder_probes` as the decoding process."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__()
+    def __init__(self, name: str, *, forks: bool) -> None:
+        super().__init__(forks=forks)
         self._module = ("tests.support.decoder_probes", name)
 
 
+@pytest.fixture(scope="module", params=[True, False], ids=["forks", "a process each"])
+def forks(request: pytest.FixtureRequest) -> bool:
+    """Whether one process reads several videos, as on POSIX, or one each, as on Windows."""
+    return bool(request.param)
+
+
 @pytest.fixture(scope="module")
-def client() -> Iterator[DecoderClient]:
-    client = DecoderClient()
+def client(forks: bool) -> Iterator[DecoderClient]:
+    client = DecoderClient(forks=forks)
     yield client
     client.close()
 
 
 @pytest.fixture
-def probe() -> Iterator[Callable[[str], ProbeClient]]:
+def probe(forks: bool) -> Iterator[Callable[[str], ProbeClient]]:
     started: list[ProbeClient] = []
 
     def start(name: str) -> ProbeClient:
-        started.append(ProbeClient(name))
+        started.append(ProbeClient(name, forks=forks))
         return started[-1]
 
     yield start
@@ -155,12 +177,23 @@ def test_a_crash_fails_its_video_only(probe: Callable[[str], ProbeClient], tmp_p
 def test_a_process_that_died_is_replaced(client: DecoderClient, tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", numbered(3))
     assert_same(client, path)
-    assert client._process is not None
-    os.kill(client._process.pid, signal.SIGKILL)
-    client._process.wait()
-    with pytest.raises(MediaError, match="the process that read the video died"):
-        read_all(client.open, path)
+    client.start()
+    assert client._next is not None
+    client._next._child._process.kill()
+    client._next._child.wait(10)
     assert_same(client, path)
+
+
+def test_a_process_that_is_killed_fails_its_video_only(
+    probe: Callable[[str], ProbeClient], tmp_path: Path
+) -> None:
+    client, path = probe("Hanging"), write_video(tmp_path / "v.mp4", numbered(3))
+    for _ in range(2):
+        with client.open(path, sampling=Sampling(1), limits=LIMITS) as reader:
+            for pid in reading_processes(client):
+                kill(pid)
+            with pytest.raises(MediaError, match="the process that read the video was killed"):
+                list(reader)
 
 
 def test_memory_is_limited(client: DecoderClient, tmp_path: Path) -> None:
@@ -175,22 +208,28 @@ def received(data: bytes) -> object:
     os.write(theirs, data)
     os.close(theirs)
     with os.fdopen(ours, "rb", buffering=0) as pipe:
-        return receive(pipe, MediaLimits(max_pixels=100))
+        return receive(pipe, MediaLimits(max_pixels=100), memory_bytes=300, secret=b"secret")
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        b"X" * 41,
-        HEADER.pack(b"F", 0, 0.0, 0.1, 11, 10) + bytes(330),
-        HEADER.pack(b"F", 0, 0.0, 0.1, 2**40, 2**40),
-        HEADER.pack(b"F", 0, 0.0, 0.1, 0, 4),
-        HEADER.pack(b"F", -1, 0.0, 0.1, 1, 1) + bytes(3),
-        HEADER.pack(b"F", 0, float("nan"), 0.1, 1, 1) + bytes(3),
-        HEADER.pack(b"E", 0, 0, 0, 2**40, 0),
-        HEADER.pack(b"E", 0, 0, 0, 5, 0) + b"{]\xff\x1b ",
-        HEADER.pack(b"E", 0, 0, 0, 2, 0) + b"{}",
-        HEADER.pack(b"E", 0, 0, 0, 37, 0) + b'{"media":[],"reason":"","error":null}',
+        b"Z" * HEADER.size,
+        HEADER.pack(b"Q", 0, 0.0, 0.1, 1, 1, -1) + bytes(3),
+        HEADER.pack(b"F", 0, 0.0, 0.1, 11, 10, -1) + bytes(330),
+        HEADER.pack(b"F", 0, 0.0, 0.1, 2**40, 2**40, -1),
+        HEADER.pack(b"F", 0, 0.0, 0.1, 0, 4, 0),
+        HEADER.pack(b"F", 0, 0.0, 0.1, 10, 10, 1),
+        HEADER.pack(b"F", 0, 0.0, 0.1, 1, 1, 2**62),
+        HEADER.pack(b"F", -1, 0.0, 0.1, 1, 1, 0),
+        HEADER.pack(b"F", 0, float("nan"), 0.1, 1, 1, 0),
+        HEADER.pack(b"R", -1, 0, 0, 1, 0, 0),
+        HEADER.pack(b"R", 0, 0, 0, 2**40, 0, 0),
+        HEADER.pack(b"X", 0, 0, 0, 0, 0, 0) + b"secreT",
+        HEADER.pack(b"E", 0, 0, 0, 2**40, 0, 0),
+        HEADER.pack(b"E", 0, 0, 0, 5, 0, 0) + b"{]\xff\x1b ",
+        HEADER.pack(b"E", 0, 0, 0, 2, 0, 0) + b"{}",
+        HEADER.pack(b"E", 0, 0, 0, 37, 0, 0) + b'{"media":[],"reason":"","error":null}',
     ],
 )  # fmt: skip
 def test_messages_that_are_not_valid_are_refused(message: bytes) -> None:
@@ -198,16 +237,79 @@ def test_messages_that_are_not_valid_are_refused(message: bytes) -> None:
         received(message)
 
 
+def test_messages_that_are_valid_are_received() -> None:
+    assert received(HEADER.pack(b"F", 3, 0.5, 0.1, 10, 10, 0)) == FrameMessage(
+        3, 0.5, 0.1, 10, 10, 0, None
+    )
+    assert received(HEADER.pack(b"R", 7, 0, 0, 9, 0, 0)) == ReadRequest(7, 9)
+    assert received(HEADER.pack(b"X", -9, 0, 0, 0, 0, 0) + b"secret") == Exit(-9)
+
+
 def test_messages_cannot_control_a_terminal() -> None:
     text = json.dumps({"media": None, "reason": "", "error": "\x1b[2J no video"}).encode()
-    with pytest.raises(MediaError) as caught:
-        received(HEADER.pack(b"E", 0, 0, 0, len(text), 0) + text)
-    assert str(caught.value) == "\\x1b[2J no video"
+    result = received(HEADER.pack(b"E", 0, 0, 0, len(text), 0, 0) + text)
+    assert isinstance(result, Result)
+    assert result.error == "\\x1b[2J no video"
 
 
-@pytest.mark.parametrize("length", [0, 7, 41, 43])
+@pytest.mark.parametrize("length", [0, 7, HEADER.size, HEADER.size + 2])
 def test_a_pipe_that_ends_early_gives_none(length: int) -> None:
-    assert received((HEADER.pack(b"F", 0, 0.0, 0.1, 1, 1) + bytes(3))[:length]) is None
+    message = HEADER.pack(b"F", 0, 0.0, 0.1, 1, 1, -1) + bytes(3)
+    assert received(message[:length]) is None
+
+
+def test_a_video_leaves_nothing_for_the_next(
+    probe: Callable[[str], ProbeClient], client: DecoderClient, tmp_path: Path
+) -> None:
+    """A decoder that asks for bytes which it does not take, and announces that it has exited."""
+    path = write_video(tmp_path / "v.mp4", numbered(30))
+    lying = probe("Lying")
+    for _ in range(2):
+        with pytest.raises(MediaError, match="not valid"):
+            read_all(lying.open, path)
+    unread = probe("Unread")
+    for _ in range(2):
+        assert len(read_all(unread.open, path)[0]) == 1
+    with client.open(path, sampling=Sampling(1), limits=LIMITS) as reader:
+        assert len(list(reader)) == 30
+        memory = client._current.memory if client._current else None
+        assert memory is not None
+        assert memory.copy(0, 1, memory.size // 3).any()
+    if client._forks:
+        assert not memory.copy(0, 1, memory.size // 3).any()
+
+
+def test_a_frame_that_does_not_fit_comes_through_the_pipe(
+    forks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "v.mp4", numbered(20))
+    for size in (64 << 10, 1):  # fewer places than frames ahead; none
+        monkeypatch.setattr(frame_memory, "_LARGEST", size)
+        monkeypatch.setattr(frame_memory, "_SMALLEST", size)
+        client = DecoderClient(forks=forks)
+        assert_same(client, path)
+        client.close()
+
+
+def test_without_shared_memory_frames_come_through_the_pipe(
+    forks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_memory, "_LARGEST", 1 << 60)
+    monkeypatch.setattr(frame_memory, "_SMALLEST", 1 << 59)
+    assert FrameMemory.create() is None
+    client = DecoderClient(forks=forks)
+    assert_same(client, write_video(tmp_path / "v.mp4", numbered(20)))
+    client.close()
+
+
+def test_a_reader_may_leave_early(client: DecoderClient, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", numbered(40))
+    for taken in (0, 2):
+        with client.open(path, sampling=Sampling(1), limits=LIMITS) as reader:
+            frames = iter(reader)
+            for _ in range(taken):
+                next(frames)
+    assert_same(client, path)
 
 
 def test_the_process_exits_with_its_client(
@@ -224,19 +326,24 @@ def test_the_process_exits_with_its_client(
 
     reading = Thread(target=read)
     reading.start()
-    while not client._process or not child_processes(client._process.pid):
+    while not client._current or not reading_processes(client):
         time.sleep(0.05)
-    process, [child] = client._process, child_processes(client._process.pid)
-    assert client._socket is not None
-    client._socket.shutdown(socket.SHUT_RDWR)
-    process.wait(timeout=20)
+    process, reads = client._current, reading_processes(client)
+    time.sleep(0.5)  # until it hangs
+    process._child.input.close()
     reading.join(20)
     for _ in range(100):
-        if has_exited(child):
+        if all(map(has_exited, reads)):
             break
         time.sleep(0.1)
-    assert has_exited(child)
+    assert all(map(has_exited, reads))
     assert "the process that read the video died" in messages[0]
+
+
+def reading_processes(client: DecoderClient) -> list[int]:
+    assert client._current is not None
+    pid = client._current.pid
+    return [pid, *child_processes(pid)] if client._forks else [pid]
 
 
 def has_exited(pid: int) -> bool:

@@ -1,6 +1,6 @@
 """A decoding process whose reader misbehaves, for `tests.ingest.test_decoder_process`.
 
-python -m tests.support.decoder_probes NAME SOCKET
+python -m tests.support.decoder_probes NAME [once]
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ingest.frames import Frame, VideoReader
+from ingest.frames.decoder_messages import EXIT, FRAME, HEADER, READ, SECRET_BYTES, write_all
 from ingest.frames.decoder_process import serve
 from registry.domain import Media
 
@@ -43,7 +44,7 @@ class Intruding(VideoReader):
                 lambda: Path("/tmp/face-registry-probe").write_text("x"),
                 lambda: list(Path("/").iterdir()),
                 lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM),
-                lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),
+                lambda: socket.socket(getattr(socket, "AF_UNIX", -1), socket.SOCK_STREAM),
                 lambda: subprocess.run([sys.executable, "-c", ""], check=False),
                 lambda: os.kill(os.getppid(), 0),
             )
@@ -83,5 +84,30 @@ class Hanging(_OneFrame):
             time.sleep(1)
 
 
+class Unread(_OneFrame):
+    """Asks for bytes of its file and exits without reading them."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """One frame, as of a whole video."""
+        yield from super().__iter__()
+        self.say(HEADER.pack(READ, 0, 0, 0, 5, 0, 0))
+
+    def say(self, message: bytes) -> None:
+        """Send a message to the worker."""
+        write_all(self.file.raw.worker._answers, message)
+
+
+class Lying(Unread):
+    """Announces that it has exited, and frames of the next video."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """No frame of its own."""
+        self.say(HEADER.pack(READ, 0, 0, 0, 5, 0, 0))
+        self.say(HEADER.pack(EXIT, 0, 0, 0, 0, 0, 0) + bytes(SECRET_BYTES))
+        for _ in range(3):
+            self.say(HEADER.pack(FRAME, 0, 0.0, 0.1, 1, 1, -1) + bytes(3))
+        yield from ()
+
+
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[2])), globals()[sys.argv[1]])
+    serve(globals()[sys.argv[1]], once=sys.argv[2:] == ["once"])

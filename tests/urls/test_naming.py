@@ -50,6 +50,8 @@ from registry.urls.naming import VideoName, name_video
         ("file:///a/./x/../b c.mp4", "file:///a/b%20c.mp4"),
         ("FILE://localhost/a.mp4", "file:///a.mp4"),
         ("file:/a.mp4", "file:///a.mp4"),
+        ("file://Server/share/a b.mp4", "file://server/share/a%20b.mp4"),
+        ("file:///C:/Videos/a.mp4", "file:///C:/Videos/a.mp4"),
     ],
 )
 def test_spellings_of_one_url_have_one_canonical_form(written: str, expected: str) -> None:
@@ -91,7 +93,7 @@ def test_spellings_of_one_url_have_one_canonical_form(written: str, expected: st
         ("file:///a%00b", "control character"),
         ("file:///a/\ud800", "surrogate"),
         ("file:a.mp4", "not absolute"),
-        ("file://server/share/a.mp4", "another machine"),
+        ("file://anna@server/share/a.mp4", "not a host name"),
         ("file:///a?b", "no query"),
         ("file://[::1", "cannot be read"),
     ],

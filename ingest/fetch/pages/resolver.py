@@ -22,6 +22,7 @@ from ingest.memory import OVER_MEMORY
 from registry.errors import FetchError, NotReadYet
 from registry.settings import certificate_variables
 from registry.system.confinement import bare_environment
+from registry.system.console import own_group
 from registry.urls import HttpUrl, is_video_file, printable, site_of
 
 MAX_MEMORY = 1 << 30
@@ -132,7 +133,7 @@ class PageResolver:
             stderr=subprocess.DEVNULL,
             cwd=self._folder,
             env=bare_environment(self._folder) | certificate_variables(),
-            start_new_session=True,
+            **own_group(),
         ) as process:
             try:
                 output = self._wait(process, question, deadline)
