@@ -119,10 +119,11 @@ def lint(_: list[str]) -> None:
     _module("ruff", "format", "--check", ".")
 
 
-@_task("mypy, strict")
+@_task("mypy, strict, for Linux, macOS and Windows")
 def types(_: list[str]) -> None:
-    """Check the types."""
-    _module("mypy")
+    """Check the types, on each system that the code asks for."""
+    for platform in ("linux", "darwin", "win32"):
+        _module("mypy", "--platform", platform, "--cache-dir", f".mypy_cache/{platform}")
 
 
 @_task("write the generated part of docs/CLI.md")

@@ -56,7 +56,8 @@ class _FrameFaces:
     detections: list[Detection]
     chips: Chips
     qualities: list[Quality]
-    crops: list[tuple[str, str]]
+    crops: dict[str, bytes]
+    """The bytes by key, in the order of the detections."""
 
 
 def extract(
@@ -89,12 +90,14 @@ def extract(
     batch: list[_FrameFaces] = []
     pending = 0
     with open_video(path, sampling=sampling, limits=limits) as reader:
-        for frame_faces in _detect(reader, video_id, model, blobs):
+        for frame_faces in _detect(reader, video_id, model):
             batch.append(frame_faces)
             pending += len(frame_faces.detections)
             if pending >= BATCH:
+                _store_crops(batch, blobs)
                 faces += _embed(batch, video_id, model, tracker)
                 batch, pending = [], 0
+        _store_crops(batch, blobs)
         faces += _embed(batch, video_id, model, tracker)
         return Extraction(tuple(faces), reader.media, reader.reason)
 
@@ -108,9 +111,11 @@ def crop(image: Image, box: Box) -> bytes:
     return encode_jpeg(pixels)
 
 
-def _detect(
-    frames: FrameReader, video_id: str, model: FaceModel, blobs: BlobStore
-) -> Iterator[_FrameFaces]:
+def _store_crops(batch: list[_FrameFaces], blobs: BlobStore) -> None:
+    blobs.put_many({key: jpeg for frame in batch for key, jpeg in frame.crops.items()})
+
+
+def _detect(frames: FrameReader, video_id: str, model: FaceModel) -> Iterator[_FrameFaces]:
     shots = ShotDetector()
     for frame, detections in _detect_in_groups(frames, model):
         cut = shots.update(frame.image)
@@ -119,10 +124,10 @@ def _detect(
             assess(frame.image, detection, chip, model=model.info.name)
             for detection, chip in zip(detections, chips, strict=True)
         ]
-        crops = [
-            _store_crop(frame, detection, keys.crop(video_id, frame.index, position), blobs)
+        crops = {
+            keys.crop(video_id, frame.index, position): crop(frame.image, detection.box)
             for position, detection in enumerate(detections)
-        ]
+        }
         yield _FrameFaces(
             frame.index, frame.time_s, frame.span_s, cut, detections, chips, qualities, crops
         )
@@ -142,13 +147,6 @@ def _detect_in_groups(
     yield from zip(group, model.detect_all([each.image for each in group]), strict=True)
 
 
-def _store_crop(frame: Frame, detection: Detection, key: str, blobs: BlobStore) -> tuple[str, str]:
-    """Key and SHA-256 of the crop."""
-    jpeg = crop(frame.image, detection.box)
-    blobs.put(key, jpeg)
-    return key, hashlib.sha256(jpeg).hexdigest()
-
-
 def _embed(
     batch: list[_FrameFaces], video_id: str, model: FaceModel, tracker: Tracker
 ) -> Iterator[Face]:
@@ -165,8 +163,9 @@ def _embed(
         ]
         start += len(frame.detections)
         tracks = tracker.update(frame.time_s, frame.cut, _sightings(frame, own))
-        for position, detection in enumerate(frame.detections):
-            key, digest = frame.crops[position]
+        for position, (detection, (key, jpeg)) in enumerate(
+            zip(frame.detections, frame.crops.items(), strict=True)
+        ):
             yield Face(
                 face_id=ids.face_id(video_id, model.info.digest, frame.index, position),
                 frame=frame.index,
@@ -179,7 +178,7 @@ def _embed(
                 quality=frame.qualities[position],
                 track=tracks[position],
                 crop=key,
-                crop_digest=digest,
+                crop_digest=hashlib.sha256(jpeg).hexdigest(),
                 embedding=own[position],
             )
 

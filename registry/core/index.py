@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from registry.core.decisions import View
+from registry.core.nearest import nearest_faces
 from registry.core.points import (
     ALIASES,
     CONTENT,
@@ -24,7 +25,6 @@ from registry.core.points import (
     face_points,
     identity_in,
     identity_point,
-    neighbour_in,
     video_in,
     video_point,
 )
@@ -98,14 +98,15 @@ class Index:
     # --- neighbours -----------------------------------------------------------------------------
 
     def nearest(self, video_id: str, embeddings: Vectors) -> list[Neighbour | None]:
-        """The nearest stored face of another video for each of (n, D) embeddings."""
-        others = Filter(must_not={"video_id": [video_id]})
-        nearest: list[Neighbour | None] = []
-        for start in range(0, len(embeddings), _BATCH):
-            run = embeddings[start : start + _BATCH]
-            hits = self._query(run, 1, others)
-            nearest += [neighbour_in(best[0]) if best else None for best in hits]
-        return nearest
+        """The nearest stored face of another video for each of (n, D) embeddings.
+
+        An embedding without a neighbour at the registry's threshold gets None, or any neighbour
+        below it. Beyond `EXACT_LIMIT` faces, the candidates are those of the graph, and all faces
+        of their videos are compared.
+        """
+        exact = self._face_count() <= EXACT_LIMIT
+        threshold = self._contract.threshold
+        return nearest_faces(self._faces, video_id, embeddings, threshold, exact=exact)
 
     def similar_faces(
         self,
@@ -269,6 +270,10 @@ class Index:
     def videos(self, identity_ids: Sequence[str] | None = None) -> Iterator[IndexedVideo]:
         """All videos, or those that show one of these identities, in order of id."""
         return (video_in(point.payload) for point in self.stored_videos(identity_ids))
+
+    def get_videos(self, video_ids: Sequence[str]) -> dict[str, IndexedVideo]:
+        """Those that exist among these, by id."""
+        return {point.id: video_in(point.payload) for point in self._videos.get(video_ids)}
 
     def known(self, video_id: str) -> IndexedVideo | None:
         """The video of this id, or the first one that has it as another name."""

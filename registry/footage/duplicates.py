@@ -111,10 +111,12 @@ def duplicate_videos(
         among: ids; then only pairs with one of these videos.
     """
     index, view = registry.index, registry.view
-    videos = {video.video_id: video for video in index.videos() if video.faces > 1}
+    asked = index.videos() if among is None else index.get_videos(sorted(among)).values()
+    videos = {video.video_id: video for video in asked if video.faces > 1}
     faces = _Faces(index)
+    pairs = _candidates(faces, videos, view)
     best: dict[frozenset[str], DuplicateVideos] = {}
-    for one, other in _ordered(_candidates(faces, videos, view, among)):
+    for one, other in _ordered(pairs):
         first, second = sorted((one, other), key=lambda video: _rank(videos[video]))
         found = compare(faces.recording(videos[first]), faces.recording(videos[second]))
         if found is None:
@@ -148,16 +150,21 @@ def _described(first: IndexedVideo, second: IndexedVideo, found: Overlap) -> Dup
     return DuplicateVideos(one, other, found, tuple(sorted(shown[0] & shown[1])))
 
 
-def _candidates(
-    faces: _Faces, videos: Mapping[str, IndexedVideo], view: View, among: Collection[str] | None
-) -> set[tuple[str, str]]:
-    """Pairs of videos to compare, the lesser id first."""
-    pairs: set[tuple[str, str]] = set()
-    for video_id in videos if among is None else [video for video in among if video in videos]:
-        for other in _rivals(faces, video_id, view):
-            if other in videos:
-                pairs.add((min(video_id, other), max(video_id, other)))
-    return pairs
+def _candidates(faces: _Faces, videos: dict[str, IndexedVideo], view: View) -> set[tuple[str, str]]:
+    """Pairs of videos to compare, the lesser id first: each of these videos and its rivals.
+
+    Rivals that are not among the videos are added to them.
+    """
+    rivals = {video_id: _rivals(faces, video_id, view) for video_id in videos}
+    others = {other for found in rivals.values() for other in found} - videos.keys()
+    more = faces.index.get_videos(sorted(others))
+    videos.update((i, video) for i, video in more.items() if video.faces > 1)
+    return {
+        (min(video_id, other), max(video_id, other))
+        for video_id, found in rivals.items()
+        for other in found
+        if other in videos
+    }
 
 
 def _ordered(pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:

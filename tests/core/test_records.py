@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -126,6 +127,25 @@ def test_pandas_opens_a_record() -> None:
     )
     assert list(table["frame"]) == [0, 10]
     assert len(table["embedding"][0]) == DIMENSION
+
+
+def test_all_records_are_one_data_set(records: RecordStore, tmp_path: Path) -> None:
+    """As docs/FORMATS.md says: a row a face, the video in the name of its file."""
+    videos = [
+        video("a", [person(0), person(1)], metrics={"Views": 1.0}),
+        replace(video("b", [person(2)]), content=Content("ab" * 32, 1234)),
+        video("without faces", []),
+    ]
+    for one in videos:
+        records.put(one)
+    data = ds.dataset(tmp_path / "objects" / "records", format="parquet")
+    assert len(data.files) == len(videos)
+    columns = ["__filename", "face_id", "crop", "embedding"]
+    rows = data.to_table(columns=columns).to_pylist()
+    expected = {face.face_id: one.video_id for one in videos for face in one.faces}
+    assert {row["face_id"]: Path(row["__filename"]).stem for row in rows} == expected
+    assert all(row["crop"].split("/")[1] == expected[row["face_id"]] for row in rows)
+    assert all(len(row["embedding"]) == DIMENSION for row in rows)
 
 
 _BYTES = encode_record(video("a", [person(0), person(1)]), DIMENSION)

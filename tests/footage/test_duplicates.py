@@ -104,6 +104,16 @@ def test_only_pairs_with_some_videos(registry: Registry) -> None:
     assert _pairs(registry, among={WHOLE.video_id}) == [("whole", "part of", "part")]
 
 
+def test_looking_for_copies_of_each_video_finds_what_the_full_look_finds(
+    registry: Registry,
+) -> None:
+    _put(registry, COPY)
+    videos = [WHOLE, PART, COPY, *TAKES, GUEST, EMPTY]
+    found = {pair for one in videos for pair in _pairs(registry, among={one.video_id})}
+    assert found == set(_pairs(registry))
+    assert len(found) == 3
+
+
 def _run(home: Path, *arguments: str) -> Any:
     result = CliRunner().invoke(cli, ["--home", str(home), *arguments])
     if result.exception and not isinstance(result.exception, SystemExit | RegistryError):

@@ -167,7 +167,7 @@ while time.monotonic() < end:
     for round_ in range(4):
         with child(code, path) as process:
             time.sleep(0.01 + 0.02 * round_)
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             process.wait()
         store = EdgeStore(path, reserve_bytes=0)
         assert store.open(FACES).count() in (0, 1)

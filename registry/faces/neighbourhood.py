@@ -1,0 +1,60 @@
+"""Groups of similar embeddings, and how near a stored face must be to match one of them. Pure.
+
+A query compares with every stored face, and a video asks for the neighbour of each of its faces,
+most of which are alike. Angles between vectors obey the triangle inequality. So whatever matches
+a member of a group lies within a known angle of the middle of the group, and one query for the
+middle finds all candidates, or shows that there are none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from registry.domain import Vectors
+
+_ALIKE = 0.85
+"""Cosine with the first member of a group from which an embedding belongs to it. A track has more.
+Wider groups are fewer, but more stored faces lie within the angle of each."""
+_MARGIN = 1e-4
+"""Subtracted from the cosine, since all values are rounded to float32 (relative error 6e-8)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Embeddings that are alike."""
+
+    rows: tuple[int, ...]
+    """Their places among those that were grouped."""
+    centre: Vectors
+    """float32 (D,): their mean, L2-normalised."""
+    reach: float
+    """A vector whose cosine with one of them is the threshold or more has at least this cosine with
+    the centre."""
+
+
+def groups(embeddings: Vectors, threshold: float) -> Iterator[Group]:
+    """Divide embeddings into groups of similar ones.
+
+    Args:
+        embeddings: float32 (n, D), L2-normalised.
+        threshold: cosine, -1 to 1.
+    """
+    left = np.arange(len(embeddings))
+    while len(left):
+        similar = embeddings[left] @ embeddings[left[0]] >= _ALIKE
+        similar[0] = True
+        members, left = left[similar], left[~similar]
+        mean = embeddings[members].mean(axis=0)
+        centre = (mean / np.linalg.norm(mean)).astype(np.float32)
+        yield Group(
+            tuple(members.tolist()), centre, _reach(embeddings[members] @ centre, threshold)
+        )
+
+
+def _reach(cosines: Vectors, threshold: float) -> float:
+    widest = math.acos(float(np.clip(cosines.min(), -1.0, 1.0)))
+    return math.cos(min(math.pi, math.acos(threshold) + widest)) - _MARGIN
