@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
+from pathlib import Path
 
 from tests.windows.wine import FOLDER, ROOT, Wine, missing_programs
 from tests.windows.wine_setup import is_ready, set_up
@@ -20,7 +22,6 @@ _CORE = (
     "tests/urls",
     "tests/blobs/test_contract.py",
     "tests/store/test_contract.py",
-    "tests/ingest/test_decoder_protocol.py",
 )
 _WITHOUT_SERVERS = "not minio and not bucket and not server and not memory"
 _LIMIT_S = 600.0
@@ -52,6 +53,7 @@ def main() -> None:
         target = project / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target)
+    _link(wine, project)
     wine.start_services()
     began = time.monotonic()
     tests = arguments or [*_CORE, "-k", _WITHOUT_SERVERS]
@@ -64,6 +66,22 @@ def main() -> None:
         wine.stop()
     print(f"The tests under Wine took {time.monotonic() - began:.0f} s.")
     sys.exit(code)
+
+
+def _link(wine: Wine, project: Path) -> None:
+    """Install the copy as `pip install --editable` does: a link to it, and its name and version.
+
+    pip itself cannot do it, since the artifact of Python has no launcher for environments.
+    """
+    packages = wine.python / "lib" / "site-packages"
+    (packages / "face_registry.pth").write_text(f"C:\\{project.name}\n", encoding="utf-8")
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "version"
+    ]
+    information = packages / f"face_registry-{version}.dist-info"
+    information.mkdir(exist_ok=True)
+    text = f"Metadata-Version: 2.1\nName: face-registry\nVersion: {version}\n"
+    (information / "METADATA").write_text(text, encoding="utf-8")
 
 
 def _files() -> list[str]:

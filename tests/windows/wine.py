@@ -63,9 +63,7 @@ class Wine:
         nothing = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL,
                    "stderr": subprocess.DEVNULL, "env": self.environment()}  # fmt: skip
         subprocess.run(["wineserver", "-p600"], check=False, **nothing)  # type: ignore[call-overload]
-        subprocess.run(
-            ["wine", "cmd", "/c", "ver"], check=False, start_new_session=True, **nothing
-        )  # type: ignore[call-overload]
+        subprocess.run(["wine", "cmd", "/c", "ver"], check=False, start_new_session=True, **nothing)  # type: ignore[call-overload]
 
     def stop(self) -> None:
         """End every process of this prefix."""
