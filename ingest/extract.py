@@ -7,8 +7,8 @@ soon as its faces are cropped, and embedding runs in batches over several frames
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +16,7 @@ import numpy as np
 
 from ingest.frames import Frame, FrameReader, MediaLimits, OpenVideo, Sampling, VideoReader
 from ingest.shots import ShotDetector
+from ingest.still_pictures import StillPictures
 from ingest.tracks import Sighting, Tracker
 from registry import ids
 from registry.blobs.base import BlobStore
@@ -58,6 +59,8 @@ class _FrameFaces:
     qualities: list[Quality]
     crops: dict[str, bytes]
     """The bytes by key, in the order of the detections."""
+    places: list[int]
+    """Where each face is (`StillPictures.update`)."""
 
 
 def extract(
@@ -86,12 +89,14 @@ def extract(
         StoreError: a crop cannot be stored.
     """
     faces: list[Face] = []
-    tracker = Tracker()
+    places: list[int] = []
+    tracker, pictures = Tracker(), StillPictures()
     batch: list[_FrameFaces] = []
     pending = 0
     with open_video(path, sampling=sampling, limits=limits) as reader:
-        for frame_faces in _detect(reader, video_id, model):
+        for frame_faces in _detect(reader, video_id, model, pictures):
             batch.append(frame_faces)
+            places += frame_faces.places
             pending += len(frame_faces.detections)
             if pending >= BATCH:
                 _store_crops(batch, blobs)
@@ -99,7 +104,15 @@ def extract(
                 batch, pending = [], 0
         _store_crops(batch, blobs)
         faces += _embed(batch, video_id, model, tracker)
-        return Extraction(tuple(faces), reader.media, reader.reason)
+        still = pictures.finish()
+        marked = _mark_stills(faces, [place in still for place in places])
+        return Extraction(marked, reader.media, reader.reason)
+
+
+def _mark_stills(faces: Sequence[Face], in_place: Sequence[bool]) -> tuple[Face, ...]:
+    """The faces, with the mark of those whose tracks show a still picture from begin to end."""
+    moving = {face.track for face, still in zip(faces, in_place, strict=True) if not still}
+    return tuple(face if face.track in moving else replace(face, still=True) for face in faces)
 
 
 def crop(image: Image, box: Box) -> bytes:
@@ -115,7 +128,9 @@ def _store_crops(batch: list[_FrameFaces], blobs: BlobStore) -> None:
     blobs.put_many({key: jpeg for frame in batch for key, jpeg in frame.crops.items()})
 
 
-def _detect(frames: FrameReader, video_id: str, model: FaceModel) -> Iterator[_FrameFaces]:
+def _detect(
+    frames: FrameReader, video_id: str, model: FaceModel, pictures: StillPictures
+) -> Iterator[_FrameFaces]:
     shots = ShotDetector()
     for frame, detections in _detect_in_groups(frames, model):
         cut = shots.update(frame.image)
@@ -128,8 +143,18 @@ def _detect(frames: FrameReader, video_id: str, model: FaceModel) -> Iterator[_F
             keys.crop(video_id, frame.index, position): crop(frame.image, detection.box)
             for position, detection in enumerate(detections)
         }
+        boxes = [detection.box for detection in detections]
+        places = pictures.update(frame.time_s, frame.image, shots.thumbnail, boxes)
         yield _FrameFaces(
-            frame.index, frame.time_s, frame.span_s, cut, detections, chips, qualities, crops
+            frame.index,
+            frame.time_s,
+            frame.span_s,
+            cut,
+            detections,
+            chips,
+            qualities,
+            crops,
+            places,
         )
 
 

@@ -366,8 +366,8 @@ def _connect(address: str, workers: int) -> bool:
         reason = str(exc).strip().partition("\n")[0].rstrip(".")
         raise RegistryError(
             f"The Ray cluster {address} cannot be used: {reason}. This machine must be part of "
-            f"the cluster: `ray start --address={address} --num-cpus=0`, with the cluster's token "
-            "in ~/.ray/auth_token."
+            f"the cluster: `ray start --address={address} --num-cpus=0`. If the cluster asks for a "
+            "token, set RAY_AUTH_MODE=token and copy ~/.ray/auth_token from its first machine."
         ) from exc
     return True
 
