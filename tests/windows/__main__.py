@@ -24,7 +24,7 @@ _CORE = (
     "tests/store/test_contract.py",
 )
 _WITHOUT_SERVERS = "not minio and not bucket and not server and not memory"
-_LIMIT_S = 600.0
+_LIMIT_S = 1800.0
 _PROJECT = "project"
 """The folder on drive C: of a copy of the sources: on Z:, which is the root of Linux, `/dev` and
 `/proc` are seen."""

@@ -19,7 +19,10 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.skipif(os.name != "nt", reason="the program on Windows")
+pytestmark = [
+    pytest.mark.skipif(os.name != "nt", reason="the program on Windows"),
+    pytest.mark.timeout(1200),
+]
 
 _MAIN = (
     "if __name__ == '__main__':\n import sys\n from registry.cli import main\n main(sys.argv[1:])"
@@ -39,7 +42,7 @@ def _start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
 
 def _run(folder: Path, *arguments: str, code: int = 0) -> str:
     process = _start(folder, *arguments)
-    output, errors = process.communicate(timeout=250)
+    output, errors = process.communicate(timeout=900)
     assert process.returncode == code, errors.decode() + output.decode()
     return output.decode("utf-8")
 
@@ -115,12 +118,12 @@ def test_a_killed_writer_is_followed_by_a_run_that_completes_its_work(folder: Pa
     table.write_text(f"Video URL,Performance\n{rows}", encoding="utf-8")
     first = _start(folder, "--home", "killed", "ingest", "local.csv")
     records = folder / "killed" / "objects" / "records"
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 600
     while not any(records.glob("*.parquet")) and time.monotonic() < deadline:
         assert first.poll() is None, first.communicate()[1].decode()
         time.sleep(0.02)
     second = _start(folder, "--home", "killed", "ingest", "local.csv")
-    errors = second.communicate(timeout=100)[1].decode()
+    errors = second.communicate(timeout=600)[1].decode()
     first.kill()
     first.communicate(timeout=60)
     assert second.returncode == 1
