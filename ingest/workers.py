@@ -114,11 +114,12 @@ class PoolExtractor:
 
     def extract(self, path: Path, video_id: str) -> Extraction:
         """The faces of one video, from the next free worker."""
-        future = self._pool.schedule(
-            _process,
-            args=(path, video_id, self._sampling, self._limits),
-            timeout=self._timeout_s,
-        )
+        with children_ignore_interrupts():  # the first call starts the workers
+            future = self._pool.schedule(
+                _process,
+                args=(path, video_id, self._sampling, self._limits),
+                timeout=self._timeout_s,
+            )
         self._pending.append(future)
         try:
             return self._result(future)

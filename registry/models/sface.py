@@ -22,8 +22,6 @@ from registry.models.paired import PairedModel
 from registry.models.yunet import BatchedYuNet, OpenCvYuNet, YuNet, batched
 
 _INPUT = "data"
-AUTOMATIC = ("cuda", "cpu")
-"""`auto` does not choose CoreML, which was not tested with this network; it can be requested."""
 
 
 def load(
@@ -65,7 +63,7 @@ def load_with_yunet(
         ModelError: OpenCV or ONNX Runtime cannot load them.
         DeviceError: the requested device is not available or could not be started.
     """
-    providers = devices.resolve(device, automatic=AUTOMATIC)
+    providers = devices.resolve(device)
     devices.prepare(providers, threads)
     if devices.is_batched(providers):
         found = OnnxNetwork(batched(detector), providers, threads, "YuNet")
