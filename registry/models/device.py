@@ -30,8 +30,10 @@ AUTOMATIC = ("cuda", "cpu")
 """What `auto` chooses from, best first. CoreML was not tested, and runs only if it is asked for."""
 
 OPTIONS = {
-    # Its default tries all algorithms at every new shape of the input, which takes seconds.
-    "CUDAExecutionProvider": {"cudnn_conv_algo_search": "HEURISTIC"},
+    # The default search tries all algorithms at every new shape of the input, which takes seconds.
+    # TF32 has 10 bits: on an H200, YuNet was 8 % faster with it, and embeddings of the same face
+    # had a cosine of 0.999 to the CPU's, instead of 0.9999.
+    "CUDAExecutionProvider": {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"},
 }
 """Options of execution providers."""
 

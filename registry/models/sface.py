@@ -72,6 +72,10 @@ def load_with_yunet(
         embedded = OnnxNetwork(graph, providers, threads, info.name)
         used = devices.in_use(device, [found.session, embedded.session])
         return PairedModel(YuNet(BatchedYuNet(found)), embedded.run, info, used)
+    if isinstance(recogniser, bytes) and providers == devices.resolve("cpu"):
+        parsed = onnx.load_model_from_string(recogniser)
+        graphs.replace_prelu(parsed.graph, exactly=False)
+        recogniser = bytes(parsed.SerializeToString())
     session = devices.open_session(recogniser, providers, threads, info.name)
     name = session.get_inputs()[0].name
 
