@@ -16,7 +16,7 @@ from ingest.api import ingest
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.network import Network
 from ingest.frames import MediaLimits
-from ingest.printing import print_plan, print_summary
+from ingest.printing import print_plan, print_profile, print_summary
 from ingest.progress import BarReporter, LineReporter, Reporter, SilentReporter
 from ingest.summary import NothingRead
 from registry import events
@@ -200,6 +200,9 @@ def _headers(options: Sequence[tuple[str, str]]) -> dict[str, dict[str, str]]:
     "--metrics-file", type=file_path(),
     help="At the end, write measurements here for node_exporter's textfile collector.",
 )  # fmt: skip
+@click.option(
+    "--profile", is_flag=True, help="At the end, show in which stages the time was spent."
+)
 @click.option("--allow-local-files", is_flag=True, help="Accept files outside the table's folder.")
 @private_hosts_option
 @network_options
@@ -233,6 +236,7 @@ def ingest_command(
     plan: bool,
     purpose: str | None,
     metrics_file: Path | None,
+    profile: bool,
     allow_local_files: bool,
     allow_private_hosts: bool,
     network: Network,
@@ -288,11 +292,14 @@ def ingest_command(
             stop=stop,
         )
     if as_json:
-        terminal.json(summary.as_dict())
+        shown = {"profile": summary.profile.as_dict()} if profile else {}
+        terminal.json({**summary.as_dict(), **shown})
     elif summary.planned:
         print_plan(terminal, summary, summary.planned)
     else:
         print_summary(terminal, summary)
+        if profile:
+            print_profile(terminal, summary.profile)
     sys.exit(summary.exit_code)
 
 

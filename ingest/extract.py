@@ -7,15 +7,24 @@ soon as its faces are cropped, and embedding runs in batches over several frames
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from queue import SimpleQueue
+from time import perf_counter
+from types import TracebackType
+from typing import Self, TypeVar
 
 import cv2
 import numpy as np
 
-from ingest.frames import Frame, FrameReader, MediaLimits, OpenVideo, Sampling, VideoReader
+from ingest.frames import Frame, FrameReader, MediaLimits, OpenVideo, Sampling
 from ingest.shots import ShotDetector
+from ingest.stage_times import StageTimes
 from ingest.tracks import Sighting, Tracker
 from registry import ids
 from registry.blobs.base import BlobStore
@@ -34,6 +43,10 @@ GROUP_BYTES = 64 << 20
 """Frames of at most this size are detected together: ten of 1080p."""
 
 
+T = TypeVar("T")
+R = TypeVar("R")
+
+
 @dataclass(frozen=True, slots=True)
 class Extraction:
     """The result of processing one video."""
@@ -43,6 +56,8 @@ class Extraction:
     media: Media
     reason: str
     """Why the video is partial; "" if all of it was read."""
+    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """By stage (`ingest.stage_times`)."""
 
 
 @dataclass(slots=True)
@@ -56,47 +71,50 @@ class _FrameFaces:
     detections: list[Detection]
     chips: Chips
     qualities: list[Quality]
-    crops: list[tuple[str, str]]
+    crops: list[bytes]
+    """JPEG; empty once they are stored."""
+    digests: list[str]
+    """SHA-256 of the crops."""
 
 
 def extract(
     path: Path,
     video_id: str,
     *,
-    model: FaceModel,
+    models: Sequence[FaceModel],
     blobs: BlobStore,
     sampling: Sampling,
     limits: MediaLimits,
-    open_video: OpenVideo = VideoReader,
+    open_video: OpenVideo | None = None,
 ) -> Extraction:
     """The faces of the sampled frames of a video file; stores their crops.
 
     Args:
         path: the file.
         video_id: determines the ids of the faces and the keys of the crops.
-        model: detects and embeds the faces.
+        models: detect and embed the faces: one model, or several copies of it, of which each works
+            in a thread of its own. The result is the same.
         blobs: where crops are stored.
         sampling: which frames are sampled.
         limits: larger videos are refused.
-        open_video: decodes the file.
+        open_video: decodes the file; in this process if None.
 
     Raises:
         MediaError: nothing in the file can be decoded.
         StoreError: a crop cannot be stored.
     """
-    faces: list[Face] = []
-    tracker = Tracker()
-    batch: list[_FrameFaces] = []
-    pending = 0
-    with open_video(path, sampling=sampling, limits=limits) as reader:
-        for frame_faces in _detect(reader, video_id, model, blobs):
-            batch.append(frame_faces)
-            pending += len(frame_faces.detections)
-            if pending >= BATCH:
-                faces += _embed(batch, video_id, model, tracker)
-                batch, pending = [], 0
-        faces += _embed(batch, video_id, model, tracker)
-        return Extraction(tuple(faces), reader.media, reader.reason)
+    if open_video is None:
+        from ingest.frames.reader import VideoReader
+
+        open_video = VideoReader
+    times, info = StageTimes(), models[0].info
+    with _Crew(models) as crew, open_video(path, sampling=sampling, limits=limits) as reader:
+        groups = _groups(reader, models[0].device, times)
+        found = crew.map(partial(_find, times=times), groups)
+        stored = (_store(frame, video_id, blobs, times) for frames in found for frame in frames)
+        embedded = crew.map(partial(_embed, times=times), _batches(stored))
+        faces = _link(embedded, video_id, info.digest, times)
+        return Extraction(tuple(faces), reader.media, reader.reason, times.seconds())
 
 
 def crop(image: Image, box: Box) -> bytes:
@@ -108,67 +126,178 @@ def crop(image: Image, box: Box) -> bytes:
     return encode_jpeg(pixels)
 
 
-def _detect(
-    frames: FrameReader, video_id: str, model: FaceModel, blobs: BlobStore
-) -> Iterator[_FrameFaces]:
+class _Crew:
+    """Copies of a model, each of which works in a thread; one alone works in the caller's."""
+
+    def __init__(self, models: Sequence[FaceModel]) -> None:
+        self._models, self._idle = models, SimpleQueue[FaceModel]()
+        for model in models:
+            self._idle.put(model)
+        self._threads = ThreadPoolExecutor(len(models), "model") if len(models) > 1 else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._threads:
+            self._threads.shutdown(cancel_futures=True)
+
+    def map(self, function: Callable[[FaceModel, T], R], items: Iterable[T]) -> Iterator[R]:
+        """What `function` makes of each item with one of the models, in order.
+
+        Items are taken ahead of the results: one for each model.
+        """
+        if self._threads is None:
+            yield from (function(self._models[0], item) for item in items)
+            return
+        ahead: deque[Future[R]] = deque()
+        for item in items:
+            ahead.append(self._threads.submit(self._call, function, item))
+            if len(ahead) > len(self._models):
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+    def _call(self, function: Callable[[FaceModel, T], R], item: T) -> R:
+        model = self._idle.get()
+        try:
+            return function(model, item)
+        finally:
+            self._idle.put(model)
+
+
+def _groups(
+    frames: FrameReader, device: str, times: StageTimes
+) -> Iterator[list[tuple[Frame, bool]]]:
+    """The frames, and whether a shot begins with each; as many together as suit the device."""
     shots = ShotDetector()
-    for frame, detections in _detect_in_groups(frames, model):
-        cut = shots.update(frame.image)
+    most, group, size = frames_together(device), list[tuple[Frame, bool]](), 0
+    for frame in _timed(frames, times):
+        group.append((frame, shots.update(frame.image)))
+        size += frame.image.nbytes
+        if len(group) >= most or size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _timed(frames: FrameReader, times: StageTimes) -> Iterator[Frame]:
+    """The frames; what they take is decoding, except for copying them."""
+    transferred = 0.0
+    iterator = iter(frames)
+    while True:
+        started = perf_counter()
+        frame = next(iterator, None)
+        seconds, before = perf_counter() - started, transferred
+        transferred = getattr(frames, "transfer_s", 0.0)
+        times.add("transfer", transferred - before)
+        times.add("decode", seconds - (transferred - before))
+        if frame is None:
+            return
+        yield frame
+
+
+def _find(
+    model: FaceModel, group: list[tuple[Frame, bool]], *, times: StageTimes
+) -> list[_FrameFaces]:
+    """The faces of some frames, not embedded yet."""
+    with times.measuring("detect"):
+        found = model.detect_all([frame.image for frame, _ in group])
+    return [
+        _prepare(model, frame, cut, detections, times)
+        for (frame, cut), detections in zip(group, found, strict=True)
+    ]
+
+
+def _prepare(
+    model: FaceModel, frame: Frame, cut: bool, detections: list[Detection], times: StageTimes
+) -> _FrameFaces:
+    """What is needed of a frame once its image is released."""
+    with times.measuring("align"):
         chips = model.align(frame.image, detections)
+    with times.measuring("quality"):
         qualities = [
             assess(frame.image, detection, chip, model=model.info.name)
             for detection, chip in zip(detections, chips, strict=True)
         ]
-        crops = [
-            _store_crop(frame, detection, keys.crop(video_id, frame.index, position), blobs)
-            for position, detection in enumerate(detections)
-        ]
-        yield _FrameFaces(
-            frame.index, frame.time_s, frame.span_s, cut, detections, chips, qualities, crops
-        )
+    with times.measuring("crop"):
+        crops = [crop(frame.image, detection.box) for detection in detections]
+        digests = [hashlib.sha256(jpeg).hexdigest() for jpeg in crops]
+    return _FrameFaces(
+        frame.index,
+        frame.time_s,
+        frame.span_s,
+        cut,
+        detections,
+        chips,
+        qualities,
+        crops,
+        digests,
+    )
 
 
-def _detect_in_groups(
-    frames: FrameReader, model: FaceModel
-) -> Iterator[tuple[Frame, list[Detection]]]:
-    """The frames and what is found in each; as many together as suit the device."""
-    most, group, size = frames_together(model.device), list[Frame](), 0
+def _store(frame: _FrameFaces, video_id: str, blobs: BlobStore, times: StageTimes) -> _FrameFaces:
+    """Store the crops of a frame, and release them."""
+    with times.measuring("store"):
+        for position, jpeg in enumerate(frame.crops):
+            blobs.put(keys.crop(video_id, frame.index, position), jpeg)
+    frame.crops = []
+    return frame
+
+
+def _batches(frames: Iterable[_FrameFaces]) -> Iterator[list[_FrameFaces]]:
+    """The frames in batches of at least `BATCH` faces, but for the last."""
+    batch, pending = list[_FrameFaces](), 0
     for frame in frames:
-        group.append(frame)
-        size += frame.image.nbytes
-        if len(group) >= most or size >= GROUP_BYTES:
-            yield from zip(group, model.detect_all([each.image for each in group]), strict=True)
-            group, size = [], 0
-    yield from zip(group, model.detect_all([each.image for each in group]), strict=True)
-
-
-def _store_crop(frame: Frame, detection: Detection, key: str, blobs: BlobStore) -> tuple[str, str]:
-    """Key and SHA-256 of the crop."""
-    jpeg = crop(frame.image, detection.box)
-    blobs.put(key, jpeg)
-    return key, hashlib.sha256(jpeg).hexdigest()
+        batch.append(frame)
+        pending += len(frame.detections)
+        if pending >= BATCH:
+            yield batch
+            batch, pending = [], 0
+    if batch:
+        yield batch
 
 
 def _embed(
-    batch: list[_FrameFaces], video_id: str, model: FaceModel, tracker: Tracker
-) -> Iterator[Face]:
-    if not batch:
-        return
-    chips = np.concatenate([frame.chips for frame in batch])
-    embeddings, lengths = model.embed_with_lengths(chips)
+    model: FaceModel, batch: list[_FrameFaces], *, times: StageTimes
+) -> list[tuple[_FrameFaces, Vectors]]:
+    """The frames with the embeddings of their faces; the qualities are completed."""
+    with times.measuring("embed"):
+        chips = np.concatenate([frame.chips for frame in batch])
+        embeddings, lengths = model.embed_with_lengths(chips)
     least, start = least_length(model.info), 0
+    embedded = []
     for frame in batch:
-        own = embeddings[start : start + len(frame.detections)]
+        end = start + len(frame.detections)
         frame.qualities = [
             with_length(quality, float(length), least)
-            for quality, length in zip(frame.qualities, lengths[start:], strict=False)
+            for quality, length in zip(frame.qualities, lengths[start:end], strict=True)
         ]
-        start += len(frame.detections)
-        tracks = tracker.update(frame.time_s, frame.cut, _sightings(frame, own))
+        embedded.append((frame, embeddings[start:end]))
+        start = end
+    return embedded
+
+
+def _link(
+    batches: Iterable[list[tuple[_FrameFaces, Vectors]]],
+    video_id: str,
+    model_digest: str,
+    times: StageTimes,
+) -> Iterator[Face]:
+    """The faces with their tracks."""
+    tracker = Tracker()
+    for frame, embeddings in chain.from_iterable(batches):
+        with times.measuring("link"):
+            tracks = tracker.update(frame.time_s, frame.cut, _sightings(frame, embeddings))
         for position, detection in enumerate(frame.detections):
-            key, digest = frame.crops[position]
             yield Face(
-                face_id=ids.face_id(video_id, model.info.digest, frame.index, position),
+                face_id=ids.face_id(video_id, model_digest, frame.index, position),
                 frame=frame.index,
                 position=position,
                 time_s=frame.time_s,
@@ -178,9 +307,9 @@ def _embed(
                 det_score=detection.score,
                 quality=frame.qualities[position],
                 track=tracks[position],
-                crop=key,
-                crop_digest=digest,
-                embedding=own[position],
+                crop=keys.crop(video_id, frame.index, position),
+                crop_digest=frame.digests[position],
+                embedding=embeddings[position],
             )
 
 
