@@ -119,10 +119,11 @@ def lint(_: list[str]) -> None:
     _module("ruff", "format", "--check", ".")
 
 
-@_task("mypy, strict")
+@_task("mypy, strict, for Linux, macOS and Windows")
 def types(_: list[str]) -> None:
-    """Check the types."""
-    _module("mypy")
+    """Check the types, on each system that the code asks for."""
+    for platform in ("linux", "darwin", "win32"):
+        _module("mypy", "--platform", platform, "--cache-dir", f".mypy_cache/{platform}")
 
 
 @_task("write the generated part of docs/CLI.md")
@@ -131,7 +132,7 @@ def docs(_: list[str]) -> None:
     _module("tests.support.cli_reference")
 
 
-@_task("measure what docs and README state")
+@_task("measure speed and memory, in under five minutes; --all: every benchmark")
 def bench(arguments: list[str]) -> None:
     """Run the benchmarks."""
     _module("benchmarks", *arguments)

@@ -10,7 +10,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -25,6 +25,7 @@ import numpy as np
 from ingest.frames import Frame, FrameReader, MediaLimits, OpenVideo, Sampling
 from ingest.shots import ShotDetector
 from ingest.stage_times import StageTimes
+from ingest.still_pictures import StillPictures
 from ingest.tracks import Sighting, Tracker
 from registry import ids
 from registry.blobs.base import BlobStore
@@ -42,6 +43,8 @@ BATCH = 32
 GROUP_BYTES = 64 << 20
 """Frames of at most this size are detected together: ten of 1080p."""
 
+
+_NO_IMAGE: Image = np.empty((0, 0, 3), np.uint8)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -75,6 +78,19 @@ class _FrameFaces:
     """JPEG; empty once they are stored."""
     digests: list[str]
     """SHA-256 of the crops."""
+    image: Image
+    """Until it is known where the faces are; empty afterwards."""
+    thumbnail: Image
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """A frame and what the frames before it tell about it."""
+
+    frame: Frame
+    cut: bool
+    """Whether a shot begins with it."""
+    thumbnail: Image
 
 
 def extract(
@@ -107,14 +123,24 @@ def extract(
         from ingest.frames.reader import VideoReader
 
         open_video = VideoReader
-    times, info = StageTimes(), models[0].info
+    times, pictures, places = StageTimes(), StillPictures(), list[int]()
+    digest = models[0].info.digest
     with _Crew(models) as crew, open_video(path, sampling=sampling, limits=limits) as reader:
         groups = _groups(reader, models[0].device, times)
-        found = crew.map(partial(_find, times=times), groups)
-        stored = (_store(frame, video_id, blobs, times) for frames in found for frame in frames)
-        embedded = crew.map(partial(_embed, times=times), _batches(stored))
-        faces = _link(embedded, video_id, info.digest, times)
-        return Extraction(tuple(faces), reader.media, reader.reason, times.seconds())
+        found = chain.from_iterable(crew.map(partial(_find, times=times), groups))
+        placed = _placed(found, pictures, places, times)
+        stored = _stored(_batches(placed), video_id, blobs, times)
+        embedded = crew.map(partial(_embed, times=times), stored)
+        faces = list(_link(embedded, video_id, digest, times))
+        still = pictures.finish()
+        marked = _mark_stills(faces, [place in still for place in places])
+        return Extraction(marked, reader.media, reader.reason, times.seconds())
+
+
+def _mark_stills(faces: Sequence[Face], in_place: Sequence[bool]) -> tuple[Face, ...]:
+    """The faces, with the mark of those whose tracks show a still picture from begin to end."""
+    moving = {face.track for face, still in zip(faces, in_place, strict=True) if not still}
+    return tuple(face if face.track in moving else replace(face, still=True) for face in faces)
 
 
 def crop(image: Image, box: Box) -> bytes:
@@ -171,14 +197,12 @@ class _Crew:
             self._idle.put(model)
 
 
-def _groups(
-    frames: FrameReader, device: str, times: StageTimes
-) -> Iterator[list[tuple[Frame, bool]]]:
-    """The frames, and whether a shot begins with each; as many together as suit the device."""
+def _groups(frames: FrameReader, device: str, times: StageTimes) -> Iterator[list[_Sampled]]:
+    """The frames; as many together as suit the device."""
     shots = ShotDetector()
-    most, group, size = frames_together(device), list[tuple[Frame, bool]](), 0
+    most, group, size = frames_together(device), list[_Sampled](), 0
     for frame in _timed(frames, times):
-        group.append((frame, shots.update(frame.image)))
+        group.append(_Sampled(frame, shots.update(frame.image), shots.thumbnail))
         size += frame.image.nbytes
         if len(group) >= most or size >= GROUP_BYTES:
             yield group
@@ -203,22 +227,21 @@ def _timed(frames: FrameReader, times: StageTimes) -> Iterator[Frame]:
         yield frame
 
 
-def _find(
-    model: FaceModel, group: list[tuple[Frame, bool]], *, times: StageTimes
-) -> list[_FrameFaces]:
+def _find(model: FaceModel, group: list[_Sampled], *, times: StageTimes) -> list[_FrameFaces]:
     """The faces of some frames, not embedded yet."""
     with times.measuring("detect"):
-        found = model.detect_all([frame.image for frame, _ in group])
+        found = model.detect_all([sampled.frame.image for sampled in group])
     return [
-        _prepare(model, frame, cut, detections, times)
-        for (frame, cut), detections in zip(group, found, strict=True)
+        _prepare(model, sampled, detections, times)
+        for sampled, detections in zip(group, found, strict=True)
     ]
 
 
 def _prepare(
-    model: FaceModel, frame: Frame, cut: bool, detections: list[Detection], times: StageTimes
+    model: FaceModel, sampled: _Sampled, detections: list[Detection], times: StageTimes
 ) -> _FrameFaces:
-    """What is needed of a frame once its image is released."""
+    """The faces of a frame, cut out and assessed."""
+    frame = sampled.frame
     with times.measuring("align"):
         chips = model.align(frame.image, detections)
     with times.measuring("quality"):
@@ -233,22 +256,45 @@ def _prepare(
         frame.index,
         frame.time_s,
         frame.span_s,
-        cut,
+        sampled.cut,
         detections,
         chips,
         qualities,
         crops,
         digests,
+        frame.image,
+        sampled.thumbnail,
     )
 
 
-def _store(frame: _FrameFaces, video_id: str, blobs: BlobStore, times: StageTimes) -> _FrameFaces:
-    """Store the crops of a frame, and release them."""
-    with times.measuring("store"):
-        for position, jpeg in enumerate(frame.crops):
-            blobs.put(keys.crop(video_id, frame.index, position), jpeg)
-    frame.crops = []
-    return frame
+def _placed(
+    frames: Iterable[_FrameFaces], pictures: StillPictures, places: list[int], times: StageTimes
+) -> Iterator[_FrameFaces]:
+    """The frames, once `places` has those of their faces; their images are released."""
+    for frame in frames:
+        with times.measuring("still"):
+            boxes = [detection.box for detection in frame.detections]
+            places += pictures.update(frame.time_s, frame.image, frame.thumbnail, boxes)
+        frame.image = frame.thumbnail = _NO_IMAGE
+        yield frame
+
+
+def _stored(
+    batches: Iterable[list[_FrameFaces]], video_id: str, blobs: BlobStore, times: StageTimes
+) -> Iterator[list[_FrameFaces]]:
+    """The batches, once their crops are stored; the crops are released."""
+    for batch in batches:
+        with times.measuring("store"):
+            blobs.put_many(
+                {
+                    keys.crop(video_id, frame.index, position): jpeg
+                    for frame in batch
+                    for position, jpeg in enumerate(frame.crops)
+                }
+            )
+        for frame in batch:
+            frame.crops = []
+        yield batch
 
 
 def _batches(frames: Iterable[_FrameFaces]) -> Iterator[list[_FrameFaces]]:

@@ -56,7 +56,8 @@ class LineReporter:
     def advance(self, summary: Summary, url: str, outcome: str) -> None:
         """As `Reporter.advance`."""
         self._done += 1
-        self._print(f"[{self._done}/{self._total}] {url}: {outcome}")
+        left = _time_left(summary.seconds, self._done, self._total)
+        self._print(f"[{self._done}/{self._total}] {url}: {outcome}{left}")
 
     def warn(self, message: str) -> None:
         """As `Reporter.warn`."""
@@ -165,6 +166,17 @@ class NotebookReporter:
 
 
 _REFRESH_S = 0.5
+_WORTH_A_WORD_S = 60.0
+"""A log says how long the rest of a run will take if it is at least a minute."""
+
+
+def _time_left(seconds: float, done: int, total: int) -> str:
+    """About how long the rest takes, at the speed so far."""
+    left = seconds / done * max(0, total - done)
+    if left < _WORTH_A_WORD_S:
+        return ""
+    minutes = round(left / 60)
+    return f" (about {minutes // 60} h {minutes % 60:02} min left)"
 
 
 def _display(body: str) -> Any:

@@ -9,12 +9,11 @@ processed again by another one, and a new worker is started where there is room.
 from __future__ import annotations
 
 import logging
-import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +28,7 @@ from registry import events
 from registry.domain import Source
 from registry.errors import MediaError, NotReadYet, RegistryError, UsageError
 from registry.settings import MOST_WORKERS, Settings
+from registry.system.console import keeping_handlers
 
 LOCAL = "auto"
 """The address that stands for a cluster of this machine alone, for this run alone."""
@@ -354,7 +354,7 @@ def _connect(address: str, workers: int) -> bool:
         "log_to_driver": False, "configure_logging": False, "logging_level": logging.CRITICAL,
     }  # fmt: skip
     try:
-        with _signals_kept():
+        with keeping_handlers():
             if address == LOCAL:
                 ray.init(
                     address="local", num_cpus=workers, include_dashboard=False,
@@ -366,8 +366,8 @@ def _connect(address: str, workers: int) -> bool:
         reason = str(exc).strip().partition("\n")[0].rstrip(".")
         raise RegistryError(
             f"The Ray cluster {address} cannot be used: {reason}. This machine must be part of "
-            f"the cluster: `ray start --address={address} --num-cpus=0`, with the cluster's token "
-            "in ~/.ray/auth_token."
+            f"the cluster: `ray start --address={address} --num-cpus=0`. If the cluster asks for a "
+            "token, set RAY_AUTH_MODE=token and copy ~/.ray/auth_token from its first machine."
         ) from exc
     return True
 
@@ -388,16 +388,3 @@ def _check_reachable(address: str) -> None:
             f"The Ray cluster {address} cannot be reached: {reason}. Check the address, and that "
             "`ray start --head` runs there."
         ) from exc
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Keep the handler of SIGTERM, which Ray replaces."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

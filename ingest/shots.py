@@ -47,6 +47,13 @@ class ShotDetector:
         last, self._last = self._last, thumbnail(image)
         return last is not None and is_cut(last, self._last)
 
+    @property
+    def thumbnail(self) -> Image:
+        """The thumbnail of the frame of the last `update`."""
+        if self._last is None:
+            raise ValueError("no frame was given")
+        return self._last
+
 
 def distance(a: Image, b: Image) -> float:
     """Distance of the colours of two thumbnails, BGR uint8 (H, W, 3): 0 (same) to 1."""

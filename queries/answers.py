@@ -50,6 +50,8 @@ class Match:
     """Mean of each metric over its videos."""
     evidence: tuple[MatchedFace, ...]
     """Its most similar faces, most similar first."""
+    still_picture: bool = False
+    """Whether the identity is a still picture: a logo, a poster, a cover. It has no average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ def _probe_document(probe: Probe) -> dict[str, Any]:
                     }
                     for e in match.evidence
                 ],
+                "still_picture": match.still_picture,
             }
             for match in probe.matches
         ],

@@ -48,7 +48,11 @@ _LAST = ["spread", "interval_low", LAST_AVERAGE]
 
 
 def averages(
-    registry: Registry, *, as_of: int | None = None, provisional: bool = False
+    registry: Registry,
+    *,
+    as_of: int | None = None,
+    provisional: bool = False,
+    stills: bool = False,
 ) -> pd.DataFrame:
     """The table of average performance, best first.
 
@@ -57,6 +61,8 @@ def averages(
         as_of: number of the last decision that counts; 0: none counts. By default all do. The
             videos are those on record now.
         provisional: whether provisional identities have rows too.
+        stills: whether people count in the videos that show them only as a still picture, such as a
+            poster or the cover of a podcast.
 
     Raises:
         EmptyRegistry: nothing has been ingested.
@@ -71,7 +77,7 @@ def averages(
         `interval_low` and `interval_high`, the 95 % t interval of the mean (NaN below ten videos).
     """
     primary = registry.contract.primary_metric
-    videos, people = counted_videos(registry, as_of=as_of)
+    videos, people = counted_videos(registry, as_of=as_of, stills=stills)
     shown = {i: one for i, one in people.items() if provisional or not one.provisional}
     return average_table(videos, shown, primary)
 

@@ -108,6 +108,7 @@ def changes(
     weight: str = "",
     selection: Selection | None = None,
     provisional: bool = False,
+    stills: bool = False,
 ) -> Changes:
     """What changed since a moment.
 
@@ -121,6 +122,7 @@ def changes(
         weight: as for `queries.report.report`.
         selection: which videos count; by default all.
         provisional: whether provisional identities have rows too.
+        stills: as for `queries.report.report`.
     """
     metric = metric or registry.contract.primary_metric
     log = registry.decisions.entries()
@@ -134,7 +136,7 @@ def changes(
     }
     chosen = selection or Selection()
     states = [
-        select(join_counted(videos, view.same_as), chosen, known)
+        select(join_counted(videos, view.same_as, stills=stills), chosen, known)
         for videos, view in (
             ([(one.earlier, one.shown_before) for one in recorded if not one.is_new], before),
             (

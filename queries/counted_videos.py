@@ -39,7 +39,7 @@ class CountedVideo:
 
 
 def counted_videos(
-    registry: Registry, *, as_of: int | None = None
+    registry: Registry, *, as_of: int | None = None, stills: bool = False
 ) -> tuple[list[CountedVideo], dict[str, Identity]]:
     """The videos that count, in order of id, and all identities by id.
 
@@ -47,6 +47,7 @@ def counted_videos(
         registry: an open registry that has ingested something.
         as_of: number of the last decision that counts; 0: none counts. By default all do. The
             videos are those on record now.
+        stills: whether people count in the videos that show them only as a still picture.
 
     Raises:
         EmptyRegistry: nothing has been ingested.
@@ -56,7 +57,9 @@ def counted_videos(
         people = registry.index.identities()
         same_as = registry.view.same_as
         videos = [(one, one.appearances) for one in registry.index.videos()]
-        return join_counted(videos, same_as), {one.identity_id: one for one in people}
+        return join_counted(videos, same_as, stills=stills), {
+            one.identity_id: one for one in people
+        }
     log = registry.decisions.entries()
     if not 0 <= as_of <= len(log):
         raise UnknownError(
@@ -74,11 +77,13 @@ def counted_videos(
             shown.append((replace(video, faces=()), seen))  # embeddings would fill the memory
 
     found = identities(relabelled_videos(), view.name_of, view.same_as, view.hidden)
-    return join_counted(shown, view.same_as), {one.identity_id: one for one in found}
+    return join_counted(shown, view.same_as, stills=stills), {one.identity_id: one for one in found}
 
 
 def counted_videos_of(registry: Registry, identities: Sequence[str]) -> list[CountedVideo]:
     """The videos that count and show one of these identities; no other video is read.
+
+    Videos that show it only as a still picture do not count.
 
     Args:
         registry: an open registry.
@@ -90,20 +95,27 @@ def counted_videos_of(registry: Registry, identities: Sequence[str]) -> list[Cou
     for other in {v for pair in view.same_as.items() if pair[1] in counted for v in pair}:
         if other not in videos and (joined := index.video(other)) is not None:
             videos[other] = joined
-    return join_counted([(one, one.appearances) for one in videos.values()], view.same_as)
+    joined_videos = join_counted([(one, one.appearances) for one in videos.values()], view.same_as)
+    wanted = frozenset(identities)
+    return [video for video in joined_videos if wanted & video.people.keys()]
 
 
 def join_counted(
-    videos: Iterable[tuple[IndexedVideo | Video, Sequence[Appearance]]], same_as: Mapping[str, str]
+    videos: Iterable[tuple[IndexedVideo | Video, Sequence[Appearance]]],
+    same_as: Mapping[str, str],
+    *,
+    stills: bool = False,
 ) -> list[CountedVideo]:
     """The videos that count.
 
     Args:
         videos: each on record, with its appearances.
         same_as: the video that each joined video counts as, by id.
+        stills: whether people count in the videos that show them only as a still picture.
     """
     groups: dict[str, list[tuple[IndexedVideo | Video, Sequence[Appearance]]]] = defaultdict(list)
-    for video, seen in videos:
+    for video, everybody in videos:
+        seen = everybody if stills else tuple(one for one in everybody if not one.still)
         groups[same_as.get(video.video_id, video.video_id)].append((video, seen))
     counted = []
     for counts, members in groups.items():

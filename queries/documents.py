@@ -24,12 +24,13 @@ of CPU for so many (1,500 people in 2,000 videos, 128 dimensions)."""
 def identity_document(identity: Identity) -> dict[str, Any]:
     """An identity as a document."""
     body = asdict(identity)
-    return {"identity": body.pop("identity_id"), **body}
+    still = body.pop("still")
+    return {"identity": body.pop("identity_id"), **body, "still_picture": still}
 
 
 def identity_documents(identities: Iterable[Identity]) -> list[dict[str, Any]]:
-    """Identities as documents, those in most videos first."""
-    by_videos = sorted(identities, key=lambda i: (-i.videos, -i.faces, i.identity_id))
+    """Identities as documents, those in most videos first, and still pictures last."""
+    by_videos = sorted(identities, key=lambda i: (i.still, -i.videos, -i.faces, i.identity_id))
     return [identity_document(identity) for identity in by_videos]
 
 
@@ -201,6 +202,7 @@ def _appearance_document(appearance: Appearance) -> dict[str, Any]:
         "screen_time_s": appearance.screen_time_s,
         "best_face": appearance.best_face,
         "best_crop": appearance.best_crop,
+        "still_picture": appearance.still,
     }
 
 

@@ -27,6 +27,7 @@ IDENTITY_TYPES = {
     "faces": "int64",
     "screen_time_s": "float64",
     "provisional": "bool",
+    "still_picture": "bool",
     "face_image": "str",
 }
 VIDEO_TYPES = {
@@ -51,6 +52,7 @@ APPEARANCE_TYPES = {
     "screen_time_s": "float64",
     "share": "float64",
     "main": "bool",
+    "still_picture": "bool",
 }
 FACE_TYPES = {
     "face": "str",
@@ -70,7 +72,9 @@ FACE_TYPES = {
 
 
 def identities_frame(registry: Registry, *, provisional: bool = False) -> pd.DataFrame:
-    """A row for each identity, with the columns `IDENTITY_TYPES`; those in most videos first.
+    """A row for each identity, with the columns `IDENTITY_TYPES`.
+
+    Those in most videos come first, and still pictures last.
 
     Args:
         registry: an open registry that has ingested something.
@@ -85,9 +89,10 @@ def identities_frame(registry: Registry, *, provisional: bool = False) -> pd.Dat
             one.faces,
             one.screen_time_s,
             one.provisional,
+            one.still,
             cover_path(one),
         )
-        for one in sorted(people, key=lambda i: (-i.videos, -i.faces, i.identity_id))
+        for one in sorted(people, key=lambda i: (i.still, -i.videos, -i.faces, i.identity_id))
     ]
     return _typed(rows, IDENTITY_TYPES)
 
@@ -113,7 +118,7 @@ def videos_frame(registry: Registry) -> pd.DataFrame:
             one.media.duration_s,
             one.media.width,
             one.media.height,
-            sum(seen.identity_id in established for seen in one.appearances),
+            sum(seen.identity_id in established and not seen.still for seen in one.appearances),
         )
         for one in videos
     ]
@@ -139,7 +144,7 @@ def appearances_frame(registry: Registry, *, provisional: bool = False) -> pd.Da
     rows = []
     for video in registry.index.videos():
         shown = [one for one in video.appearances if one.identity_id in names]
-        main = main_person({one.identity_id: (one,) for one in shown})
+        main = main_person({one.identity_id: (one,) for one in shown if not one.still})
         length = video.media.duration_s
         rows += [
             (
@@ -152,6 +157,7 @@ def appearances_frame(registry: Registry, *, provisional: bool = False) -> pd.Da
                 one.screen_time_s,
                 min(1.0, one.screen_time_s / length) if length else np.nan,
                 one.identity_id == main,
+                one.still,
             )
             for one in shown
         ]
@@ -182,19 +188,27 @@ def faces_frame(registry: Registry) -> pd.DataFrame:
     return _typed(rows, FACE_TYPES)
 
 
-def persons_by_video(registry: Registry, *, provisional: bool = False) -> pd.DataFrame:
+def persons_by_video(
+    registry: Registry, *, provisional: bool = False, stills: bool = False
+) -> pd.DataFrame:
     """Seconds on screen: a row for each video that counts, a column for each identity.
 
     Args:
         registry: an open registry that has ingested something.
         provisional: whether provisional identities have columns too.
+        stills: whether people count in the videos that show them only as a still picture; if not,
+            identities that are still pictures have no columns.
 
     Returns:
         float64, 0 where a person is not in a video. The index holds ids of videos, the columns are
         ids of identities, both in order. Joined videos are one row.
     """
-    videos, people = counted_videos(registry)
-    shown = sorted(i for i, one in people.items() if provisional or not one.provisional)
+    videos, people = counted_videos(registry, stills=stills)
+    shown = sorted(
+        i
+        for i, one in people.items()
+        if (provisional or not one.provisional) and (stills or not one.still)
+    )
     place = {identity: column for column, identity in enumerate(shown)}
     seconds = np.zeros((len(videos), len(shown)))
     for row, video in enumerate(videos):

@@ -39,6 +39,20 @@ all_option = click.option(
 )
 
 
+stills_option = click.option(
+    "--stills",
+    is_flag=True,
+    help="Count people also in videos that show them only as a still picture: a logo, a poster, "
+    "the cover of a podcast.",
+)
+
+
+def not_counted(pictures: int) -> str:
+    """A note on the number of identities that are still pictures, which have no average."""
+    said = "1 identity is a still picture" if pictures == 1 else f"{pictures:,} are still pictures"
+    return f"{said} (a logo, a poster, a cover) and not counted; see --stills."
+
+
 def left_out(provisional: int) -> str:
     """A note on the number of identities that a list does not show."""
     return (
@@ -53,7 +67,7 @@ def left_out(provisional: int) -> str:
 @json_option
 @pass_terminal
 def identities_list(terminal: Terminal, decisions: bool, provisional: bool, as_json: bool) -> None:
-    """List the identities, those in most videos first."""
+    """List the identities, those in most videos first, and still pictures last."""
     with terminal.open_to_read() as registry:
         _ = registry.contract
         if decisions:
@@ -73,6 +87,8 @@ def identities_list(terminal: Terminal, decisions: bool, provisional: bool, as_j
 def print_identities(terminal: Terminal, documents: list[dict[str, Any]]) -> None:
     """Print the table of identities."""
     grid = Table("identity", "name", "videos", "faces", "on screen", box=None, pad_edge=False)
+    if any(identity["still_picture"] for identity in documents):
+        grid.add_column("what")
     for identity in documents:
         grid.add_row(
             short(identity["identity"]),
@@ -80,6 +96,7 @@ def print_identities(terminal: Terminal, documents: list[dict[str, Any]]) -> Non
             str(identity["videos"]),
             str(identity["faces"]),
             f"{identity['screen_time_s']:.1f} s",
+            *(("still picture",) if identity["still_picture"] else ()),
         )
     terminal.table(grid, drop=("on screen", "faces"), shorten={"name": 16})
 
@@ -128,7 +145,7 @@ def identities_show(terminal: Terminal, identity: str, all_faces: bool, as_json:
     terminal.say(f"{person.identity_id} {person.name or '(no name)'}")
     terminal.say(
         f"{count(person.videos, 'video')}, {count(person.faces, 'face')}, "
-        f"{person.screen_time_s:.1f} s on screen"
+        f"{person.screen_time_s:.1f} s on screen" + ("; a still picture" if person.still else "")
     )
     terminal.say(f"cover: {person.cover}")
     for video in videos:
@@ -136,6 +153,7 @@ def identities_show(terminal: Terminal, identity: str, all_faces: bool, as_json:
         metrics = ", ".join(f"{name} {number(v)}" for name, v in video["metrics"].items())
         times = f"{seen['first_s']:.1f}-{seen['last_s']:.1f} s, {count(seen['faces'], 'face')}"
         same = f"  (same as {short(video['same_as'])})" if "same_as" in video else ""
+        same += "  (still picture: not counted)" if seen["still_picture"] else ""
         url = Url(video["url"]).redacted(None)
         terminal.say(f"  {url}  {times}  {metrics}{same}")
         for track in video["tracks"]:
@@ -238,6 +256,7 @@ def videos_show(terminal: Terminal, video: str, provisional: bool, as_json: bool
         span = f"{seen['screen_time_s']:.1f} s on screen"
         terminal.say(
             f"  {short(seen['identity_id'])}  {count(seen['faces'], 'face')}, {times}, {span}"
+            + (", a still picture" if seen["still_picture"] else "")
         )
 
 

@@ -236,6 +236,7 @@ class Gallery:
             lead=not good or not is_match(similarity, self.thresholds.lookup),
             same_by_rule=is_match(similarity, self.registry.contract.threshold),
             provisional=identity.provisional,
+            still_picture=identity.still,
             videos=identity.videos,
             average=average_of(self.registry, identity_id),
             evidence=tuple(_evidence(faces)),

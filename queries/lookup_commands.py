@@ -189,6 +189,8 @@ def _print_match(terminal: Terminal, probe: Probe, match: Match, answer: LookupA
     terminal.say(f"  {match.similarity:.3f}  {short(match.identity)}{name}  ({rule})")
     if match.provisional:
         terminal.say("         provisional: a few poor faces, which lists leave out")
+    if match.still_picture:
+        terminal.say("         a still picture (a logo, a poster, a cover), which has no average")
     terminal.say(f"         {_rates(match, answer)}")
     averages = ", ".join(f"{metric} {number(value)}" for metric, value in match.average.items())
     terminal.say(f"         in {match.videos} videos; average {averages or '-'}")

@@ -65,6 +65,7 @@ def pairs(
     min_videos: int = 1,
     top: int | None = None,
     provisional: bool = False,
+    stills: bool = False,
 ) -> Pairs:
     """Who is in the same videos, and whether these perform better than those of each alone.
 
@@ -77,6 +78,7 @@ def pairs(
         min_videos: leave out pairs with fewer videos in common.
         top: the number of pairs; by default all.
         provisional: whether provisional identities have pairs, too.
+        stills: as for `queries.report.report`.
 
     Raises:
         EmptyRegistry: nothing has been ingested.
@@ -84,7 +86,7 @@ def pairs(
         UsageError: the metric, the weight or the selection cannot be used.
     """
     metric = metric or registry.contract.primary_metric
-    everything, identities = counted_videos(registry)
+    everything, identities = counted_videos(registry, stills=stills)
     check_metrics((metric, weight), everything)
     known = {i for i, one in identities.items() if provisional or not one.provisional}
     named = {registry.identity(key).identity_id for key in people}

@@ -118,6 +118,7 @@ def report(
     identity_range: bool = False,
     as_of: int | None = None,
     provisional: bool = False,
+    stills: bool = False,
 ) -> pd.DataFrame:
     """How the videos with each person perform, and how sure that is.
 
@@ -141,6 +142,8 @@ def report(
         identity_range: whether to add the range of each mean over plausible joins and splits.
         as_of: number of the last decision that counts; by default all do.
         provisional: whether provisional identities have rows too.
+        stills: whether people count in the videos that show them only as a still picture, such as a
+            poster or the cover of a podcast.
 
     Raises:
         EmptyRegistry: nothing has been ingested.
@@ -174,6 +177,7 @@ def report(
         identity_range=identity_range,
         as_of=as_of,
         provisional=provisional,
+        stills=stills,
     ).table
 
 
@@ -192,6 +196,7 @@ def make_report(
     identity_range: bool = False,
     as_of: int | None = None,
     provisional: bool = False,
+    stills: bool = False,
 ) -> Report:
     """The report with what its reader has to know besides. Arguments and errors as for `report`."""
     if sort not in SORTS:
@@ -204,7 +209,7 @@ def make_report(
             "Leave one out."
         )
     primary = registry.contract.primary_metric
-    everything, identities = counted_videos(registry, as_of=as_of)
+    everything, identities = counted_videos(registry, as_of=as_of, stills=stills)
     people = {i: one for i, one in identities.items() if provisional or not one.provisional}
     names = tuple(dict.fromkeys(metrics)) or (primary,)
     check_metrics((*metrics, weight), everything)

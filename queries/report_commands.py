@@ -18,7 +18,7 @@ from queries.documents import report_head
 from queries.export import export_csv, write_excel, write_parquet, write_zip
 from queries.figures import figure, interval
 from queries.frames import appearances_frame, videos_frame
-from queries.list_commands import all_option, left_out
+from queries.list_commands import all_option, left_out, not_counted, stills_option
 from queries.page.asking import Asked
 from queries.page.redaction import REDACTIONS
 from queries.page.writing import save_page
@@ -175,6 +175,7 @@ def selection_of(options: dict[str, Any]) -> Selection:
     help="Use decisions up to this number only; 0: none. See `identities list --decisions`.",
 )  # fmt: skip
 @all_option
+@stills_option
 @json_option
 @pass_terminal
 @repeat_if_outdated
@@ -196,6 +197,7 @@ def report_command(
     unmasked: bool,
     as_of: int | None,
     provisional: bool,
+    stills: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -251,6 +253,7 @@ def report_command(
                 weight=options["weight"],
                 selection=selection,
                 provisional=provisional,
+                stills=stills,
             )
             if csv_path:
                 export_csv(registry, changed.table, csv_path, for_excel=csv_for_excel)
@@ -260,11 +263,12 @@ def report_command(
         return
     with terminal.open_to_read() as registry:
         everybody = make_report(
-            registry, metrics, selection, as_of=as_of, provisional=provisional,
+            registry, metrics, selection, as_of=as_of, provisional=provisional, stills=stills,
             **{**options, "top": None},
         )  # fmt: skip
         found = everybody.first(options["top"])
-        head = report_head(registry, as_of)
+        pictures = sum(one.still for one in found.people.values())
+        head = {**report_head(registry, as_of), "still_pictures": pictures}
         identities = registry.index.count_identities()
         if csv_path:
             # Scripts read this file: without a question of its own, it keeps its columns and order.
@@ -298,7 +302,7 @@ def report_command(
             if not _is_given("sort"):
                 options["sort"] = ""
             asked = Asked(
-                metrics, selection, as_of=as_of, provisional=provisional,
+                metrics, selection, as_of=as_of, provisional=provisional, stills=stills,
                 redact=frozenset(redact), **options,
             )  # fmt: skip
             _write_page(terminal, registry, asked, html_path, everybody)
@@ -310,6 +314,8 @@ def report_command(
         terminal.note(duplicates_note(head["likely_duplicates"], identities))
     if head["provisional"] and not provisional:
         terminal.note(left_out(head["provisional"]))
+    if pictures and not stills:
+        terminal.note(not_counted(pictures))
 
 
 def _write_page(

@@ -37,7 +37,7 @@ _COMMANDS: _Commands = {
     ),
     "demo": ("registry.demo.command:demo_command", "Try face-registry on sample videos."),
     "doctor": (
-        "registry.upkeep.commands:doctor_command",
+        "ingest.doctor_commands:doctor_command",
         "Check that the registry is complete and intact.",
     ),
     "ingest": ("ingest.commands:ingest_command", "Find the faces in the videos of a CSV file."),

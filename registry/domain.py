@@ -97,6 +97,9 @@ class Face:
     """float32 (D,), L2-normalised."""
     identity_id: str = ""
     """The identity it was given; empty until it is assigned."""
+    still: bool = False
+    """Whether it is part of a still picture: its track keeps its pixels from begin to end
+    (`ingest.still_pictures`)."""
 
 
 class Status(StrEnum):
@@ -142,6 +145,8 @@ class Appearance:
     established: bool = True
     """Whether it shows somebody for certain: by a good face, or by poor ones in one track that are
     certainly faces (see `registry.faces.appearances.STEADY`)."""
+    still: bool = False
+    """Whether all its faces are parts of still pictures. It counts in no average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +254,9 @@ class Identity:
     """Whether no appearance establishes it and nobody named it: a hand taken for a face, a blur.
     Lists, reports and counts leave it out until a better face joins it or a person names it. So
     they do with an identity that a person hid, until that decision is undone."""
+    still: bool = False
+    """Whether all its appearances are still pictures: a logo, a poster, the cover of a podcast.
+    Lists show it as such, and it has no average."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ import yaml
 import registry
 from registry.demo.server import serve_folder
 from registry.settings import Settings
+from tests.support.processes import is_root
 
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -142,7 +142,7 @@ def test_the_health_check_of_qdrant_reads_the_answer(
     assert answer.returncode == code
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become the image's user")
+@pytest.mark.skipif(not is_root(), reason="only root can become the image's user")
 @pytest.mark.parametrize("user", [10001, 1000])
 def test_the_user_of_the_image_can_make_a_home_in_its_volume(user: int) -> None:
     text = (ROOT / "Dockerfile").read_text()

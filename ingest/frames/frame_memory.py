@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import suppress
 from multiprocessing import resource_tracker
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.domain import Image
+from registry.system.shared_memory import reserve
 
 _LARGEST, _SMALLEST = 16 << 20, 2 << 20
 """Bytes. 16 MiB hold eight frames of 1,024 × 640 px or two of 1,920 × 1,080. Less than the smallest
@@ -35,7 +35,7 @@ class FrameMemory:
         while size >= _SMALLEST:
             with suppress(OSError):
                 shared = SharedMemory(create=True, size=size)
-                if _reserve(shared):
+                if reserve(shared):
                     return cls(shared)
                 shared.close()
                 shared.unlink()
@@ -83,19 +83,3 @@ class FrameMemory:
         self._bytes = np.empty(0, np.uint8)
         self.unlink()
         self._shared.close()
-
-
-def _reserve(shared: SharedMemory) -> bool:
-    """Reserve the memory, where writing to more than there is would kill the process (Linux)."""
-    if sys.platform == "linux":
-        try:
-            descriptor = os.open(f"/dev/shm/{shared.name}", os.O_RDWR)
-        except OSError:
-            return False
-        try:
-            os.posix_fallocate(descriptor, 0, shared.size)
-        except OSError:
-            return False
-        finally:
-            os.close(descriptor)
-    return True

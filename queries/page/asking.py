@@ -24,4 +24,5 @@ class Asked:
     identity_range: bool = False
     as_of: int | None = None
     provisional: bool = False
+    stills: bool = False
     redact: frozenset[str] = frozenset()

@@ -23,6 +23,7 @@ def facts(
     redaction: Redaction,
     as_of: int | None,
     failed: int,
+    stills: bool,
 ) -> tuple[tuple[str, str], ...]:
     """Headings and sentences of the box of data quality."""
     return (
@@ -30,7 +31,7 @@ def facts(
         ("Open questions", _questions(questions, as_of)),
         ("Who is who", _identities(registry, as_of)),
         ("Model", model_text(registry.contract)),
-        ("Left out", _left_out(registry, as_of)),
+        ("Left out", _left_out(registry, as_of, stills)),
         ("What is not shown", _hidden(redaction)),
     )
 
@@ -144,16 +145,21 @@ def _identities(registry: Registry, as_of: int | None) -> str:
     )
 
 
-def _left_out(registry: Registry, as_of: int | None) -> str:
+def _left_out(registry: Registry, as_of: int | None, stills: bool) -> str:
     if as_of is not None:
         return "People of a few poor faces only."
     provisional = registry.index.count_identities(provisional=True)
+    pictures = sum(one.still for one in registry.index.identities(provisional=False))
     joined = count_joined_videos(registry)
     texts = [
         f"{count(provisional, 'identity', 'identities')} of a few poor faces, or hidden"
         if provisional
         else "Nobody"
     ]
+    if pictures and not stills:
+        texts.append(
+            f"{count(pictures, 'still picture')}: a logo, a poster, the cover of a podcast"
+        )
     if joined:
         texts.append(f"{count(joined, 'video')} of the same footage as another, counted once")
     return "; ".join(texts) + "."

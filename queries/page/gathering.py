@@ -52,6 +52,7 @@ def gather_page(registry: Registry, asked: Asked, found: Report | None = None) -
         identity_range=asked.identity_range,
         as_of=asked.as_of,
         provisional=asked.provisional,
+        stills=asked.stills,
     )
     redaction = Redaction(
         asked.redact,
@@ -102,6 +103,7 @@ def gather_page(registry: Registry, asked: Asked, found: Report | None = None) -
         metric=found.metrics[0],
         weight=asked.weight,
         provisional=asked.provisional,
+        stills=asked.stills,
         keys=names.people,
         labels=names.labels,
         as_of=asked.as_of,
@@ -138,7 +140,9 @@ def gather_page(registry: Registry, asked: Asked, found: Report | None = None) -
         pairs_note=pairs.note,
         questions=questions.shown,
         questions_total=questions.total,
-        facts=basis.facts(registry, found, questions, redaction, asked.as_of, len(failed)),
+        facts=basis.facts(
+            registry, found, questions, redaction, asked.as_of, len(failed), asked.stills
+        ),
         failed=failed,
         links=names.all_links(),
         covers=sections.covers(),

@@ -35,6 +35,7 @@ def pair_rows(
     metric: str,
     weight: str,
     provisional: bool,
+    stills: bool,
     keys: Mapping[str, str],
     labels: Mapping[str, str],
     as_of: int | None,
@@ -47,6 +48,7 @@ def pair_rows(
         metric: the page's.
         weight: as for `queries.report.report`.
         provisional: whether provisional identities have pairs, too.
+        stills: as for `queries.report.report`.
         keys: of the people on the page, by identity.
         labels: of everybody, by identity.
         as_of: if given, there are no pairs: they are known for the current state only.
@@ -61,6 +63,7 @@ def pair_rows(
         min_videos=_LEAST_VIDEOS,
         top=MOST,
         provisional=provisional,
+        stills=stills,
     ).table
     if table.empty:
         return PairRows((), None, "No two people are together in two videos or more.")

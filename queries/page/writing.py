@@ -42,6 +42,7 @@ def write_page(
     identity_range: bool = False,
     as_of: int | None = None,
     provisional: bool = False,
+    stills: bool = False,
     redact: str | Sequence[str] = (),
 ) -> None:
     """Write the answer of `report` as one HTML page, which needs no network.
@@ -66,6 +67,7 @@ def write_page(
         identity_range: as for `report`.
         as_of: as for `report`.
         provisional: as for `report`.
+        stills: as for `report`.
         redact: what is left out of the page: any of `names`, `faces` and `urls`.
 
     Raises:
@@ -99,6 +101,7 @@ def write_page(
         identity_range=identity_range,
         as_of=as_of,
         provisional=provisional,
+        stills=stills,
         redact=hidden,
     )
     save_page(registry, Path(path), asked)

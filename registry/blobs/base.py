@@ -11,7 +11,8 @@ written atomically: a reader gets the old bytes or the new ones. No key may be a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,6 +27,9 @@ _DEVICES = frozenset(
 """Names of devices of Windows (`registry.system.local_paths.is_device_name`), without a suffix."""
 _MAX_NAME = 255
 """Bytes: NAME_MAX of ext4, XFS, APFS and NTFS, and MinIO's limit for a name between slashes."""
+_AT_ONCE = 4
+"""Objects written at the same time. Measured with 18 crops of 9 kB on ext4: 36 ms one by one, 14 ms
+four at a time, no less with more."""
 _MAX_KEY = 512
 """Bytes: half of the 1,024 that S3 allows; the other half is for a prefix in the bucket."""
 
@@ -52,6 +56,12 @@ class BlobStore(Protocol):
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object atomically and durably, replacing one of the same key."""
+
+    def put_many(self, objects: Mapping[str, bytes]) -> None:
+        """Write objects by key, each as `put` does, several at once.
+
+        If it raises, some may be written.
+        """
 
     def get(self, key: str) -> bytes:
         """The object's bytes. Raises `ObjectMissing`."""
@@ -81,6 +91,22 @@ class BlobStore(Protocol):
 
     def close(self) -> None:
         """Close connections and files. May be called twice."""
+
+
+def put_at_once(put: Callable[[str, bytes], None], objects: Mapping[str, bytes]) -> None:
+    """Call `put` for each object, in several threads. Raises the first error when all have ended.
+
+    Writing is mostly waiting, for a disk or for a server, and file systems join what they sync at
+    the same time.
+    """
+    if len(objects) < 2:
+        for key, data in objects.items():
+            put(key, data)
+        return
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="put") as threads:
+        written = [threads.submit(put, key, data) for key, data in objects.items()]
+    for one in written:
+        one.result()
 
 
 def is_key(text: str) -> bool:

@@ -8,10 +8,10 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from registry.blobs.base import BlobInfo, check_key, is_key, starts_keys
+from registry.blobs.base import BlobInfo, check_key, is_key, put_at_once, starts_keys
 from registry.errors import ObjectMissing, StoreDenied, StoreError, StoreFull
 from registry.system.folder_interface import OpenFolder, link_error
 from registry.system.open_folder import open_folder
@@ -88,6 +88,10 @@ class FolderStore:
                 with contextlib.suppress(OSError):
                     folder.remove([temporary])
                 raise
+
+    def put_many(self, objects: Mapping[str, bytes]) -> None:
+        """Write in several threads."""
+        put_at_once(self.put, objects)
 
     def get(self, key: str) -> bytes:
         """Read the file."""

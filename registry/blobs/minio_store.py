@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from minio.error import S3Error, ServerError
 from minio.helpers import check_bucket_name
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from registry.blobs.base import BlobInfo, check_key, is_key, starts_keys
+from registry.blobs.base import BlobInfo, check_key, is_key, put_at_once, starts_keys
 from registry.blobs.minio_client import S3Connection
 from registry.blobs.minio_errors import CLIENT_ERRORS, RequestContext
 from registry.errors import ObjectMissing, StoreCorrupt, StoreDenied, StoreError, UsageError
@@ -109,6 +109,10 @@ class MinioStore:
                 metadata={_DIGEST: hashlib.sha256(data).hexdigest()},
                 part_size=max(_MIN_PART, len(data)),
             )
+
+    def put_many(self, objects: Mapping[str, bytes]) -> None:
+        """Write in several threads."""
+        put_at_once(self.put, objects)
 
     def get(self, key: str) -> bytes:
         """Fetch the object and check it."""

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -128,6 +128,12 @@ class GuardedStore:
         """As `BlobStore.put`. Raises `RegistryLocked`, or `RuntimeError` outside a change."""
         self._check_write(key)
         self._store.put(key, data)
+
+    def put_many(self, objects: Mapping[str, bytes]) -> None:
+        """As `BlobStore.put_many`. Raises `RegistryLocked`, or `RuntimeError` outside a change."""
+        for key in objects:
+            self._check_write(key)
+        self._store.put_many(objects)
 
     def put_if(self, key: str, data: bytes, expected: str | None) -> str | None:
         """As `BlobStore.put_if`. Raises `RegistryLocked`, or `RuntimeError` outside a change."""

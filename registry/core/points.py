@@ -170,7 +170,7 @@ def _video_point(video: Video, seen: Sequence[Appearance], contract: Contract) -
         "run": video.run,
         "faces": len(video.faces),
         "media": asdict(video.media),
-        "appearances": [asdict(appearance) for appearance in seen],
+        "appearances": [_without_false_still(asdict(appearance)) for appearance in seen],
         **_details(video),
     }
     return Point(video.video_id, _kept(payload))
@@ -216,7 +216,13 @@ def decided_identity(
 def identity_point(known: Identity) -> Point:
     """What the index must hold about an identity."""
     standing = PROVISIONAL if known.provisional else "established"
-    return Point(known.identity_id, {**asdict(known), "standing": standing})
+    payload = _without_false_still(asdict(known))
+    return Point(known.identity_id, {**payload, "standing": standing})
+
+
+def _without_false_still(payload: dict[str, Any]) -> dict[str, Any]:
+    """`still` is left out where it does not hold, so that an index of schema 2 needs no rebuild."""
+    return payload if payload["still"] else {k: v for k, v in payload.items() if k != "still"}
 
 
 def as_kept(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict
 from operator import attrgetter
 from typing import Any
@@ -37,10 +37,12 @@ from registry.domain import (
 from registry.errors import ObjectMissing, StoreCorrupt
 from registry.urls import Url
 
-SCHEMA = 2
-"""1: until 1.0. 2: records may have the fields of `details_as_json`."""
-_FIRST = 1
-"""What a record without those fields says, so that its bytes are those of schema 1."""
+SCHEMA = 3
+"""1: until 1.0. 2: records may have the fields of `details_as_json`. 3: and `STILLS`."""
+_FIRST, _DETAILED = 1, 2
+"""What records without the fields of later schemas say, so that their bytes are as before."""
+STILLS = "stills"
+"""The numbers of the tracks that are still pictures; left out if there are none."""
 _META = b"face_registry"
 _NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.parquet")
 
@@ -159,8 +161,9 @@ _COLUMNS: dict[str, pa.DataType] = {
 
 def _head(video: Video) -> dict[str, Any]:
     details = details_as_json(video)
+    stills = sorted({face.track for face in video.faces if face.still})
     return {
-        "schema": SCHEMA if details else _FIRST,
+        "schema": SCHEMA if stills else _DETAILED if details else _FIRST,
         "video_id": video.video_id,
         "url": video.url.exposed(),
         "metrics": dict(sorted(video.metrics.items())),
@@ -169,6 +172,7 @@ def _head(video: Video) -> dict[str, Any]:
         "run": video.run,
         "media": asdict(video.media),
         **details,
+        **({STILLS: stills} if stills else {}),
     }
 
 
@@ -238,6 +242,7 @@ def _row(face: Face) -> dict[str, Any]:
 
 
 def _video(head: dict[str, Any], rows: Sequence[dict[str, Any]], embeddings: Vectors) -> Video:
+    stills = frozenset(head.get(STILLS, ()))
     return Video(
         video_id=head["video_id"],
         url=Url(head["url"]),
@@ -246,7 +251,7 @@ def _video(head: dict[str, Any], rows: Sequence[dict[str, Any]], embeddings: Vec
         reason=head["reason"],
         run=head["run"],
         media=Media(**head["media"]),
-        faces=tuple(_face(row, embeddings[i]) for i, row in enumerate(rows)),
+        faces=tuple(_face(row, embeddings[i], stills) for i, row in enumerate(rows)),
         content=Content(**head["content"]) if "content" in head else None,
         names=tuple(Url(name) for name in head.get("names", ())),
         dropped=tuple(head.get("dropped", ())),
@@ -260,7 +265,7 @@ def _video(head: dict[str, Any], rows: Sequence[dict[str, Any]], embeddings: Vec
     )
 
 
-def _face(row: dict[str, Any], embedding: Vectors) -> Face:
+def _face(row: dict[str, Any], embedding: Vectors, stills: Set[int]) -> Face:
     return Face(
         face_id=row["face_id"],
         identity_id=row["identity_id"],
@@ -276,6 +281,7 @@ def _face(row: dict[str, Any], embedding: Vectors) -> Face:
         crop=row["crop"],
         crop_digest=row["crop_digest"],
         embedding=embedding,
+        still=row["track"] in stills,
     )
 
 

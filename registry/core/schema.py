@@ -36,7 +36,11 @@ def _rebuild_index(blobs: BlobStore) -> None:
     blobs.put(keys.intent(REINDEX), b"")
 
 
-STEPS: tuple[Step, ...] = (Step(1, _rebuild_index),)
+def _keep_objects(_: BlobStore) -> None:
+    """Schema 3: records may name still pictures, which those of schema 2 do not, so they stay."""
+
+
+STEPS: tuple[Step, ...] = (Step(1, _rebuild_index), Step(2, _keep_objects))
 """One for each version before `SCHEMA`, in order."""
 
 

@@ -166,6 +166,10 @@ class SnapshotStore:
         """Raise `RegistryLocked`."""
         self._refuse(key)
 
+    def put_many(self, objects: Mapping[str, bytes]) -> None:
+        """Raise `RegistryLocked`."""
+        self._refuse(next(iter(objects), ""))
+
     def put_if(self, key: str, data: bytes, expected: str | None) -> str | None:
         """Raise `RegistryLocked`."""
         self._refuse(key)

@@ -60,6 +60,7 @@ def _appearance(identity: str, faces: Sequence[Face]) -> Appearance:
         best_crop=best.crop,
         best_quality=best.quality.score if founds(best.quality) else 0.0,
         established=founds(best.quality) or _is_steady(faces),
+        still=all(face.still for face in faces),
     )
 
 
@@ -108,6 +109,7 @@ def identity(
         cover_face=cover.best_face,
         provisional=identity_id in hidden
         or (not name and not any(appearance.established for _, appearance in by_video)),
+        still=all(appearance.still for _, appearance in by_video),
     )
 
 
@@ -122,7 +124,8 @@ def revised_identity(
     """The identity after a video lost one appearance of it, gained one, or both.
 
     The same as `identity` computes from all appearances, without reading them. None if these must
-    be read: its cover is in the appearance that is gone, or is too poor to establish it.
+    be read: its cover is in the appearance that is gone, or is too poor to establish it, or all
+    that is left may be still pictures.
 
     Args:
         known: the identity before the change.
@@ -132,6 +135,9 @@ def revised_identity(
         hidden: whether people hid the identity.
     """
     if gone is not None and (gone.best_face == known.cover_face or not cover_quality):
+        return None
+    alive = added is not None and not added.still
+    if gone is not None and not (gone.still or known.still or alive):
         return None
     better = added is not None and (added.best_quality, added.best_face) > (
         cover_quality,
@@ -147,6 +153,7 @@ def revised_identity(
         cover=added.best_crop if added and better else known.cover,
         cover_face=added.best_face if added and better else known.cover_face,
         provisional=hidden or (known.provisional and not established),
+        still=known.still and not alive,
     )
 
 

@@ -36,6 +36,8 @@ from registry.system.privacy import make_private_folder
 from registry.system.process import refuse_fork
 from registry.system.sparse import free_zeros
 
+SEARCHED = 256
+"""Nodes of the graph that a query visits at its nearest (`ef`; Qdrant's default is 100)."""
 RESERVE_BYTES = 256 * 2**20
 """Free space that a write must leave. Edge writes through memory maps, and a page that does not fit
 on the disk kills the process (SIGBUS), so free space is checked before each write. Edge 0.9.0
@@ -259,7 +261,7 @@ class EdgeCollection(EngineCollection):
         exact: bool,
         with_payload: bool,
     ) -> list[list[qe.ScoredPoint]]:
-        condition, params = edge_filter(where), qe.SearchParams(exact=exact)
+        condition, params = edge_filter(where), qe.SearchParams(exact=exact, hnsw_ef=SEARCHED)
         requests = [
             qe.QueryRequest(
                 limit=limit,

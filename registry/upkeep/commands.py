@@ -1,8 +1,7 @@
-"""The commands `status` and `doctor`."""
+"""The command `status`."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -93,32 +92,3 @@ def _format(value: object) -> object:
     if value is None:
         return "-"
     return ("no", "yes")[value] if isinstance(value, bool) else value
-
-
-@click.command("doctor")
-@click.option("--deep", is_flag=True, help="Also read every crop and check its digest.")
-@click.option(
-    "--fix", is_flag=True,
-    help="Repair what can be repaired safely: remove crops that no record names, rebuild an index "
-    "that differs from the records, remove the access of other users, mark videos with damaged "
-    "records or crops to be read again.",
-)  # fmt: skip
-@json_option
-@pass_terminal
-def doctor_command(terminal: Terminal, deep: bool, fix: bool, as_json: bool) -> None:
-    """Check the machine, the model, both stores and everything in the registry.
-
-    Prints one line for each part, and below it what to do. Exits with 1 if a part has failed.
-    """
-    from registry.upkeep.doctor import examine
-
-    findings = []
-    for finding in examine(terminal.settings, fix=fix, deep=deep):
-        findings.append(finding)
-        if not as_json:
-            terminal.say(f"{finding.verdict:<8} {finding.part:<12} {finding.detail}")
-            if finding.advice:
-                terminal.say(f"{'':<21} {finding.advice}")
-    if as_json:
-        terminal.json({"findings": [asdict(finding) for finding in findings]})
-    sys.exit(any(finding.verdict == "failed" for finding in findings))

@@ -47,7 +47,10 @@ def people(request: Request) -> Response:
     found = _listed(workspace, metric, sort, left_out=left_out)
     metrics, hidden = workspace.once(
         "metrics and hidden people",
-        lambda opened: (metrics_of(opened), opened.index.count_identities(provisional=True)),
+        lambda opened: (
+            metrics_of(opened),
+            sum(one.provisional or one.still for one in opened.index.identities()),
+        ),
     )
     rows = matching(found.rows, query) if query else list(found.rows)
     start = _PAGE * (number - 1)

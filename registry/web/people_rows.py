@@ -62,11 +62,18 @@ def people_rows(
 ) -> People:
     """All established identities with the numbers of a metric, by default the primary one.
 
-    With `left_out`, those that are not: hidden ones, and those of a few poor faces.
+    With `left_out`, those that are not, and still pictures: hidden ones, and those of a few poor
+    faces.
     """
     metrics = (metric,) if metric else ()
     report = make_report(
-        registry, metrics, Selection(), sort=sort, as_of=as_of, provisional=left_out
+        registry,
+        metrics,
+        Selection(),
+        sort=sort,
+        as_of=as_of,
+        provisional=left_out,
+        stills=left_out,
     )
     rows: list[dict[Any, Any]] = report.table.to_dict(orient="records")
     identities = registry.index.get_identities([str(row["identity"]) for row in rows])
@@ -80,7 +87,7 @@ def people_rows(
         for row, one in zip(rows, measured, strict=True)
     )
     if left_out:
-        shown = tuple(row for row in shown if row.identity.provisional)
+        shown = tuple(row for row in shown if row.identity.provisional or row.identity.still)
     said = answer([(row.label, "", row.measured) for row in shown], report.videos)
     return People(shown, said, name, report.videos)
 

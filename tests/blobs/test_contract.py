@@ -85,6 +85,17 @@ def test_a_second_put_replaces_the_first(store: BlobStore) -> None:
     assert list(store.list()) == [BlobInfo("videos/v1.parquet", 6)]
 
 
+def test_many_objects_are_written_at_once(store: BlobStore) -> None:
+    objects = {f"crops/{n % 3}/{n}.jpg": bytes([n]) * (n + 1) for n in range(20)}
+    store.put_many({})
+    store.put_many({"crops/0/0.jpg": b"replaced"})
+    store.put_many(objects)
+    assert {key: store.get(key) for key in objects} == objects
+    assert sorted(info.key for info in store.list("crops/")) == sorted(objects)
+    with pytest.raises(StoreError):
+        store.put_many({"a": b"1", "../b": b"2"})
+
+
 def test_an_object_may_be_empty(store: BlobStore) -> None:
     store.put("intents/reindex", b"")
     assert store.get("intents/reindex") == b""

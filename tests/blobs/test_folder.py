@@ -4,7 +4,6 @@ import contextlib
 import os
 import random
 import shutil
-import signal
 import stat
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from registry.system.folder_by_path import FolderByPath
 from registry.system.folder_interface import OpenFolder
 from registry.system.open_folder import open_folder
 from tests.blobs.test_contract import METHODS, listed
+from tests.support.processes import is_root, make_pipe
 
 NOBODY = 65534
 
@@ -94,7 +94,7 @@ def test_what_is_no_object_is_not_listed(root: Path, store: FolderStore) -> None
     (root / "crops" / "v1" / "Thumbs db").write_bytes(b"x")
     (root / "crops" / ".hidden").mkdir()
     (root / "crops" / ".hidden" / "a").write_bytes(b"x")
-    os.mkfifo(root / "crops" / "fifo")
+    make_pipe(root / "crops" / "fifo")
     assert listed(store) == ["crops/v1/0_0.jpg"]
     assert not store.exists("crops/fifo")
     with pytest.raises(ObjectMissing):
@@ -194,7 +194,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_objects(root: Path) -> None:
             assert writer.stdout is not None
             assert writer.stdout.readline() == b"ready\n"
             time.sleep(chance.uniform(0.02, 0.12))
-            writer.send_signal(signal.SIGKILL)
+            writer.kill()
         store = FolderStore(root)
         blobs = list(store.list())
         assert blobs
@@ -220,7 +220,7 @@ def test_what_a_killed_writer_left_is_never_listed_and_goes_after_an_hour(root: 
             deadline = time.monotonic() + 5
             while not killed and time.monotonic() < deadline:
                 killed = next((path.name for path in root.glob(".*")), "")
-            writer.send_signal(signal.SIGKILL)
+            writer.kill()
         if (root / killed).is_file():
             break
         killed = ""
@@ -306,12 +306,13 @@ def test_a_reserve_is_left_free(root: Path) -> None:
 def without_access(folder: Path) -> Iterator[None]:
     """The folder closed to this process, also where it runs as root."""
     folder.chmod(0o000)
-    if os.getuid() == 0:
+    root = is_root() and hasattr(os, "seteuid")
+    if root and hasattr(os, "seteuid"):
         os.seteuid(NOBODY)
     try:
         yield
     finally:
-        if os.getuid() == 0:
+        if hasattr(os, "seteuid") and root:
             os.seteuid(0)
         folder.chmod(0o700)
 

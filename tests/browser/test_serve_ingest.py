@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -125,6 +124,6 @@ def _merge_and_kill(home: Path, pair: list[str], delay_s: float) -> None:
             thread = threading.Thread(target=merge)
             thread.start()
             time.sleep(delay_s)
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             process.wait()
             thread.join()

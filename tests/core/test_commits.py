@@ -35,17 +35,25 @@ def _open(home: Path) -> Registry:
 
 
 def _random_video(name: str, chance: random.Random) -> Video:
-    """Up to eight faces of seven people, good and poor ones, in frames of odd length."""
+    """Up to eight faces of seven people, good, poor and still ones, in frames of odd length."""
     people = [chance.randrange(7) for _ in range(chance.randrange(9))]
     made = video(name, [person(who, chance.uniform(0, 0.5)) for who in people])
+    stills = {who for who in range(7) if chance.random() < 0.4}
 
-    def varied(face: Face) -> Face:
+    def varied(face: Face, who: int) -> Face:
         score = chance.choice((0.2, 0.5, 0.5, chance.random()))
         span = round(chance.uniform(0.01, 3), 6)
         quality = Quality(score, chance.choice(REASONS))
-        return replace(face, quality=quality, span_s=span, det_score=chance.random())
+        return replace(
+            face,
+            quality=quality,
+            span_s=span,
+            det_score=chance.random(),
+            track=who,
+            still=who in stills,
+        )
 
-    return replace(made, faces=tuple(map(varied, made.faces)))
+    return replace(made, faces=tuple(map(varied, made.faces, people)))
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -234,13 +233,12 @@ def killed(tmp_path: Path) -> int:
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    holder.send_signal(signal.SIGKILL)
+    holder.kill()
     holder.wait()
     holder.stdout.close()
     return holder.pid
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes of this machine are told on Linux")
 def test_a_killed_writer_of_this_machine_is_followed_at_once(tmp_path: Path, killed: int) -> None:
     held = json.loads(FolderStore(tmp_path).get(keys.LEASE))
     assert held["pid"] == killed

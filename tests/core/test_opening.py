@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,7 +74,8 @@ def test_a_registry_cannot_be_sent_to_another_process(home: Path) -> None:
 
 
 def _in_a_fork(action: Callable[[], str]) -> str:
-    receiving, sending = multiprocessing.get_context("fork").Pipe(duplex=False)
+    forking: Any = multiprocessing.get_context("fork")  # mypy knows none on Windows
+    receiving, sending = forking.Pipe(duplex=False)
 
     def run() -> None:
         try:
@@ -81,7 +83,7 @@ def _in_a_fork(action: Callable[[], str]) -> str:
         except RegistryLocked as exc:
             sending.send(str(exc))
 
-    process = multiprocessing.get_context("fork").Process(target=run)
+    process = forking.Process(target=run)
     process.start()
     process.join()
     assert process.exitcode == 0

@@ -46,6 +46,7 @@ from tests.core.busy_writer import state_of
 from tests.support.factories import person, video
 from tests.support.failing_folder import FailingFolder
 from tests.support.media import write_video
+from tests.support.processes import is_root
 from tests.support.registries import dump, new_registry, put
 from tests.test_main_job import call_here
 
@@ -549,7 +550,7 @@ def _unwritable(home: Path) -> Iterator[tuple[str, ...]]:
     folders = [home, *(path for path in home.rglob("*") if path.is_dir())]
     for folder in folders:
         folder.chmod(0o500)
-    yield ("setpriv", "--bounding-set=-dac_override") if os.geteuid() == 0 else ()
+    yield ("setpriv", "--bounding-set=-dac_override") if is_root() else ()
     for folder in folders:
         folder.chmod(0o700)
 
@@ -557,7 +558,7 @@ def _unwritable(home: Path) -> Iterator[tuple[str, ...]]:
 @pytest.fixture
 def unwritable(ingested: Path, tmp_path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """A home that cannot be written, and the beginning of commands for which this is so."""
-    if os.geteuid() == 0 and not shutil.which("setpriv"):
+    if is_root() and not shutil.which("setpriv"):
         pytest.skip("root without setpriv may write everywhere")
     home = tmp_path / "home"
     shutil.copytree(ingested, home)

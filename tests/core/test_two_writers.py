@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import psutil
 import pytest
 
 from registry.blobs.minio_store import MinioStore
@@ -27,6 +27,7 @@ from registry.demo.videos import build_videos, write_probe
 from registry.upkeep.index_comparison import compare_index
 from tests.faults.harness import difference
 from tests.support import places
+from tests.support.processes import kill_group, resume, suspend
 from tests.support.qdrant_served import serve_qdrant
 from tests.support.web import Behaviour, Exchange, Web, serve
 from tests.support.weed import S3Server, s3_server
@@ -116,8 +117,8 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     yield begin
     for process in running:
         if process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):
+                kill_group(process.pid)
         process.communicate()
 
 
@@ -233,12 +234,12 @@ def test_a_writer_that_stood_still_beyond_its_lease_writes_nothing_more(
     late = start("-c", _SHORT_LEASE, tmp_path / "first", one, LEASE_S)
     reader = tmp_path / "reader"
     until(lambda: _videos_on_record(reader) == 1)
-    late.send_signal(signal.SIGSTOP)
+    suspend(late.pid)
     code, said = ended(start(*ingesting(tmp_path / "second", other, "--wait")))
     assert code == 0, said
     between = dumped(reader), _objects()
     site.gate.set()
-    late.send_signal(signal.SIGCONT)
+    resume(late.pid)
     code, said = ended(late)
     assert (code, "taken over by process" in said) == (1, True), said
     assert "writes nothing more" in said

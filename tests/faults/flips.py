@@ -5,11 +5,9 @@ Qdrant Edge loads most damaged files without a word, so what it says is compared
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from tests.faults.forks import child
 from tests.faults.harness import Golden, Outcome, Strike, copy_home, difference
 from tests.faults.proxies import Trigger
 from tests.faults.workload import STEPS, dump, open_parts
+from tests.support.processes import KILLED, data_spans
 
 FLIPPED = "a bit of the index flipped"
 _HANGS_S = 20.0
@@ -49,7 +48,8 @@ def flips(golden: Golden, count: int, chance: random.Random) -> list[Flip]:
     written = {
         str(path.relative_to(folder)): used
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and (used := [at for span in _spans(path) for at in _used(path, *span)])
+        if path.is_file()
+        and (used := [at for span in data_spans(path) for at in _used(path, *span)])
     }
     chosen = []
     for number, file in enumerate(chance.choices(sorted(written), k=count)):
@@ -94,7 +94,7 @@ def _found_out(home: Path, wanted: Any) -> tuple[str, str]:
     code, said = child(lambda say: _ask(home, say), kill_after_s=_HANGS_S)
     how = "named by an error"
     if code < 0:
-        aborted = code != -signal.SIGKILL
+        aborted = code != KILLED
         code, said = child(lambda say: _ask(home, say))  # the next command
         how = "ends or hangs the process, is named the next time"
         if code < 0:
@@ -158,16 +158,3 @@ def _used(path: Path, start: int, end: int) -> list[int]:
 
 def _last(golden: Golden) -> Path:
     return golden.folder / "golden"
-
-
-def _spans(path: Path) -> Iterator[tuple[int, int]]:
-    """Where the file holds anything: the index lays its files out ahead, with holes."""
-    with path.open("rb") as file:
-        size, end = os.fstat(file.fileno()).st_size, 0
-        while end < size:
-            try:
-                start = os.lseek(file.fileno(), end, os.SEEK_DATA)
-            except OSError:
-                return
-            end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
-            yield start, end

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests.support.processes import kill
 
 DEADLINE_S = 60.0
 """A child that takes longer hangs, and counts as lost."""
@@ -25,6 +26,7 @@ def child(
     said as {"error": type, "message": text}, and the child ends with 1.
     """
     read, write = os.pipe()
+    assert hasattr(os, "fork"), "this system cannot fork"
     pid = os.fork()
     if pid == 0:
         os.close(read)
@@ -32,7 +34,7 @@ def child(
     os.close(write)
     said, late = _listen(read, DEADLINE_S if kill_after_s is None else kill_after_s)
     if late:
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
         said += _listen(read, DEADLINE_S)[0]
     os.close(read)
     _, status = os.waitpid(pid, 0)

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from tests.faults.forks import child
 from tests.faults.proxies import Fault, Trigger
 from tests.faults.workload import STEPS, dump, open_parts, run
 from tests.support.factories import DIMENSION, person, video
+from tests.support.processes import KILLED, data_spans
 
 AT_A_TIME = "killed at a random time"
 GOES_ON = ", the process goes on"
@@ -133,8 +133,8 @@ def strike(golden: Golden, fault: Strike) -> Outcome:
     if code == 0 and not goes_on and name in (Fault.REFUSED, Fault.LOST, Fault.GONE):
         # The fault met an operation whose failure may be passed over, but not in silence and wrong.
         return Outcome(fault, True, _compared(golden, fault, _dumped(home)))
-    hit = code == -signal.SIGKILL or (code == 1 and _ours(said))
-    if code not in (0, -signal.SIGKILL) and not hit:
+    hit = code == KILLED or (code == 1 and _ours(said))
+    if code not in (0, KILLED) and not hit:
         return Outcome(fault, True, f"ended with {code}: {said}")
     if goes_on and code != 0:
         return Outcome(fault, hit, f"cannot be done again: {said}")
@@ -233,13 +233,7 @@ def _copy_sparse(source: str, target: str) -> None:
     with Path(source).open("rb") as old, Path(target).open("wb") as new:
         size = os.fstat(old.fileno()).st_size
         new.truncate(size)
-        end = 0
-        while end < size:
-            try:
-                start = os.lseek(old.fileno(), end, os.SEEK_DATA)
-            except OSError:  # nothing but a hole is left
-                break
-            end = os.lseek(old.fileno(), start, os.SEEK_HOLE)
+        for start, end in data_spans(Path(source)):
             for at in range(start, end, _PART):
                 old.seek(at)
                 part = old.read(min(_PART, end - at))

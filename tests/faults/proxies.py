@@ -6,8 +6,7 @@ The parts below are the shipped ones; only what lies between them and the regist
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
@@ -16,6 +15,7 @@ from registry.blobs.base import BlobInfo, BlobStore
 from registry.domain import Vectors
 from registry.errors import StoreFull, StoreUnreachable
 from registry.store.base import Collection, CollectionSpec, Filter, Hit, Payload, Point, Store
+from tests.support.processes import kill
 
 T = TypeVar("T")
 
@@ -49,14 +49,14 @@ class Trigger:
         gone = self.fault is Fault.GONE and 0 <= self.at <= number
         full = self.fault is Fault.FULL and 0 <= self.at <= number and writes
         if here and self.fault is Fault.KILL_BEFORE:
-            os.kill(os.getpid(), signal.SIGKILL)
+            kill(os.getpid())
         if gone or (here and self.fault is Fault.REFUSED):
             raise StoreUnreachable(f"injected: no answer to {name}")
         if full:
             raise StoreFull(f"injected: no space for {name}")
         result = operation()
         if here and self.fault is Fault.KILL_AFTER:
-            os.kill(os.getpid(), signal.SIGKILL)
+            kill(os.getpid())
         if here and self.fault is Fault.LOST:
             raise StoreUnreachable(f"injected: the answer to {name} was lost")
         return result
@@ -73,6 +73,10 @@ class FaultyBlobs:
 
     def put(self, key: str, data: bytes) -> None:
         self._trigger.run(f"put {key}", lambda: self._inner.put(key, data), writes=True)
+
+    def put_many(self, objects: Mapping[str, bytes]) -> None:
+        for key, data in objects.items():  # one by one, so that each is a point to fail at
+            self.put(key, data)
 
     def put_if(self, key: str, data: bytes, expected: str | None) -> str | None:
         return self._trigger.run(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import random
 import struct
 import zipfile
@@ -21,6 +20,7 @@ from PIL import Image as Picture
 
 from tests.support import web as on
 from tests.support.media import numbered, write_video
+from tests.support.processes import make_pipe
 
 SECRET = b"the canary's secret"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -96,7 +96,7 @@ def _head(size: int) -> bytes:
 
 
 def _pipe(target: Path) -> None:
-    os.mkfifo(target)
+    make_pipe(target)
 
 
 def video_files(box: Sandbox, good: bytes) -> Iterator[Case]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -36,6 +35,7 @@ from ingest.frames.frame_memory import FrameMemory
 from registry.domain import Media
 from registry.errors import MediaError
 from tests.support.media import numbered, require_encoder, write_video
+from tests.support.processes import kill
 from tests.system.test_confinement import landlock, seccomp
 
 LIMITS = MediaLimits()
@@ -191,7 +191,7 @@ def test_a_process_that_is_killed_fails_its_video_only(
     for _ in range(2):
         with client.open(path, sampling=Sampling(1), limits=LIMITS) as reader:
             for pid in reading_processes(client):
-                os.kill(pid, signal.SIGKILL)
+                kill(pid)
             with pytest.raises(MediaError, match="the process that read the video was killed"):
                 list(reader)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +17,7 @@ from registry.errors import MediaError
 from registry.models.base import FaceModel
 from registry.settings import load_settings
 from tests.support.media import write_video
+from tests.support.processes import kill, suspend
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +57,7 @@ def test_a_worker_that_is_killed_costs_its_video(
         reading = threads.submit(pool.extract, long, "long")
         time.sleep(0.5)
         assert worker.pid is not None
-        os.kill(worker.pid, signal.SIGKILL)
+        kill(worker.pid)
         with pytest.raises(MediaError, match=r"was killed.*short of memory"):
             reading.result(timeout=120)
     assert pool.extract(short, "short").media.frames_sampled == 3
@@ -76,7 +75,7 @@ def test_a_worker_that_hangs_costs_its_video(
             reading = threads.submit(extractor.extract, long, "long")
             time.sleep(0.5)
             assert worker.pid is not None
-            os.kill(worker.pid, signal.SIGSTOP)
+            suspend(worker.pid)
             with pytest.raises(MediaError, match="took longer than 10 s and was stopped"):
                 reading.result(timeout=120)
         assert extractor.extract(short, "short").media.frames_sampled == 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from registry.errors import ModelError
 from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.models.entries import CATALOGUE, find
+from tests.support.processes import is_root
 
 PACKS = ("buffalo_l", "buffalo_s", "buffalo_sc")
 
@@ -110,7 +110,7 @@ def test_a_name_goes_before_a_folder_of_that_name(
         catalogue.load("./sface", device="cpu", cache=tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without a home")
+@pytest.mark.skipif(not is_root(), reason="only root can become a user without a home")
 def test_who_has_no_home_folder_can_list_models_all_the_same() -> None:
     code = (
         "import os; from pathlib import Path; from registry.models import catalogue, entries\n"

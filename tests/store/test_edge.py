@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from registry.errors import RegistryLocked, StoreCorrupt, StoreError, StoreFull
+from registry.store import edge_shard
 from registry.store.base import CollectionSpec, Filter, Point
 from registry.store.edge import EdgeCollection, EdgeStore
 from registry.store.edge_seal import check_seal, seal_file
@@ -167,7 +168,7 @@ while time.monotonic() < end:
     for round_ in range(4):
         with child(code, path) as process:
             time.sleep(0.01 + 0.02 * round_)
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             process.wait()
         store = EdgeStore(path, reserve_bytes=0)
         assert store.open(FACES).count() in (0, 1)
@@ -351,8 +352,12 @@ def test_dropping_leaves_no_byte_of_it(path: Path, store: EdgeStore) -> None:
     assert not any(b"do-not-keep-this" in file.read_bytes() for file in left)
 
 
-def test_thousands_of_faces_answer_alike_before_and_after_optimising(store: EdgeStore) -> None:
-    rows = random_units(5200, 512, seed=1)  # 10 MB of vectors: from here on Edge builds a graph
+@pytest.mark.parametrize("graph_from", [5_000, edge_shard.GRAPH_FROM])
+def test_thousands_of_faces_answer_alike_before_and_after_optimising(
+    store: EdgeStore, graph_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge_shard, "GRAPH_FROM", graph_from)
+    rows = random_units(5200, 512, seed=1)
     rows[5000:5020] = rows[0]
     spec = CollectionSpec("faces", 512, FACES.keywords)
     faces = store.open(spec)
@@ -361,6 +366,9 @@ def test_thousands_of_faces_answer_alike_before_and_after_optimising(store: Edge
     before = faces.query(rows[:40], limit=3, where=where)
     faces.optimize()
     after = faces.query(rows[:40], limit=3, where=where)
+    assert faces._shard is not None
+    indexed = faces._shard.info().indexed_vectors_count
+    assert indexed == (len(rows) if graph_from <= len(rows) else 0)
     assert [[hit.id for hit in hits] for hits in after] == [
         [hit.id for hit in hits] for hits in before
     ]

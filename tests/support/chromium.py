@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tests.support.processes import is_root
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-SANDBOX = ["--no-sandbox"] if os.geteuid() == 0 else []  # root has none
+SANDBOX = ["--no-sandbox"] if is_root() else []  # root has none
 
 
 def find_chromium() -> str | None:

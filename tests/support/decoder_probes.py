@@ -44,7 +44,7 @@ class Intruding(VideoReader):
                 lambda: Path("/tmp/face-registry-probe").write_text("x"),
                 lambda: list(Path("/").iterdir()),
                 lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM),
-                lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),
+                lambda: socket.socket(getattr(socket, "AF_UNIX", -1), socket.SOCK_STREAM),
                 lambda: subprocess.run([sys.executable, "-c", ""], check=False),
                 lambda: os.kill(os.getppid(), 0),
             )

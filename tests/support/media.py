@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -199,15 +200,15 @@ def _scheduled_as_before() -> Iterator[None]:
 
     It stays one, and so does every process that it starts: any that spins then stops all others.
     """
-    if not hasattr(os, "sched_getscheduler"):
+    if sys.platform == "linux":
+        policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+        try:
+            yield
+        finally:
+            if os.sched_getscheduler(0) != policy:
+                os.sched_setscheduler(0, policy, parameters)
+    else:
         yield
-        return
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        yield
-    finally:
-        if os.sched_getscheduler(0) != policy:
-            os.sched_setscheduler(0, policy, parameters)
 
 
 def _options(codec: str, given: Mapping[str, str]) -> dict[str, str]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import re
 import select
-import struct
 import subprocess
 import sys
-import termios
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 _CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 _LONGEST_S = 60.0
@@ -40,8 +38,8 @@ def run_on_terminal(
         answer: typed, with Enter, when the command asks; None if it does not ask.
         columns: width of the terminal.
     """
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    assert sys.platform != "win32", "Windows has no such terminals"
+    ours, theirs = _open_terminal(columns)
     environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1"}
     for name in ("COLUMNS", "LINES"):
         environment.pop(name, None)
@@ -62,6 +60,21 @@ def run_on_terminal(
         process.kill()
         process.wait()
         os.close(ours)
+
+
+def _open_terminal(columns: int) -> tuple[int, int]:
+    """Both ends of a terminal of this width; where the system has none, the test is skipped."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no terminals that a program can open")
+    else:
+        import fcntl
+        import pty
+        import struct
+        import termios
+
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        return ours, theirs
 
 
 def _read(descriptor: int) -> bytes:

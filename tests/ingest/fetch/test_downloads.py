@@ -24,6 +24,7 @@ from ingest.fetch.sniffing import not_a_video
 from ingest.fetch.streams import Deadline
 from registry.errors import FetchError, NotReadYet, RegistryError, StoreError, StoreFull, UsageError
 from registry.urls import parse
+from tests.support.processes import make_pipe
 from tests.support.web import (
     Behaviour,
     Exchange,
@@ -549,7 +550,7 @@ def test_a_local_file_is_used_where_it_lies(make: Make, tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_is_refused_by_its_full_path(make: Make, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
+    make_pipe(tmp_path / "pipe")
     (tmp_path / "empty").touch()
     (tmp_path / "page.mp4").write_bytes(b"<html></html>")
     (tmp_path / "list.mp4").write_bytes(b"#EXTM3U\nhttp://127.0.0.1/x.ts\n")

@@ -1,0 +1,196 @@
+"""How the registry's own work grows with the number of videos; no video is decoded.
+
+    python -m benchmarks.scale [--videos 1000 5000] [--commits 50] [--engines 20000] [--folder DIR]
+        [--json PATH]
+
+Registries of synthetic videos are filled with all but the last videos at once, and these are then
+committed as an ingest commits them, with their crops. What follows is measured as a command does
+it: the end of an ingest, lookups, averages, `status`, opening the registry again. Vector engines
+are compared on the faces of so many videos (`--engines`: how many vectors). Times are of this
+machine, and of what else runs on it: CPU seconds are of this process alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+import queries
+from benchmarks import _engines
+from benchmarks._synthetic import FACES, Synthetic, contract, fill, put_crops
+from registry.core.opening import open_registry
+from registry.core.registry import Registry
+from registry.footage.duplicates import duplicate_videos
+from registry.people import joining
+from registry.people.evidence import gather_evidence
+from registry.settings import load_settings
+from registry.store.edge_shard import bytes_on_disk
+from registry.upkeep.status import status
+
+T = TypeVar("T")
+LOOKUPS = 200
+ROW = (
+    "| {videos:,} | {faces:,} | {identities:,} | {commit_ms} | {commit_cpu_ms} | {nearest_ms} "
+    "| {evidence_s} | {copies_s} | {optimize_s} | {lookup_ms[0]} / {lookup_ms[1]} | {averages_s} "
+    "| {status_s} | {reopen_s} | {peak_mb} | {index_mb} |"
+)
+HEAD = (
+    "| videos | faces | identities | commit, ms | of it CPU | finding neighbours, ms "
+    "| likely duplicates, s | copies, s | optimize, s | lookup p50 / p99, ms | averages, s "
+    "| status, s | reopen, s | peak memory, MB | index on disk, MB |\n" + "|---" * 15 + "|"
+)
+
+
+def main() -> None:
+    """Measure, and print tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--videos", type=int, nargs="*", default=[1000, 5000])
+    parser.add_argument("--commits", type=int, default=50)
+    parser.add_argument("--engines", type=int, default=20_000, help="vectors; 0: leave them out")
+    parser.add_argument(
+        "--folder", type=Path, help="where registries are made (a temporary folder)"
+    )
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    machine = f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"
+    print(f"{machine}; {FACES} faces a video\n\n{HEAD}")
+    sizes, engines = [], []
+    with tempfile.TemporaryDirectory(dir=given.folder) as name:
+        for count in given.videos:
+            sizes.append(_size(Path(name) / str(count), count, given.commits))
+            print(ROW.format(**sizes[-1]), flush=True)
+            shutil.rmtree(Path(name) / str(count))
+        for one in sizes:
+            print(
+                f"\n{one['videos']:,} videos, ms a commit in tenths: {one['commit_ms_in_tenths']}"
+            )
+        if given.engines:
+            print(
+                f"\n{given.engines:,} vectors\n\n| engine | build, s | p50, ms | p99, ms | recall |"
+            )
+            print("|---|---|---|---|---|")
+            engines = _compare(given.engines, Path(name))
+    if given.json:
+        body = {"machine": machine, "sizes": sizes, "engines": engines}
+        given.json.write_text(json.dumps(body, indent=1))
+
+
+def _size(home: Path, count: int, commits: int) -> dict[str, Any]:
+    """All measurements of a registry of `count` videos."""
+    synthetic = Synthetic(max(400, count // 10))
+    timed = _Timed()
+    with open_registry(load_settings(home=home)) as registry:
+        registry.establish(contract())
+        timed("fill", lambda: fill(registry, synthetic, count - commits))
+        last = list(synthetic.videos(commits, count - commits))
+        for video in last:
+            put_crops(registry, video)
+        commit, cpu = [], time.process_time()
+        for video in last:
+            started = time.perf_counter()
+            registry.commit(video)
+            commit.append((time.perf_counter() - started) * 1000)
+        cpu = (time.process_time() - cpu) / commits * 1000
+        timed("settle", registry.settle)
+        timed("evidence", lambda: joining.duplicate_groups(registry, gather_evidence(registry)))
+        read = {video.video_id for video in last}
+        timed("copies", lambda: duplicate_videos(registry, among=read))
+        timed("optimize", registry.index.optimize)
+        lookup = _lookups(registry, synthetic)
+        nearest = timed("nearest", lambda: [_nearest(registry, video) for video in last[:20]])
+    again = timed("reopen", lambda: _opened(home))
+    table = timed("averages", lambda: queries.averages(again))
+    document = timed("status", lambda: status(again))
+    identities, faces = document["identities"]["total"], document["faces"]
+    assert identities >= len(table) and faces == count * FACES
+    again.close()
+    return {
+        "videos": count,
+        "faces": faces,
+        "identities": identities,
+        "commit_ms": round(float(np.median(commit)), 1),
+        "commit_cpu_ms": round(cpu, 1),
+        "commit_ms_in_tenths": [round(float(t.mean()), 1) for t in np.array_split(commit, 10)],
+        "nearest_ms": round(float(np.median(nearest)), 1),
+        "lookup_ms": [round(float(np.percentile(lookup, p)), 1) for p in (50, 99)],
+        "peak_mb": _peak_mb(),
+        "index_mb": bytes_on_disk(home / "index") // 1_000_000,
+        **{f"{name}_s": round(seconds, 2) for name, seconds in timed.seconds.items()},
+    }
+
+
+class _Timed:
+    """Calls functions, and keeps how long each took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, name: str, work: Callable[[], T]) -> T:
+        started = time.perf_counter()
+        result = work()
+        self.seconds[name] = time.perf_counter() - started
+        return result
+
+
+def _opened(home: Path) -> Registry:
+    registry = open_registry(load_settings(home=home))
+    _ = registry.index
+    return registry
+
+
+def _nearest(registry: Registry, video: Any) -> float:
+    """Milliseconds to find the neighbours of all faces of a video, as a commit does."""
+    embeddings = np.stack([face.embedding for face in video.faces])
+    started = time.perf_counter()
+    registry.index.nearest(video.video_id, embeddings)
+    return (time.perf_counter() - started) * 1000
+
+
+def _lookups(registry: Registry, synthetic: Synthetic) -> list[float]:
+    """Milliseconds of each lookup of one face."""
+    times = []
+    for row in synthetic.queries(LOOKUPS):
+        started = time.perf_counter()
+        registry.index.similar_faces(row[None], limit=50)
+        times.append((time.perf_counter() - started) * 1000)
+    return times
+
+
+def _compare(count: int, folder: Path) -> list[dict[str, Any]]:
+    synthetic = Synthetic(max(400, count // 180))
+    videos = synthetic.videos(-(-count // FACES))
+    vectors = np.array([face.embedding for video in videos for face in video.faces])[:count]
+    found = []
+    for one in _engines.compare(vectors, synthetic.queries(LOOKUPS), folder / "engines"):
+        if isinstance(one, str):
+            print(f"| {one} | | | | |", flush=True)
+            continue
+        print(
+            f"| {one.name} | {one.build_s:.1f} | {one.p50_ms:.2f} | {one.p99_ms:.2f} "
+            f"| {one.recall:.4f} |",
+            flush=True,
+        )
+        found.append(asdict(one))
+    return found
+
+
+def _peak_mb() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+if __name__ == "__main__":
+    main()
