@@ -60,7 +60,7 @@ class Bench:
     @property
     def precisions(self) -> tuple[str, ...]:
         """On the CPU, float16 is computed as float32, and slower for it."""
-        return ("fp32", "fp16") if self.device == "cpu" else ("fp32", "fp32 without TF32", "fp16")
+        return ("fp32", "fp16") if self.device == "cpu" else ("fp32", "TF32", "fp16")
 
     def row(self, section: str, **values: Any) -> None:
         """Print a line and keep it."""

@@ -30,7 +30,7 @@ from registry.errors import MediaError, RegistryError
 from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.settings import Settings
-from registry.system.console import ignore_interrupts
+from registry.system.console import children_ignore_interrupts, ignore_interrupts
 from registry.system.process import lower_priority, seconds_since_start
 
 _POLL_S = 0.5
@@ -130,11 +130,12 @@ class PoolExtractor:
 
     def extract(self, path: Path, video_id: str) -> Extraction:
         """The faces of one video, from the next free worker."""
-        future = self._pool.schedule(
-            _process,
-            args=(path, video_id, self._sampling, self._limits),
-            timeout=self._timeout_s,
-        )
+        with children_ignore_interrupts():  # the first call starts the workers
+            future = self._pool.schedule(
+                _process,
+                args=(path, video_id, self._sampling, self._limits),
+                timeout=self._timeout_s,
+            )
         self._pending.append(future)
         try:
             return self._result(future)

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from ingest.fetch.share_links import download_address
 from registry.errors import RowError, UsageError
 from registry.system.local_paths import ON_WINDOWS, checked_path, path_of_file_url
+from registry.system.spelling import DiskSpelling
 from registry.urls import CONTROL, Url, canonical, printable, redacted
 
 _MAX_URL = 2048
@@ -42,7 +43,8 @@ class Locator:
                 f"--url-template '{redacted(template)}' needs one {{}}, in the place of the cell."
             )
         self._base = base
-        self._real_base = base.resolve() if base else None
+        self._spelling = DiskSpelling()
+        self._real_base = Path(self._spelling.folder(str(base.resolve()))) if base else None
         self._allow = allow_local_files
         self._template = template
         self._folders: dict[str, str] = {}
@@ -183,7 +185,9 @@ class Locator:
             return str(path.resolve())
         real = self._folders.get(folder)
         if real is None:
-            real = self._folders[folder] = str(Path(folder).resolve())
+            real = self._spelling.folder(str(Path(folder).resolve()))
+            self._folders[folder] = real
+        name = self._spelling.name(real, name)
         joined = os.path.join(real, name)  # noqa: PTH118  one for each row of the table
         if not os.path.islink(joined):  # noqa: PTH114
             return joined

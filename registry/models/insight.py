@@ -80,7 +80,8 @@ def load(
             f"only {CHIP_SIZE}x{CHIP_SIZE} is supported."
         )
     files = [Path(model.model_file) for model in (detector, recogniser)]
-    graph = onnx.load(files[1]).graph
+    network = onnx.load(files[1])
+    graph = network.graph
     if analysis.model_package is None and scales_its_input(graph):
         recogniser.input_mean, recogniser.input_std = 0.0, 1.0  # a manifest declares it
     info = ModelInfo(
@@ -98,6 +99,10 @@ def load(
             f"CPU: {providers[0]} has no DynamicQuantizeLinear and ConvInteger. Use a pack with "
             "float weights, or device cpu."
         )
+    if providers == devices.resolve("cpu"):
+        graphs.replace_prelu(graph, exactly=True)
+        content = bytes(network.SerializeToString())
+        recogniser.session = devices.open_session(content, providers, threads, str(files[1]))
     used = devices.in_use(device, [detector.session, recogniser.session])
     one_by_one = isinstance(recogniser.input_shape[0], int) or jointly
 

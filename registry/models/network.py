@@ -5,18 +5,26 @@ For accelerators: on the CPU, batches bring nothing (docs/MODELS.md, Speed).
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
 from registry.errors import ModelError
 from registry.models import device as devices
 from registry.models.graphs import IMAGES, JOINED
 
-MOST = 32
-"""Images in a run. Larger runs were no faster on an H100 (docs/MODELS.md, Speed)."""
+MOST = 16
+"""Images in a run."""
+_SIZES = (1, 4, MOST)
+"""Numbers of images in a run. Fewer are filled up: a card prepares itself for each number."""
+
+_SHAPES = 8
+"""Shapes of the input that a network stays prepared for, in a session of its own each."""
 
 
 class Network(Protocol):
@@ -31,33 +39,54 @@ class Network(Protocol):
 
 
 class OnnxNetwork:
-    """A graph of `registry.models.graphs` in ONNX Runtime."""
+    """A graph of `registry.models.graphs` in ONNX Runtime.
+
+    With CUDA, each shape of the input has a session of its own. A session that is given another
+    shape than before plans all its convolutions again, which took 2 s for YuNet on an H200.
+    """
 
     def __init__(
-        self, model: bytes, providers: Sequence[Any], threads: int | None, label: str
+        self, model: bytes, providers: Sequence[str], threads: int | None, label: str
     ) -> None:
         """Load it. `label` names it in errors. Raises `ModelError`."""
-        self._label = label
-        self.session = devices.open_session(model, providers, threads, label)
+        self._model, self._providers = model, list(providers)
+        self._threads, self._label = threads, label
+        self._lock = Lock()
+        self._sessions: OrderedDict[tuple[int, ...], onnxruntime.InferenceSession] = OrderedDict()
+        self.session = self._open()
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """As `Network.run`.
-
-        Batches are filled up to a power of two: an accelerator prepares itself for each size.
-        """
+        """As `Network.run`."""
         parts = [self._run(images[start : start + MOST]) for start in range(0, len(images), MOST)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         count = len(images)
-        missing = (1 << (count - 1).bit_length()) - count
+        missing = next(size for size in _SIZES if size >= count) - count
         if missing:
             images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
         try:
-            output: NDArray[np.float32] = self.session.run([JOINED], {IMAGES: images})[0]
+            session = self._session_of(images.shape)
+            output: NDArray[np.float32] = session.run([JOINED], {IMAGES: images})[0]
         except Exception as exc:  # ONNX Runtime's errors have no common base class
             raise ModelError(f"{self._label} failed on {count} images: {exc}") from exc
         return output[:count]
+
+    def _session_of(self, shape: tuple[int, ...]) -> onnxruntime.InferenceSession:
+        if not devices.is_batched(self._providers):
+            return self.session
+        with self._lock:
+            session = self._sessions.get(shape)
+            if session is None:
+                session = self._open() if self._sessions else self.session
+                self._sessions[shape] = session
+                if len(self._sessions) > _SHAPES:
+                    self._sessions.popitem(last=False)
+            self._sessions.move_to_end(shape)
+            return session
+
+    def _open(self) -> onnxruntime.InferenceSession:
+        return devices.open_session(self._model, self._providers, self._threads, self._label)
 
 
 def run_by_shape(network: Network, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[Any]]:

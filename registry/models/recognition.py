@@ -17,11 +17,11 @@ CHIP_SIZE = 112
 """px. The side of an aligned face: the ArcFace template of `insightface.utils.face_align`."""
 
 _CPU_BATCH = 4
-"""Faces in a run. Measured on one core with SFace: 31 ms a face with 1 and 4 faces a run, 33 with
-8, 35 with 16, 37 with 32 and 64, and 13 MB of memory for each face of a run."""
+"""Faces in a run. Measured on one core with SFace: as long for a face with 1 and with 4, 7 % longer
+with 8, 20 % with 32, and 13 MB of memory for each face of a run."""
 
-_ACCELERATOR_BATCH = 32
-"""Faces in a run. Enough work for an accelerator, in 0.4 GB with SFace."""
+_ACCELERATOR_BATCH = 64
+"""Faces handed to an accelerator at once; `registry.models.network` runs them in its batches."""
 
 Forward = Callable[[Chips], NDArray[Any]]
 """BGR uint8 (n, 112, 112, 3), n >= 1, to (n, D), rows of any length."""

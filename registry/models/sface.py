@@ -22,8 +22,6 @@ from registry.models.paired import PairedModel
 from registry.models.yunet import BatchedYuNet, OpenCvYuNet, YuNet, batched
 
 _INPUT = "data"
-AUTOMATIC = ("cuda", "cpu")
-"""`auto` does not choose CoreML, which was not tested with this network; it can be requested."""
 
 
 def load(
@@ -65,7 +63,7 @@ def load_with_yunet(
         ModelError: OpenCV or ONNX Runtime cannot load them.
         DeviceError: the requested device is not available or could not be started.
     """
-    providers = devices.resolve(device, automatic=AUTOMATIC)
+    providers = devices.resolve(device)
     devices.prepare(providers, threads)
     if devices.is_batched(providers):
         found = OnnxNetwork(batched(detector), providers, threads, "YuNet")
@@ -74,6 +72,10 @@ def load_with_yunet(
         embedded = OnnxNetwork(graph, providers, threads, info.name)
         used = devices.in_use(device, [found.session, embedded.session])
         return PairedModel(YuNet(BatchedYuNet(found)), embedded.run, info, used)
+    if isinstance(recogniser, bytes) and providers == devices.resolve("cpu"):
+        parsed = onnx.load_model_from_string(recogniser)
+        graphs.replace_prelu(parsed.graph, exactly=False)
+        recogniser = bytes(parsed.SerializeToString())
     session = devices.open_session(recogniser, providers, threads, info.name)
     name = session.get_inputs()[0].name
 

@@ -36,8 +36,10 @@ from registry.system.privacy import make_private_folder
 from registry.system.process import refuse_fork
 from registry.system.sparse import free_zeros
 
-SEARCHED = 256
-"""Nodes of the graph that a query visits at its nearest (`ef`; Qdrant's default is 100)."""
+SEARCHED = 1024
+"""Nodes of the graph that a query visits (`ef`; the default is 100). 120,000 faces, 18 a video:
+the nearest of 287 was found first in 275 with the default, 281 with 256, 286 with 512, and 287 with
+1,024, in 1.3 ms of CPU (docs/BENCHMARKS.md, "Growth")."""
 RESERVE_BYTES = 256 * 2**20
 """Free space that a write must leave. Edge writes through memory maps, and a page that does not fit
 on the disk kills the process (SIGBUS), so free space is checked before each write. Edge 0.9.0

@@ -59,7 +59,7 @@ def faces(tmp_path: Path) -> Iterator[Collection]:
     store.close()
 
 
-@pytest.mark.parametrize("candidates", [4, 64])
+@pytest.mark.parametrize("candidates", [4, 128])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_same_neighbours_as_by_comparing_with_every_face(
     faces: Collection, seed: int, candidates: int, monkeypatch: pytest.MonkeyPatch

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
+from registry.core import intents
 from tests.faults.flips import FLIPPED, flip_strike, flips
 from tests.faults.harness import (
     AT_A_TIME,
@@ -27,6 +28,8 @@ from tests.faults.harness import (
 from tests.faults.servers import every_net_strike, net_strike, rehearse_on_servers, rig, sample
 from tests.faults.workload import STEPS
 from tests.support.weed import find_weed
+
+intents.MOST_KEPT = 3  # so that faults strike before, during and after a flush of several commits
 
 
 def _hit(golden: Golden, one: Strike) -> Outcome:

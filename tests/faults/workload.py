@@ -71,6 +71,7 @@ def _table(*videos: Video, retry: bool = False) -> Step:
                     registry.commit(one)
             elif dict(known.metrics) != dict(one.metrics):
                 set_metrics(registry, one.video_id, one.metrics)
+        registry.settle()
         registry.index.optimize()
 
     return ingest

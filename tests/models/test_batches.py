@@ -134,3 +134,22 @@ def test_only_cuda_runs_in_batches() -> None:
     assert devices.is_batched([CUDA, *CPU])
     assert not devices.is_batched(CPU)
     assert not devices.is_batched(["CoreMLExecutionProvider", *CPU])
+
+
+@pytest.mark.parametrize("exactly", [True, False])
+def test_activations_are_computed_from_faster_operations(
+    files: list[bytes], sface: FaceModel, t1_image: Image, exactly: bool
+) -> None:
+    given = batchable(files[1])
+    rewritten = onnx.load_model_from_string(given)
+    graphs.replace_prelu(rewritten.graph, exactly=exactly)
+    assert "PRelu" not in {node.op_type for node in rewritten.graph.node}
+    chips = sface.align(t1_image, sface.detect(t1_image))[:2]
+    images = np.ascontiguousarray(chips.transpose(0, 3, 1, 2), np.float32)
+    one, other = (
+        onnxruntime.InferenceSession(graph, devices.session_options(1), CPU).run(
+            None, {"data": images}
+        )[0]
+        for graph in (given, rewritten.SerializeToString())
+    )
+    np.testing.assert_allclose(other, one, atol=0 if exactly else 1e-4)

@@ -20,7 +20,7 @@ CPU, CUDA, COREML = "CPUExecutionProvider", "CUDAExecutionProvider", "CoreMLExec
     ("asked", "available", "expected"),
     [
         ("auto", [CPU], [CPU]),
-        ("auto", [CPU, COREML], [COREML, CPU]),
+        ("auto", [CPU, COREML], [CPU]),
         ("auto", [CPU, COREML, CUDA], [CUDA, CPU]),
         ("auto", ["AzureExecutionProvider", CPU], [CPU]),
         ("cpu", [CUDA, CPU], [CPU]),
@@ -32,11 +32,6 @@ def test_the_best_provider_comes_first_and_the_processor_last(
     asked: str, available: list[str], expected: list[str]
 ) -> None:
     assert device.resolve(asked, available=available) == expected
-
-
-def test_auto_can_be_kept_from_a_device() -> None:
-    providers = device.resolve("auto", available=[COREML, CPU], automatic=("cuda", "cpu"))
-    assert providers == [CPU]
 
 
 def test_this_installation_is_asked_by_default() -> None:

@@ -47,6 +47,16 @@ def make_pipe(path: Path) -> None:
         pytest.skip("this system has no pipes among files")
 
 
+def make_link(path: Path, target: Path) -> None:
+    """Make a symbolic link; where this user may make none, the test is skipped."""
+    try:
+        path.symlink_to(target)
+    except OSError as exc:
+        pytest.skip(f"this user may make no symbolic link ({exc})")
+    if not path.is_symlink():
+        pytest.skip("this system says that it made a symbolic link, and made none")
+
+
 def data_spans(path: Path) -> list[tuple[int, int]]:
     """Where a file holds anything, as (start, end): the index lays its files out with holes."""
     spans = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import sys
 import zipfile
 from pathlib import Path
 
@@ -19,7 +21,8 @@ def test_a_file_appears_when_it_is_whole_and_for_its_owner_alone(tmp_path: Path)
         temporary.write_text("whole")
         assert not path.exists()
     assert path.read_text() == "whole"
-    assert path.stat().st_mode & 0o777 == 0o600
+    if sys.platform != "win32":  # there, the folder's access list decides
+        assert path.stat().st_mode & 0o777 == 0o600
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -34,7 +37,10 @@ def test_a_file_stays_as_it_was_if_the_block_fails(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreDenied, match=f"{tmp_path} is a folder"), atomic_file(tmp_path):
+    with (
+        pytest.raises(StoreDenied, match=re.escape(f"{tmp_path} is a folder")),
+        atomic_file(tmp_path),
+    ):
         pass
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from registry.system import paths
+from tests.support.processes import make_link
 
 
 def _in_use(code: int) -> PermissionError:
@@ -105,5 +106,5 @@ def test_without_a_way_to_see_holes_all_blocks_are_read(
 def test_a_link_is_told_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     assert not paths.is_link((tmp_path / "file").lstat())
-    (tmp_path / "link").symlink_to(tmp_path / "file")
+    make_link(tmp_path / "link", tmp_path / "file")
     assert paths.is_link((tmp_path / "link").lstat())

@@ -35,7 +35,7 @@ from registry.domain import Media
 from registry.errors import FetchError, StoreCorrupt, StoreError
 from registry.settings import load_settings
 from registry.store.server import ServerStore
-from registry.upkeep.checks import Finding, check_machine
+from registry.upkeep.checks import Finding, check_home_folder, check_machine
 from registry.upkeep.doctor import Inspection, examine, examine_registry
 from registry.upkeep.status import dump
 from tests.faults.proxies import Fault, FaultyBlobs, FaultyStore, Trigger
@@ -251,6 +251,16 @@ def test_modes_are_tightened(tmp_path: Path) -> None:
     assert by_part["modes"].verdict == "fixed"
     assert stat.S_IMODE(record.stat().st_mode) == 0o600
     assert stat.S_IMODE(record.parent.stat().st_mode) == 0o700
+
+
+def test_a_home_whose_paths_would_be_too_long_is_named(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 130)
+    finding = check_home_folder(deep, 259)
+    assert (finding.part, finding.verdict) == ("home", "warning")
+    assert "this system allows 259 in all" in finding.detail
+    assert "--home" in finding.advice
+    assert check_home_folder(deep, None).verdict == "ok"
+    assert check_home_folder(Path(deep.anchor) / "faces", 259).verdict == "ok"
 
 
 def test_the_command_ends_with_1_while_a_part_fails_and_a_repair_is_a_run(tmp_path: Path) -> None:
