@@ -26,6 +26,7 @@ from ingest.summary import READ_AGAIN, NothingRead, Summary
 from ingest.tables.table import Table
 from ingest.workers import Extractor
 from registry import ids
+from registry.core import clock
 from registry.core.listed_videos import load_listed_videos, save_listed_videos
 from registry.core.registry import Registry
 from registry.core.runs import new_run
@@ -133,7 +134,7 @@ def run(
     for unusable in table.failures:
         run_events.failed(summary, unusable.row, Url(unusable.url), str(unusable))
     summary.notes += table.notes
-    for warning in table.warnings:
+    for warning in filter(None, (*table.warnings, clock.doubts(registry.blobs))):
         summary.warnings.append(warning)
         run_events.warning(summary, warning)
         reporter.warn(warning)

@@ -6,11 +6,11 @@ worker, hangs it or takes too much memory, the worker is replaced and the run lo
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from concurrent.futures import CancelledError, Future, TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any, Protocol
@@ -120,7 +120,7 @@ class PoolExtractor:
         self._closed = Event()
         self._pending: list[Future[Extraction]] = []
         # pebble's type of it has the pipes of Linux, which mypy takes for wrong on Windows.
-        spawn: Any = multiprocessing.get_context("spawn")
+        spawn: Any = _WorkerContext()
         self._pool = ProcessPool(
             max_workers=workers,
             initializer=_start_worker,
@@ -173,6 +173,18 @@ class PoolExtractor:
             return
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
+
+
+class _WorkerProcess(SpawnProcess):
+    """A process that Ctrl-C does not reach from its first moment on."""
+
+    def start(self) -> None:
+        with children_ignore_interrupts():
+            super().start()
+
+
+class _WorkerContext(SpawnContext):
+    Process = _WorkerProcess
 
 
 class _Worker:

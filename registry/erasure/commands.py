@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from registry.core import retention
+from registry.core import clock, retention
 from registry.core.registry import Registry
 from registry.core.retention import LONGEST_PERIOD, OldVideo, older_than
 from registry.erasure.previews import preview_of_person, preview_of_videos
@@ -78,6 +78,10 @@ def identities_unblock(terminal: Terminal, block: str) -> None:
     "--older-than", "days", type=click.IntRange(0, LONGEST_PERIOD), metavar="DAYS",
     help="The videos that were last read more than so many days ago.",
 )  # fmt: skip
+@click.option(
+    clock.OPTION, "clock_is_right", is_flag=True,
+    help="Remove by age although the times of runs contradict the clock of this computer.",
+)  # fmt: skip
 @yes_option
 @_receipt_option
 @json_option
@@ -86,6 +90,7 @@ def videos_remove(
     terminal: Terminal,
     videos: tuple[str, ...],
     days: int | None,
+    clock_is_right: bool,
     yes: bool,
     path: Path | None,
     as_json: bool,
@@ -94,6 +99,8 @@ def videos_remove(
 
     VIDEOS are URLs, ids or beginnings of ids. Shows the videos and identities and asks. With
     --older-than and without --yes, only lists the videos where there is no terminal to ask on.
+    Where the clock may be wrong (a run in the future, years without a run), nothing is removed by
+    age until --clock-is-right confirms it.
     """
     if bool(videos) == (days is not None):
         raise click.UsageError("Give either videos or --older-than DAYS.")
@@ -101,7 +108,11 @@ def videos_remove(
         old = [] if days is None else list(older_than(registry, days))
         if days is not None and not (old and (yes or (terminal.interactive and not as_json))):
             _print_old(terminal, old, as_json)
+            if doubts := clock.doubts(registry.blobs):
+                terminal.note(doubts)
             return
+        if days is not None:
+            clock.check_clock(registry.blobs, confirmed=clock_is_right)
         chosen = [video.video for video in old] or [registry.video(key).video_id for key in videos]
         question = f"Remove {'it' if len(set(chosen)) == 1 else 'them'}?"
         terminal.confirm(preview_of_videos(registry, chosen), question, yes=yes)
@@ -165,10 +176,13 @@ def retention_command(
             retention.set_days(registry, days)
         period = retention.days(registry.blobs)
         old = _count_older(registry, period)
+        doubts = clock.doubts(registry.blobs) if period else ""
     if as_json:
         terminal.json({"days": period, "older": old})
     else:
         terminal.say(_sentence(period, old))
+    if doubts:
+        terminal.note(doubts)
 
 
 def _change_of_period(registry: Registry, period: int | None) -> Iterator[str]:

@@ -71,6 +71,8 @@ def ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "win32":
         signal.signal(signal.SIGBREAK, signal.SIG_IGN)
+    else:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def own_group() -> dict[str, Any]:
@@ -85,9 +87,9 @@ def own_group() -> dict[str, Any]:
 def children_ignore_interrupts() -> Iterator[None]:
     """Let processes that are started in the block ignore Ctrl-C from their first moment.
 
-    On Windows, Ctrl-C reaches every process on a console, also one that is still importing, and
-    this attribute of a process is inherited; this process ignores Ctrl-C for the block too. On
-    other systems nothing changes: there children call `ignore_interrupts` first.
+    Ctrl-C reaches every process of a terminal, also one that is still importing. On Windows, this
+    process ignores it for the block too. On other systems, this thread and the children hold it
+    back (a signal mask is inherited), until the children call `ignore_interrupts`.
     """
     if sys.platform == "win32":
         import ctypes
@@ -99,4 +101,8 @@ def children_ignore_interrupts() -> Iterator[None]:
         finally:
             kernel.SetConsoleCtrlHandler(None, False)
     else:
-        yield
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from registry.core import keys, retention
+from registry.core import clock, keys, retention
 from registry.core.exports import load_exports
 from registry.core.intents import Intents
 from registry.core.opening import open_registry
@@ -140,6 +140,7 @@ class Inspection:
         yield run_check("change", self._check_change)
         yield run_check("exports", self._check_exports)
         yield run_check("retention", self._check_retention)
+        yield run_check("clock", self._check_clock)
 
     # --- the stores -----------------------------------------------------------------------------
 
@@ -351,6 +352,14 @@ class Inspection:
             f"Videos past the retention period of {period} days: {len(old)} ({list_first(old)}).",
             f"Run `{command}` to list them and `{command} --yes` to remove them.",
         )  # fmt: skip
+
+    def _check_clock(self) -> Finding:
+        """Compare the clock with the times of runs."""
+        doubts = clock.doubts(self.registry.blobs)
+        if not doubts:
+            return Finding("clock", "ok", "The clock agrees with the times of runs.")
+        advice = f"Until then, removing videos by age needs {clock.OPTION}."
+        return Finding("clock", "warning", doubts, advice)
 
     # --- inside ---------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from registry.core import keys, retention
+from registry.core import clock, keys, retention
 from registry.core import operating_point as operating
 from registry.core.decisions import View
 from registry.core.operating_point import current_thresholds
@@ -52,6 +52,7 @@ def status(registry: Registry) -> dict[str, Any]:
         "primary_metric": contract.primary_metric,
         "table": load_table_settings(registry.blobs).as_dict(),
         "retention_days": retention.days(registry.blobs),
+        "clock": clock.doubts(registry.blobs) or None,
         "videos": {str(s): index.count_videos(status=s) for s in Status},
         "faces": index.count_faces(),
         "identities": {

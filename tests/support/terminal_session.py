@@ -7,15 +7,19 @@ import re
 import select
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 _CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 _LONGEST_S = 60.0
 _PROMPT = b"[y/n]"
 _COMMAND = "import sys; from registry.cli import main; main(sys.argv[1:])"
+_WITH_TERMINAL = f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {_COMMAND}"
+"""The terminal becomes that of the session, so that Ctrl-C reaches all processes of the command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,60 @@ def run_on_terminal(
         process.kill()
         process.wait()
         os.close(ours)
+
+
+def interrupted_on_terminal(home: Path, *arguments: str, moment: str) -> Session:
+    """Run a command on a terminal of its own and press Ctrl-C at a moment.
+
+    Args:
+        home: of the registry.
+        arguments: the command.
+        moment: `begun` (the home is there), `a worker` (a second process of the command runs),
+            `a crop` or `a record` (one is written); `+0.3` behind it: so many seconds later.
+    """
+    event, _, delay = moment.partition("+")
+    ours, theirs = _open_terminal(100)
+    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _WITH_TERMINAL, "--home", str(home), *arguments],
+        stdin=theirs, stdout=theirs, stderr=theirs, env=environment, close_fds=True,
+        cwd=Path(__file__).parents[2], start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    shown, pressed, due = b"", False, float("inf")
+    deadline = time.monotonic() + 2 * _LONGEST_S
+    try:
+        while time.monotonic() < deadline:
+            if due == float("inf") and _has_happened(event, home, process.pid):
+                due = time.monotonic() + float(delay or 0)
+            if not pressed and time.monotonic() >= due:
+                os.write(ours, b"\x03")
+                pressed = True
+            if select.select([ours], [], [], 0.02)[0]:
+                if not (chunk := _read(ours)):
+                    break
+                shown += chunk
+        return Session(process.wait(timeout=60), _CODES.sub("", shown.decode()).replace("\r", ""))
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def _has_happened(event: str, home: Path, pid: int) -> bool:
+    if event == "begun":
+        return (home / "objects").exists()
+    if event == "a worker":
+        return any("spawn_main" in " ".join(one.cmdline()) for one in _children(pid))
+    pattern = {"a crop": "objects/crops/*/*", "a record": "objects/records/*"}[event]
+    return next(home.glob(pattern), None) is not None
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return list(psutil.Process(pid).children(recursive=True))
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _open_terminal(columns: int) -> tuple[int, int]:
