@@ -11,13 +11,15 @@ from threading import Event
 from typing import Any, Literal, TypeVar, cast
 
 import click
+from rich.table import Table
 
 from ingest.api import ingest
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.network import Network
 from ingest.frames import MediaLimits
-from ingest.printing import print_plan, print_profile, print_summary
+from ingest.printing import print_plan, print_summary
 from ingest.progress import BarReporter, LineReporter, Reporter, SilentReporter
+from ingest.stage_times import BESIDE_WORKERS, STAGES, Profile
 from ingest.summary import NothingRead
 from registry import events
 from registry.core.registry import Registry
@@ -299,8 +301,28 @@ def ingest_command(
     else:
         print_summary(terminal, summary)
         if profile:
-            print_profile(terminal, summary.profile)
+            _print_profile(terminal, summary.profile)
     sys.exit(summary.exit_code)
+
+
+def _print_profile(terminal: Terminal, profile: Profile) -> None:
+    """Print how many seconds each stage of a run took, and their share of the workers' time."""
+    grid = Table()
+    grid.add_column("stage")
+    grid.add_column("seconds", justify="right")
+    grid.add_column("share", justify="right")
+    grid.add_column("what")
+    whole = profile.workers * profile.elapsed_s
+    stages = [(stage, profile.seconds.get(stage, 0.0), what) for stage, what in STAGES.items()]
+    for stage, seconds, what in [*stages, ("idle", profile.idle_s, "workers have nothing to do")]:
+        beside = stage in BESIDE_WORKERS
+        share = "" if beside or not whole else f"{seconds / whole:.0%}"
+        grid.add_row(stage, f"{seconds:.2f}", share, what)
+    terminal.table(grid, drop=("what",))
+    terminal.note(
+        f"{profile.workers} at once for {profile.elapsed_s:.2f} s. Shares are of the workers' "
+        "time; fetch and commit go on beside it."
+    )
 
 
 def _units(options: Sequence[str]) -> dict[str, str]:

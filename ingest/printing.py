@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
-
-from ingest.stage_times import BESIDE_WORKERS, STAGES, Profile
 from ingest.summary import Failure, Planned, PlannedVideo, Summary
 from registry.terminal import Terminal, count, duplicates_note
 from registry.urls import printable
@@ -45,26 +42,6 @@ def print_summary(terminal: Terminal, summary: Summary, *, hints: bool = True) -
     _print_rest(terminal, len(summary.failures))
     if hints:
         _print_hints(terminal, summary)
-
-
-def print_profile(terminal: Terminal, profile: Profile) -> None:
-    """Print how many seconds each stage of a run took, and their share of the workers' time."""
-    grid = Table()
-    grid.add_column("stage")
-    grid.add_column("seconds", justify="right")
-    grid.add_column("share", justify="right")
-    grid.add_column("what")
-    whole = profile.workers * profile.elapsed_s
-    stages = [(stage, profile.seconds.get(stage, 0.0), what) for stage, what in STAGES.items()]
-    for stage, seconds, what in [*stages, ("idle", profile.idle_s, "workers have nothing to do")]:
-        beside = stage in BESIDE_WORKERS
-        share = "" if beside or not whole else f"{seconds / whole:.0%}"
-        grid.add_row(stage, f"{seconds:.2f}", share, what)
-    terminal.table(grid, drop=("what",))
-    terminal.note(
-        f"{profile.workers} at once for {profile.elapsed_s:.2f} s. Shares are of the workers' "
-        "time; fetch and commit go on beside it."
-    )
 
 
 def _failure_line(failure: Failure) -> str:
