@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 export VENV VENV_GPU UV JOBS UPGRADE
 
 TASKS = demo install install-dev install-browser install-gpu test test-browser test-all test-server \
-	coverage faults lint types docs bench requirements clean
+	test-windows coverage faults lint types docs bench requirements clean
 
 .DEFAULT_GOAL := help
 .PHONY: help $(TASKS)

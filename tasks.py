@@ -106,6 +106,12 @@ def test_server(arguments: list[str]) -> None:
     _module("tests.support.on_servers", *arguments)
 
 
+@_task("the core of the tests on Windows' Python under Wine (Linux)")
+def test_windows(arguments: list[str]) -> None:
+    """Run tests in Wine, which is set up first if it is not."""
+    _module("tests.windows", *arguments)
+
+
 @_task("kill and disturb a registry 1,000 times; prints a table")
 def faults(arguments: list[str]) -> None:
     """Inject faults."""

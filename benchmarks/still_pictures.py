@@ -49,8 +49,8 @@ def count_tracks(folder: Path) -> None:
                 continue
             try:
                 found = extract(
-                    path, str(total["videos"]), model=model, blobs=FolderStore(Path(scratch) / "b"),
-                    sampling=sampling, limits=MediaLimits(),
+                    path, str(total["videos"]), models=[model], sampling=sampling,
+                    blobs=FolderStore(Path(scratch) / "b"), limits=MediaLimits(),
                 )  # fmt: skip
             except MediaError:
                 continue

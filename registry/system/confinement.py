@@ -91,8 +91,8 @@ def unconfined() -> str:
     """Return what a decoder could still do where neither Landlock nor seccomp is there."""
     if sys.platform == "win32":
         return (
-            "On Windows a decoder runs in a job that limits its memory, starts no process and ends "
-            "with its parent; nothing keeps it from files and network."
+            "On Windows a job ends a decoder with its worker and lets it start no program; nothing "
+            "keeps it from files and network."
         )
     elif sys.platform == "darwin":
         return (

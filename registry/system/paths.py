@@ -92,7 +92,10 @@ def is_link(status: os.stat_result) -> bool:
 
 
 def allocated_bytes(path: Path) -> int:
-    """Return the bytes that a file occupies on the disk, without its holes. Raises `OSError`."""
+    """Return the bytes that a file occupies on the disk, without its holes. Raises `OSError`.
+
+    Of a file that another program keeps to itself, Windows tells only the length.
+    """
     if sys.platform == "win32":
         import ctypes
 
@@ -102,6 +105,8 @@ def allocated_bytes(path: Path) -> int:
         high = ctypes.c_ulong(0)
         low: int = call(str(path), ctypes.byref(high))
         if low == 0xFFFFFFFF and (error := ctypes.get_last_error()):  # INVALID_FILE_SIZE
+            if error in _IN_USE:
+                return path.stat().st_size
             raise ctypes.WinError(error)
         return (high.value << 32) + low
     else:

@@ -1,0 +1,1 @@
+"""The tests that run the program on Windows' Python under Wine: `make test-windows`."""
