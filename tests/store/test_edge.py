@@ -473,3 +473,20 @@ def test_payloads_beyond_a_segment_of_the_log_are_written(store: EdgeStore) -> N
     videos = store.open(VIDEOS)
     videos.upsert([video(n, text="x" * 3_000_000) for n in range(5)])  # more than a log segment
     assert [len(point.payload["text"]) for point in videos.scroll()] == [3_000_000] * 5
+
+
+def test_an_index_of_other_settings_is_opened_and_stays_sealed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(edge_shard, "GRAPH_FROM", 5_000)
+        store = EdgeStore(path)
+        faces = store.open(FACES)
+        faces.upsert([face(1)])
+        faces.flush()
+        store.close()
+    for _ in range(2):
+        store = EdgeStore(path)
+        assert numbers(store.open(FACES)) == [1]
+        store.close()
+        assert check_seal(path / "faces")
