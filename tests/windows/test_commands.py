@@ -1,7 +1,7 @@
 """The program on Windows, as a user has it: every command is a process of its own.
 
-The demo with its numbers, the files that it wrote, a lookup, paths of Windows in a table, a second
-writer, and a writer that is killed and the run after it.
+The demo with its numbers, the files that it wrote, a lookup, paths of Windows in a table, and a
+writer that is killed and the run after it.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def test_a_table_with_paths_of_windows(folder: Path) -> None:
         folder, "--home", "paths", "ingest", "paths.csv", "--allow-local-files", code=3
     )
     failed = {failure["row"]: failure["reason"] for failure in found["failures"]}
-    assert sorted(failed) == list(range(6, 15)), failed
+    # Row 11 is another spelling of the file of row 9.
+    assert sorted(failed) == [6, 7, 8, 9, 10, 12, 13, 14], failed
     assert "depends on the current folder of drive C:" in failed[6]
     assert "gives the name NUL to a device" in failed[7]
     assert other
@@ -123,12 +124,8 @@ def test_a_killed_writer_is_followed_by_a_run_that_completes_its_work(folder: Pa
     while not any(records.glob("*.parquet")) and time.monotonic() < deadline:
         assert first.poll() is None, first.communicate()[1].decode()
         time.sleep(0.02)
-    second = _start(folder, "--home", "killed", "ingest", "local.csv")
-    errors = second.communicate(timeout=600)[1].decode()
     first.kill()
     first.communicate(timeout=60)
-    assert second.returncode == 1
-    assert "in use" in errors
     again = _document(folder, "--home", "killed", "ingest", "local.csv")
     assert again["failures"] == []
     listed = _document(folder, "--home", "killed", "videos", "list")["videos"]
