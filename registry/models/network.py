@@ -20,10 +20,10 @@ from registry.models.graphs import IMAGES, JOINED
 
 MOST = 16
 """Images in a run."""
-_SIZES = (1, 4, MOST)
+_SIZES = (4, MOST)
 """Numbers of images in a run. Fewer are filled up: a card prepares itself for each number."""
 
-_SHAPES = 8
+_SHAPES = 24
 """Shapes of the input that a network stays prepared for, in a session of its own each."""
 
 
