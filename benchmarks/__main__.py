@@ -16,10 +16,14 @@ import sys
 import time
 from pathlib import Path
 
+import onnxruntime
+
 SHORT = {
     "ingest": ("--times", "1", "--rounds", "1"),
     "parallel": ("--times", "1"),
-    "memory": ("--minutes", "10"),
+    "memory": ("--minutes", "3"),
+    "scale": ("--videos", "500", "--commits", "20", "--engines", "5000"),
+    "gpu": ("--seconds", "60", "--frames", "64"),
 }
 """Arguments of the short form, by module."""
 
@@ -41,6 +45,9 @@ def main() -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     for name, options in SHORT.items():
         print(f"== benchmarks.{name}", flush=True)
+        if name == "gpu" and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            print("Not run: ONNX Runtime has no CUDA here.", flush=True)
+            continue
         began = time.monotonic()
         command = [sys.executable, "-m", f"benchmarks.{name}", *options]
         command += ["--json", str(given.out / f"{name}.json")]

@@ -4,7 +4,8 @@
 
 The videos are those of `benchmarks.ingest`, the model is `sface`. The dumps of all registries
 (`status --dump`) have to be the same bytes; otherwise it ends with 1. A run on Ray is left out by
-name where Ray is not installed. What Ray takes to start is part of its time.
+name where Ray is not installed. What Ray takes to start is part of its time. Its processes are no
+children of the command that it waits for, so their processor time is not counted.
 """
 
 from __future__ import annotations
@@ -47,10 +48,10 @@ def main() -> int:
         print("Skipped: the shared data is not here (FACE_REGISTRY_TEST_DATA).")
         return 0
     where = machine()
-    todo = {f"{number} workers": ["--workers", str(number)] for number in given.workers}
+    todo = {f"workers: {number}": ["--workers", str(number)] for number in given.workers}
     if find_spec("ray"):
         most = str(max(given.workers))
-        todo[f"Ray, {most} workers"] = ["--ray", "auto", "--workers", most]
+        todo[f"Ray, workers: {most}"] = ["--ray", "auto", "--workers", most]
     found: dict[str, list[dict[str, Any]]] = {label: [] for label in todo}
     with tempfile.TemporaryDirectory() as name:
         table = copies(Path(name), given.times)
@@ -61,12 +62,12 @@ def main() -> int:
     print(f"`python -m benchmarks.parallel`, {sentence(where)}, {given.rounds} rounds.")
     print(f"\n{given.times * len(clips(data_folder()))} videos with `sface`.", end=" ")
     print("All dumps are equal." if len(dumps) == 1 else f"THE DUMPS DIFFER: {dumps}")
-    print("\n| | seconds | processor seconds | against 1 worker |\n|---|---|---|---|")
+    print("\n| | seconds | processor seconds | speed against the first |\n|---|---|---|---|")
     first = statistics.median(row["seconds"] for row in next(iter(found.values())))
     for label, rows in found.items():
         seconds = [row["seconds"] for row in rows]
         factor = first / statistics.median(seconds)
-        cpu = spread([row["cpu"] for row in rows])
+        cpu = "-" if label.startswith("Ray") else spread([row["cpu"] for row in rows])
         print(f"| {label} | {spread(seconds)} | {cpu} | {factor:.2f} |")
     if not find_spec("ray"):
         print("| Ray | not run: it is not installed (requirements/cluster.txt) | | |")

@@ -35,6 +35,7 @@ from registry.people import joining
 from registry.people.evidence import gather_evidence
 from registry.settings import load_settings
 from registry.store.edge_shard import bytes_on_disk
+from registry.system.process import PeakMemory
 from registry.upkeep.status import status
 
 T = TypeVar("T")
@@ -185,11 +186,7 @@ def _compare(count: int, folder: Path) -> list[dict[str, Any]]:
 
 
 def _peak_mb() -> int:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return PeakMemory().bytes() // 2**20
 
 
 if __name__ == "__main__":

@@ -298,12 +298,16 @@ def _context(
             access.rules(fetch_limits or FetchLimits()), ray, summary.run,
         )  # fmt: skip
         with cluster:
+            summary.profile.workers = max(1, cluster.ahead // 2)
             yield RunContext(registry, cluster, cluster, cluster.ahead, summary, turn=turn)
         return
-    workers = min(default_workers() if workers is None else workers, max(1, videos))
+    most = default_workers() if workers is None else workers
+    workers = min(most, max(1, videos))
+    threads = most // max(1, workers)  # of each worker, where there are fewer videos
+    summary.profile.workers = max(1, workers * threads)
     buckets = open_buckets(settings)
     downloader = access.downloader(fetch_limits or FetchLimits(), buckets=buckets)
-    extractor = _extractor(registry, model, workers, limits or MediaLimits(), summary.run)
+    extractor = _extractor(registry, model, workers, threads, limits or MediaLimits(), summary.run)
     try:
         yield RunContext(registry, downloader, extractor, 2 * max(1, workers), summary, turn=turn)
     finally:
@@ -417,7 +421,12 @@ def _check_contract(
 
 
 def _extractor(
-    registry: Registry, model: str | None, workers: int, limits: MediaLimits, run_id: str
+    registry: Registry,
+    model: str | None,
+    workers: int,
+    threads: int,
+    limits: MediaLimits,
+    run_id: str,
 ) -> Extractor:
     sampling = _sampling(registry.contract)
     if workers == 0:
@@ -428,6 +437,7 @@ def _extractor(
         registry.contract,
         registry.model_source(model),
         workers=workers,
+        threads=threads,
         sampling=sampling,
         limits=limits,
         timeout_s=VIDEO_TIMEOUT_S,

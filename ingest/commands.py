@@ -11,6 +11,7 @@ from threading import Event
 from typing import Any, Literal, TypeVar, cast
 
 import click
+from rich.table import Table
 
 from ingest.api import ingest
 from ingest.fetch.addresses import AddressPolicy
@@ -18,6 +19,7 @@ from ingest.fetch.network import Network
 from ingest.frames import MediaLimits
 from ingest.printing import print_plan, print_summary
 from ingest.progress import BarReporter, LineReporter, Reporter, SilentReporter
+from ingest.stage_times import BESIDE_WORKERS, STAGES, Profile
 from ingest.summary import NothingRead
 from registry import events
 from registry.core.registry import Registry
@@ -200,6 +202,9 @@ def _headers(options: Sequence[tuple[str, str]]) -> dict[str, dict[str, str]]:
     "--metrics-file", type=file_path(),
     help="At the end, write measurements here for node_exporter's textfile collector.",
 )  # fmt: skip
+@click.option(
+    "--profile", is_flag=True, help="At the end, show in which stages the time was spent."
+)
 @click.option("--allow-local-files", is_flag=True, help="Accept files outside the table's folder.")
 @private_hosts_option
 @network_options
@@ -233,6 +238,7 @@ def ingest_command(
     plan: bool,
     purpose: str | None,
     metrics_file: Path | None,
+    profile: bool,
     allow_local_files: bool,
     allow_private_hosts: bool,
     network: Network,
@@ -288,12 +294,35 @@ def ingest_command(
             stop=stop,
         )
     if as_json:
-        terminal.json(summary.as_dict())
+        shown = {"profile": summary.profile.as_dict()} if profile else {}
+        terminal.json({**summary.as_dict(), **shown})
     elif summary.planned:
         print_plan(terminal, summary, summary.planned)
     else:
         print_summary(terminal, summary)
+        if profile:
+            _print_profile(terminal, summary.profile)
     sys.exit(summary.exit_code)
+
+
+def _print_profile(terminal: Terminal, profile: Profile) -> None:
+    """Print how many seconds each stage of a run took, and their share of the workers' time."""
+    grid = Table()
+    grid.add_column("stage")
+    grid.add_column("seconds", justify="right")
+    grid.add_column("share", justify="right")
+    grid.add_column("what")
+    whole = profile.workers * profile.elapsed_s
+    stages = [(stage, profile.seconds.get(stage, 0.0), what) for stage, what in STAGES.items()]
+    for stage, seconds, what in [*stages, ("idle", profile.idle_s, "workers have nothing to do")]:
+        beside = stage in BESIDE_WORKERS
+        share = "" if beside or not whole else f"{seconds / whole:.0%}"
+        grid.add_row(stage, f"{seconds:.2f}", share, what)
+    terminal.table(grid, drop=("what",))
+    terminal.note(
+        f"{profile.workers} at once for {profile.elapsed_s:.2f} s. Shares are of the workers' "
+        "time; fetch and commit go on beside it."
+    )
 
 
 def _units(options: Sequence[str]) -> dict[str, str]:

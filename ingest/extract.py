@@ -7,15 +7,24 @@ soon as its faces are cropped, and embedding runs in batches over several frames
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from queue import SimpleQueue
+from time import perf_counter
+from types import TracebackType
+from typing import Self, TypeVar
 
 import cv2
 import numpy as np
 
-from ingest.frames import Frame, FrameReader, MediaLimits, OpenVideo, Sampling, VideoReader
+from ingest.frames import Frame, FrameReader, MediaLimits, OpenVideo, Sampling
 from ingest.shots import ShotDetector
+from ingest.stage_times import StageTimes
 from ingest.still_pictures import StillPictures
 from ingest.tracks import Sighting, Tracker
 from registry import ids
@@ -35,6 +44,12 @@ GROUP_BYTES = 64 << 20
 """Frames of at most this size are detected together: ten of 1080p."""
 
 
+_NO_IMAGE: Image = np.empty((0, 0, 3), np.uint8)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
 @dataclass(frozen=True, slots=True)
 class Extraction:
     """The result of processing one video."""
@@ -44,6 +59,8 @@ class Extraction:
     media: Media
     reason: str
     """Why the video is partial; "" if all of it was read."""
+    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """By stage (`ingest.stage_times`)."""
 
 
 @dataclass(slots=True)
@@ -57,60 +74,71 @@ class _FrameFaces:
     detections: list[Detection]
     chips: Chips
     qualities: list[Quality]
-    crops: dict[str, bytes]
-    """The bytes by key, in the order of the detections."""
-    places: list[int]
-    """Where each face is (`StillPictures.update`)."""
+    crops: list[bytes]
+    """JPEG; empty once they are stored."""
+    digests: list[str]
+    """SHA-256 of the crops."""
+    image: Image
+    """Until it is known where the faces are; empty afterwards."""
+    thumbnail: Image
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """A frame and what the frames before it tell about it."""
+
+    frame: Frame
+    cut: bool
+    """Whether a shot begins with it."""
+    thumbnail: Image
 
 
 def extract(
     path: Path,
     video_id: str,
     *,
-    model: FaceModel,
+    models: Sequence[FaceModel],
     blobs: BlobStore,
     sampling: Sampling,
     limits: MediaLimits,
-    open_video: OpenVideo = VideoReader,
+    open_video: OpenVideo | None = None,
 ) -> Extraction:
     """The faces of the sampled frames of a video file; stores their crops.
 
     Args:
         path: the file.
         video_id: determines the ids of the faces and the keys of the crops.
-        model: detects and embeds the faces.
+        models: detect and embed the faces: one model, or several copies of it, of which each works
+            in a thread of its own. The result is the same.
         blobs: where crops are stored.
         sampling: which frames are sampled.
         limits: larger videos are refused.
-        open_video: decodes the file.
+        open_video: decodes the file; in this process if None.
 
     Raises:
         MediaError: nothing in the file can be decoded.
         StoreError: a crop cannot be stored.
     """
-    faces: list[Face] = []
-    places: list[int] = []
-    tracker, pictures = Tracker(), StillPictures()
-    batch: list[_FrameFaces] = []
-    pending = 0
-    with open_video(path, sampling=sampling, limits=limits) as reader:
-        for frame_faces in _detect(reader, video_id, model, pictures):
-            batch.append(frame_faces)
-            places += frame_faces.places
-            pending += len(frame_faces.detections)
-            if pending >= BATCH:
-                _store_crops(batch, blobs)
-                faces += _embed(batch, video_id, model, tracker)
-                batch, pending = [], 0
-        _store_crops(batch, blobs)
-        faces += _embed(batch, video_id, model, tracker)
+    if open_video is None:
+        from ingest.frames.reader import VideoReader
+
+        open_video = VideoReader
+    times, pictures, places = StageTimes(), StillPictures(), list[int]()
+    digest = models[0].info.digest
+    with _Crew(models) as crew, open_video(path, sampling=sampling, limits=limits) as reader:
+        groups = _groups(reader, models[0].device, times)
+        found = chain.from_iterable(crew.map(partial(_find, times=times), groups))
+        placed = _placed(found, pictures, places, times)
+        stored = _stored(_batches(placed), video_id, blobs, times)
+        embedded = crew.map(partial(_embed, times=times), stored)
+        faces = list(_link(embedded, video_id, digest, times))
         still = pictures.finish()
         marked = _mark_stills(faces, [place in still for place in places])
-        return Extraction(marked, reader.media, reader.reason)
+        return Extraction(marked, reader.media, reader.reason, times.seconds())
 
 
 def _mark_stills(faces: Sequence[Face], in_place: Sequence[bool]) -> tuple[Face, ...]:
-    """The faces, with the mark of those whose tracks show a still picture from begin to end."""
+    """The faces, with the mark of those whose tracks show a still picture from beginning to end."""
     moving = {face.track for face, still in zip(faces, in_place, strict=True) if not still}
     return tuple(face if face.track in moving else replace(face, still=True) for face in faces)
 
@@ -124,75 +152,198 @@ def crop(image: Image, box: Box) -> bytes:
     return encode_jpeg(pixels)
 
 
-def _store_crops(batch: list[_FrameFaces], blobs: BlobStore) -> None:
-    blobs.put_many({key: jpeg for frame in batch for key, jpeg in frame.crops.items()})
+class _Crew:
+    """Copies of a model, each of which works in a thread; one alone works in the caller's."""
+
+    def __init__(self, models: Sequence[FaceModel]) -> None:
+        self._models, self._idle = models, SimpleQueue[FaceModel]()
+        for model in models:
+            self._idle.put(model)
+        self._threads = ThreadPoolExecutor(len(models), "model") if len(models) > 1 else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._threads:
+            self._threads.shutdown(cancel_futures=True)
+
+    def map(self, function: Callable[[FaceModel, T], R], items: Iterable[T]) -> Iterator[R]:
+        """What `function` makes of each item with one of the models, in order.
+
+        Items are taken ahead of the results: one for each model.
+        """
+        if self._threads is None:
+            yield from (function(self._models[0], item) for item in items)
+            return
+        ahead: deque[Future[R]] = deque()
+        for item in items:
+            ahead.append(self._threads.submit(self._call, function, item))
+            if len(ahead) > len(self._models):
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+    def _call(self, function: Callable[[FaceModel, T], R], item: T) -> R:
+        model = self._idle.get()
+        try:
+            return function(model, item)
+        finally:
+            self._idle.put(model)
 
 
-def _detect(
-    frames: FrameReader, video_id: str, model: FaceModel, pictures: StillPictures
-) -> Iterator[_FrameFaces]:
+def _groups(frames: FrameReader, device: str, times: StageTimes) -> Iterator[list[_Sampled]]:
+    """The frames; as many together as suit the device."""
     shots = ShotDetector()
-    for frame, detections in _detect_in_groups(frames, model):
-        cut = shots.update(frame.image)
+    most, group, size = frames_together(device), list[_Sampled](), 0
+    for frame in _timed(frames, times):
+        group.append(_Sampled(frame, shots.update(frame.image), shots.thumbnail))
+        size += frame.image.nbytes
+        if len(group) >= most or size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _timed(frames: FrameReader, times: StageTimes) -> Iterator[Frame]:
+    """The frames; what they take is decoding, except for copying them."""
+    transferred = 0.0
+    iterator = iter(frames)
+    while True:
+        started = perf_counter()
+        frame = next(iterator, None)
+        seconds, before = perf_counter() - started, transferred
+        transferred = getattr(frames, "transfer_s", 0.0)
+        times.add("transfer", transferred - before)
+        times.add("decode", seconds - (transferred - before))
+        if frame is None:
+            return
+        yield frame
+
+
+def _find(model: FaceModel, group: list[_Sampled], *, times: StageTimes) -> list[_FrameFaces]:
+    """The faces of some frames, not embedded yet."""
+    with times.measuring("detect"):
+        found = model.detect_all([sampled.frame.image for sampled in group])
+    return [
+        _prepare(model, sampled, detections, times)
+        for sampled, detections in zip(group, found, strict=True)
+    ]
+
+
+def _prepare(
+    model: FaceModel, sampled: _Sampled, detections: list[Detection], times: StageTimes
+) -> _FrameFaces:
+    """The faces of a frame, cut out and assessed."""
+    frame = sampled.frame
+    with times.measuring("align"):
         chips = model.align(frame.image, detections)
+    with times.measuring("quality"):
         qualities = [
             assess(frame.image, detection, chip, model=model.info.name)
             for detection, chip in zip(detections, chips, strict=True)
         ]
-        crops = {
-            keys.crop(video_id, frame.index, position): crop(frame.image, detection.box)
-            for position, detection in enumerate(detections)
-        }
-        boxes = [detection.box for detection in detections]
-        places = pictures.update(frame.time_s, frame.image, shots.thumbnail, boxes)
-        yield _FrameFaces(
-            frame.index,
-            frame.time_s,
-            frame.span_s,
-            cut,
-            detections,
-            chips,
-            qualities,
-            crops,
-            places,
-        )
+    with times.measuring("crop"):
+        crops = [crop(frame.image, detection.box) for detection in detections]
+        digests = [hashlib.sha256(jpeg).hexdigest() for jpeg in crops]
+    return _FrameFaces(
+        frame.index,
+        frame.time_s,
+        frame.span_s,
+        sampled.cut,
+        detections,
+        chips,
+        qualities,
+        crops,
+        digests,
+        frame.image,
+        sampled.thumbnail,
+    )
 
 
-def _detect_in_groups(
-    frames: FrameReader, model: FaceModel
-) -> Iterator[tuple[Frame, list[Detection]]]:
-    """The frames and what is found in each; as many together as suit the device."""
-    most, group, size = frames_together(model.device), list[Frame](), 0
+def _placed(
+    frames: Iterable[_FrameFaces], pictures: StillPictures, places: list[int], times: StageTimes
+) -> Iterator[_FrameFaces]:
+    """The frames, once `places` has those of their faces; their images are released."""
     for frame in frames:
-        group.append(frame)
-        size += frame.image.nbytes
-        if len(group) >= most or size >= GROUP_BYTES:
-            yield from zip(group, model.detect_all([each.image for each in group]), strict=True)
-            group, size = [], 0
-    yield from zip(group, model.detect_all([each.image for each in group]), strict=True)
+        with times.measuring("still"):
+            boxes = [detection.box for detection in frame.detections]
+            places += pictures.update(frame.time_s, frame.image, frame.thumbnail, boxes)
+        frame.image = frame.thumbnail = _NO_IMAGE
+        yield frame
+
+
+def _stored(
+    batches: Iterable[list[_FrameFaces]], video_id: str, blobs: BlobStore, times: StageTimes
+) -> Iterator[list[_FrameFaces]]:
+    """The batches, once their crops are stored; the crops are released."""
+    for batch in batches:
+        with times.measuring("store"):
+            blobs.put_many(
+                {
+                    keys.crop(video_id, frame.index, position): jpeg
+                    for frame in batch
+                    for position, jpeg in enumerate(frame.crops)
+                }
+            )
+        for frame in batch:
+            frame.crops = []
+        yield batch
+
+
+def _batches(frames: Iterable[_FrameFaces]) -> Iterator[list[_FrameFaces]]:
+    """The frames in batches of at least `BATCH` faces, but for the last."""
+    batch, pending = list[_FrameFaces](), 0
+    for frame in frames:
+        batch.append(frame)
+        pending += len(frame.detections)
+        if pending >= BATCH:
+            yield batch
+            batch, pending = [], 0
+    if batch:
+        yield batch
 
 
 def _embed(
-    batch: list[_FrameFaces], video_id: str, model: FaceModel, tracker: Tracker
-) -> Iterator[Face]:
-    if not batch:
-        return
-    chips = np.concatenate([frame.chips for frame in batch])
-    embeddings, lengths = model.embed_with_lengths(chips)
+    model: FaceModel, batch: list[_FrameFaces], *, times: StageTimes
+) -> list[tuple[_FrameFaces, Vectors]]:
+    """The frames with the embeddings of their faces; the qualities are completed."""
+    with times.measuring("embed"):
+        chips = np.concatenate([frame.chips for frame in batch])
+        embeddings, lengths = model.embed_with_lengths(chips)
     least, start = least_length(model.info), 0
+    embedded = []
     for frame in batch:
-        own = embeddings[start : start + len(frame.detections)]
+        end = start + len(frame.detections)
         frame.qualities = [
             with_length(quality, float(length), least)
-            for quality, length in zip(frame.qualities, lengths[start:], strict=False)
+            for quality, length in zip(frame.qualities, lengths[start:end], strict=True)
         ]
-        start += len(frame.detections)
-        tracks = tracker.update(frame.time_s, frame.cut, _sightings(frame, own))
-        for position, (detection, (key, jpeg)) in enumerate(
-            zip(frame.detections, frame.crops.items(), strict=True)
-        ):
+        embedded.append((frame, embeddings[start:end]))
+        start = end
+    return embedded
+
+
+def _link(
+    batches: Iterable[list[tuple[_FrameFaces, Vectors]]],
+    video_id: str,
+    model_digest: str,
+    times: StageTimes,
+) -> Iterator[Face]:
+    """The faces with their tracks."""
+    tracker = Tracker()
+    for frame, embeddings in chain.from_iterable(batches):
+        with times.measuring("link"):
+            tracks = tracker.update(frame.time_s, frame.cut, _sightings(frame, embeddings))
+        for position, detection in enumerate(frame.detections):
             yield Face(
-                face_id=ids.face_id(video_id, model.info.digest, frame.index, position),
+                face_id=ids.face_id(video_id, model_digest, frame.index, position),
                 frame=frame.index,
                 position=position,
                 time_s=frame.time_s,
@@ -202,9 +353,9 @@ def _embed(
                 det_score=detection.score,
                 quality=frame.qualities[position],
                 track=tracks[position],
-                crop=key,
-                crop_digest=hashlib.sha256(jpeg).hexdigest(),
-                embedding=own[position],
+                crop=keys.crop(video_id, frame.index, position),
+                crop_digest=frame.digests[position],
+                embedding=embeddings[position],
             )
 
 

@@ -148,7 +148,11 @@ def run(
     tried = 0
     for job, outcome in _read_ahead(context, selection.jobs(table.rows), stop):
         tried += 1
+        committing = time.monotonic()
         text = _commit(selection, job, outcome)
+        summary.profile.add({"commit": time.monotonic() - committing, "fetch": outcome.fetch_s})
+        if isinstance(outcome.result, Extraction):
+            summary.profile.add(outcome.result.seconds)
         summary.seconds = time.monotonic() - started
         reporter.advance(summary, str(job.row.url), text)
         with _turn_of_others(context.turn):
@@ -165,7 +169,7 @@ def run(
     registry.settle()
     if summary.ingested or summary.joined_identities:
         registry.index.optimize()
-    summary.seconds = time.monotonic() - started
+    summary.seconds = summary.profile.elapsed_s = time.monotonic() - started
     not_read_yet = sum(failure.not_read_yet for failure in summary.failures)
     if 0 < tried == not_read_yet and not (summary.stopped or summary.updated or summary.unchanged):
         raise NothingRead(summary)
@@ -192,6 +196,8 @@ class _Outcome:
     result: Extraction | VideoError | _SameFile | _Unchanged
     file: FileFacts | None = None
     """None if it was not fetched."""
+    fetch_s: float = 0.0
+    """Seconds that fetching took."""
 
 
 class _Claims:
@@ -283,7 +289,8 @@ def _fetch_and_extract(context: RunContext, claims: _Claims, job: Job) -> _Outco
         if job.unless_same and not _has_changed(context, job):
             return _Outcome(_Unchanged())
         download = context.downloader.fetch(row.location.exposed(), job.video_id)
-        run_events.fetched(context.summary, row, time.monotonic() - started)
+        fetch_s = time.monotonic() - started
+        run_events.fetched(context.summary, row, fetch_s)
         try:
             file = FileFacts(Content(download.sha256, download.size), download.source)
             if job.known and job.unless_same and job.known.content == download.sha256:
@@ -293,7 +300,8 @@ def _fetch_and_extract(context: RunContext, claims: _Claims, job: Job) -> _Outco
             if is_other or not claims.claim(download.sha256, job.order):
                 return _Outcome(_SameFile(), file)
             with context.registry.writing():  # the extractor stores crops
-                return _Outcome(context.extractor.extract(download.path, job.video_id), file)
+                found = context.extractor.extract(download.path, job.video_id)
+                return _Outcome(found, file, fetch_s)
         finally:
             download.discard()
     except VideoError as exc:

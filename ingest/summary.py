@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from ingest.row_changes import RowChanges
+from ingest.stage_times import Profile
 from ingest.tables.table import Table
 from registry.errors import RegistryError
 from registry.urls import Url
@@ -166,6 +167,8 @@ class Summary:
     planned: Planned | None = None
     """The result of `--plan`; None for a run."""
     seconds: float = 0.0
+    profile: Profile = field(default_factory=Profile)
+    """Where the time went."""
     stopped: bool = False
     """Whether Ctrl-C ended the run early."""
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from registry.domain import Box, Vectors
 from registry.faces.boxes import overlap
@@ -102,9 +101,8 @@ class Tracker:
         chosen: list[_Track | None] = [None] * len(sightings)
         if self._open and sightings:
             affinity = np.array([[t.affinity(s) for s in sightings] for t in self._open])
-            for row, column in zip(*linear_sum_assignment(affinity, maximize=True), strict=True):
-                if affinity[row, column] > 0:
-                    chosen[column] = self._open[row]
+            for row, column in _best_pairs(affinity):
+                chosen[column] = self._open[row]
         return chosen
 
 
@@ -151,6 +149,20 @@ class _Track:
         cosine = _cosine(self.last.embedding, face.embedding)
         in_place = self.seen_before and shared >= POOR_OVERLAP
         return cosine + shared if in_place and cosine >= POOR_SAME else 0.0
+
+
+def _best_pairs(affinity: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Rows and columns of the one-to-one assignment with the highest total, where it is above 0."""
+    positive = affinity > 0
+    if max(positive.sum(axis=0).max(), positive.sum(axis=1).max()) <= 1:
+        rows, columns = np.nonzero(positive)  # nothing competes, as in most frames
+    else:
+        # Importing scipy.optimize takes as long as loading a model.
+        from scipy.optimize import linear_sum_assignment
+
+        rows, columns = linear_sum_assignment(affinity, maximize=True)
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return [(row, column) for row, column in pairs if affinity[row, column] > 0]
 
 
 def _left_to_right(face: Sighting) -> tuple[float, float, float, float, bool, bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import CancelledError, Future, TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from threading import Event, Lock
@@ -30,7 +31,7 @@ from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.settings import Settings
 from registry.system.console import children_ignore_interrupts, ignore_interrupts
-from registry.system.process import lower_priority
+from registry.system.process import lower_priority, seconds_since_start
 
 _POLL_S = 0.5
 """How often a thread that waits for a worker checks whether the run has ended."""
@@ -69,7 +70,7 @@ class InlineExtractor:
             extraction = extract(
                 path,
                 video_id,
-                model=self._model,
+                models=[self._model],
                 blobs=self._blobs,
                 sampling=self._sampling,
                 limits=self._limits,
@@ -82,9 +83,11 @@ class InlineExtractor:
 
 
 class PoolExtractor:
-    """Extraction in `workers` processes, each with one inference thread.
+    """Extraction in `workers` processes.
 
-    ONNX Runtime's documentation advises one intra-op thread per process where several run.
+    ONNX Runtime's documentation advises one intra-op thread per process where several run. Where
+    there are fewer videos than processors, each worker has several copies of the model, which work
+    on several frames of its video at once.
     """
 
     def __init__(
@@ -94,12 +97,25 @@ class PoolExtractor:
         model_source: str,
         *,
         workers: int,
+        threads: int = 1,
         sampling: Sampling,
         limits: MediaLimits,
         timeout_s: float,
         run: str = "",
     ) -> None:
-        """Start the pool; `timeout_s` is the time limit of one video."""
+        """Start the pool.
+
+        Args:
+            settings: of the registry.
+            contract: whose model the workers check theirs against.
+            model_source: a catalogue name or the folder of a pack.
+            workers: processes.
+            threads: copies of the model in each, on the CPU.
+            sampling: which frames are sampled.
+            limits: larger videos are refused.
+            timeout_s: the time limit of one video.
+            run: id of the run, for events.
+        """
         self._sampling, self._limits, self._timeout_s = sampling, limits, timeout_s
         self._closed = Event()
         self._pending: list[Future[Extraction]] = []
@@ -108,7 +124,7 @@ class PoolExtractor:
         self._pool = ProcessPool(
             max_workers=workers,
             initializer=_start_worker,
-            initargs=(settings, contract, model_source, run, events.listening()),
+            initargs=(settings, contract, model_source, threads, run, events.listening()),
             context=spawn,
         )
 
@@ -174,16 +190,25 @@ class _WorkerContext(SpawnContext):
 class _Worker:
     """The state of a worker process."""
 
-    def __init__(self, settings: Settings, contract: Contract, model_source: str, run: str) -> None:
+    def __init__(
+        self, settings: Settings, contract: Contract, model_source: str, threads: int, run: str
+    ) -> None:
         self.run = run
         self.decoder = DecoderClient()
         self.decoder.start()  # it gets ready while the model is loaded
-        self.model = catalogue.load(
-            model_source, device=settings.device, cache=settings.model_cache, threads=1
-        )
-        contracts.check_model(contract, self.model.info)
+        self.models: list[FaceModel] = []
+        for _ in range(threads):
+            model = catalogue.load(
+                model_source, device=settings.device, cache=settings.model_cache, threads=1
+            )
+            self.models.append(model)
+            if model.device != "cpu":
+                break  # an accelerator is given several frames at once instead
+        contracts.check_model(contract, model.info)
         self.blobs = open_blobs(settings)  # not guarded: see `registry.core.guarded`
         self.memory = MemoryGuard()
+        self.start_s = seconds_since_start()
+        """How long this process took to get ready; 0 once it has been told."""
 
 
 _NO_START = (
@@ -197,6 +222,7 @@ def _start_worker(
     settings: Settings,
     contract: Contract,
     model_source: str,
+    threads: int,
     run: str,
     log: tuple[events.Format, events.Level] | None,
 ) -> None:
@@ -208,7 +234,7 @@ def _start_worker(
         events.start(*log)
     started = time.monotonic()
     try:
-        _worker = _Worker(settings, contract, model_source, run)
+        _worker = _Worker(settings, contract, model_source, threads, run)
         events.emit("worker.ready", run=run, seconds=time.monotonic() - started)
     except RegistryError as exc:
         _worker = exc  # raised for the first video: nobody sees an error of the initialiser
@@ -222,11 +248,12 @@ def _process(path: Path, video_id: str, sampling: Sampling, limits: MediaLimits)
     started = time.monotonic()
     with _worker.memory.watching(limits.max_memory):
         extraction = extract(
-            path, video_id, model=_worker.model, blobs=_worker.blobs, sampling=sampling,
+            path, video_id, models=_worker.models, blobs=_worker.blobs, sampling=sampling,
             limits=limits, open_video=_worker.decoder.open,
         )  # fmt: skip
     _emit_read(_worker.run, video_id, extraction, started)
-    return extraction
+    start_s, _worker.start_s = _worker.start_s, 0.0
+    return replace(extraction, seconds={**extraction.seconds, "start": start_s})
 
 
 def _emit_read(run: str, video_id: str, extraction: Extraction, started: float) -> None:

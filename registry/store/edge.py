@@ -17,6 +17,7 @@ from registry.store.base import CollectionSpec, Filter, Payload, Point
 from registry.store.collection import EngineCollection, check_name, plain_vector
 from registry.store.edge_seal import check_seal, seal, seal_file, unseal
 from registry.store.edge_shard import (
+    CONFIG,
     LOAD_BYTES,
     PROBE_S,
     REBUILD,
@@ -159,7 +160,12 @@ class EdgeStore:
         if loading_marker(folder).exists():
             unseal(folder)  # a load that was interrupted may have changed files
         sealed = check_seal(folder)
-        return load(spec, folder, probe_s=self._probe_s), sealed
+        config = folder / CONFIG
+        before = config.read_bytes() if sealed else b""
+        shard = load(spec, folder, probe_s=self._probe_s)
+        if sealed and config.read_bytes() != before:
+            seal(folder)  # made by an earlier version; Edge writes the settings of this one
+        return shard, sealed
 
     def _create(self, spec: CollectionSpec, folder: Path) -> None:
         """Create the shard in a temporary folder and rename it, so that it exists whole or not."""

@@ -44,6 +44,8 @@ GRAPH_FROM = 100_000
 """Vectors of a segment from which `optimize` builds a graph. Building takes 0.6 ms of CPU for each,
 and comparing one vector with so many takes 3 ms, so a smaller collection is better off without.
 Points that were added since wait in a segment of their own, which is compared in full."""
+CONFIG = "edge_config.json"
+"""The file of a shard with its settings. Loading replaces them by those that are given."""
 _SEGMENTS = 2
 """What `optimize` merges segments to: the same number on every machine."""
 _GROWTH = 2**30

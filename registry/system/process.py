@@ -6,6 +6,7 @@ import getpass
 import os
 import socket
 import sys
+import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -54,6 +55,13 @@ def is_alive(pid: int) -> bool:
     import psutil
 
     return bool(psutil.pid_exists(pid))
+
+
+def seconds_since_start() -> float:
+    """Seconds since this process was started, its imports included."""
+    import psutil
+
+    return max(0.0, time.time() - float(psutil.Process().create_time()))
 
 
 def machine_id() -> str:

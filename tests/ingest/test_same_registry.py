@@ -1,0 +1,91 @@
+"""The same table gives the same registry, however many processes and threads read its videos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ingest.extract import extract
+from ingest.frames import MediaLimits, Sampling
+from ingest.stage_times import STAGES
+from registry.blobs.folder import FolderStore
+from registry.models import catalogue
+from registry.models.base import FaceModel
+from registry.settings import load_settings
+from tests.test_main_job import call_here as call
+
+
+@pytest.fixture
+def table(demo_videos: Path, tmp_path: Path) -> Callable[[int], Path]:
+    def write(videos: int) -> Path:
+        path = tmp_path / f"{videos}.csv"
+        files = sorted(demo_videos.glob("*.mp4"))[:videos]
+        rows = [f"{file},{number}" for number, file in enumerate(files)]
+        path.write_text("\n".join(["Video URL,Performance", *rows]))
+        return path
+
+    return write
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("videos", [1, 5])
+def test_workers_and_their_threads_change_nothing(
+    table: Callable[[int], Path], tmp_path: Path, videos: int
+) -> None:
+    """With one video and several workers, one worker has several threads."""
+    dumps = []
+    for workers in (0, 1, 2, 3):
+        home = tmp_path / f"home{workers}"
+        options = ["--allow-local-files", "--workers", str(workers)]
+        done = call(home, "ingest", str(table(videos)), *options, "--json", "--profile")
+        assert done.exit_code == 0, done.output
+        document = json.loads(done.stdout)
+        assert document["videos"]["ingested"] == videos
+        profile = document["profile"]
+        assert profile["workers"] == max(1, workers)
+        assert list(profile["stages"]) == list(STAGES)
+        assert profile["stages"]["detect"] > 0
+        assert profile["stages"]["commit"] > 0
+        busy = sum(profile["stages"].values()) - profile["stages"]["fetch"]
+        assert busy - profile["stages"]["commit"] + profile["idle"] == pytest.approx(
+            profile["workers"] * profile["elapsed"], rel=0.1
+        )
+        dumps.append(json.loads(call(home, "status", "--dump").stdout))
+    assert all(dump == dumps[0] for dump in dumps[1:])
+
+
+def test_copies_of_a_model_find_the_same(
+    sface: FaceModel, demo_videos: Path, tmp_path: Path
+) -> None:
+    cache = load_settings(home=tmp_path).model_cache
+    copies = [catalogue.load("sface", device="cpu", cache=cache, threads=1) for _ in range(2)]
+    path = min(demo_videos.glob("*.mp4"), key=lambda path: path.stat().st_size)
+    found = []
+    for number, models in enumerate(([sface], copies)):
+        blobs = FolderStore(tmp_path / str(number))
+        extraction = extract(
+            path, "video", models=models, blobs=blobs, sampling=Sampling(every=10),
+            limits=MediaLimits(),
+        )  # fmt: skip
+        faces = [
+            (face.embedding.tobytes(), face.face_id, face.box, face.track, face.crop_digest)
+            for face in extraction.faces
+        ]
+        stored = {info.key: blobs.get(info.key) for info in blobs.list("")}
+        found.append((faces, extraction.media, stored))
+    assert found[0][0]
+    assert found[0] == found[1]
+
+
+def test_the_profile_is_a_table(table: Callable[[int], Path], tmp_path: Path) -> None:
+    options = ["--allow-local-files", "--workers", "0", "--profile"]
+    done = call(tmp_path / "home", "ingest", str(table(1)), *options)
+    assert done.exit_code == 0, done.output
+    lines = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line}
+    assert lines["stage"] == ["seconds", "share", "what"]
+    assert float(lines["detect"][0]) > 0
+    assert lines["detect"][1].endswith("%")
+    assert not lines["commit"][1].endswith("%")
