@@ -60,7 +60,7 @@ def main() -> None:
     tests = arguments or [*_CORE, "--ignore", _OF_LINUX, "-k", _WITHOUT_SERVERS]
     options = ["-p", "no:cacheprovider", "--basetemp", f"C:\\{_PROJECT}-tests"]
     try:
-        code = wine.run(["-m", "pytest", *options, *tests], project, _LIMIT_S)
+        code = wine.run(["-X", "utf8", "-m", "pytest", *options, *tests], project, _LIMIT_S)
     except subprocess.TimeoutExpired:
         sys.exit(f"The tests under Wine took longer than {_LIMIT_S:.0f} s.")
     finally:
