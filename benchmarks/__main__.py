@@ -21,7 +21,7 @@ import onnxruntime
 SHORT = {
     "ingest": ("--times", "1", "--rounds", "1"),
     "parallel": ("--times", "1"),
-    "memory": ("--minutes", "10"),
+    "memory": ("--minutes", "3"),
     "scale": ("--videos", "500", "--commits", "20", "--engines", "5000"),
     "gpu": ("--seconds", "60", "--frames", "64"),
 }

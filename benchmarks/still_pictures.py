@@ -5,12 +5,13 @@
 With folders, every video in them is read as `ingest` does, and its tracks and those of still
 pictures are counted. Without, two still videos (a podcast over its cover picture) and two in which
 the same person sways are made, 480 × 480 px, and each pair is ingested into a registry of its own:
-peak memory of all processes and seconds, as `benchmarks.memory` measures them.
+peak memory of all processes and seconds, as `benchmarks.memory` measures them, and CPU seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections import Counter
@@ -103,8 +104,8 @@ def main() -> int:
         count_tracks(folder)
     if given.videos:
         return 0
-    print("| video | peak, MiB | seconds | the command said |")
-    print("|---|---|---|---|")
+    print("| video | peak, MiB | seconds | of it CPU, all processes | the command said |")
+    print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
         for kind in ("still", "talking"):
             for number in range(2):
@@ -112,13 +113,19 @@ def main() -> int:
                 write(path, number, kind == "talking", 60 * given.minutes - 5 * number)
                 table = path.with_suffix(".csv")
                 table.write_text(f"Video URL,Performance\n{path.name},1\n")
+                before = os.times()
                 peak, _, seconds, said = measured(
                     [sys.executable, "-c", "from registry.cli import main; main()",
                      "--home", str(Path(scratch) / kind),
                      "ingest", str(table), "--every", str(_EVERY), "--workers", "1"]
                 )  # fmt: skip
-                line = " ".join(said.split())
-                print(f"| {path.stem} | {peak / 2**20:,.0f} | {seconds:.0f} | {line} |", flush=True)
+                line, after = " ".join(said.split()), os.times()
+                used = after.children_user - before.children_user
+                used += after.children_system - before.children_system
+                print(
+                    f"| {path.stem} | {peak / 2**20:,.0f} | {seconds:.0f} | {used:.0f} | {line} |",
+                    flush=True,
+                )
     return 0
 
 

@@ -138,7 +138,7 @@ def extract(
 
 
 def _mark_stills(faces: Sequence[Face], in_place: Sequence[bool]) -> tuple[Face, ...]:
-    """The faces, with the mark of those whose tracks show a still picture from begin to end."""
+    """The faces, with the mark of those whose tracks show a still picture from beginning to end."""
     moving = {face.track for face, still in zip(faces, in_place, strict=True) if not still}
     return tuple(face if face.track in moving else replace(face, still=True) for face in faces)
 

