@@ -230,7 +230,8 @@ def _program(venv: Path, name: str) -> str:
 def _module(name: str, *arguments: str, scratch: bool = False) -> None:
     """Run a module of the tests' environment."""
     _install("dev")
-    _run([_program(VENV, "python"), "-m", name, *arguments], scratch=scratch)
+    # UTF-8: what the tests themselves read and write; the commands that they start are without.
+    _run([_program(VENV, "python"), "-X", "utf8", "-m", name, *arguments], scratch=scratch)
 
 
 def _pytest(*arguments: str) -> None:

@@ -1,6 +1,6 @@
 """`make test-windows`: the core of the tests on Windows' Python, under Wine.
 
-Other arguments go to pytest instead of the list of tests. With `--if-ready` nothing is set up: if
+Other arguments go to pytest; a path among them replaces the list of tests. With `--if-ready` nothing is set up: if
 that was not done before, a line says that the tests were skipped.
 """
 
@@ -57,10 +57,12 @@ def main() -> None:
     _link(wine, project)
     wine.start_services()
     began = time.monotonic()
-    tests = arguments or [*_CORE, "--ignore", _OF_LINUX, "-k", _WITHOUT_SERVERS]
+    tests = arguments
+    if not any((ROOT / argument.partition("::")[0]).exists() for argument in arguments):
+        tests = [*_CORE, "--ignore", _OF_LINUX, "-k", _WITHOUT_SERVERS, *arguments]
     options = ["-p", "no:cacheprovider", "--basetemp", f"C:\\{_PROJECT}-tests"]
     try:
-        code = wine.run(["-m", "pytest", *options, *tests], project, _LIMIT_S)
+        code = wine.run(["-X", "utf8", "-m", "pytest", *options, *tests], project, _LIMIT_S)
     except subprocess.TimeoutExpired:
         sys.exit(f"The tests under Wine took longer than {_LIMIT_S:.0f} s.")
     finally:
