@@ -1,7 +1,7 @@
 """`make test-windows`: the core of the tests on Windows' Python, under Wine.
 
-Other arguments go to pytest; a path among them replaces the list of tests. With `--if-ready` nothing is set up: if
-that was not done before, a line says that the tests were skipped.
+Other arguments go to pytest; a path among them replaces the list of tests. With `--if-ready`
+nothing is set up: if that was not done before, a line says that the tests were skipped.
 """
 
 from __future__ import annotations
