@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 
 from registry.core import keys
 from registry.core.opening import open_registry
+from registry.core.points import IndexedFace
 from registry.core.registry import Registry
 from registry.domain import Box, Quality, Vectors, Video
 from registry.errors import UsageError
@@ -48,7 +49,11 @@ def _contents(
 
 def _answers(evidence: Evidence) -> tuple[object, ...]:
     groups = [
-        (replace(g, tracks=np.zeros(0), poor=None), g.tracks.tobytes(), np.array(g.poor).tobytes())
+        (
+            replace(g, tracks=np.zeros(0, np.float32), poor=None),
+            g.tracks.tobytes(),
+            np.array(g.poor).tobytes(),
+        )
         for g in evidence.groups
     ]
     return (
@@ -133,9 +138,12 @@ def _read_videos(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> list[st
     """The ids of the videos whose faces are read by the next look."""
     read: list[str] = []
     one_by_one = registry.index.faces_in_videos
-    monkeypatch.setattr(
-        registry.index, "faces_in_videos", lambda ids: read.extend(ids) or one_by_one(ids)
-    )
+
+    def read_faces(ids: list[str]) -> Iterator[IndexedFace]:
+        read.extend(ids)
+        return one_by_one(ids)
+
+    monkeypatch.setattr(registry.index, "faces_in_videos", read_faces)
     monkeypatch.setattr(registry.index, "faces", lambda **_: pytest.fail("all faces were read"))
     gather_evidence(registry, keep=True)
     monkeypatch.undo()
