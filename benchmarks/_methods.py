@@ -12,8 +12,9 @@ from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering
 from registry.domain import Face, Vectors, Video
 from registry.faces.matching import Neighbour, assign
 from registry.models.curves import ModelCurve
-from registry.people.evidence import Evidence, ObservedFaces
+from registry.people.evidence import Evidence
 from registry.people.joining import consolidate_repeatedly
+from registry.people.observed_faces import ObservedFaces, VideoFaces
 
 Grouping = dict[str, str]
 """Group by face id."""
@@ -110,17 +111,12 @@ def joins(
     """What consolidation joins: the identity that stays, by the one that goes."""
     observed, shown = ObservedFaces(len(videos[0].faces[0].embedding)), defaultdict(set)
     for video in videos:
+        faces = VideoFaces()
         for face in video.faces:
             who = identity[face.face_id]
             shown[who].add(video.video_id)
-            observed.add(
-                who,
-                (video.video_id, face.track),
-                face.frame,
-                face.box,
-                face.embedding,
-                face.quality,
-            )
+            faces.add(who, face.track, face.frame, face.box, face.embedding, face.quality)
+        observed.add_video(video.video_id, faces, lambda who: who)
     ranks = {who: (0, len(where)) for who, where in shown.items()}
     evidence = Evidence(observed, ranks)
     if curve is not None:

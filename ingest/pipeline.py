@@ -404,7 +404,7 @@ def _count_gone(registry: Registry, summary: Summary, listed: set[str]) -> None:
 def _find_duplicates(
     registry: Registry, summary: Summary, read: set[str], consolidate: bool
 ) -> None:
-    evidence = gather_evidence(registry)
+    evidence = gather_evidence(registry, keep=True)
     groups = joining.duplicate_groups(registry, evidence)
     if consolidate and groups:
         before = registry.index.count_identities()
@@ -412,7 +412,7 @@ def _find_duplicates(
         summary.joined_identities = before - registry.index.count_identities()
         evidence = gather_evidence(registry)
         groups = joining.duplicate_groups(registry, evidence)
-    summary.likely_duplicates = joining.count_joining(groups, registry.index.identities())
+    summary.likely_duplicates = joining.count_joining_in(registry, groups)
     summary.repeating = len(evidence.repeating_videos & read)
 
 

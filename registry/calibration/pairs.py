@@ -32,8 +32,9 @@ from registry.domain import Face, Video
 from registry.faces.boxes import SAME_FACE, overlap
 from registry.faces.quality import founds
 from registry.models.entries import linkage_threshold
-from registry.people.evidence import Pair, gather_evidence, pair
+from registry.people.evidence import gather_evidence
 from registry.people.joining import duplicate_groups
+from registry.people.observed_faces import Pair, pair
 from registry.urls import Url
 
 _TRACKS = 64

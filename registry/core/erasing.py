@@ -22,6 +22,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from registry.blobs.base import BlobStore
 from registry.core import decisions as log
 from registry.core import keys, listed_videos
 from registry.core.blocks import Block, Blocks, salted_hash, template_of
@@ -193,6 +194,8 @@ class Eraser:
         Returns the plan with what was done to pictures. It also replaces the intent.
         """
         self._finish_rewrites()
+        with self._blobs.writing():
+            drop_evidence(self._blobs, plan)
         # Videos that go come last: they may hold the only faces that tell who is looked for.
         stay = [video_id for video_id in plan.videos if video_id not in plan.removing]
         going = self._faces_going(plan, view) if stay else []
@@ -235,7 +238,8 @@ class Eraser:
             "faces": faces,
             "crops": crops,
             "decisions": sum(refers_to(entry, gone, left) for entry in entries),
-            "records_beside": Staging(self._blobs).count_stale(self._records),
+            "records_beside": Staging(self._blobs).count_stale(self._records)
+            + len(_evidence_of(self._blobs, plan)),
         }
 
     def _remove(self, video_id: str) -> None:
@@ -368,6 +372,34 @@ def _with_own_identity(face: Face, view: View, ids: frozenset[str]) -> Face:
     if face.identity_id not in ids:
         return face
     return replace(face, identity_id=view.origin_of(face))
+
+
+def drop_evidence(blobs: BlobStore, plan: ErasurePlan | None = None) -> None:
+    """Remove the kept evidence that a plan concerns, or all of it. It is computed again."""
+    for key in _evidence_of(blobs, plan):
+        blobs.delete(key)
+
+
+def _evidence_of(blobs: BlobStore, plan: ErasurePlan | None) -> list[str]:
+    """The keys of all kept evidence, or of that which may hold what a plan erases.
+
+    That may be evidence of a video that showed the person until it was read again.
+    """
+    kept = [info.key for info in blobs.list(keys.EVIDENCE)]
+    if plan is None:
+        return kept
+    names = [identity.encode() for identity in plan.identities]
+    return [
+        key
+        for key in kept
+        if any(keys.has_evidence_of(key, video_id) for video_id in plan.videos)
+        or _holds(blobs, key, names)
+    ]
+
+
+def _holds(blobs: BlobStore, key: str, names: Sequence[bytes]) -> bool:
+    data = blobs.get(key) if names else b""
+    return any(name in data for name in names)
 
 
 NOT_COVERED = (

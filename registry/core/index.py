@@ -326,6 +326,13 @@ class Index:
         points = self.stored_faces(video_id, with_vectors=True)
         return (face_in(point.payload, point.vector) for point in points)
 
+    def faces_in_videos(self, video_ids: Sequence[str]) -> Iterator[IndexedFace]:
+        """The faces of these videos with their vectors; within a video in order of id."""
+        for start in range(0, len(video_ids), _BATCH):
+            where = Filter(must={"video_id": list(video_ids[start : start + _BATCH])})
+            for point in self._faces.scroll(where, with_vectors=True):
+                yield face_in(point.payload, point.vector)
+
     def face_of_crop(self, digest: str) -> IndexedFace | None:
         """The face, with its vector, whose stored crop has this sha256."""
         where = Filter(must={"crop_digest": [digest]})

@@ -40,6 +40,9 @@ REWRITES = "rewrites/"
 """The new version of an object while an erasure deletes the old one; ends in the object's key."""
 STAGING = "next/"
 """The registry as another model sees it, until the switch (`registry.core.staging`)."""
+EVIDENCE = "evidence/"
+"""What the faces of videos add up to, for the look for likely duplicates: computed from the records
+and removable at any time (`registry.people.kept_evidence`)."""
 LEASE = "lease.json"
 """Who may write, where everything is on servers (`registry.core.lease`)."""
 LEASE_PROBES = "probe-"
@@ -52,7 +55,7 @@ DURABLE = (
     *(BLOCKS, RECEIPTS, TABLE, LISTED, EXPORTS),
 )
 """What makes up a registry: saved by a backup, copied by a migration."""
-TRANSIENT = (INTENTS, REWRITES, STAGING, LEASE, LEASE_PROBES, DOCTOR_PROBES)
+TRANSIENT = (INTENTS, REWRITES, STAGING, EVIDENCE, LEASE, LEASE_PROBES, DOCTOR_PROBES)
 """What belongs to work under way: neither saved nor copied."""
 
 
@@ -82,6 +85,16 @@ def changed_crop(video_id: str, frame: int, position: int, digest: str) -> str:
     It differs from `crop`, so that reading the video again does not replace a picture on record.
     """
     return f"{crops_of(video_id)}{frame}_{position}_{digest[:16]}.jpg"
+
+
+def evidence(prefix: str) -> str:
+    """The evidence of the videos whose ids begin so; `prefix` may be empty."""
+    return f"{EVIDENCE}videos-{prefix}.bin"
+
+
+def has_evidence_of(key: str, video_id: str) -> bool:
+    """Whether the evidence of a video belongs into the object of this key."""
+    return video_id.startswith(name_in(key).removeprefix("videos-"))
 
 
 def decision(number: int) -> str:

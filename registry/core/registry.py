@@ -378,6 +378,7 @@ class Registry(AbstractContextManager["Registry", None]):
             for _ in self.records.all():
                 pass  # a damaged record ends it here, while the index may still know its URL
             with self.intent(REINDEX):
+                erasing.drop_evidence(self.blobs)
                 Index.drop(self.store)
                 index = Index(self.store, contract)
                 count = index.rebuild(self.records.all(), self.view)

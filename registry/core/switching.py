@@ -17,6 +17,7 @@ from registry.blobs.base import BlobStore
 from registry.core import contract as contracts
 from registry.core import keys
 from registry.core.blocks import Blocks
+from registry.core.erasing import drop_evidence
 from registry.core.index import Index
 from registry.core.intents import REINDEX, SWITCH, Intents
 from registry.core.staging import Staging
@@ -67,6 +68,7 @@ def complete(blobs: BlobStore, store: Store) -> None:
         blobs.delete(crop)
     _drop_blocks(blobs, switch)
     blobs.delete(keys.CALIBRATION)  # it was measured with the old model
+    drop_evidence(blobs)
     intents.declare(REINDEX)
     Index.drop(store)
     Staging(blobs).discard()

@@ -16,7 +16,8 @@ from registry.core.registry import Registry
 from registry.domain import Identity
 from registry.people import consolidation
 from registry.people.consolidation import ConsolidationResult, Join
-from registry.people.evidence import Evidence, gather_evidence, pair
+from registry.people.evidence import Evidence, gather_evidence
+from registry.people.observed_faces import pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,13 @@ def join(registry: Registry, groups: tuple[tuple[str, ...], ...]) -> Decision | 
 
 def count_duplicates(registry: Registry) -> int:
     """How many identities `consolidate` would join to others now, without provisional ones."""
-    return count_joining(duplicate_groups(registry), registry.index.identities())
+    return count_joining_in(registry, duplicate_groups(registry))
+
+
+def count_joining_in(registry: Registry, groups: Sequence[Sequence[str]]) -> int:
+    """`count_joining` with the identities as they are in the registry."""
+    members = [identity for group in groups for identity in group[1:]]
+    return count_joining(groups, registry.index.get_identities(members).values())
 
 
 def count_joining(groups: Iterable[Sequence[str]], identities: Iterable[Identity]) -> int:
@@ -122,7 +129,7 @@ def count_joining(groups: Iterable[Sequence[str]], identities: Iterable[Identity
 
     Args:
         groups: from `duplicate_groups`.
-        identities: all of them.
+        identities: all of them, or those that would give up their id.
     """
     provisional = {i.identity_id for i in identities if i.provisional}
     return sum(identity not in provisional for group in groups for identity in group[1:])

@@ -7,20 +7,21 @@ people. What people merged is not in question.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
 
 from registry.core.decisions import DecisionKind, in_effect
 from registry.core.operating_point import current_thresholds
-from registry.core.points import IndexedFace
 from registry.core.registry import Registry
 from registry.models.curves import shipped_curve
 from registry.models.entries import linkage_threshold
 from registry.people.consolidation import Group
-from registry.people.evidence import ObservedFaces, Pair, evidence_from
+from registry.people.evidence import evidence_from
 from registry.people.joining import Suggestion, suggestions_from
+from registry.people.kept_evidence import faces_of_videos
+from registry.people.observed_faces import ObservedFaces, Pair
 
 FALSE_SHARE = 0.05
 """Share of false joins among those as alike, from which a join is in question: the usual bound of a
@@ -42,7 +43,7 @@ class PlausibleChanges:
 
 
 def plausible_changes(registry: Registry, *, threshold: float | None = None) -> PlausibleChanges:
-    """The plausible joins and splits of a registry, from one pass over its faces.
+    """The plausible joins and splits of a registry.
 
     Args:
         registry: an open registry that has ingested something.
@@ -59,17 +60,18 @@ def plausible_changes(registry: Registry, *, threshold: float | None = None) -> 
     parts = ObservedFaces(model.dimension)
     members: dict[str, set[str]] = {root: set() for root in roots}
 
-    def faces() -> Iterator[IndexedFace]:
-        for face in index.faces(with_vectors=True):
-            if face.identity_id in roots and face.vector is not None:
-                part = _part(face.origin_id, registry.view.parents, consolidated)
-                members[face.identity_id].add(part)
-                track = (face.video_id, face.track)
-                parts.add(part, track, face.frame, face.box, face.vector, face.quality)
-            yield face
+    def part_of(origin: str) -> str | None:
+        root = registry.view.root(origin)
+        if root not in roots:
+            return None
+        part = _part(origin, registry.view.parents, consolidated)
+        members[root].add(part)
+        return part
 
-    identities = index.identities()
-    evidence = evidence_from(registry, faces(), identities, model, index.faces_in)
+    videos = faces_of_videos(registry)
+    for video_id, faces in videos.items():
+        parts.add_video(video_id, faces, part_of)
+    evidence = evidence_from(registry, videos, index.identities(), model, index.faces_in)
     joins = suggestions_from(registry, evidence, threshold)
     groups = {one.identity_id: one for one in parts.groups({part: () for part in parts.tracks})}
     likeness: dict[str, float] = {}

@@ -54,9 +54,11 @@ class Trigger:
             raise StoreUnreachable(f"injected: no answer to {name}")
         if full:
             raise StoreFull(f"injected: no space for {name}")
-        result = operation()
-        if here and self.fault is Fault.KILL_AFTER:
-            kill(os.getpid())
+        try:
+            result = operation()
+        finally:
+            if here and self.fault is Fault.KILL_AFTER:  # also if there is no such object
+                kill(os.getpid())
         if here and self.fault is Fault.LOST:
             raise StoreUnreachable(f"injected: the answer to {name} was lost")
         return result

@@ -17,7 +17,8 @@ from registry.models.curves import shipped_curve
 from registry.models.entries import find
 from registry.people import joining
 from registry.people.corrections import FaceSelection, merge, separate, split, undo
-from registry.people.evidence import Evidence, ObservedFaces, gather_evidence, pair
+from registry.people.evidence import Evidence, gather_evidence
+from registry.people.observed_faces import ObservedFaces, VideoFaces, pair
 from tests.support.factories import MODEL, face, person, unit, video
 from tests.support.registries import dump, new_registry, put, who
 
@@ -69,7 +70,9 @@ def test_several_tracks_lower_the_threshold_unless_people_are_more_alike_than_st
         for number in range(people):
             vector = random.normal(size=128) / np.sqrt(128) + alike
             unit = np.asarray(vector / np.linalg.norm(vector), np.float32)
-            observed.add(str(number), (str(number), 0), 0, Box(0, 0, 9, 9), unit, Quality(0.8))
+            faces = VideoFaces()
+            faces.add(str(number), 0, 0, Box(0, 0, 9, 9), unit, Quality(0.8))
+            observed.add_video(str(number), faces, lambda who: who)
         ranks = {str(i): (0, 1) for i in range(people)}
         return Evidence(observed, ranks, curve=curve, several=(0.0, 0.04)).lower
 

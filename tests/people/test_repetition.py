@@ -13,7 +13,8 @@ from registry.domain import Box, Face, Quality, Vectors, Video
 from registry.people import joining
 from registry.people.consolidation import BESIDE
 from registry.people.corrections import separate
-from registry.people.evidence import gather_evidence, pair
+from registry.people.evidence import gather_evidence
+from registry.people.observed_faces import pair
 from tests.support.factories import face, unit, video
 from tests.support.registries import new_registry, put
 
