@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ from typing import BinaryIO, NoReturn
 
 CAN_FORK = sys.platform != "win32"
 """Whether `run_in_fork` works."""
+_PAUSE_S = 0.1
+"""Between two looks at a pipe with input, on macOS."""
 
 
 class Child:
@@ -93,11 +96,14 @@ def exit_with_parent(pipe: int) -> None:
     if sys.platform != "win32":
         import select
 
+        # POLLHUP and POLLERR are always reported; by macOS only together with POLLIN.
+        input_event = select.POLLIN if sys.platform == "darwin" else 0
         hang_up = select.poll()
-        hang_up.register(pipe, 0)  # no event but POLLHUP and POLLERR, which are always reported
+        hang_up.register(pipe, input_event)
 
         def wait() -> None:
-            hang_up.poll()
+            while all(event == input_event for _, event in hang_up.poll()):
+                time.sleep(_PAUSE_S)  # there is input, which another thread reads
             os._exit(1)
 
         Thread(target=wait, name="parent", daemon=True).start()
@@ -113,13 +119,12 @@ def run_and_exit(function: Callable[[], None]) -> NoReturn:
         os._exit(code)
 
 
-def run_in_fork(function: Callable[[], None], meanwhile: Callable[[], None]) -> int:
+def run_in_fork(function: Callable[[int], None], meanwhile: Callable[[], None]) -> int:
     """Call a function in a fork of this process, and return the exit code of the fork.
 
-    The fork ends with this process.
-
     Args:
-        function: ends with the fork; its exceptions give the exit code 1.
+        function: gets a pipe whose other end this process holds, for `exit_with_parent`. The fork
+            ends with it; its exceptions give the exit code 1.
         meanwhile: is called here, before `function` begins there. What it learns, the fork does not
             know.
 
@@ -133,8 +138,7 @@ def run_in_fork(function: Callable[[], None], meanwhile: Callable[[], None]) -> 
             os.close(start)
             if not os.read(ready, 1):
                 os._exit(1)
-            exit_with_parent(ready)
-            run_and_exit(function)
+            run_and_exit(lambda: function(ready))
         os.close(ready)
         try:
             meanwhile()

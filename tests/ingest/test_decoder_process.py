@@ -165,6 +165,16 @@ def test_the_decoding_process_reads_its_video_and_reaches_nothing_else(
     assert outcome.count("refused") == 7
 
 
+@landlock
+def test_every_thread_of_the_decoding_process_is_confined(
+    probe: Callable[[str], ProbeClient], tmp_path: Path
+) -> None:
+    """Landlock holds in the thread that asks for it and in those that it starts afterwards."""
+    path = write_video(tmp_path / "v.mp4", numbered(3))
+    assert "done" not in (outcome := read_all(probe("Threads").open, path)[2])
+    assert outcome.count("refused") >= 2
+
+
 def test_a_crash_fails_its_video_only(probe: Callable[[str], ProbeClient], tmp_path: Path) -> None:
     client = probe("Crashing")
     path = write_video(tmp_path / "v.mp4", numbered(3))
