@@ -95,7 +95,7 @@ def _file_error(path: Path, exc: OSError) -> StoreError:
     if exc.errno in _FULL:
         return StoreFull(f"{path} cannot be written ({exc.strerror}). Free some space.")
     advice = "Choose another path."
-    if path.is_file() and is_in_use(exc):
+    if is_in_use(exc) and path.is_file():
         programs = "Excel or another program" if path.suffix.lower() in _TABLES else "the program"
         advice = f"Close it in {programs} that has it open, or choose another path."
     return StoreDenied(f"{path} cannot be written ({exc.strerror}). {advice}")

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from registry.core.opening import open_registry
@@ -28,7 +29,8 @@ from tests.support.staged_people import portraits, stage
 
 def table_of(folder: Path, astronaut: Image, t1_image: Image) -> Path:
     """Three videos beside their table, one of which is not there."""
-    write_video(folder / "launch.mp4", [astronaut] * 45, fps=15)
+    moving = [np.roll(astronaut, 3 * number, axis=1) for number in range(45)]
+    write_video(folder / "launch.mp4", moving, fps=15)
     write_video(folder / "team.mp4", [t1_image] * 15, fps=15)
     table = folder / "week 1.csv"
     table.write_text(

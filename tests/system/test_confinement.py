@@ -138,3 +138,21 @@ def test_doctor_says_what_the_kernel_gives(tmp_path: Path) -> None:
     assert found.verdict == ("ok" if _LANDLOCK or _SECCOMP else "warning")
     assert ("seccomp)" in found.detail) == _SECCOMP
     assert (f"Landlock {_LANDLOCK}" in found.detail) == (_LANDLOCK > 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process with its Job Object")
+def test_a_process_that_gave_up_its_rights_ends_with_its_parent() -> None:
+    """Also if the thread that waits for this begins after the limits hold."""
+    code = (
+        "import time; from registry.system import children, confinement as c;"
+        "c.restrict_files(); c.restrict_resources(); children.exit_with_parent(0);"
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdin
+        assert child.stdout
+        assert child.stdout.readline() == b"ready\n"
+        child.stdin.close()
+        assert child.wait(20) == 1
