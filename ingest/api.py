@@ -298,7 +298,7 @@ def _context(
             access.rules(fetch_limits or FetchLimits()), ray, summary.run,
         )  # fmt: skip
         with cluster:
-            summary.profile.workers = max(1, cluster.ahead // 2)
+            summary.profile.workers = cluster.workers
             yield RunContext(registry, cluster, cluster, cluster.ahead, summary, turn=turn)
         return
     most = default_workers() if workers is None else workers

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
+import registry
 from ingest.extract import Extraction
 from ingest.fetch.downloads import Download
 from ingest.ray_node import Failed, NodeSetup, NodeWorker
@@ -33,7 +34,8 @@ from registry.system.console import keeping_handlers
 LOCAL = "auto"
 """The address that stands for a cluster of this machine alone, for this run alone."""
 ATTEMPTS = 3
-"""Workers that may be lost with one video before it counts as not read: a chosen value."""
+"""Workers that may be lost with one video before it counts as not read, and workers in one place
+that may be lost as they start before the run ends: a chosen value."""
 _CONNECT_S = 10.0
 _START_S = 600.0
 """A worker loads a model, and may have to wait until a machine has room for it."""
@@ -58,6 +60,8 @@ class _Worker:
     """Of its machine; "": it has not started yet."""
     videos: int = 0
     """Videos that it holds now."""
+    lost_before: int = 0
+    """Workers in its place that were lost before they had started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +228,7 @@ class RayCluster:
             )
         return room if workers is None else min(room, workers)
 
-    def _new_worker(self) -> _Worker:
+    def _new_worker(self, lost_before: int = 0) -> _Worker:
         import ray
 
         actor = (
@@ -232,7 +236,7 @@ class RayCluster:
             .options(num_cpus=1, num_gpus=int(self._gpu), max_concurrency=_THREADS)
             .remote(self._setup)
         )
-        return _Worker(actor, actor.start.remote())
+        return _Worker(actor, actor.start.remote(), lost_before=lost_before)
 
     def _take(self) -> _Worker:
         """The worker with the fewest videos. Waits until one has started and can take another."""
@@ -255,14 +259,24 @@ class RayCluster:
         )
 
     def _look_at(self, worker: _Worker) -> None:
-        """Learn whether a worker has started. Raises the `RegistryError` that it reports."""
+        """Learn whether a worker has started.
+
+        Raises the `RegistryError` that it reports, or one if workers in its place are lost again
+        and again, as they are on a machine without face-registry.
+        """
         import ray
 
         if not ray.wait([worker.started], timeout=0)[0]:
             return
         try:
             answer = ray.get(worker.started)
-        except ray.exceptions.RayError:
+        except ray.exceptions.RayError as exc:
+            if worker.lost_before + 1 >= ATTEMPTS:
+                raise RegistryError(
+                    f"Workers of the Ray cluster end while they start: {_reason(exc)}. Install "
+                    f"face-registry {registry.__version__} with the extra `cluster` on all of its "
+                    "machines, in the Python that runs `ray start`."
+                ) from exc
             self._replace(worker)
             return
         if isinstance(answer, Failed):
@@ -292,7 +306,8 @@ class RayCluster:
         """Start a worker in the place of one that is lost, once."""
         with self._changed:
             if worker in self._all:
-                self._all[self._all.index(worker)] = self._new_worker()
+                lost = 0 if worker.name else worker.lost_before + 1
+                self._all[self._all.index(worker)] = self._new_worker(lost)
 
     def _give_back(self, worker: _Worker) -> None:
         with self._changed:
@@ -327,6 +342,12 @@ class RayCluster:
         self._marker.unlink(missing_ok=True)
         if self._mine:
             ray.shutdown()
+
+
+def _reason(error: Exception) -> str:
+    """Why an actor ended: the first line, or the last one if that is the error of its start."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1 if "creation task" in lines[0] else 0].rstrip(".") if lines else "no reason"
 
 
 def _lost_too_often() -> NotReadYet:

@@ -52,12 +52,17 @@ def select(
         column = date_column(attributes, selection.dated_by)
     known = frozenset(people)
     return [
-        replace(video, people=_counting(video, selection, known))
+        _with_people(video, _counting(video, selection, known))
         for video in videos
         if video.status is not Status.FAILED
         and all(condition.holds(video.attributes) for condition in selection.where)
         and (selection.since is None or first_day(video, column) >= selection.since.isoformat())
     ]
+
+
+def _with_people(video: CountedVideo, some: Mapping[str, tuple[Appearance, ...]]) -> CountedVideo:
+    """The video with these of its people."""
+    return video if len(some) == len(video.people) else replace(video, people=some)
 
 
 def _counting(

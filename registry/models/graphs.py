@@ -87,7 +87,7 @@ def replace_prelu(graph: onnx.GraphProto, *, exactly: bool) -> None:
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         slope = slopes.get(node.input[1]) if node.op_type == "PRelu" else None
-        if slope is None or slope.size != len(slope):  # one number for each channel
+        if slope is None or slope.shape[:1] != (slope.size,):  # one number for each channel
             nodes.append(node)
             continue
         [given, factor], [result] = node.input, node.output
@@ -167,13 +167,13 @@ def _dequantize(graph: onnx.GraphProto) -> None:
             continue
         given = {each.name: helper.get_attribute_value(each) for each in node.attribute}
         weights, *factors = (stored[name].astype(np.float32) for name in node.input)
-        if block := given.get("block_size", 0):  # one factor for so many numbers in a row
-            axis = given.get("axis", 1)
-            size = range(weights.shape[axis])
-            factors = [
-                np.take(each, [i // block for i in size], axis) if each.ndim else each
-                for each in factors
-            ]
+        axis, block = given.get("axis", 1), given.get("block_size", 0)
+        if block:  # one factor for so many numbers in a row
+            places = [place // block for place in range(weights.shape[axis])]
+            factors = [np.take(each, places, axis) if each.ndim else each for each in factors]
+        elif weights.ndim > 1:  # one factor for all numbers, or for those at a place of the axis
+            shape = [-1 if each == axis % weights.ndim else 1 for each in range(weights.ndim)]
+            factors = [each.reshape(shape) if each.size > 1 else each for each in factors]
         scale, zero = factors[0], factors[1] if factors[1:] else np.float32(0)
         floats = ((weights - zero) * scale).astype(np.float32)
         graph.initializer.append(numpy_helper.from_array(floats, node.output[0]))

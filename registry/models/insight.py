@@ -20,7 +20,7 @@ from registry.models import device as devices
 from registry.models import graphs, scrfd
 from registry.models.base import DETECTION_THRESHOLD
 from registry.models.detections import can_contain_face, sorted_detections
-from registry.models.network import OnnxNetwork
+from registry.models.network import SIZES, OnnxNetwork
 from registry.models.paired import PairedModel
 from registry.models.recognition import CHIP_SIZE
 from registry.models.weights import combined_digest, file_digest
@@ -129,14 +129,16 @@ def _load_in_batches(
         scale=recogniser.input_std,
     )
     found = OnnxNetwork(found_graph, providers, threads, "SCRFD")
-    embedded = OnnxNetwork(embedded_graph, providers, threads, info.name)
+    fixed = isinstance(recogniser.input_shape[0], int)  # the network was exported for one face
+    embedded = OnnxNetwork(
+        embedded_graph, providers, threads, info.name, sizes=(1,) if fixed else SIZES
+    )
     sizes = [width for width, _ in detector.input_sizes]
     return PairedModel(
         scrfd.BatchedScrfd(found, sizes, len(names)),
         embedded.run,
         info,
         devices.in_use(device, [found.session, embedded.session]),
-        batch=1 if isinstance(recogniser.input_shape[0], int) else None,
     )
 
 

@@ -21,7 +21,7 @@ from registry.models.graphs import IMAGES, JOINED
 MOST = 16
 """Images in a run. On an H200, 64 were 15 % faster than 16 for YuNet alone, and slower with the
 steps around it (docs/MODELS.md, Speed)."""
-_SIZES = (4, MOST)
+SIZES = (4, MOST)
 """Numbers of images in a run. Fewer are filled up: a card prepares itself for each number."""
 
 _SHAPES = 24
@@ -47,10 +47,24 @@ class OnnxNetwork:
     """
 
     def __init__(
-        self, model: bytes, providers: Sequence[str], threads: int | None, label: str
+        self,
+        model: bytes,
+        providers: Sequence[str],
+        threads: int | None,
+        label: str,
+        *,
+        sizes: Sequence[int] = SIZES,
     ) -> None:
-        """Load it. `label` names it in errors. Raises `ModelError`."""
-        self._model, self._providers = model, list(providers)
+        """Load it. Raises `ModelError`.
+
+        Args:
+            model: the graph.
+            providers: ONNX Runtime's, best first.
+            threads: of each run on the CPU; None: one for each core.
+            label: names it in errors.
+            sizes: numbers of images in a run that it is prepared for, in ascending order.
+        """
+        self._model, self._providers, self._sizes = model, list(providers), tuple(sizes)
         self._threads, self._label = threads, label
         self._lock = Lock()
         self._sessions: OrderedDict[tuple[int, ...], onnxruntime.InferenceSession] = OrderedDict()
@@ -58,12 +72,13 @@ class OnnxNetwork:
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """As `Network.run`."""
-        parts = [self._run(images[start : start + MOST]) for start in range(0, len(images), MOST)]
+        most = self._sizes[-1]
+        parts = [self._run(images[start : start + most]) for start in range(0, len(images), most)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         count = len(images)
-        missing = next(size for size in _SIZES if size >= count) - count
+        missing = next(size for size in self._sizes if size >= count) - count
         if missing:
             images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
         try:

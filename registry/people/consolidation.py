@@ -268,9 +268,9 @@ class _Linkage:
         )
         pairs = set()
         for start in range(0, len(means), _CHUNK):
-            above = means[start : start + _CHUNK] @ means.T >= self._least
+            above = means[start : start + _CHUNK] @ means[start:].T >= self._least
             for i, j in np.argwhere(above).tolist():
-                (a, covers), (b, others) = rows[i + start], rows[j]
+                (a, covers), (b, others) = rows[start + i], rows[start + j]
                 if a < b and not covers & others:
                     pairs.add((a, b))
         for a, b in sorted(pairs):

@@ -30,9 +30,9 @@ from registry.people.observed_faces import VideoFaces, add_up
 
 _FORMAT = 1
 """Raise it when `VideoFaces` changes, or what a quality says of a face."""
-_VIDEOS = 512
-"""Videos in an object, at most on average. A chosen value: it is written in some milliseconds (512
-videos of two tracks and 512 values are 2 MB), and 20,000 videos are read in 256 requests."""
+_VIDEOS = 2048
+"""Videos in an object, at most on average. A chosen value: 2,048 videos of two tracks and 512
+values are 8 MB to write, and 20,000 videos are 16 objects to read."""
 _Versioned = dict[str, tuple[str, VideoFaces]]
 """The version of the record and the faces, by id of the video."""
 
@@ -152,9 +152,10 @@ def _decode(arrays: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, VideoFa
         arrays["tracks"].tolist(),
         arrays["scores"].tolist(),
     )
-    of_sums = [tuple(key) for key in arrays["keys"].tolist()]
-    counts, sums = arrays["counts"].tolist(), arrays["sums"]
-    frames, boxes = arrays["frames"], arrays["boxes"]
+    of_sums = list(map(tuple, arrays["keys"].tolist()))
+    counts, sums = arrays["counts"].tolist(), list(arrays["sums"])
+    frames = list(map(tuple, arrays["frames"].tolist()))
+    boxes = list(map(tuple, arrays["boxes"].tolist()))
     ends = np.cumsum(arrays["sizes"], axis=0).tolist()
     t = s = f = 0
     for video_id, version, (t_end, s_end, f_end) in zip(
@@ -166,7 +167,6 @@ def _decode(arrays: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, VideoFa
         faces.scores = scores[t:t_end]
         faces.sums = dict(zip(of_sums[s:s_end], sums[s:s_end], strict=True))
         faces.counts = dict(zip(of_sums[s:s_end], counts[s:s_end], strict=True))
-        faces.frames = [tuple(row) for row in frames[f:f_end].tolist()]
-        faces.boxes = [tuple(row) for row in boxes[f:f_end].tolist()]
+        faces.frames, faces.boxes = frames[f:f_end], boxes[f:f_end]
         yield video_id, (version, faces)
         t, s, f = t_end, s_end, f_end

@@ -147,9 +147,9 @@ class ObservedFaces:
             if who is not None:
                 _add(self._sums[kind][who], track, vector)
                 self._counts[kind, who, track] += faces.counts[place, kind]
-        frames, boxes = faces.side_by_side()
-        if not len(frames):
+        if not faces.frames:
             return
+        frames, boxes = faces.side_by_side()
         different, at = np.unique(frames[:, 0], return_inverse=True)
         rows = np.column_stack([at.ravel() + len(self._videos), numbers[frames[:, 1]]])
         self._videos += [video_id] * len(different)

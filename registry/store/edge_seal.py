@@ -95,5 +95,6 @@ def _digest(file: BinaryIO) -> str:
         file.seek(start)
         data = file.read(_BLOCK)
         if data != _ZEROS[: len(data)]:
-            digest.update(start.to_bytes(8, "big") + data)
+            digest.update(start.to_bytes(8, "big"))
+            digest.update(data)
     return digest.hexdigest()

@@ -7,7 +7,8 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ingest.fetch.downloads import FetchLimits
 from ingest.fetch.host_headers import HostHeaders
 from ingest.fetch.proxies import ProxyRules
 from ingest.frames import MediaLimits, Sampling
+from ingest.ray_cluster import RayCluster
 from ingest.ray_node import Failed, FetchRules, NodeSetup, NodeWorker
 from registry.core.opening import open_registry
 from registry.errors import FetchError, RegistryError, UsageError
@@ -156,6 +158,27 @@ def test_a_machine_that_cannot_take_part_says_why(
     assert isinstance(answer, Failed)
     with pytest.raises(RegistryError, match=reason):
         raise answer.error
+
+
+class _Unknown(NodeSetup):
+    """A setup that a worker cannot read, as on a machine without face-registry."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return import_module, ("a_package_that_is_not_installed",)
+
+
+@requires_ray
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+def test_workers_that_cannot_start_end_the_run_with_the_reason(setup: NodeSetup) -> None:
+    unknown = _Unknown(*(getattr(setup, field.name) for field in fields(NodeSetup)))
+    with (
+        RayCluster(
+            "auto", lambda _: unknown, setup.settings, workers=1, videos=1, local_workers=1
+        ) as cluster,
+        pytest.raises(RegistryError, match=r"No module named .*\. Install face-registry"),
+    ):
+        cluster.fetch("https://example.com/a.mp4", "name")
 
 
 def test_a_file_that_only_the_main_machine_has_is_named(setup: NodeSetup, tmp_path: Path) -> None:

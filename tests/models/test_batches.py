@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import helper, numpy_helper
 
 from registry.domain import Detection, Image
 from registry.errors import DeviceError, ModelError
@@ -112,6 +113,42 @@ def test_an_input_is_scaled_in_the_graph() -> None:
     np.testing.assert_allclose(run(chips)[:, :3], [[1, -1, -1]] * 3, atol=1e-5)
 
 
+def test_a_network_for_one_face_gets_one_at_a_time() -> None:
+    """Some packs have a recogniser with a fixed batch size, which shapes inside it repeat."""
+    model = onnx.load_model_from_string(network())
+    flatten = model.graph.node[1]
+    one_face = numpy_helper.from_array(np.array([1, 3]), "one_face")
+    model.graph.initializer.append(one_face)
+    flatten.CopyFrom(helper.make_node("Reshape", ["pooled", "one_face"], ["flat"]))
+    graph = graphs.recogniser(model.SerializeToString())
+    chips = np.zeros((3, CHIP_SIZE, CHIP_SIZE, 3), np.uint8)
+    chips[1:, ..., 2] = [[[9]], [[20]]]
+    found = OnnxNetwork(graph, CPU, 1, "fixed", sizes=(1,)).run(chips)
+    np.testing.assert_allclose(found[:, 0], [0, 9, 20], atol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_weights_with_a_factor_for_each_channel_become_floats(axis: int) -> None:
+    model = onnx.load_model_from_string(network())
+    graph, shape = model.graph, (3, 512)
+    del graph.initializer[:]
+    stored = np.arange(3 * 512).reshape(shape) % 7
+    scale, zero = np.arange(1, shape[axis] + 1) / 8, np.arange(shape[axis]) % 3
+    for name, values in (
+        ("stored", stored.astype(np.int8)),
+        ("scale", scale.astype(np.float32)),
+        ("zero", zero.astype(np.int8)),
+    ):
+        graph.initializer.append(numpy_helper.from_array(values, name))
+    inputs = ["stored", "scale", "zero"]
+    graph.node.insert(0, helper.make_node("DequantizeLinear", inputs, ["weights"], axis=axis))
+    chips = np.full((1, CHIP_SIZE, CHIP_SIZE, 3), [3, 2, 1], np.uint8)
+    found = OnnxNetwork(graphs.recogniser(model.SerializeToString()), CPU, 1, "int8").run(chips)
+    along = (-1, 1) if axis == 0 else (1, -1)
+    weights = (stored - zero.reshape(along)) * scale.reshape(along)
+    np.testing.assert_allclose(found[0], [1, 2, 3] @ weights, rtol=1e-5)
+
+
 def test_a_network_that_fails_is_named(files: list[bytes]) -> None:
     failing = OnnxNetwork(graphs.recogniser(batchable(files[1])), CPU, 1, "SFace")
     with pytest.raises(ModelError, match="SFace failed on 1 images"):
@@ -153,3 +190,11 @@ def test_activations_are_computed_from_faster_operations(
         for graph in (given, rewritten.SerializeToString())
     )
     np.testing.assert_allclose(other, one, atol=0 if exactly else 1e-4)
+
+
+def test_an_activation_with_one_number_for_all_channels_stays() -> None:
+    slope = numpy_helper.from_array(np.array(0.25, np.float32), "slope")
+    node = helper.make_node("PRelu", ["x", "slope"], ["y"])
+    graph = helper.make_graph([node], "one", [], [], [slope])
+    graphs.replace_prelu(graph, exactly=True)
+    assert [each.op_type for each in graph.node] == ["PRelu"]
