@@ -303,11 +303,10 @@ def _context(
         return
     most = default_workers() if workers is None else workers
     workers = min(most, max(1, videos))
-    threads = most // max(1, workers)  # of each worker, where there are fewer videos
-    summary.profile.workers = max(1, workers * threads)
+    summary.profile.workers = max(1, most)
     buckets = open_buckets(settings)
     downloader = access.downloader(fetch_limits or FetchLimits(), buckets=buckets)
-    extractor = _extractor(registry, model, workers, threads, limits or MediaLimits(), summary.run)
+    extractor = _extractor(registry, model, workers, most, limits or MediaLimits(), summary.run)
     try:
         yield RunContext(registry, downloader, extractor, 2 * max(1, workers), summary, turn=turn)
     finally:
@@ -424,7 +423,7 @@ def _extractor(
     registry: Registry,
     model: str | None,
     workers: int,
-    threads: int,
+    copies: int,
     limits: MediaLimits,
     run_id: str,
 ) -> Extractor:
@@ -437,7 +436,7 @@ def _extractor(
         registry.contract,
         registry.model_source(model),
         workers=workers,
-        threads=threads,
+        copies=copies,
         sampling=sampling,
         limits=limits,
         timeout_s=VIDEO_TIMEOUT_S,

@@ -7,21 +7,17 @@ soon as its faces are cropped, and embedding runs in batches over several frames
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from queue import SimpleQueue
 from time import perf_counter
-from types import TracebackType
-from typing import Self, TypeVar
 
 import cv2
 import numpy as np
 
+from ingest.crew import Crew, MoreCopies
 from ingest.frames import Frame, FrameReader, MediaLimits, OpenVideo, Sampling
 from ingest.shots import ShotDetector
 from ingest.stage_times import StageTimes
@@ -45,9 +41,6 @@ GROUP_BYTES = 64 << 20
 
 
 _NO_IMAGE: Image = np.empty((0, 0, 3), np.uint8)
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +95,7 @@ def extract(
     sampling: Sampling,
     limits: MediaLimits,
     open_video: OpenVideo | None = None,
+    more: MoreCopies | None = None,
 ) -> Extraction:
     """The faces of the sampled frames of a video file; stores their crops.
 
@@ -114,6 +108,7 @@ def extract(
         sampling: which frames are sampled.
         limits: larger videos are refused.
         open_video: decodes the file; in this process if None.
+        more: further copies of the model, which work as long as it allows them.
 
     Raises:
         MediaError: nothing in the file can be decoded.
@@ -125,7 +120,7 @@ def extract(
         open_video = VideoReader
     times, pictures, places = StageTimes(), StillPictures(), list[int]()
     digest = models[0].info.digest
-    with _Crew(models) as crew, open_video(path, sampling=sampling, limits=limits) as reader:
+    with Crew(models, more) as crew, open_video(path, sampling=sampling, limits=limits) as reader:
         groups = _groups(reader, models[0].device, times)
         found = chain.from_iterable(crew.map(partial(_find, times=times), groups))
         placed = _placed(found, pictures, places, times)
@@ -150,51 +145,6 @@ def crop(image: Image, box: Box) -> bytes:
     if (pixels.shape[1], pixels.shape[0]) != area.size:
         pixels = np.asarray(cv2.resize(pixels, area.size, interpolation=cv2.INTER_AREA), np.uint8)
     return encode_jpeg(pixels)
-
-
-class _Crew:
-    """Copies of a model, each of which works in a thread; one alone works in the caller's."""
-
-    def __init__(self, models: Sequence[FaceModel]) -> None:
-        self._models, self._idle = models, SimpleQueue[FaceModel]()
-        for model in models:
-            self._idle.put(model)
-        self._threads = ThreadPoolExecutor(len(models), "model") if len(models) > 1 else None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._threads:
-            self._threads.shutdown(cancel_futures=True)
-
-    def map(self, function: Callable[[FaceModel, T], R], items: Iterable[T]) -> Iterator[R]:
-        """What `function` makes of each item with one of the models, in order.
-
-        Items are taken ahead of the results: one for each model.
-        """
-        if self._threads is None:
-            yield from (function(self._models[0], item) for item in items)
-            return
-        ahead: deque[Future[R]] = deque()
-        for item in items:
-            ahead.append(self._threads.submit(self._call, function, item))
-            if len(ahead) > len(self._models):
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-
-    def _call(self, function: Callable[[FaceModel, T], R], item: T) -> R:
-        model = self._idle.get()
-        try:
-            return function(model, item)
-        finally:
-            self._idle.put(model)
 
 
 def _groups(frames: FrameReader, device: str, times: StageTimes) -> Iterator[list[_Sampled]]:

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import CancelledError, Future, TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import partial
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from threading import Event, Lock
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 
 from pebble import ProcessExpired, ProcessPool
 
+from ingest.crew import MoreCopies
 from ingest.extract import Extraction, extract
 from ingest.frames import DecoderClient, MediaLimits, Sampling
 from ingest.frames.decoder_client import describe_exit
@@ -85,9 +87,9 @@ class InlineExtractor:
 class PoolExtractor:
     """Extraction in `workers` processes.
 
-    ONNX Runtime's documentation advises one intra-op thread per process where several run. Where
-    there are fewer videos than processors, each worker has several copies of the model, which work
-    on several frames of its video at once.
+    ONNX Runtime's documentation advises one intra-op thread per process where several run. While
+    fewer videos than that are processed (the last one of a table, a slow network), the workers that
+    have one load further copies of the model, which work on several frames of it at once.
     """
 
     def __init__(
@@ -97,7 +99,7 @@ class PoolExtractor:
         model_source: str,
         *,
         workers: int,
-        threads: int = 1,
+        copies: int = 0,
         sampling: Sampling,
         limits: MediaLimits,
         timeout_s: float,
@@ -110,21 +112,32 @@ class PoolExtractor:
             contract: whose model the workers check theirs against.
             model_source: a catalogue name or the folder of a pack.
             workers: processes.
-            threads: copies of the model in each, on the CPU.
+            copies: of the model that may work at once on the CPU, in all workers together; by
+                default one in each.
             sampling: which frames are sampled.
             limits: larger videos are refused.
             timeout_s: the time limit of one video.
             run: id of the run, for events.
         """
         self._sampling, self._limits, self._timeout_s = sampling, limits, timeout_s
-        self._closed = Event()
+        self._closed, self._lock = Event(), Lock()
         self._pending: list[Future[Extraction]] = []
         # pebble's type of it has the pipes of Linux, which mypy takes for wrong on Windows.
         spawn: Any = _WorkerContext()
+        self._videos = spawn.RawValue("i", 0)
+        """Videos that are processed or wait for a worker; the workers read it."""
         self._pool = ProcessPool(
             max_workers=workers,
             initializer=_start_worker,
-            initargs=(settings, contract, model_source, threads, run, events.listening()),
+            initargs=(
+                settings,
+                contract,
+                model_source,
+                self._videos,
+                max(workers, copies),
+                run,
+                events.listening(),
+            ),
             context=spawn,
         )
 
@@ -137,10 +150,16 @@ class PoolExtractor:
                 timeout=self._timeout_s,
             )
         self._pending.append(future)
+        self._count(1)
         try:
             return self._result(future)
         finally:
+            self._count(-1)
             self._pending.remove(future)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._videos.value += change
 
     def _result(self, future: Future[Extraction]) -> Extraction:
         while not wait([future], timeout=_POLL_S).done:
@@ -187,24 +206,37 @@ class _WorkerContext(SpawnContext):
     Process = _WorkerProcess
 
 
+class _Number(Protocol):
+    """A number that processes share."""
+
+    value: int
+
+
 class _Worker:
     """The state of a worker process."""
 
     def __init__(
-        self, settings: Settings, contract: Contract, model_source: str, threads: int, run: str
+        self,
+        settings: Settings,
+        contract: Contract,
+        model_source: str,
+        videos: _Number,
+        copies: int,
+        run: str,
     ) -> None:
         self.run = run
         self.decoder = DecoderClient()
         self.decoder.start()  # it gets ready while the model is loaded
-        self.models: list[FaceModel] = []
-        for _ in range(threads):
-            model = catalogue.load(
-                model_source, device=settings.device, cache=settings.model_cache, threads=1
-            )
-            self.models.append(model)
-            if model.device != "cpu":
-                break  # an accelerator is given several frames at once instead
-        contracts.check_model(contract, model.info)
+        load = partial(
+            catalogue.load,
+            model_source,
+            device=settings.device,
+            cache=settings.model_cache,
+            threads=1,
+        )
+        self.model = load()
+        self.more = MoreCopies(load, lambda: copies // max(1, videos.value), copies)
+        contracts.check_model(contract, self.model.info)
         self.blobs = open_blobs(settings)  # not guarded: see `registry.core.guarded`
         self.memory = MemoryGuard()
         self.start_s = seconds_since_start()
@@ -222,7 +254,8 @@ def _start_worker(
     settings: Settings,
     contract: Contract,
     model_source: str,
-    threads: int,
+    videos: _Number,
+    copies: int,
     run: str,
     log: tuple[events.Format, events.Level] | None,
 ) -> None:
@@ -234,7 +267,7 @@ def _start_worker(
         events.start(*log)
     started = time.monotonic()
     try:
-        _worker = _Worker(settings, contract, model_source, threads, run)
+        _worker = _Worker(settings, contract, model_source, videos, copies, run)
         events.emit("worker.ready", run=run, seconds=time.monotonic() - started)
     except RegistryError as exc:
         _worker = exc  # raised for the first video: nobody sees an error of the initialiser
@@ -248,8 +281,8 @@ def _process(path: Path, video_id: str, sampling: Sampling, limits: MediaLimits)
     started = time.monotonic()
     with _worker.memory.watching(limits.max_memory):
         extraction = extract(
-            path, video_id, models=_worker.models, blobs=_worker.blobs, sampling=sampling,
-            limits=limits, open_video=_worker.decoder.open,
+            path, video_id, models=[_worker.model], blobs=_worker.blobs, sampling=sampling,
+            limits=limits, open_video=_worker.decoder.open, more=_worker.more,
         )  # fmt: skip
     _emit_read(_worker.run, video_id, extraction, started)
     start_s, _worker.start_s = _worker.start_s, 0.0

@@ -59,6 +59,7 @@ class WorkerConnection:
         setup = self._receive(SETUP)[1]
         if setup["memory"]:
             self._memory = FrameMemory.attach(setup["memory"])
+            self._memory.unlink()
         write_all(self._answers, HEADER.pack(READY, 0, 0, 0, 0, 0, 0))
 
     def receive_video(self) -> tuple[dict[str, Any], int]:

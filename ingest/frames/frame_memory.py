@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from typing import Self
@@ -34,26 +35,17 @@ class FrameMemory:
         size = _LARGEST
         while size >= _SMALLEST:
             with suppress(OSError):
-                shared = SharedMemory(create=True, size=size)
-                if reserve(shared):
-                    return cls(shared)
-                shared.close()
-                shared.unlink()
+                memory = cls(_open(size=size))
+                if reserve(memory._shared):
+                    return memory
+                memory.close()
             size //= 2
         return None
 
     @classmethod
     def attach(cls, name: str) -> Self:
         """The shared memory that another process created. Raises `OSError`."""
-        if sys.version_info >= (3, 13):
-            return cls(SharedMemory(name, track=False))
-        register = resource_tracker.register
-        # Else this process would start a tracker, which removes the memory in the end.
-        resource_tracker.register = lambda *_: None
-        try:
-            return cls(SharedMemory(name))
-        finally:
-            resource_tracker.register = register
+        return cls(_open(name))
 
     @property
     def name(self) -> str:
@@ -75,7 +67,7 @@ class FrameMemory:
 
     def unlink(self) -> None:
         """Remove the name: processes that have attached it keep it, and no other can."""
-        with suppress(OSError):
+        with suppress(OSError), _untracked():
             self._shared.unlink()
 
     def close(self) -> None:
@@ -83,3 +75,26 @@ class FrameMemory:
         self._bytes = np.empty(0, np.uint8)
         self.unlink()
         self._shared.close()
+
+
+def _open(name: str | None = None, size: int = 0) -> SharedMemory:
+    """Shared memory of this name; new memory without one. Raises `OSError`."""
+    if sys.version_info >= (3, 13):
+        return SharedMemory(name, create=name is None, size=size, track=False)
+    with _untracked():
+        return SharedMemory(name, create=name is None, size=size)
+
+
+@contextmanager
+def _untracked() -> Iterator[None]:
+    """Keep shared memory from Python's resource tracker.
+
+    It would warn of memory whose name the decoding process has removed, and start a process of its
+    own there.
+    """
+    calls = resource_tracker.register, resource_tracker.unregister
+    resource_tracker.register = resource_tracker.unregister = lambda *_: None
+    try:
+        yield
+    finally:
+        resource_tracker.register, resource_tracker.unregister = calls
