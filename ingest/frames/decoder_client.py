@@ -48,6 +48,11 @@ _GONE = (OSError, ValueError)
 """What writing to a process raises that died, or that was killed, which closes its pipes."""
 _PIPED_FRAMES = 2
 """Frames too large for the shared memory that wait to be taken."""
+_JOINED_BYTES = 1 << 12
+"""Shorter messages are written at once."""
+_POLL_S = 0.05
+_KILLED = -9
+"""The exit code that SIGKILL gives, by which Linux ends processes when memory is short."""
 
 
 class DecoderClient:
@@ -211,10 +216,6 @@ class DecoderProcess:
                 write_all(self._child.input, header, body, after)
 
 
-_JOINED_BYTES = 1 << 12
-"""Shorter messages are written at once."""
-
-
 class RemoteVideoReader:
     """A `VideoReader` that decodes in the process of a `DecoderClient`.
 
@@ -231,7 +232,7 @@ class RemoteVideoReader:
         self._thread: Thread | None = None
         self._messages: Queue[FrameMessage | Result | BaseException] = Queue(MAX_FRAMES_AHEAD)
         self._piped = Semaphore(_PIPED_FRAMES)
-        self._is_started = self._is_closed = self._has_exited = False
+        self._is_started = self._is_read = self._has_exited = False
         self._result = Result(Media(), "")
         self.transfer_s = 0.0
 
@@ -263,7 +264,6 @@ class RemoteVideoReader:
             return
         thread.join(_EXIT_TIMEOUT_S if self._is_read else 0)
         reusable = not thread.is_alive() and self._has_exited and process.end_video()
-        self._is_closed = True
         self._client.give_back(process, reusable=reusable)
         while thread.is_alive():  # until it sees that the process was killed
             with suppress(Empty):
@@ -294,9 +294,6 @@ class RemoteVideoReader:
         if isinstance(message, BaseException):
             raise message
         self._result = message
-
-    _is_read = False
-    """Whether the last message was taken."""
 
     @property
     def media(self) -> Media:
@@ -340,11 +337,6 @@ class RemoteVideoReader:
                 if message.pixels is not None:
                     self._piped.acquire()
                 self._messages.put(message)
-
-
-_POLL_S = 0.05
-_KILLED = -9
-"""The exit code that SIGKILL gives, by which Linux ends processes when memory is short."""
 
 
 def describe_exit(code: int | None, limits: MediaLimits) -> str:

@@ -118,15 +118,17 @@ def receive(
         if kind == READ and index >= 0 and 0 < height <= MAX_READ_BYTES:
             return ReadRequest(index, height)
         if kind == RESULT and height <= MAX_JSON_BYTES:
-            return _parse_result(json.loads(read_exactly(pipe, height)))
+            return _parse_result(json.loads(read_exactly(pipe, height)), limits)
         if kind == EXIT and secret:
             if not compare_digest(read_exactly(pipe, len(secret)), secret):
                 raise ValueError("not from the process that waited for the other")
             return Exit(index)
         if kind != FRAME or not 0 < height * width <= limits.max_pixels:
             raise ValueError("not a frame")
-        if index < 0 or not (math.isfinite(time_s) and math.isfinite(span_s)):
-            raise ValueError("not a time")
+        if not (
+            0 <= index <= limits.max_frames and math.isfinite(time_s) and math.isfinite(span_s)
+        ):
+            raise ValueError("not a frame number, or not a time")
         size, pixels = height * width * 3, None
         if offset < 0:
             data = np.frombuffer(read_exactly(pipe, size), np.uint8)
@@ -135,7 +137,7 @@ def receive(
             raise ValueError("not a place in the shared memory")
     except EOFError:
         return None
-    except (ValueError, TypeError, KeyError) as exc:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as exc:
         raise MediaError(NOT_VALID) from exc
     return FrameMessage(index, time_s, span_s, height, width, offset, pixels)
 
@@ -148,7 +150,7 @@ def receive_ready(pipe: BinaryIO) -> bool:
         return False
 
 
-def _parse_result(result: dict[str, object]) -> Result:
+def _parse_result(result: dict[str, object], limits: MediaLimits) -> Result:
     if result["error"] is not None:
         return Result(Media(), "", printable(str(result["error"]), _MAX_REASON_LENGTH))
     fields = result["media"]
@@ -162,6 +164,13 @@ def _parse_result(result: dict[str, object]) -> Result:
         frames_sampled=int(fields["frames_sampled"]),
         frames_damaged=int(fields["frames_damaged"]),
     )
+    if not 0 <= media.duration_s < math.inf:
+        raise ValueError("not a duration")
+    if min(media.width, media.height) < 0 or media.width * media.height > limits.max_pixels:
+        raise ValueError("not the size of a frame")
+    for frames in (media.frames_sampled, media.frames_damaged):
+        if not 0 <= frames <= limits.max_frames:
+            raise ValueError("not a number of frames")
     return Result(media, printable(str(result["reason"]), _MAX_REASON_LENGTH))
 
 

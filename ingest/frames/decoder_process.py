@@ -18,7 +18,7 @@ import io
 import os
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
 import av
@@ -53,10 +53,9 @@ def serve(open_reader: OpenReader, *, once: bool) -> None:
             sampling = Sampling(**parameters["sampling"])
             secret = b""
 
-            def decode() -> None:
-                exit_with_parent(requests)
+            def decode(*parents: int) -> None:
                 file = io.BufferedReader(ServedFile(worker, size))  # noqa: B023  called at once
-                _decode(open_reader, worker, file, sampling, limits)  # noqa: B023
+                _decode(open_reader, worker, file, sampling, limits, (requests, *parents))  # noqa: B023
 
             def receive_secret() -> None:
                 nonlocal secret
@@ -96,10 +95,16 @@ def _decode(
     file: BinaryIO,
     sampling: Sampling,
     limits: MediaLimits,
+    parents: Iterable[int],
 ) -> None:
-    """Give up all rights, and send the frames of the video."""
+    """Give up all rights, and send the frames of the video.
+
+    Ends when the other end of one of the pipes `parents` is closed.
+    """
     guard = MemoryGuard()
     restrict_files()
+    for pipe in parents:
+        exit_with_parent(pipe)  # starts a thread, which inherits Landlock
     restrict_resources()
     with guard.watching(limits.max_memory):
         restrict_calls(DECODING, keep=True)

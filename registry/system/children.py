@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,24 +21,22 @@ from typing import BinaryIO, NoReturn
 
 CAN_FORK = sys.platform != "win32"
 """Whether `run_in_fork` works."""
+_PAUSE_S = 0.1
+"""Between two looks at a pipe with input, on macOS."""
 
 
 class Child:
-    """A child process with pipes to its standard input and output; its errors are discarded."""
+    """A child process with pipes to its standard input and output.
 
-    def __init__(
-        self,
-        arguments: Sequence[str],
-        *,
-        environment: Mapping[str, str],
-        max_memory: int | None = None,
-    ) -> None:
+    Its standard error is discarded.
+    """
+
+    def __init__(self, arguments: Sequence[str], *, environment: Mapping[str, str]) -> None:
         """Start a Python process. Raises `OSError` if the system cannot.
 
         Args:
             arguments: of Python: `-m`, a module and its arguments.
             environment: all of its variables.
-            max_memory: bytes that it may allocate, where the system limits a process so (Windows).
         """
         self._process = subprocess.Popen(
             [_python(), *arguments],
@@ -50,7 +49,7 @@ class Child:
             start_new_session=CAN_FORK,
             creationflags=_CREATION_FLAGS,
         )
-        self._job = _confine_in_job(self._process, max_memory)
+        self._job = _confine_in_job(self._process)
         assert self._process.stdin
         assert self._process.stdout
         self.input: BinaryIO = self._process.stdin  # type: ignore[assignment]  # IO[bytes]
@@ -93,11 +92,14 @@ def exit_with_parent(pipe: int) -> None:
     if sys.platform != "win32":
         import select
 
+        # POLLHUP and POLLERR are always reported; by macOS only together with POLLIN.
+        input_event = select.POLLIN if sys.platform == "darwin" else 0
         hang_up = select.poll()
-        hang_up.register(pipe, 0)  # no event but POLLHUP and POLLERR, which are always reported
+        hang_up.register(pipe, input_event)
 
         def wait() -> None:
-            hang_up.poll()
+            while all(event == input_event for _, event in hang_up.poll()):
+                time.sleep(_PAUSE_S)  # there is input, which another thread reads
             os._exit(1)
 
         Thread(target=wait, name="parent", daemon=True).start()
@@ -113,13 +115,12 @@ def run_and_exit(function: Callable[[], None]) -> NoReturn:
         os._exit(code)
 
 
-def run_in_fork(function: Callable[[], None], meanwhile: Callable[[], None]) -> int:
+def run_in_fork(function: Callable[[int], None], meanwhile: Callable[[], None]) -> int:
     """Call a function in a fork of this process, and return the exit code of the fork.
 
-    The fork ends with this process.
-
     Args:
-        function: ends with the fork; its exceptions give the exit code 1.
+        function: gets a pipe whose other end this process holds, for `exit_with_parent`. The fork
+            ends with it; its exceptions give the exit code 1.
         meanwhile: is called here, before `function` begins there. What it learns, the fork does not
             know.
 
@@ -133,8 +134,7 @@ def run_in_fork(function: Callable[[], None], meanwhile: Callable[[], None]) -> 
             os.close(start)
             if not os.read(ready, 1):
                 os._exit(1)
-            exit_with_parent(ready)
-            run_and_exit(function)
+            run_and_exit(lambda: function(ready))
         os.close(ready)
         try:
             meanwhile()
@@ -150,7 +150,8 @@ if sys.platform == "win32":
 
     _CREATION_FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
     _EXTENDED_LIMITS = 9  # JobObjectExtendedLimitInformation
-    _ACTIVE_PROCESS, _PROCESS_MEMORY, _KILL_ON_JOB_CLOSE = 0x8, 0x100, 0x2000
+    _ACTIVE_PROCESS, _KILL_ON_JOB_CLOSE = 0x8, 0x2000
+    """JOB_OBJECT_LIMIT_ACTIVE_PROCESS and _KILL_ON_JOB_CLOSE (winnt.h)."""
 
     class _BasicLimits(ctypes.Structure):
         """JOBOBJECT_BASIC_LIMIT_INFORMATION."""
@@ -182,7 +183,7 @@ if sys.platform == "win32":
     class _Job:
         """A Job Object of one process, which ends when the job is closed."""
 
-        def __init__(self, process: int, max_memory: int | None) -> None:
+        def __init__(self, process: int) -> None:
             self._kernel = ctypes.WinDLL("kernel32", use_last_error=True)
             self._kernel.CreateJobObjectW.restype = wintypes.HANDLE
             handle = self._kernel.CreateJobObjectW(None, None)
@@ -192,9 +193,6 @@ if sys.platform == "win32":
             limits = _ExtendedLimits()
             limits.basic.flags = _KILL_ON_JOB_CLOSE | _ACTIVE_PROCESS
             limits.basic.active_processes = 1
-            if max_memory:
-                limits.basic.flags |= _PROCESS_MEMORY
-                limits.process_memory = max_memory
             if not (
                 self._kernel.SetInformationJobObject(
                     self._handle, _EXTENDED_LIMITS, ctypes.byref(limits), ctypes.sizeof(limits)
@@ -211,9 +209,9 @@ if sys.platform == "win32":
                 self._kernel.CloseHandle(self._handle)
                 self._handle = None
 
-    def _confine_in_job(process: subprocess.Popen[bytes], max_memory: int | None) -> _Job | None:
+    def _confine_in_job(process: subprocess.Popen[bytes]) -> _Job | None:
         try:
-            return _Job(int(vars(process)["_handle"]), max_memory)
+            return _Job(int(vars(process)["_handle"]))
         except OSError:
             process.kill()
             raise
@@ -231,7 +229,7 @@ else:
         def close(self) -> None:
             """Do nothing."""
 
-    def _confine_in_job(process: subprocess.Popen[bytes], max_memory: int | None) -> _Job | None:
+    def _confine_in_job(process: subprocess.Popen[bytes]) -> _Job | None:
         return None
 
     def _python() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import stat
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -97,26 +97,24 @@ def _close_where_possible(path: Path) -> None:
 
 
 def open_to_others(folder: Path) -> Iterator[Path]:
-    """Yield what others may use of a folder and all that is in it, without links."""
-    for path in _walk(folder):
-        if others_have_access(path):
-            yield path
+    """Yield what others may use of a folder and all that is in it, without links.
+
+    If `folder` itself is a link, it is followed.
+    """
+    folder = folder.resolve()
+    if folder.is_dir() and others_have_access(folder):
+        yield folder
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            with suppress(FileNotFoundError):  # removed meanwhile
+                if not paths.is_link(path.lstat()) and others_have_access(path):
+                    yield path
 
 
 def command_to_close(path: Path) -> str:
     """Return the command of this system that closes a file to others."""
     if sys.platform == "win32":
-        return f"icacls {path} /inheritance:r /grant:r %USERNAME%:F"
+        return f'icacls "{path}" /inheritance:r /grant:r %USERNAME%:F'
     else:
-        return f"chmod 600 {path}"
-
-
-def _walk(home: Path) -> Iterator[Path]:
-    if home.is_dir():
-        yield home
-    for folder, folders, files in os.walk(home):
-        for name in (*folders, *files):
-            path = Path(folder, name)
-            status = path.lstat()
-            if not paths.is_link(status) and not stat.S_ISLNK(status.st_mode):
-                yield path
+        return f"chmod 600 {shlex.quote(str(path))}"

@@ -154,6 +154,8 @@ def _check_modes(home: Path, *, fix: bool) -> Finding:
         try:
             if others_have_access(path):  # on Windows, closing a folder closes what is in it
                 close_to_others(path)
+        except FileNotFoundError:  # removed meanwhile
+            continue
         except OSError as exc:
             raise StoreDenied(
                 f"The mode of {path} cannot be changed ({exc.strerror}). Its owner has to change "

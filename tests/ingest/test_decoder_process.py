@@ -165,6 +165,16 @@ def test_the_decoding_process_reads_its_video_and_reaches_nothing_else(
     assert outcome.count("refused") == 7
 
 
+@landlock
+def test_every_thread_of_the_decoding_process_is_confined(
+    probe: Callable[[str], ProbeClient], tmp_path: Path
+) -> None:
+    """Landlock holds in the thread that asks for it and in those that it starts afterwards."""
+    path = write_video(tmp_path / "v.mp4", numbered(3))
+    assert "done" not in (outcome := read_all(probe("Threads").open, path)[2])
+    assert outcome.count("refused") >= 2
+
+
 def test_a_crash_fails_its_video_only(probe: Callable[[str], ProbeClient], tmp_path: Path) -> None:
     client = probe("Crashing")
     path = write_video(tmp_path / "v.mp4", numbered(3))
@@ -222,6 +232,7 @@ def received(data: bytes) -> object:
         HEADER.pack(b"F", 0, 0.0, 0.1, 10, 10, 1),
         HEADER.pack(b"F", 0, 0.0, 0.1, 1, 1, 2**62),
         HEADER.pack(b"F", -1, 0.0, 0.1, 1, 1, 0),
+        HEADER.pack(b"F", 2**62, 0.0, 0.1, 1, 1, 0),
         HEADER.pack(b"F", 0, float("nan"), 0.1, 1, 1, 0),
         HEADER.pack(b"R", -1, 0, 0, 1, 0, 0),
         HEADER.pack(b"R", 0, 0, 0, 2**40, 0, 0),
@@ -229,12 +240,36 @@ def received(data: bytes) -> object:
         HEADER.pack(b"E", 0, 0, 0, 2**40, 0, 0),
         HEADER.pack(b"E", 0, 0, 0, 5, 0, 0) + b"{]\xff\x1b ",
         HEADER.pack(b"E", 0, 0, 0, 2, 0, 0) + b"{}",
+        HEADER.pack(b"E", 0, 0, 0, 60_000, 0, 0) + b"[" * 60_000,
         HEADER.pack(b"E", 0, 0, 0, 37, 0, 0) + b'{"media":[],"reason":"","error":null}',
     ],
 )  # fmt: skip
 def test_messages_that_are_not_valid_are_refused(message: bytes) -> None:
     with pytest.raises(MediaError, match="not valid"):
         received(message)
+
+
+def result_message(**media: object) -> bytes:
+    whole = {
+        "duration_s": 1.5, "width": 10, "height": 10, "codec": "h264", "frames_sampled": 3,
+        "frames_damaged": 0,
+    }  # fmt: skip
+    text = json.dumps({"media": whole | media, "reason": "", "error": None}).encode()
+    return HEADER.pack(b"E", 0, 0, 0, len(text), 0, 0) + text
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        {"duration_s": float("nan")}, {"duration_s": float("inf")}, {"duration_s": -1.0},
+        {"width": -10, "height": -10}, {"width": 2**40}, {"height": float("inf")},
+        {"frames_sampled": -1}, {"frames_sampled": 10**400}, {"frames_damaged": float("nan")},
+    ],
+)  # fmt: skip
+def test_results_that_cannot_be_recorded_are_refused(media: dict[str, object]) -> None:
+    assert isinstance(received(result_message()), Result)
+    with pytest.raises(MediaError, match="not valid"):
+        received(result_message(**media))
 
 
 def test_messages_that_are_valid_are_received() -> None:

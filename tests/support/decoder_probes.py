@@ -10,10 +10,11 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -66,6 +67,32 @@ class _OneFrame:
         yield Frame(0, 0.0, 0.1, np.zeros((4, 4, 3), np.uint8))
 
 
+class Threads(_OneFrame):
+    """Tells whether a thread of it was started while files could be opened."""
+
+    opened: ClassVar[list[str]] = []
+
+    def __init__(self, file: Any, **given: Any) -> None:
+        super().__init__(file)
+        self.reason = f"threads: {', '.join(self.opened)}"
+
+    @classmethod
+    def watch(cls) -> None:
+        """Try to open a file whenever a thread starts another one."""
+        start = threading.Thread.start
+
+        def look_and_start(thread: threading.Thread) -> None:
+            try:
+                Path("/etc/passwd").open("rb").close()
+            except OSError:
+                cls.opened.append("refused")
+            else:
+                cls.opened.append("done")
+            start(thread)
+
+        threading.Thread.start = look_and_start  # type: ignore[assignment, method-assign]
+
+
 class Crashing(_OneFrame):
     """Crashes as a decoder with a memory error does."""
 
@@ -110,4 +137,6 @@ class Lying(Unread):
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "Threads":
+        Threads.watch()
     serve(globals()[sys.argv[1]], once=sys.argv[2:] == ["once"])

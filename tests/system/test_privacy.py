@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from registry.system.privacy import (
     close_to_others,
+    command_to_close,
     grants_to_others,
     make_private_folder,
     open_to_others,
@@ -56,6 +58,38 @@ def test_what_others_may_use_is_listed_and_closed(tmp_path: Path) -> None:
     close_to_others(shared)
     assert list(open_to_others(tmp_path / "home")) == []
     assert stat.S_IMODE(shared.stat().st_mode) == 0o600
+
+
+@modes
+def test_a_folder_that_a_link_leads_to_is_looked_at_instead_of_the_link(tmp_path: Path) -> None:
+    """A link has the mode 0777 and cannot be closed."""
+    home, link = tmp_path / "home", tmp_path / "link"
+    make_private_folder(home)
+    link.symlink_to(home)
+    assert list(open_to_others(link)) == []
+    home.chmod(0o755)
+    assert list(open_to_others(link)) == [home]
+
+
+@modes
+def test_a_file_that_is_removed_while_its_folder_is_looked_at_is_left_out(tmp_path: Path) -> None:
+    make_private_folder(tmp_path / "home")
+    for name in ("a", "b"):
+        (tmp_path / "home" / name).touch()
+        (tmp_path / "home" / name).chmod(0o644)
+    found = open_to_others(tmp_path / "home")
+    first = next(found)
+    (tmp_path / "home" / ("b" if first.name == "a" else "a")).unlink()
+    assert list(found) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it is for a shell of POSIX")
+def test_the_command_that_closes_a_file_can_be_copied_into_a_shell(tmp_path: Path) -> None:
+    path = tmp_path / "it's a file; echo"
+    path.touch()
+    path.chmod(0o644)
+    subprocess.run(command_to_close(path), shell=True, check=True)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(
