@@ -219,7 +219,7 @@ def _timed(frames: FrameReader, times: StageTimes) -> Iterator[Frame]:
         started = perf_counter()
         frame = next(iterator, None)
         seconds, before = perf_counter() - started, transferred
-        transferred = getattr(frames, "transfer_s", 0.0)
+        transferred = frames.transfer_s
         times.add("transfer", transferred - before)
         times.add("decode", seconds - (transferred - before))
         if frame is None:
