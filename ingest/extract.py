@@ -125,12 +125,12 @@ def extract(
         open_video = VideoReader
     times, pictures, places = StageTimes(), StillPictures(), list[int]()
     digest = models[0].info.digest
-    with _Crew(models) as crew, open_video(path, sampling=sampling, limits=limits) as reader:
+    with _ModelPool(models) as pool, open_video(path, sampling=sampling, limits=limits) as reader:
         groups = _groups(reader, models[0].device, times)
-        found = chain.from_iterable(crew.map(partial(_find, times=times), groups))
+        found = chain.from_iterable(pool.map(partial(_find, times=times), groups))
         placed = _placed(found, pictures, places, times)
         stored = _stored(_batches(placed), video_id, blobs, times)
-        embedded = crew.map(partial(_embed, times=times), stored)
+        embedded = pool.map(partial(_embed, times=times), stored)
         faces = list(_link(embedded, video_id, digest, times))
         still = pictures.finish()
         marked = _mark_stills(faces, [place in still for place in places])
@@ -152,7 +152,7 @@ def crop(image: Image, box: Box) -> bytes:
     return encode_jpeg(pixels)
 
 
-class _Crew:
+class _ModelPool:
     """Copies of a model, each of which works in a thread; one alone works in the caller's."""
 
     def __init__(self, models: Sequence[FaceModel]) -> None:
