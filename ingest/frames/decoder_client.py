@@ -146,8 +146,6 @@ class DecoderProcess:
         """Wait until it has started. Returns False if it ended instead."""
         if not self._ready:
             self._ready = receive_ready(self._child.output)
-            if self.memory:
-                self.memory.unlink()
         return self._ready
 
     def start_video(self, size: int, sampling: Sampling, limits: MediaLimits) -> None:

@@ -55,10 +55,14 @@ class WorkerConnection:
         """Offsets of the free places for frames; None before the first frame."""
 
     def start(self) -> None:
-        """Map the shared memory, and tell the worker that this process is ready."""
+        """Map the shared memory, remove its name, and tell the worker that this process is ready.
+
+        The name is removed here, so that it goes even if the worker has ended meanwhile.
+        """
         setup = self._receive(SETUP)[1]
         if setup["memory"]:
             self._memory = FrameMemory.attach(setup["memory"])
+            self._memory.unlink()
         write_all(self._answers, HEADER.pack(READY, 0, 0, 0, 0, 0, 0))
 
     def receive_video(self) -> tuple[dict[str, Any], int]:

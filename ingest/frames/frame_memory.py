@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from typing import Self
@@ -33,7 +33,7 @@ class FrameMemory:
         """New shared memory, filled with zeros; None if the system has none to give."""
         size = _LARGEST
         while size >= _SMALLEST:
-            with suppress(OSError):
+            with suppress(OSError), _untracked():
                 shared = SharedMemory(create=True, size=size)
                 if reserve(shared):
                     return cls(shared)
@@ -45,15 +45,8 @@ class FrameMemory:
     @classmethod
     def attach(cls, name: str) -> Self:
         """The shared memory that another process created. Raises `OSError`."""
-        if sys.version_info >= (3, 13):
-            return cls(SharedMemory(name, track=False))
-        register = resource_tracker.register
-        # Else this process would start a tracker, which removes the memory in the end.
-        resource_tracker.register = lambda *_: None
-        try:
+        with _untracked():
             return cls(SharedMemory(name))
-        finally:
-            resource_tracker.register = register
 
     @property
     def name(self) -> str:
@@ -75,7 +68,7 @@ class FrameMemory:
 
     def unlink(self) -> None:
         """Remove the name: processes that have attached it keep it, and no other can."""
-        with suppress(OSError):
+        with suppress(OSError), _untracked():
             self._shared.unlink()
 
     def close(self) -> None:
@@ -83,3 +76,18 @@ class FrameMemory:
         self._bytes = np.empty(0, np.uint8)
         self.unlink()
         self._shared.close()
+
+
+@contextmanager
+def _untracked() -> Iterator[None]:
+    """Keep Python's resource tracker from knowing of shared memory that is used in the block.
+
+    A decoder would start a tracker of its own, which removes the memory in the end. The tracker of
+    a worker prints a warning for each worker that ends without having read a video.
+    """
+    register, unregister = resource_tracker.register, resource_tracker.unregister
+    resource_tracker.register = resource_tracker.unregister = lambda *_: None
+    try:
+        yield
+    finally:
+        resource_tracker.register, resource_tracker.unregister = register, unregister
