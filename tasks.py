@@ -26,7 +26,7 @@ JOBS = os.environ.get("JOBS") or "3"
 _SCRATCH, _SCRATCH_BYTES = Path("/dev/shm"), 6 * 10**9
 """Tests wait for the disk more than for anything else; with this much room, memory replaces it."""
 _WRITTEN = (
-    *("build", "dist", "face-registry-demo"),
+    *("build", "dist", "face-registry-demo", ".wine"),
     *(".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".coverage"),
 )
 _PACKAGES = ("face_registry", "registry", "ingest", "queries", "tests", "benchmarks", "tools")

@@ -11,17 +11,18 @@ new registry, and every process below it is measured five times a second: propor
 from __future__ import annotations
 
 import argparse
-import re
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
 
 import av
+import psutil
 from av.video.stream import VideoStream
 
 from benchmarks._machine import machine, sentence, write_json
@@ -74,29 +75,15 @@ def repeated(source: Path, target: Path, seconds: float) -> None:
                     return
 
 
-def below(root: int) -> list[int]:
-    """A process and its descendants."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, check=True)
-    pairs = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
-    found = [root]
-    for parent in found:
-        found += [pid for pid, ppid in pairs if ppid == parent]
-    return found
-
-
-def memory(pid: int) -> int:
+def memory(process: psutil.Process) -> int:
     """Bytes that a process holds; 0 once it has ended."""
-    if sys.platform == "linux":
-        try:
-            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        except OSError:
-            return 0
-        found = re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)
-    else:
-        command = ["ps", "-o", "rss=", "-p", str(pid)]
-        told = subprocess.run(command, capture_output=True, text=True, check=False)
-        found = re.match(r"\s*(\d+)", told.stdout)
-    return int(found[1]) * 1024 if found else 0
+    try:
+        if sys.platform == "linux":
+            return int(process.memory_full_info().pss)
+        else:
+            return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
 def measured(command: list[str]) -> tuple[int, int, float, str]:
@@ -104,8 +91,11 @@ def measured(command: list[str]) -> tuple[int, int, float, str]:
     started = time.monotonic()
     peak = peak_first = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        first = psutil.Process(process.pid)
         while process.poll() is None:
-            held = [memory(pid) for pid in below(process.pid)]
+            held = [memory(first)]
+            with suppress(psutil.NoSuchProcess):
+                held += map(memory, first.children(recursive=True))
             peak, peak_first = max(peak, sum(held)), max(peak_first, held[0])
             time.sleep(_LOOK_S)
         assert process.stdout is not None

@@ -42,7 +42,6 @@ from registry.core import contract as contracts
 from registry.core.backends import open_buckets
 from registry.core.registry import Registry
 from registry.core.runs import check_purpose, new_run, recorded
-from registry.domain import Contract
 from registry.errors import UsageError
 from registry.settings import (
     DEFAULT_EVERY,
@@ -427,7 +426,7 @@ def _extractor(
     limits: MediaLimits,
     run_id: str,
 ) -> Extractor:
-    sampling = _sampling(registry.contract)
+    sampling = Sampling.of(registry.contract)
     if workers == 0:
         loaded, blobs = registry.model(model), registry.blobs
         return InlineExtractor(loaded, blobs, sampling=sampling, limits=limits, run=run_id)
@@ -442,11 +441,6 @@ def _extractor(
         timeout_s=VIDEO_TIMEOUT_S,
         run=run_id,
     )
-
-
-def _sampling(contract: Contract) -> Sampling:
-    gap = math.inf if contract.max_gap_s is None else contract.max_gap_s
-    return Sampling(contract.every, gap, contract.cuts)
 
 
 def _cluster(
@@ -466,7 +460,7 @@ def _cluster(
             registry.settings,
             registry.contract,
             registry.model_source(model),
-            _sampling(registry.contract),
+            Sampling.of(registry.contract),
             limits,
             VIDEO_TIMEOUT_S,
             rules,

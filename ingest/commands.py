@@ -20,7 +20,7 @@ from ingest.frames import MediaLimits
 from ingest.printing import print_plan, print_summary
 from ingest.progress import BarReporter, LineReporter, Reporter, SilentReporter
 from ingest.stage_times import BESIDE_WORKERS, STAGES, Profile
-from ingest.summary import NothingRead
+from ingest.summary import NothingRead, Summary
 from registry import events
 from registry.core.registry import Registry
 from registry.errors import RegistryError, UsageError
@@ -260,7 +260,7 @@ def ingest_command(
         redirect_stdout(sys.stderr) if ray else nullcontext(),  # Ray prints there
         reporting(terminal) as reporter,
         stoppable(terminal) as stop,
-        printing_failures(terminal, as_json),
+        printing_failures(terminal, as_json, profile=profile),
     ):
         summary = ingest(
             registry,
@@ -293,16 +293,24 @@ def ingest_command(
             reporter=reporter,
             stop=stop,
         )
-    if as_json:
-        shown = {"profile": summary.profile.as_dict()} if profile else {}
-        terminal.json({**summary.as_dict(), **shown})
-    elif summary.planned:
+    if summary.planned and not as_json:
         print_plan(terminal, summary, summary.planned)
     else:
-        print_summary(terminal, summary)
-        if profile:
-            _print_profile(terminal, summary.profile)
+        print_result(terminal, summary, as_json, profile=profile)
     sys.exit(summary.exit_code)
+
+
+def print_result(
+    terminal: Terminal, summary: Summary, as_json: bool, *, profile: bool = False
+) -> None:
+    """Print the summary of a run, with `profile` also the times of its stages."""
+    if as_json:
+        times = {"profile": summary.profile.as_dict()} if profile else {}
+        terminal.json({**summary.as_dict(), **times})
+        return
+    print_summary(terminal, summary)
+    if profile:
+        _print_profile(terminal, summary.profile)
 
 
 def _print_profile(terminal: Terminal, profile: Profile) -> None:
@@ -345,12 +353,14 @@ def as_writer(registry: Registry) -> Iterator[None]:
 
 
 @contextmanager
-def printing_failures(terminal: Terminal, as_json: bool) -> Iterator[None]:
-    """Print the summary of a run that could read nothing, before its error."""
+def printing_failures(
+    terminal: Terminal, as_json: bool, *, profile: bool = False
+) -> Iterator[None]:
+    """Print the result of a run that could read nothing, before its error."""
     try:
         yield
     except NothingRead as exc:
-        terminal.json(exc.summary.as_dict()) if as_json else print_summary(terminal, exc.summary)
+        print_result(terminal, exc.summary, as_json, profile=profile)
         raise
 
 

@@ -17,8 +17,8 @@ from time import perf_counter
 import cv2
 import numpy as np
 
-from ingest.crew import Crew, MoreCopies
 from ingest.frames import Frame, FrameReader, MediaLimits, OpenVideo, Sampling
+from ingest.model_pool import ModelPool, MoreCopies
 from ingest.shots import ShotDetector
 from ingest.stage_times import StageTimes
 from ingest.still_pictures import StillPictures
@@ -120,12 +120,15 @@ def extract(
         open_video = VideoReader
     times, pictures, places = StageTimes(), StillPictures(), list[int]()
     digest = models[0].info.digest
-    with Crew(models, more) as crew, open_video(path, sampling=sampling, limits=limits) as reader:
+    with (
+        ModelPool(models, more) as pool,
+        open_video(path, sampling=sampling, limits=limits) as reader,
+    ):
         groups = _groups(reader, models[0].device, times)
-        found = chain.from_iterable(crew.map(partial(_find, times=times), groups))
+        found = chain.from_iterable(pool.map(partial(_find, times=times), groups))
         placed = _placed(found, pictures, places, times)
         stored = _stored(_batches(placed), video_id, blobs, times)
-        embedded = crew.map(partial(_embed, times=times), stored)
+        embedded = pool.map(partial(_embed, times=times), stored)
         faces = list(_link(embedded, video_id, digest, times))
         still = pictures.finish()
         marked = _mark_stills(faces, [place in still for place in places])
@@ -169,7 +172,7 @@ def _timed(frames: FrameReader, times: StageTimes) -> Iterator[Frame]:
         started = perf_counter()
         frame = next(iterator, None)
         seconds, before = perf_counter() - started, transferred
-        transferred = getattr(frames, "transfer_s", 0.0)
+        transferred = frames.transfer_s
         times.add("transfer", transferred - before)
         times.add("decode", seconds - (transferred - before))
         if frame is None:

@@ -126,10 +126,9 @@ class RayCluster:
         self._marker = settings.downloads / f"ray-{uuid4().hex}"
         try:
             self.workers = max(1, min(videos, MOST_WORKERS, self._room(address, workers)))
-            self._marker.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._marker.touch()
             self._setup = setup(self._marker)
-            self._downloader = self._setup.rules.downloader(settings)
+            self._downloader = self._setup.rules.downloader(settings)  # it makes the folder
+            self._marker.touch()
             self._all = [self._new_worker() for _ in range(self.workers)]
         except BaseException:
             self._disconnect()

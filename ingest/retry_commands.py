@@ -11,6 +11,7 @@ from ingest.commands import (
     as_writer,
     max_memory_option,
     network_options,
+    print_result,
     printing_failures,
     private_hosts_option,
     reporting,
@@ -20,7 +21,6 @@ from ingest.commands import (
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.network import Network
 from ingest.frames import MediaLimits
-from ingest.printing import print_summary
 from registry.errors import UsageError
 from registry.terminal import Terminal, json_option, pass_terminal
 
@@ -70,5 +70,5 @@ def retry_command(
             reporter=reporter,
             stop=stop,
         )
-    terminal.json(summary.as_dict()) if as_json else print_summary(terminal, summary)
+    print_result(terminal, summary, as_json)
     sys.exit(summary.exit_code)

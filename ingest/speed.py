@@ -137,9 +137,7 @@ def _run(pool: PoolExtractor, video: Path, workers: int) -> tuple[int, int, floa
 def _sampling(registry: Registry) -> Sampling:
     if registry.is_empty:
         return Sampling(DEFAULT_EVERY, DEFAULT_MAX_GAP_S, True)
-    contract = registry.contract
-    gap = float("inf") if contract.max_gap_s is None else contract.max_gap_s
-    return Sampling(contract.every, gap, contract.cuts)
+    return Sampling.of(registry.contract)
 
 
 def _link_folder(source: Path, target: Path) -> None:

@@ -18,11 +18,11 @@ from typing import Any, Protocol
 
 from pebble import ProcessExpired, ProcessPool
 
-from ingest.crew import MoreCopies
 from ingest.extract import Extraction, extract
 from ingest.frames import DecoderClient, MediaLimits, Sampling
 from ingest.frames.decoder_client import describe_exit
 from ingest.memory import MemoryGuard
+from ingest.model_pool import MoreCopies
 from registry import events
 from registry.blobs.base import BlobStore
 from registry.core import contract as contracts

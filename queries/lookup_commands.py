@@ -193,7 +193,7 @@ def _print_match(terminal: Terminal, probe: Probe, match: Match, answer: LookupA
         terminal.say("         a still picture (a logo, a poster, a cover), which has no average")
     terminal.say(f"         {_rates(match, answer)}")
     averages = ", ".join(f"{metric} {number(value)}" for metric, value in match.average.items())
-    terminal.say(f"         in {match.videos} videos; average {averages or '-'}")
+    terminal.say(f"         in {count(match.videos, 'video')}; average {averages or '-'}")
     for evidence in match.evidence:
         terminal.say(
             f"         {evidence.similarity:.3f}  {evidence.video_url} at {evidence.time_s:.1f} s"

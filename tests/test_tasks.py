@@ -90,6 +90,7 @@ def test_clean_removes_what_was_written_and_nothing_else(project: Path) -> None:
     (project / "tests" / "__pycache__").mkdir(parents=True)
     (project / "tests" / "a.py").touch()
     (project / ".coverage").touch()
+    (project / ".wine" / "prefix").mkdir(parents=True)
     _prepared(project, "cpu")
     assert _tasks(project, "clean").returncode == 0
     left = {str(path.relative_to(project)) for path in project.rglob("*")}

@@ -232,10 +232,7 @@ class RemoteVideoReader:
         self._piped = Semaphore(_PIPED_FRAMES)
         self._is_started = self._is_read = self._has_exited = False
         self._result = Result(Media(), "")
-        self.wait_s = 0.0
-        """Seconds that the taker of the frames has waited for the decoder."""
         self.transfer_s = 0.0
-        """Seconds that it has copied frames."""
 
     def __enter__(self) -> Self:
         """Open the file. Raises `MediaError` if that fails."""
@@ -282,10 +279,8 @@ class RemoteVideoReader:
             raise RuntimeError("a RemoteVideoReader is iterated once, inside its with block")
         self._is_started = True
         while True:
-            started = perf_counter()
             message = self._messages.get()
             got = perf_counter()
-            self.wait_s += got - started
             if not isinstance(message, FrameMessage):
                 break
             frame = process.take(message)

@@ -55,7 +55,10 @@ class WorkerConnection:
         """Offsets of the free places for frames; None before the first frame."""
 
     def start(self) -> None:
-        """Map the shared memory, and tell the worker that this process is ready."""
+        """Map the shared memory, remove its name, and tell the worker that this process is ready.
+
+        The name is removed here, so that it goes even if the worker has ended meanwhile.
+        """
         setup = self._receive(SETUP)[1]
         if setup["memory"]:
             self._memory = FrameMemory.attach(setup["memory"])
@@ -153,11 +156,11 @@ class ServedFile(io.RawIOBase):
         )
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def tell(self) -> int:

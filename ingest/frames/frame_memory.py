@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
@@ -34,18 +33,20 @@ class FrameMemory:
         """New shared memory, filled with zeros; None if the system has none to give."""
         size = _LARGEST
         while size >= _SMALLEST:
-            with suppress(OSError):
-                memory = cls(_open(size=size))
-                if reserve(memory._shared):
-                    return memory
-                memory.close()
+            with suppress(OSError), _untracked():
+                shared = SharedMemory(create=True, size=size)
+                if reserve(shared):
+                    return cls(shared)
+                shared.close()
+                shared.unlink()
             size //= 2
         return None
 
     @classmethod
     def attach(cls, name: str) -> Self:
         """The shared memory that another process created. Raises `OSError`."""
-        return cls(_open(name))
+        with _untracked():
+            return cls(SharedMemory(name))
 
     @property
     def name(self) -> str:
@@ -77,24 +78,16 @@ class FrameMemory:
         self._shared.close()
 
 
-def _open(name: str | None = None, size: int = 0) -> SharedMemory:
-    """Shared memory of this name; new memory without one. Raises `OSError`."""
-    if sys.version_info >= (3, 13):
-        return SharedMemory(name, create=name is None, size=size, track=False)
-    with _untracked():
-        return SharedMemory(name, create=name is None, size=size)
-
-
 @contextmanager
 def _untracked() -> Iterator[None]:
-    """Keep shared memory from Python's resource tracker.
+    """Keep Python's resource tracker from knowing of shared memory that is used in the block.
 
-    It would warn of memory whose name the decoding process has removed, and start a process of its
-    own there.
+    A decoder would start a tracker of its own, which removes the memory in the end. The tracker of
+    a worker prints a warning for each worker that ends without having read a video.
     """
-    calls = resource_tracker.register, resource_tracker.unregister
+    register, unregister = resource_tracker.register, resource_tracker.unregister
     resource_tracker.register = resource_tracker.unregister = lambda *_: None
     try:
         yield
     finally:
-        resource_tracker.register, resource_tracker.unregister = calls
+        resource_tracker.register, resource_tracker.unregister = register, unregister

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
-from registry.domain import Image, Media
+from registry.domain import Contract, Image, Media
 from registry.errors import MediaError, UsageError
 
 
@@ -25,6 +25,12 @@ class Sampling:
     cuts: bool = False
     """In addition, a frame whose colours differ from those of the last sampled one as across a cut
     (`ingest.shots`)."""
+
+    @classmethod
+    def of(cls, contract: Contract) -> Sampling:
+        """The sampling of a registry with this contract."""
+        gap = math.inf if contract.max_gap_s is None else contract.max_gap_s
+        return cls(contract.every, gap, contract.cuts)
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for an interval that selects nothing."""
@@ -104,6 +110,10 @@ class FrameReader(Protocol):
 
     def __iter__(self) -> Iterator[Frame]:
         """The sampled frames, once. Raises `MediaError`."""
+
+    @property
+    def transfer_s(self) -> float:
+        """Seconds that copying frames from another process has taken so far."""
 
     @property
     def media(self) -> Media:

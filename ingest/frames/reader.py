@@ -66,6 +66,7 @@ class VideoReader:
         self._file: BinaryIO | None = None
         self._samples: Generator[Sample] | None = None
         self._is_started = False
+        self.transfer_s = 0.0
         self._summary = StreamSummary()
         self._is_cut_off = False
         self._codec = ""

@@ -147,22 +147,22 @@ def _identities(registry: Registry, as_of: int | None) -> str:
 
 def _left_out(registry: Registry, as_of: int | None, stills: bool) -> str:
     if as_of is not None:
-        return "People of a few poor faces only."
+        return "People of a few poor faces" + ("." if stills else ", and still pictures.")
     provisional = registry.index.count_identities(provisional=True)
     pictures = sum(one.still for one in registry.index.identities(provisional=False))
     joined = count_joined_videos(registry)
-    texts = [
-        f"{count(provisional, 'identity', 'identities')} of a few poor faces, or hidden"
-        if provisional
-        else "Nobody"
-    ]
+    texts = []
+    if provisional:
+        texts.append(
+            f"{count(provisional, 'identity', 'identities')} of a few poor faces, or hidden"
+        )
     if pictures and not stills:
         texts.append(
             f"{count(pictures, 'still picture')}: a logo, a poster, the cover of a podcast"
         )
     if joined:
         texts.append(f"{count(joined, 'video')} of the same footage as another, counted once")
-    return "; ".join(texts) + "."
+    return ("; ".join(texts) or "Nobody") + "."
 
 
 def _hidden(redaction: Redaction) -> str:

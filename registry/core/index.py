@@ -67,6 +67,7 @@ class Index:
         """Opens the collections, creating those that do not exist."""
         self._store = store
         self._contract = contract
+        self._count: int | None = None
         self._open()
 
     @property
@@ -207,6 +208,7 @@ class Index:
             after: what they decided with the change.
         """
         changed = set(identity_ids)
+        self._count = None  # faces that are written again would be counted twice
         for video, _ in self._written(videos, after):
             for face in video.faces:
                 moves = {before.identity_of(face), after.identity_of(face)}
@@ -378,7 +380,7 @@ class Index:
         dimension = self._contract.model.dimension
         spec = CollectionSpec(FACES, dimension, ("video_id", "identity_id", "crop_digest"))
         self._faces = self._store.open(spec)
-        self._count: int | None = None
+        self._count = None
         self._videos = self._store.open(VIDEOS_SPEC)
         self._identities = self._store.open(
             CollectionSpec(IDENTITIES, None, ("identity_id", "name", "standing"))

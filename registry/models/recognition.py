@@ -71,8 +71,11 @@ def _similarity(landmarks: Landmarks) -> NDArray[np.float64] | None:
 
 
 def batch_size(device: str) -> int:
-    """Faces in a run on this device, for a network that treats each face independently."""
-    return _CPU_BATCH if device == "cpu" else _ACCELERATOR_BATCH
+    """Faces in a run on this device, for a network that treats each face independently.
+
+    With CoreML they go to ONNX Runtime as on the CPU (`registry.models.device.is_batched`).
+    """
+    return _ACCELERATOR_BATCH if device == "cuda" else _CPU_BATCH
 
 
 def embed_in_batches(

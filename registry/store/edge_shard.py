@@ -74,7 +74,7 @@ def load(spec: CollectionSpec, folder: Path, *, probe_s: float = PROBE_S) -> qe.
         RegistryLocked: another process has the shard open.
         StoreCorrupt: it does not load, or its vectors have another dimension.
     """
-    if not (folder / "edge_config.json").is_file() or not any(folder.glob("segments/*")):
+    if not (folder / CONFIG).is_file() or not any(folder.glob("segments/*")):
         # Edge would create an empty shard in it.
         raise StoreCorrupt(f"{folder} does not load (parts of it are missing). {REBUILD}")
     marker = loading_marker(folder)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,8 +21,6 @@ from typing import BinaryIO, NoReturn
 
 CAN_FORK = sys.platform != "win32"
 """Whether `run_in_fork` works."""
-_PAUSE_S = 0.1
-"""Between two looks at a pipe with input, on macOS."""
 
 
 class Child:
@@ -88,18 +86,28 @@ def exit_with_parent(pipe: int) -> None:
 
     A thread waits for that. It reads nothing, so the pipe stays usable. Does nothing on Windows,
     where the Job Object of the parent ends this process.
-    """
-    if sys.platform != "win32":
-        import select
 
-        # POLLHUP and POLLERR are always reported; by macOS only together with POLLIN.
-        input_event = select.POLLIN if sys.platform == "darwin" else 0
-        hang_up = select.poll()
-        hang_up.register(pipe, input_event)
+    Call it before `restrict_resources`, since it opens a descriptor. poll(2) would need none, but
+    refuses to wait under such limits.
+    """
+    if sys.platform == "linux":
+        hang_up = select.epoll()
+        hang_up.register(pipe, 0)  # no event but EPOLLHUP and EPOLLERR, which are always reported
 
         def wait() -> None:
-            while all(event == input_event for _, event in hang_up.poll()):
-                time.sleep(_PAUSE_S)  # there is input, which another thread reads
+            hang_up.poll()
+            os._exit(1)
+
+        Thread(target=wait, name="parent", daemon=True).start()
+    elif sys.platform == "darwin":
+        queue = select.kqueue()
+        flags = select.KQ_EV_ADD | select.KQ_EV_CLEAR
+        queue.control([select.kevent(pipe, select.KQ_FILTER_READ, flags)], 0)
+
+        def wait() -> None:
+            # Input is an event too, once for each write.
+            while not any(event.flags & select.KQ_EV_EOF for event in queue.control(None, 1)):
+                pass
             os._exit(1)
 
         Thread(target=wait, name="parent", daemon=True).start()

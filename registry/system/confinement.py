@@ -33,7 +33,8 @@ DECODING: Final[Calls] = {
     "sigaltstack": (131, 132), "gettid": (186, 178), "futex": (202, 98),
     "sched_getaffinity": (204, 123), "restart_syscall": (219, 128), "clock_gettime": (228, 113),
     "clock_getres": (229, 114), "clock_nanosleep": (230, 115), "exit_group": (231, 94),
-    "ppoll": (271, 73), "set_robust_list": (273, 99), "getrandom": (318, 278), "rseq": (334, 293),
+    "epoll_wait": (232, None), "set_robust_list": (273, 99), "epoll_pwait": (281, 22),
+    "getrandom": (318, 278), "rseq": (334, 293),
 }  # fmt: skip
 """Calls that a process needs to read one open file and write to one open pipe."""
 REACHING_OUT: Final[Calls] = {
@@ -56,14 +57,11 @@ def restrict_resources(*, descriptors: bool = True) -> None:
     nothing changes there.
     """
     if sys.platform != "win32":
-        # poll(2) refuses to wait for more descriptors than RLIMIT_NOFILE; with 1, and standard
-        # input open, none can be opened.
-        limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: 0}
-        if descriptors:
-            limits[resource.RLIMIT_NOFILE] = 1
-        for limit, most in limits.items():
+        # Not 1: who closes standard input could then open a file in its place.
+        limits = [resource.RLIMIT_CORE, resource.RLIMIT_FSIZE]
+        for limit in limits + [resource.RLIMIT_NOFILE] * descriptors:
             with suppress(OSError, ValueError):
-                resource.setrlimit(limit, (most, most))
+                resource.setrlimit(limit, (0, 0))
 
 
 def restrict_files(readable: Iterable[Path] = (), *, network: bool = False) -> int:

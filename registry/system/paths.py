@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -146,8 +147,11 @@ def data_blocks(file: BinaryIO, block: int) -> Iterator[int]:
         if seek_data is not None:
             try:
                 start = os.lseek(descriptor, at, seek_data)
-            except OSError:  # a hole to the end
-                return
+            except OSError as exc:
+                if exc.errno == errno.ENXIO:  # a hole to the end
+                    return
+                seek_data = None  # this file system cannot tell, so all blocks are read
+                continue
             at = start - start % block
         yield at
         at += block

@@ -6,14 +6,17 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from registry.core import intents, keys
+from registry.core import index, intents, keys
 from registry.core.decisions import Decision, DecisionKind
+from registry.core.nearest import nearest_faces
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.domain import Face, Quality, Video
+from registry.faces.matching import Neighbour
 from registry.footage.joining import join_videos
 from registry.settings import load_settings
 from registry.upkeep.doctor import Inspection
@@ -161,3 +164,23 @@ def test_crops_of_people_stay_those_of_the_record(registry: Registry) -> None:
     put(registry, video("a", [person(0)]))
     assert [info.key for info in registry.blobs.list(keys.CROPS)] == [long.faces[0].crop]
     assert registry.blobs.get(long.faces[0].crop) == picture(long.faces[0].crop)
+
+
+def test_faces_that_a_decision_writes_again_are_counted_once(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond `EXACT_LIMIT` faces, neighbours are those of the graph."""
+    first, second = put(registry, video("a", [person(0)]), video("b", [person(1)]))
+    one, other = (each.faces[0].identity_id for each in (first, second))
+    monkeypatch.setattr(index, "EXACT_LIMIT", 2)
+    asked: list[bool] = []
+
+    def nearest(*given: Any, exact: bool) -> list[Neighbour | None]:
+        asked.append(exact)
+        return nearest_faces(*given, exact=exact)
+
+    monkeypatch.setattr(index, "nearest_faces", nearest)
+    registry.decide(Decision(0, DecisionKind.MERGE, one, others=(other,)))
+    put(registry, video("c", [person(2)]))
+    put(registry, video("d", [person(3)]))
+    assert asked == [True, False]

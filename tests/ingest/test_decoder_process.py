@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -204,6 +206,26 @@ def test_a_process_that_is_killed_fails_its_video_only(
                 kill(pid)
             with pytest.raises(MediaError, match="the process that read the video was killed"):
                 list(reader)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes it with its last user")
+def test_a_worker_that_ends_before_its_first_video_leaves_no_memory_and_no_warning() -> None:
+    code = (
+        "import os; from ingest.frames import DecoderClient; client = DecoderClient();"
+        "client.start(); print(client._next.memory.name, flush=True); os._exit(0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            memory = FrameMemory.attach(done.stdout.strip())
+            memory._bytes = np.empty(0, np.uint8)
+            memory._shared.close()  # memory.close() would remove it
+        except FileNotFoundError:
+            return
+        time.sleep(0.1)
+    pytest.fail("the shared memory is still there")
 
 
 def test_memory_is_limited(client: DecoderClient, tmp_path: Path) -> None:

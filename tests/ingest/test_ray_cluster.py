@@ -106,7 +106,7 @@ def test_ray_that_is_not_installed_is_named(
 
 @requires_ray
 @pytest.mark.parametrize("address", ["head", "ray://head:10001", "head:many", ":6379"])
-def test_an_address_that_is_none_is_refused(tmp_path: Path, address: str) -> None:
+def test_an_invalid_address_is_refused(tmp_path: Path, address: str) -> None:
     with pytest.raises(UsageError, match=r"is not the address of a Ray cluster\. Give HOST:PORT"):
         _ingest_on(address, tmp_path)
 

@@ -150,10 +150,11 @@ def test_a_run_that_can_read_nothing_fails(run: Run, tmp_path: Path, web: Web, c
     urls = [web.on(f"/{number}.mp4", status(503, _BUSY)) for number in range(2)]
     _ingest(run, tmp_path, *urls)
     result = run(
-        "ingest", str(tmp_path / "t.csv"), "--workers", "0", "--allow-private-hosts"
+        "ingest", str(tmp_path / "t.csv"), "--workers", "0", "--allow-private-hosts", "--profile"
     )  # fmt: skip
     assert result.exit_code == 1
     assert isinstance(result.exception, NothingRead)
+    assert "workers have nothing to do" in result.stdout  # the table of stages
     assert str(result.exception).startswith(f"None of the 2 videos could be read. {urls[0]}: ")
     assert "--retry-failed" not in result.stderr  # the next run needs no option
     assert "503 Service Unavailable" in result.stderr

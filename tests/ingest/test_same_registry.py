@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Lock
 
 import pytest
 
 from ingest.extract import extract
 from ingest.frames import MediaLimits, Sampling
+from ingest.model_pool import ModelPool, MoreCopies
 from ingest.stage_times import STAGES
 from registry.blobs.folder import FolderStore
 from registry.models import catalogue
@@ -62,13 +66,17 @@ def test_copies_of_a_model_find_the_same(
 ) -> None:
     cache = load_settings(home=tmp_path).model_cache
     copies = [catalogue.load("sface", device="cpu", cache=cache, threads=1) for _ in range(2)]
+    spare, allowed = copies[:], itertools.cycle([1, 1, 2, 2, 2, 1])
+    more = MoreCopies(spare.pop, lambda: next(allowed), 2)
     path = min(demo_videos.glob("*.mp4"), key=lambda path: path.stat().st_size)
     found = []
-    for number, models in enumerate(([sface], copies)):
+    ways: list[tuple[list[FaceModel], MoreCopies | None]]
+    ways = [([sface], None), (copies, None), ([sface], more)]
+    for number, (models, further) in enumerate(ways):
         blobs = FolderStore(tmp_path / str(number))
         extraction = extract(
             path, "video", models=models, blobs=blobs, sampling=Sampling(every=10),
-            limits=MediaLimits(),
+            limits=MediaLimits(), more=further,
         )  # fmt: skip
         faces = [
             (face.embedding.tobytes(), face.face_id, face.box, face.track, face.crop_digest)
@@ -77,7 +85,42 @@ def test_copies_of_a_model_find_the_same(
         stored = {info.key: blobs.get(info.key) for info in blobs.list("")}
         found.append((faces, extraction.media, stored))
     assert found[0][0]
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
+    assert len(spare) == 1, "no more than two copies may work, and the first one is given"
+
+
+def test_a_pool_works_with_as_many_copies_as_are_allowed(sface: FaceModel) -> None:
+    allowed, loaded = 1, list[FaceModel]()
+
+    def load() -> FaceModel:
+        loaded.append(sface)
+        return sface
+
+    working, most = 0, list[int]()
+    lock = Lock()
+
+    def work(model: FaceModel, item: int) -> int:
+        nonlocal working
+        with lock:
+            working += 1
+            most.append(working)
+        time.sleep(0.02)
+        with lock:
+            working -= 1
+        return item
+
+    def items() -> Iterator[int]:
+        nonlocal allowed
+        for number in range(60):
+            allowed = 3 if 20 <= number < 40 else 1
+            yield number
+
+    with ModelPool([sface], MoreCopies(load, lambda: allowed, 3)) as pool:
+        assert list(pool.map(work, items())) == list(range(60))
+    assert max(most) == 3
+    assert most[:15] == [1] * 15
+    assert most[-15:] == [1] * 15
+    assert len(loaded) == 2
 
 
 def test_the_profile_is_a_table(table: Callable[[int], Path], tmp_path: Path) -> None:

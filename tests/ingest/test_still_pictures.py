@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -255,3 +256,16 @@ def test_nobody_in_a_real_clip_is_a_still_picture(
     )  # fmt: skip
     assert len(found.faces) > 4
     assert not any(face.still for face in found.faces)
+
+
+def test_a_page_says_that_still_pictures_are_left_out(footage: Footage, tmp_path: Path) -> None:
+    def left_out(*options: str) -> str:
+        page = tmp_path / "page.html"
+        footage.text("report", "--html", str(page), *options)
+        found = re.search(r"Left out</dt>\s*<dd>(.*?)</dd>", page.read_text("utf-8"), re.DOTALL)
+        assert found
+        return found[1]
+
+    assert left_out() == "2 still pictures: a logo, a poster, the cover of a podcast."
+    assert left_out("--stills") == "Nobody."
+    assert left_out("--as-of", "0") == "People of a few poor faces, and still pictures."

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 from registry.errors import DeviceError, UsageError
 from registry.models import catalogue, device
+from registry.models.recognition import batch_size
 
 CPU, CUDA, COREML = "CPUExecutionProvider", "CUDAExecutionProvider", "CoreMLExecutionProvider"
 
@@ -121,3 +122,7 @@ def test_opencv_keeps_its_threads_unless_a_number_is_asked_for(tmp_path: Path) -
     assert done.stdout == "[2, 2, 1]\n"
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_cuda_embeds_many_faces_at_once() -> None:
+    assert batch_size("coreml") == batch_size("cpu") < batch_size("cuda")

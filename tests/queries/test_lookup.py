@@ -289,3 +289,12 @@ def test_a_calibration_moves_the_threshold_and_the_rates(
     stale = ask(registry, astronaut)
     assert stale.threshold == 0.40
     assert "another model" in stale.warning
+
+
+def test_a_match_says_in_how_many_videos_the_person_is(
+    registry: Registry, embedding: Vectors, astronaut: Image
+) -> None:
+    put(registry, video("a", [embedding]))
+    assert "in 1 video; average" in printed(ask(registry, astronaut))
+    put(registry, video("b", [embedding]))
+    assert "in 2 videos; average" in printed(ask(registry, astronaut))

@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class MoreCopies:
-    """Where a crew gets further copies of its model, and how many may work at a time."""
+    """Where a pool gets further copies of its model, and how many may work at a time."""
 
     load: Callable[[], FaceModel]
     allowed: Callable[[], int]
@@ -29,10 +29,10 @@ class MoreCopies:
     """What `allowed` never exceeds."""
 
 
-class Crew:
+class ModelPool:
     """Copies of a model, each of which works in a thread; one alone works in the caller's.
 
-    Further copies are loaded when there are processors for them, and released with the crew.
+    Further copies are loaded when there are processors for them, and released with the pool.
     """
 
     def __init__(self, models: Sequence[FaceModel], more: MoreCopies | None = None) -> None:
@@ -68,7 +68,7 @@ class Crew:
             if number == 1 and not ahead:
                 yield self._call(function, item)
                 continue
-            ahead.append(self._pool().submit(self._call, function, item))
+            ahead.append(self._executor().submit(self._call, function, item))
             while len(ahead) > (number if number > 1 else 0):
                 yield ahead.popleft().result()
         while ahead:
@@ -77,7 +77,7 @@ class Crew:
     def _allowed(self) -> int:
         return max(1, self._more.allowed()) if self._more else self._copies
 
-    def _pool(self) -> ThreadPoolExecutor:
+    def _executor(self) -> ThreadPoolExecutor:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._most, "model")
         return self._threads
