@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import psutil
 
@@ -70,3 +71,13 @@ def test_a_process_in_the_background_has_a_lower_priority() -> None:
 
 def test_there_is_a_processor() -> None:
     assert 1 <= usable_processors() <= (os.cpu_count() or 1)
+
+
+def test_a_process_knows_how_long_it_has_run() -> None:
+    code = (
+        "from registry.system.process import seconds_since_start; import time; time.sleep(0.3);"
+        "print(seconds_since_start())"
+    )
+    started = time.monotonic()
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0.29 < float(told.stdout) < time.monotonic() - started + 0.02
