@@ -118,6 +118,9 @@ class Lease:
         with self._lock:
             if self._held:
                 return self._held
+            # Before anything is written: readers that may not write look whether they need to.
+            if not wait and (holder := self._holder(self._load()[0])) is not None:
+                raise RegistryLocked(_again(holder))
             self.conditional = self._probe()
             if not self.conditional:
                 self._say(
@@ -128,7 +131,7 @@ class Lease:
             told = False
             while (holder := self._try()) is not None:
                 if not wait:
-                    raise RegistryLocked(f"{_in_use(holder)} Run it again with --wait, or later.")
+                    raise RegistryLocked(_again(holder))
                 if not told:
                     self._say(f"waiting: {_in_use(holder)}")
                     told = True
@@ -177,11 +180,16 @@ class Lease:
                 return
             self._save(replace(held, nonce="", expires=0.0), self._tag)
 
+    def _holder(self, state: LeaseState) -> LeaseState | None:
+        """The state if a process that may be alive holds the lease by it, else None."""
+        free = not state.nonce or state.expires <= self._clock() or _has_ended(state)
+        return None if free else state
+
     def _try(self) -> LeaseState | None:
         """Take the lease if it is free. Otherwise returns its state."""
         state, tag = self._load()
-        if state.nonce and state.expires > self._clock() and not _has_ended(state):
-            return state
+        if (holder := self._holder(state)) is not None:
+            return holder
         now = self._clock()
         mine = LeaseState(
             token=state.token + 1,
@@ -260,6 +268,10 @@ def _has_ended(state: LeaseState) -> bool:
     """Whether the holder was a process of this machine that has ended, so the lease is free."""
     here = state.machine and state.machine == machine_id()
     return bool(here) and not is_alive(state.pid)
+
+
+def _again(holder: LeaseState) -> str:
+    return f"{_in_use(holder)} Run it again with --wait, or later."
 
 
 def _in_use(state: LeaseState) -> str:

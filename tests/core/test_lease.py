@@ -20,7 +20,7 @@ from registry.blobs.minio_store import MinioStore
 from registry.core import keys
 from registry.core.lease import Lease
 from registry.core.registry import Registry
-from registry.errors import RegistryLocked, StoreCorrupt
+from registry.errors import RegistryLocked, StoreCorrupt, StoreDenied
 from registry.settings import load_settings
 from registry.store.server import ServerStore
 from tests.faults.workload import CONTRACT, dump
@@ -38,6 +38,19 @@ class Unconditional(FolderStore):
     def put_if(self, key: str, data: bytes, expected: str | None) -> str | None:
         self.put(key, data)
         return self.get_tagged(key)[1]
+
+
+class ReadOnly(FolderStore):
+    """A store whose user may only read."""
+
+    def put(self, key: str, data: bytes) -> None:
+        raise StoreDenied(f"{key} may not be written.")
+
+    def put_if(self, key: str, data: bytes, expected: str | None) -> str | None:
+        raise StoreDenied(f"{key} may not be written.")
+
+    def delete(self, key: str) -> None:
+        raise StoreDenied(f"{key} may not be deleted.")
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -76,6 +89,17 @@ def test_of_many_at_once_one_gets_it(blobs: BlobStore) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert sum(threads.map(attempt, range(8))) == 1
+
+
+def test_who_may_only_read_is_told_who_has_it(tmp_path: Path) -> None:
+    """As a reader that opens a registry while an ingest on another machine is under way."""
+    writer = Lease(FolderStore(tmp_path))
+    writer.acquire()
+    with pytest.raises(RegistryLocked, match="in use by process"):
+        Lease(ReadOnly(tmp_path)).acquire()
+    writer.release()
+    with pytest.raises(StoreDenied):
+        Lease(ReadOnly(tmp_path)).acquire()
 
 
 def test_the_second_is_told_who_has_it_and_gets_it_once_it_is_given_back(blobs: BlobStore) -> None:
