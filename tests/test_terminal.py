@@ -62,7 +62,8 @@ def test_a_narrow_terminal_gets_fewer_columns_and_a_line_for_each_row() -> None:
     ]
 
 
-def test_what_takes_long_is_shown_on_a_terminal_only() -> None:
+def test_what_takes_long_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     def shown(*, terminal: bool) -> str:
         paper = io.StringIO()
         to = Terminal(given={}, err=Console(file=paper, width=80, force_terminal=terminal))
