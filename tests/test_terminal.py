@@ -17,6 +17,12 @@ URL = "https://example.com/" + "a" * 120 + ".mp4"
 HEADINGS = ["average Performance", "average Conversion", "average Watch time", "average Umsatz"]
 
 
+@pytest.fixture(autouse=True)
+def _ordinary_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever terminal the tests run in: rich asks this variable, too."""
+    monkeypatch.setenv("TERM", "xterm")
+
+
 def _printed(width: int, *, terminal: bool) -> str:
     paper = io.StringIO()
     shown = Terminal(given={}, out=Console(file=paper, width=width, force_terminal=terminal))
@@ -62,8 +68,7 @@ def test_a_narrow_terminal_gets_fewer_columns_and_a_line_for_each_row() -> None:
     ]
 
 
-def test_what_takes_long_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
+def test_what_takes_long_is_shown_on_a_terminal_only() -> None:
     def shown(*, terminal: bool) -> str:
         paper = io.StringIO()
         to = Terminal(given={}, err=Console(file=paper, width=80, force_terminal=terminal))
