@@ -162,16 +162,16 @@ def _best(
     shifts: Sequence[float],
     taken: Sequence[Segment],
 ) -> Segment | None:
-    best: Segment | None = None
+    best: _Stretch | None = None
     for shift in shifts:
-        rough = _segment(one, other, near, shift, taken)
+        rough = _stretch(one, other, near, shift, taken)
         if rough is None or rough.evidence < PROMISING:
             continue
         for fine in np.arange(shift - 1.5 * width, shift + 1.5 * width + FINE_S / 2, FINE_S):
-            found = _segment(one, other, near, float(fine), taken)
+            found = _stretch(one, other, near, float(fine), taken)
             if found is not None and (best is None or found.evidence > best.evidence):
                 best = found
-    return best
+    return None if best is None else best.changes.segment(best.rows, best.shift, best.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,30 +312,43 @@ def _between(times: Floats, values: NDArray[T], at: Floats) -> NDArray[T]:
     return found
 
 
-def _segment(
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Consecutive faces that may be a segment."""
+
+    changes: _Changes
+    rows: slice
+    shift: float
+    """Seconds by which the other video is later."""
+    evidence: float
+    """As `Segment.evidence`."""
+
+
+def _stretch(
     one: Series,
     other: Series,
     near: _Near,
     shift: float,
     taken: Sequence[Segment],
-) -> Segment | None:
+) -> _Stretch | None:
     """The stretch with the most evidence at this shift in time.
 
     Means are those of the stretch, and the stretch depends on the means: both are found in turn.
     """
     pairs = list(_pairs(one, other, near, shift, taken))
-    best: Segment | None = None
+    best: tuple[_Changes, slice] | None = None
+    span: tuple[float, float] | None = None
     for _ in range(_ROUNDS):
         changes = _Changes.of(pairs)
         rows = None if changes is None else changes.stretch()
         if changes is None or rows is None:
             break
-        found = changes.segment(rows, shift)
-        if best is not None and (found.start_s, found.end_s) == (best.start_s, best.end_s):
-            return found
-        best = found
-        pairs = [p.only((p.times >= found.start_s) & (p.times <= found.end_s)) for p in pairs]
-    return best
+        times, before = changes.times[rows], span
+        best, span = (changes, rows), (float(times[0]), float(times[-1]))
+        if span == before:
+            break
+        pairs = [p.only((p.times >= span[0]) & (p.times <= span[1])) for p in pairs]
+    return None if best is None else _Stretch(*best, shift, best[0].evidence(best[1]))
 
 
 _ROUNDS = 3
@@ -384,13 +397,18 @@ class _Changes:
         start = int(np.flatnonzero(sums[: end + 1] == lowest[end])[-1])
         return slice(start, end)
 
-    def segment(self, rows: slice, shift: float) -> Segment:
+    def evidence(self, rows: slice) -> float:
+        """As `Segment.evidence`, of these faces."""
         times, tracks = self.times[rows], self.tracks[rows]
         free = len(times) - len(np.unique(tracks))  # each mean takes one
+        seen = _evidence(LOOKS, self.looks[0][rows], self.looks[1][rows], tracks, free)
+        moved = _evidence(PLACE, self.places[0][rows], self.places[1][rows], tracks, free)
+        return seen + min(moved, seen)
+
+    def segment(self, rows: slice, shift: float, evidence: float) -> Segment:
+        times = self.times[rows]
         looks = self.looks[0][rows], self.looks[1][rows]
         places = self.places[0][rows], self.places[1][rows]
-        seen = _evidence(LOOKS, *looks, tracks, free)
-        moved = _evidence(PLACE, *places, tracks, free)
         return Segment(
             start_s=float(times[0]),
             end_s=float(times[-1]),
@@ -398,7 +416,7 @@ class _Changes:
             faces=len(times),
             agreement=_correlation(*looks, noise=0.0),
             movement=_correlation(*places, noise=PLACE.noise),
-            evidence=seen + min(moved, seen),
+            evidence=evidence,
             stretches=tuple(self._stretches(rows)),
         )
 
