@@ -61,9 +61,9 @@ NETWORKS_S = 25
 
 def versions(bench: Bench) -> None:
     """What ran: the machine, the card, and the versions of everything."""
-    packages = ("onnxruntime-gpu", "onnxruntime", "onnx", "numpy", "av", "opencv-python-headless")
+    packages = ("onnx", "numpy", "av", "opencv-python-headless")
     more = ("torch", "tensorrt", "nvidia-cudnn-cu13", "nvidia-cublas")
-    found = {}
+    found = {"onnxruntime": onnxruntime.__version__}  # what was imported; two may be installed
     for name in packages + more:
         try:
             found[name] = metadata.version(name)
