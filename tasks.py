@@ -138,7 +138,7 @@ def docs(_: list[str]) -> None:
     _module("tests.support.cli_reference")
 
 
-@_task("measure speed and memory, in under five minutes; --all: every benchmark")
+@_task("measure speed and memory in short forms; --all: every benchmark")
 def bench(arguments: list[str]) -> None:
     """Run the benchmarks."""
     _module("benchmarks", *arguments)
