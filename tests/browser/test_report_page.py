@@ -166,7 +166,7 @@ def test_the_address_keeps_filter_and_sort_and_back_returns(
     assert page.evaluate("document.activeElement.className.includes('person')")
     assert "least=20" in page.url
     page.go_back()
-    page.wait_for_function("scrollY < 200")
+    page.wait_for_function("() => scrollY < 200")
     assert names(tab) == kept
     again = new_tab()
     again.open(page.url)
