@@ -80,7 +80,7 @@ class Extractions:
         found = extract(
             path,
             video_id,
-            models=[self.model],
+            model=self.model,
             blobs=blobs,
             sampling=Sampling(every=every),
             limits=MediaLimits(),

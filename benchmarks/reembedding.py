@@ -61,7 +61,7 @@ def _row(old: FaceModel, new: FaceModel, clips: Sequence[Path], folder: Path) ->
     for clip in clips:
         blobs = FolderStore(folder)
         found = extract(
-            clip, clip.stem, models=[old], blobs=blobs, sampling=Sampling(every=EVERY),
+            clip, clip.stem, model=old, blobs=blobs, sampling=Sampling(every=EVERY),
             limits=MediaLimits(),
         )  # fmt: skip
         video = Video(clip.stem, Url(clip.as_uri()), {}, Status.DONE, found.faces, found.media)

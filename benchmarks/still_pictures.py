@@ -49,7 +49,7 @@ def count_tracks(folder: Path) -> None:
                 continue
             try:
                 found = extract(
-                    path, str(total["videos"]), models=[model], sampling=sampling,
+                    path, str(total["videos"]), model=model, sampling=sampling,
                     blobs=FolderStore(Path(scratch) / "b"), limits=MediaLimits(),
                 )  # fmt: skip
             except MediaError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -34,7 +35,8 @@ from registry.models.base import FaceModel, frames_together
 from registry.models.entries import least_length
 
 BATCH = 32
-"""Faces embedded together, from as many frames as necessary (`benchmarks/models.py`)."""
+"""Faces handed to the model together, from as many frames as necessary. How many of them it embeds
+in one run is decided in `registry.models.recognition`."""
 
 GROUP_BYTES = 64 << 20
 """Frames of at most this size are detected together: ten of 1080p."""
@@ -90,7 +92,7 @@ def extract(
     path: Path,
     video_id: str,
     *,
-    models: Sequence[FaceModel],
+    model: FaceModel,
     blobs: BlobStore,
     sampling: Sampling,
     limits: MediaLimits,
@@ -102,13 +104,13 @@ def extract(
     Args:
         path: the file.
         video_id: determines the ids of the faces and the keys of the crops.
-        models: detect and embed the faces: one model, or several copies of it, of which each works
-            in a thread of its own. The result is the same.
+        model: detects and embeds the faces.
         blobs: where crops are stored.
         sampling: which frames are sampled.
         limits: larger videos are refused.
         open_video: decodes the file; in this process if None.
-        more: further copies of the model, which work as long as it allows them.
+        more: further copies of the model, which work in threads of their own as long as it allows
+            them. The result is the same.
 
     Raises:
         MediaError: nothing in the file can be decoded.
@@ -119,12 +121,12 @@ def extract(
 
         open_video = VideoReader
     times, pictures, places = StageTimes(), StillPictures(), list[int]()
-    digest = models[0].info.digest
+    digest = model.info.digest
     with (
-        ModelPool(models, more) as pool,
+        closing(ModelPool(model, more)) as pool,
         open_video(path, sampling=sampling, limits=limits) as reader,
     ):
-        groups = _groups(reader, models[0].device, times)
+        groups = _groups(reader, model.device, times)
         found = chain.from_iterable(pool.map(partial(_find, times=times), groups))
         placed = _placed(found, pictures, places, times)
         stored = _stored(_batches(placed), video_id, blobs, times)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Lock
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from registry.models.base import FaceModel
 
@@ -35,25 +34,16 @@ class ModelPool:
     Further copies are loaded when there are processors for them, and released with the pool.
     """
 
-    def __init__(self, models: Sequence[FaceModel], more: MoreCopies | None = None) -> None:
-        """One model or several copies; `more` is not asked if they use an accelerator."""
-        self._more = more if models[0].device == "cpu" else None
-        self._copies, self._lock = len(models), Lock()
+    def __init__(self, model: FaceModel, more: MoreCopies | None = None) -> None:
+        """The first copy; `more` is not asked if it uses an accelerator."""
+        self._more = more if model.device == "cpu" else None
+        self._copies, self._lock = 1, Lock()
         self._idle = SimpleQueue[FaceModel]()
-        for model in models:
-            self._idle.put(model)
-        self._most = max(len(models), self._more.most if self._more else 1)
+        self._idle.put(model)
         self._threads: ThreadPoolExecutor | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Wait for what is running, and drop what is not."""
         if self._threads:
             self._threads.shutdown(cancel_futures=True)
 
@@ -68,19 +58,19 @@ class ModelPool:
             if number == 1 and not ahead:
                 yield self._call(function, item)
                 continue
-            ahead.append(self._executor().submit(self._call, function, item))
+            ahead.append(self._submit(function, item))
             while len(ahead) > (number if number > 1 else 0):
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
 
     def _allowed(self) -> int:
-        return max(1, self._more.allowed()) if self._more else self._copies
+        return max(1, self._more.allowed()) if self._more else 1
 
-    def _executor(self) -> ThreadPoolExecutor:
+    def _submit(self, function: Callable[[FaceModel, T], R], item: T) -> Future[R]:
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(self._most, "model")
-        return self._threads
+            self._threads = ThreadPoolExecutor(self._more.most if self._more else 1, "model")
+        return self._threads.submit(self._call, function, item)
 
     def _call(self, function: Callable[[FaceModel, T], R], item: T) -> R:
         model = self._take()

@@ -72,7 +72,7 @@ class InlineExtractor:
             extraction = extract(
                 path,
                 video_id,
-                models=[self._model],
+                model=self._model,
                 blobs=self._blobs,
                 sampling=self._sampling,
                 limits=self._limits,
@@ -281,7 +281,7 @@ def _process(path: Path, video_id: str, sampling: Sampling, limits: MediaLimits)
     started = time.monotonic()
     with _worker.memory.watching(limits.max_memory):
         extraction = extract(
-            path, video_id, models=[_worker.model], blobs=_worker.blobs, sampling=sampling,
+            path, video_id, model=_worker.model, blobs=_worker.blobs, sampling=sampling,
             limits=limits, open_video=_worker.decoder.open, more=_worker.more,
         )  # fmt: skip
     _emit_read(_worker.run, video_id, extraction, started)

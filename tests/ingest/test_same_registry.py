@@ -6,6 +6,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Lock
 
@@ -67,16 +68,15 @@ def test_copies_of_a_model_find_the_same(
     cache = load_settings(home=tmp_path).model_cache
     copies = [catalogue.load("sface", device="cpu", cache=cache, threads=1) for _ in range(2)]
     spare, allowed = copies[:], itertools.cycle([1, 1, 2, 2, 2, 1])
-    more = MoreCopies(spare.pop, lambda: next(allowed), 2)
+    sometimes = MoreCopies(spare.pop, lambda: next(allowed), 2)
     path = min(demo_videos.glob("*.mp4"), key=lambda path: path.stat().st_size)
     found = []
-    ways: list[tuple[list[FaceModel], MoreCopies | None]]
-    ways = [([sface], None), (copies, None), ([sface], more)]
-    for number, (models, further) in enumerate(ways):
+    always = MoreCopies(iter(copies).__next__, lambda: 2, 2)
+    for number, more in enumerate((None, always, sometimes)):
         blobs = FolderStore(tmp_path / str(number))
         extraction = extract(
-            path, "video", models=models, blobs=blobs, sampling=Sampling(every=10),
-            limits=MediaLimits(), more=further,
+            path, "video", model=sface, blobs=blobs, sampling=Sampling(every=10),
+            limits=MediaLimits(), more=more,
         )  # fmt: skip
         faces = [
             (face.embedding.tobytes(), face.face_id, face.box, face.track, face.crop_digest)
@@ -115,7 +115,7 @@ def test_a_pool_works_with_as_many_copies_as_are_allowed(sface: FaceModel) -> No
             allowed = 3 if 20 <= number < 40 else 1
             yield number
 
-    with ModelPool([sface], MoreCopies(load, lambda: allowed, 3)) as pool:
+    with closing(ModelPool(sface, MoreCopies(load, lambda: allowed, 3))) as pool:
         assert list(pool.map(work, items())) == list(range(60))
     assert max(most) == 3
     assert most[:15] == [1] * 15

@@ -251,7 +251,7 @@ def test_nobody_in_a_real_clip_is_a_still_picture(
 ) -> None:
     """The quietest of all clips is among them."""
     found = extract(
-        clip(name), "v", models=[sface], blobs=FolderStore(tmp_path),
+        clip(name), "v", model=sface, blobs=FolderStore(tmp_path),
         sampling=Sampling(every=10, max_gap_s=1.0, cuts=True), limits=MediaLimits(),
     )  # fmt: skip
     assert len(found.faces) > 4

@@ -84,7 +84,7 @@ def consolidated(tmp_path: Path, sface: FaceModel) -> Iterator[Callable[..., Reg
                 found = extract(
                     path,
                     video_id,
-                    models=[model],
+                    model=model,
                     blobs=registry.blobs,
                     sampling=Sampling(every=EVERY),
                     limits=MediaLimits(),
