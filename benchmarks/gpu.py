@@ -41,6 +41,7 @@ from benchmarks._gpu import (
     Bench,
     batched_model,
     cpu_model,
+    half_precision,
     info,
     provider_options,
     read,
@@ -165,7 +166,7 @@ def networks(bench: Bench) -> None:
         todo.append(("SCRFD-500M 640", scrfd.batched(pack.read_bytes(), names), (640, 640)))
     for precision in bench.precisions:
         for name, graph, size in todo:
-            network = graphs.half_precision(graph) if precision == "fp16" else graph
+            network = half_precision(graph) if precision == "fp16" else graph
             with provider_options(use_tf32="1" if precision == "TF32" else "0"):
                 session = devices.open_session(network, bench.providers, None, name)
             for batch in bench.batches if precision == "fp32" else (16,):

@@ -111,14 +111,6 @@ def replace_prelu(graph: onnx.GraphProto, *, exactly: bool) -> None:
     graph.node.extend(copies)
 
 
-def half_precision(model: bytes) -> bytes:
-    """A rewritten graph that computes in float16 between its input and its output."""
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    converted = convert_float_to_float16(onnx.load_model_from_string(model), keep_io_types=True)
-    return bytes(converted.SerializeToString())
-
-
 def _rewritten(
     model: onnx.ModelProto, axes: Sequence[str], *, rgb: bool, mean: float = 0.0, scale: float = 1.0
 ) -> bytes:

@@ -16,6 +16,7 @@ import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 
+from benchmarks._gpu import half_precision
 from registry.domain import Detection, Image
 from registry.errors import DeviceError, ModelError
 from registry.models import catalogue, graphs, scrfd, yunet
@@ -98,7 +99,7 @@ def test_embeddings_are_the_same(
     files: list[bytes], sface: FaceModel, t1_image: Image, half: bool
 ) -> None:
     graph = graphs.recogniser(batchable(files[1]))
-    in_batches = OnnxNetwork(graphs.half_precision(graph) if half else graph, CPU, 1, "SFace")
+    in_batches = OnnxNetwork(half_precision(graph) if half else graph, CPU, 1, "SFace")
     chips = sface.align(t1_image, sface.detect(t1_image))
     vectors = in_batches.run(chips)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
