@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from threading import Event
 from typing import TYPE_CHECKING
@@ -13,14 +14,14 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from ingest.fetch.addresses import AddressPolicy
-from ingest.fetch.downloads import Downloader, FetchLimits
-from ingest.fetch.network import Network
+from ingest.fetch.downloads import FetchLimits
+from ingest.fetch.network import FetchRules, Network
 from ingest.fetch.share_links import is_link
 from ingest.frames import MediaLimits, Sampling
 from ingest.pipeline import RunContext, Turn, default_workers, run
 from ingest.plan import plan as plan_table
 from ingest.progress import Reporter, default_reporter
-from ingest.ray_node import FetchRules, NodeSetup
+from ingest.ray_node import NodeSetup
 from ingest.retry_table import retry_table, with_hint
 from ingest.summary import Summary
 from ingest.table_arguments import (
@@ -48,12 +49,10 @@ from registry.settings import (
     DEFAULT_MAX_GAP_S,
     DEFAULT_THRESHOLD,
     LARGEST_EVERY,
-    Settings,
 )
 
 if TYPE_CHECKING:
     from ingest.ray_cluster import RayCluster
-    from registry.blobs.minio_presigned import Buckets
 
 VIDEO_TIMEOUT_S = 3 * 3600.0
 """Time limit for processing one video: half the length of the longest video allowed. A single slow
@@ -174,8 +173,11 @@ def ingest(
     )
     earlier = load_settings(registry)
     settings = merge_settings(arguments, earlier)
-    access = _Access(policy or AddressPolicy(), network or Network(), registry.settings)
-    table = _read_table(videos, table_options(arguments, settings), access)
+    rules = (network or Network()).fetch_rules(
+        policy or AddressPolicy(), fetch_limits or FetchLimits(), registry.settings
+    )
+    folder = registry.settings.downloads
+    table = _read_table(videos, table_options(arguments, settings), rules, folder)
     table = with_renames(table, settings.renames)
     notes = [
         *describe_changes(settings, earlier),
@@ -199,9 +201,7 @@ def ingest(
     csv = "" if isinstance(videos, pd.DataFrame) else _table_name(videos)
     reporter = _reporter(reporter, workers)
     with (
-        _context(
-            registry, model, workers, len(table.rows), limits, access, fetch_limits, turn, ray
-        ) as context,
+        _context(registry, model, workers, len(table.rows), limits, rules, turn, ray) as context,
         _recorded(registry, context.summary, "ingest", csv=csv, purpose=purpose),
     ):
         context.summary.notes += notes
@@ -244,14 +244,14 @@ def retry(
     on record and `UsageError` if it is complete.
     """
     purpose = check_purpose(registry.settings.purpose or "" if purpose is None else purpose)
-    access = _Access(policy or AddressPolicy(), network or Network(), registry.settings)
+    rules = (network or Network()).fetch_rules(
+        policy or AddressPolicy(), fetch_limits or FetchLimits(), registry.settings
+    )
     registry.hold()
     table = retry_table(registry, videos)
     reporter = _reporter(reporter, workers)
     with (
-        _context(
-            registry, None, workers, len(table.rows), limits, access, fetch_limits, turn
-        ) as context,
+        _context(registry, None, workers, len(table.rows), limits, rules, turn) as context,
         _recorded(registry, context.summary, "retry", purpose=purpose),
     ):
         summary = run(
@@ -282,19 +282,17 @@ def _context(
     workers: int | None,
     videos: int,
     limits: MediaLimits | None,
-    access: _Access,
-    fetch_limits: FetchLimits | None,
+    rules: FetchRules,
     turn: Turn | None,
     ray: str | None = None,
 ) -> Iterator[RunContext]:
     """The context of a run, which is closed at the end."""
     settings, summary = registry.settings, Summary(new_run())
-    if note := access.proxies.note():
+    if note := rules.proxies.note():
         summary.notes.append(note)
     if ray is not None:
         cluster = _cluster(
-            registry, model, workers, videos, limits or MediaLimits(),
-            access.rules(fetch_limits or FetchLimits()), ray, summary.run,
+            registry, model, workers, videos, limits or MediaLimits(), rules, ray, summary.run,
         )  # fmt: skip
         with cluster:
             summary.profile.workers = cluster.workers
@@ -303,16 +301,13 @@ def _context(
     most = default_workers() if workers is None else workers
     workers = min(most, max(1, videos))
     summary.profile.workers = max(1, most)
-    buckets = open_buckets(settings)
-    downloader = access.downloader(fetch_limits or FetchLimits(), buckets=buckets)
+    downloader = rules.downloader(settings.downloads, open_buckets(settings))
     extractor = _extractor(registry, model, workers, most, limits or MediaLimits(), summary.run)
     try:
         yield RunContext(registry, downloader, extractor, 2 * max(1, workers), summary, turn=turn)
     finally:
         extractor.close()
         downloader.close()
-        if buckets is not None:
-            buckets.close()
 
 
 @contextmanager
@@ -328,42 +323,18 @@ def _recorded(
             recording.interrupted = summary.stopped
 
 
-class _Access:
-    """How this call reaches the network. Raises `UsageError` for a proxy that is not valid."""
-
-    def __init__(self, policy: AddressPolicy, network: Network, settings: Settings) -> None:
-        self._policy, self._folder = policy, settings.downloads
-        self._headers = network.host_headers()
-        self.proxies = network.proxy_rules(settings)
-
-    def downloader(
-        self, limits: FetchLimits, *, buckets: Buckets | None = None, videos: bool = True
-    ) -> Downloader:
-        """A downloader that follows these rules; its caller closes it."""
-        return Downloader(
-            self._folder,
-            limits=limits,
-            policy=self._policy,
-            buckets=buckets,
-            videos=videos,
-            proxies=self.proxies,
-            host_headers=self._headers,
-        )
-
-    def rules(self, limits: FetchLimits) -> FetchRules:
-        """These rules, for workers on other machines."""
-        return FetchRules(self._policy, limits, self.proxies, self._headers)
-
-
-def _read_table(videos: pd.DataFrame | str | Path, options: TableOptions, access: _Access) -> Table:
+def _read_table(
+    videos: pd.DataFrame | str | Path, options: TableOptions, rules: FetchRules, folder: Path
+) -> Table:
     if isinstance(videos, pd.DataFrame):
         return read_frame(videos, options, Path.cwd())
-    return read_table(videos, options, lambda url: _download_table(url, access))
+    return read_table(videos, options, lambda url: _download_table(url, rules, folder))
 
 
-def _download_table(url: str, access: _Access) -> bytes:
+def _download_table(url: str, rules: FetchRules, folder: Path) -> bytes:
     """The bytes of the table at a URL, whose address the policy must allow."""
-    downloader = access.downloader(FetchLimits(max_bytes=MAX_FILE), videos=False)
+    limited = replace(rules, limits=FetchLimits(max_bytes=MAX_FILE))
+    downloader = limited.downloader(folder, videos=False)
     try:
         download = downloader.fetch(url, "table")
         return download.path.read_bytes()

@@ -26,6 +26,7 @@ from ingest.extract import Extraction
 from ingest.fetch.downloads import Download
 from ingest.ray_node import Failed, NodeSetup, NodeWorker
 from registry import events
+from registry.core.backends import open_buckets
 from registry.domain import Source
 from registry.errors import MediaError, NotReadYet, RegistryError, UsageError
 from registry.settings import MOST_WORKERS, Settings
@@ -127,7 +128,9 @@ class RayCluster:
         try:
             self.workers = max(1, min(videos, MOST_WORKERS, self._room(address, workers)))
             self._setup = setup(self._marker)
-            self._downloader = self._setup.rules.downloader(settings)  # it makes the folder
+            self._downloader = self._setup.rules.downloader(  # it makes the folder
+                settings.downloads, open_buckets(settings)
+            )
             self._marker.touch()
             self._all = [self._new_worker() for _ in range(self.workers)]
         except BaseException:

@@ -13,37 +13,14 @@ from pathlib import Path
 
 import registry
 from ingest.extract import Extraction
-from ingest.fetch.addresses import AddressPolicy
-from ingest.fetch.downloads import Download, Downloader, FetchLimits
-from ingest.fetch.host_headers import HostHeaders
-from ingest.fetch.proxies import ProxyRules
+from ingest.fetch.downloads import Download, Downloader
+from ingest.fetch.network import FetchRules
 from ingest.frames import MediaLimits, Sampling
 from ingest.workers import PoolExtractor
 from registry.core.backends import open_buckets
 from registry.domain import Contract
 from registry.errors import FetchError, RegistryError, UsageError
 from registry.settings import Settings, load_settings
-
-
-@dataclass(frozen=True, slots=True)
-class FetchRules:
-    """How a worker reaches the network."""
-
-    policy: AddressPolicy
-    limits: FetchLimits
-    proxies: ProxyRules
-    host_headers: HostHeaders
-
-    def downloader(self, settings: Settings) -> Downloader:
-        """A downloader that follows these rules; its caller closes it."""
-        return Downloader(
-            settings.downloads,
-            limits=self.limits,
-            policy=self.policy,
-            buckets=open_buckets(settings),
-            proxies=self.proxies,
-            host_headers=self.host_headers,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +59,9 @@ class NodeWorker:
         """Check the machine, and start the process of the model. Returns the machine's name."""
         try:
             settings = _settings_here(self._setup)
-            self._downloader = self._setup.rules.downloader(settings)
+            self._downloader = self._setup.rules.downloader(
+                settings.downloads, open_buckets(settings)
+            )
             self._extractor = PoolExtractor(
                 settings,
                 self._setup.contract,

@@ -105,7 +105,7 @@ class Downloader:
             policy: which addresses it may connect to.
             tls: by default, the system's and Mozilla's certificate authorities are trusted.
             pages: finds videos on pages of video sites; by default with yt-dlp and these limits.
-            buckets: the S3 server of s3 URLs; None: s3 URLs are refused.
+            buckets: the S3 server of s3 URLs, closed with the downloader; None: they are refused.
             videos: find the videos of pages, and refuse what is not a video; False for other
                 files, such as tables.
             proxies: for http and https URLs; the S3 server is reached without.
@@ -206,6 +206,8 @@ class Downloader:
             # On Windows a file that is still open stays, and who has it open removes it.
             with suppress(PermissionError):
                 path.unlink(missing_ok=True)
+        if self._buckets is not None:
+            self._buckets.close()
 
     def _save(
         self, location: str, name: str, find_source: Callable[[str, Deadline], _Source]

@@ -6,11 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import Cookie
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ingest.fetch.addresses import AddressPolicy
+from ingest.fetch.downloads import Downloader, FetchLimits
 from ingest.fetch.host_headers import HostHeaders, host_headers, load_cookies
 from ingest.fetch.proxies import Proxy, ProxyRules
 from registry.errors import UsageError
 from registry.settings import Settings, proxy_variable_name, proxy_variables
+
+if TYPE_CHECKING:
+    from registry.blobs.minio_presigned import Buckets
 
 FROM_ENVIRONMENT, NO_PROXY = "env", "none"
 _SCHEMES = ("http", "https")
@@ -61,6 +67,12 @@ class Network:
         """What is sent to which host."""
         return host_headers(self.headers, self.user_agent, self._loaded)
 
+    def fetch_rules(
+        self, policy: AddressPolicy, limits: FetchLimits, settings: Settings
+    ) -> FetchRules:
+        """The rules of downloads, with these limits. Raises `UsageError` as `proxy_rules`."""
+        return FetchRules(policy, limits, self.proxy_rules(settings), self.host_headers())
+
     def proxy_rules(self, settings: Settings) -> ProxyRules:
         """The proxies, with the settings and the environment where they count.
 
@@ -81,6 +93,30 @@ class Network:
         except UsageError as exc:
             raise UsageError(f"FACE_REGISTRY_PROXY is not valid. {exc}") from None
         return ProxyRules(given, given, exceptions)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRules:
+    """All that a download keeps to; it can be sent to other machines."""
+
+    policy: AddressPolicy
+    limits: FetchLimits
+    proxies: ProxyRules
+    host_headers: HostHeaders
+
+    def downloader(
+        self, folder: Path, buckets: Buckets | None = None, *, videos: bool = True
+    ) -> Downloader:
+        """A downloader that follows these rules; its caller closes it. Arguments as there."""
+        return Downloader(
+            folder,
+            limits=self.limits,
+            policy=self.policy,
+            buckets=buckets,
+            videos=videos,
+            proxies=self.proxies,
+            host_headers=self.host_headers,
+        )
 
 
 def _proxy_of_environment(scheme: str) -> Proxy | None:

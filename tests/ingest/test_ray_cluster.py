@@ -21,10 +21,11 @@ import face_registry as fr
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import FetchLimits
 from ingest.fetch.host_headers import HostHeaders
+from ingest.fetch.network import FetchRules
 from ingest.fetch.proxies import ProxyRules
 from ingest.frames import MediaLimits, Sampling
 from ingest.ray_cluster import RayCluster
-from ingest.ray_node import Failed, FetchRules, NodeSetup, NodeWorker
+from ingest.ray_node import Failed, NodeSetup, NodeWorker
 from registry.core.opening import open_registry
 from registry.errors import FetchError, RegistryError, UsageError
 from registry.settings import load_settings
