@@ -14,6 +14,7 @@ import pytest
 
 from tests.support import places
 from tests.support.scripted import error, serve_raw
+from tests.support.tables import table_of
 from tests.support.weed import S3Server, s3_server
 from tests.test_main_job import call_here as call
 
@@ -23,13 +24,7 @@ FEW = ("card-tricks.mp4", "ask-an-astronaut.mp4")
 
 @pytest.fixture(scope="module")
 def table(demo_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("videos")
-    for file in FEW:
-        shutil.copy(demo_videos / file, folder)
-    path = folder / "videos.csv"
-    rows = "\n".join(f"{file},{number}" for number, file in enumerate(FEW, start=1))
-    path.write_text(f"Video URL,Performance\n{rows}\n")
-    return path
+    return table_of(demo_videos, FEW, tmp_path_factory.mktemp("videos"))
 
 
 @pytest.fixture

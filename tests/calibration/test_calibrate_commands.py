@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import pytest
 
 from registry.core import keys
@@ -16,8 +15,8 @@ from registry.domain import Image
 from registry.errors import RegistryError
 from registry.terminal import rate
 from tests.support.factories import person, video
-from tests.support.media import write_video
 from tests.support.registries import new_registry
+from tests.support.tables import poker_table
 from tests.test_main_job import call
 
 
@@ -25,10 +24,7 @@ from tests.test_main_job import call
 def poker(t1_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry of one video: six people at a table, the camera moves a little."""
     folder = tmp_path_factory.mktemp("poker")
-    pictures = [np.roll(t1_image, 4 * n, axis=1)[:880] for n in range(21)]
-    write_video(folder / "table.mp4", pictures, options={"crf": "18"}, fps=10)
-    (folder / "videos.csv").write_text("Video URL,Performance\ntable.mp4,1\n")
-    result = call(folder / "home", "ingest", str(folder / "videos.csv"), "--json")
+    result = call(folder / "home", "ingest", str(poker_table(t1_image, folder)), "--json")
     assert result.exit_code == 0, result.output
     return folder / "home"
 

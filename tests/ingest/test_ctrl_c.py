@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.tables import table_of
 from tests.support.terminal_session import interrupted_on_terminal
 
 FEW = ("card-tricks.mp4", "ask-an-astronaut.mp4", "poker-night.mp4")
@@ -17,13 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 
 @pytest.fixture(scope="module")
 def table(demo_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("videos")
-    for file in FEW:
-        shutil.copy(demo_videos / file, folder)
-    path = folder / "videos.csv"
-    rows = "\n".join(f"{file},{number}" for number, file in enumerate(FEW, start=1))
-    path.write_text(f"Video URL,Performance\n{rows}\n")
-    return path
+    return table_of(demo_videos, FEW, tmp_path_factory.mktemp("videos"))
 
 
 def _stopped(home: Path, table: Path, moment: str, workers: int) -> None:

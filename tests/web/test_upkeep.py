@@ -29,9 +29,9 @@ from registry.core.runs import runs
 from registry.domain import Image, Video
 from registry.settings import load_settings
 from tests.support.factories import person, video
-from tests.support.media import write_video
 from tests.support.page_server import Pages, serve_pages
 from tests.support.registries import dump, new_registry, who
+from tests.support.tables import poker_table
 from tests.test_main_job import call
 from tests.web.conftest import VIDEOS
 
@@ -285,10 +285,7 @@ def test_a_question_that_cannot_be_answered_says_why_and_stays(
 def poker(t1_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a registry of one video with six people at a table."""
     folder = tmp_path_factory.mktemp("poker")
-    pictures = [np.roll(t1_image, 4 * n, axis=1)[:880] for n in range(21)]
-    write_video(folder / "table.mp4", pictures, options={"crf": "18"}, fps=10)
-    (folder / "videos.csv").write_text("Video URL,Performance\ntable.mp4,1\n")
-    assert call(folder / "home", "ingest", str(folder / "videos.csv")).exit_code == 0
+    assert call(folder / "home", "ingest", str(poker_table(t1_image, folder))).exit_code == 0
     return folder / "home"
 
 
