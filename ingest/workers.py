@@ -11,7 +11,6 @@ from concurrent.futures import CancelledError, Future, TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
-from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any, Protocol
@@ -34,6 +33,7 @@ from registry.models.base import FaceModel
 from registry.settings import Settings
 from registry.system.console import children_ignore_interrupts, ignore_interrupts
 from registry.system.process import lower_priority, seconds_since_start
+from registry.system.worker_context import WorkerContext
 
 _POLL_S = 0.5
 """How often a thread that waits for a worker checks whether the run has ended."""
@@ -123,7 +123,7 @@ class PoolExtractor:
         self._closed, self._lock = Event(), Lock()
         self._pending: list[Future[Extraction]] = []
         # pebble's type of it has the pipes of Linux, which mypy takes for wrong on Windows.
-        spawn: Any = _WorkerContext()
+        spawn: Any = WorkerContext()
         self._videos = spawn.RawValue("i", 0)
         """Videos that are processed or wait for a worker; the workers read it."""
         self._pool = ProcessPool(
@@ -194,18 +194,6 @@ class PoolExtractor:
         self._pool.join()
 
 
-class _WorkerProcess(SpawnProcess):
-    """A process that Ctrl-C does not reach from its first moment on."""
-
-    def start(self) -> None:
-        with children_ignore_interrupts():
-            super().start()
-
-
-class _WorkerContext(SpawnContext):
-    Process = _WorkerProcess
-
-
 class _Number(Protocol):
     """A number that processes share."""
 
@@ -233,6 +221,7 @@ class _Worker:
             device=settings.device,
             cache=settings.model_cache,
             threads=1,
+            accuracy=settings.accuracy,
         )
         self.model = load()
         self.more = MoreCopies(load, lambda: copies // max(1, videos.value), copies)

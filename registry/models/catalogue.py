@@ -20,6 +20,7 @@ from registry.models.entries import (
     whereabouts,
 )
 from registry.models.weights import carried
+from registry.settings import Accuracy
 
 __all__ = ["Listed", "ModelEntry", "find", "linkage_threshold", "listing", "load", "pull"]
 
@@ -63,7 +64,12 @@ def listing(cache: Path) -> list[Listed]:
 
 
 def load(
-    source: str, *, device: str = "auto", cache: Path, threads: int | None = None
+    source: str,
+    *,
+    device: str = "auto",
+    cache: Path,
+    threads: int | None = None,
+    accuracy: Accuracy = "exact",
 ) -> FaceModel:
     """The model that `source` names.
 
@@ -74,15 +80,17 @@ def load(
         cache: the folder of pulled packs.
         threads: threads of one inference, and of OpenCV in this process; None keeps their
             defaults, one per core.
+        accuracy: `fast` detects in less time, with slightly different results, where `is_faster`.
 
     Raises:
         ModelError: the model does not exist, is not on this machine, has other weights, or does not
             load.
         DeviceError: the requested device is not available.
     """
+    fast = accuracy == "fast" and is_faster(device)
     folder = _folder(source)
     if folder is not None:
-        return _insight(folder, folder.resolve().name, UNKNOWN_THRESHOLD, device, threads)
+        return _insight(folder, folder.resolve().name, UNKNOWN_THRESHOLD, device, threads, fast)
     entry = find(source)
     if not entry.pulled:
         from registry.models import sface
@@ -91,7 +99,7 @@ def load(
             carried(entry.carrier, name, sha256) for name, sha256 in entry.files.items()
         )
         info = ModelInfo(entry.name, entry.digest, entry.dimension, entry.verification_threshold)
-        return sface.load(detector, recogniser, info, device=device, threads=threads)
+        return sface.load(detector, recogniser, info, device=device, threads=threads, fast=fast)
     pack = whereabouts(entry, cache)
     if pack is None:
         raise ModelError(
@@ -109,8 +117,19 @@ def load(
         [yunet], [name] = entry.carried, entry.pulled
         detector = carried(entry.carrier, yunet, entry.files[yunet])
         info = ModelInfo(entry.name, entry.digest, entry.dimension, entry.verification_threshold)
-        return auraface.load(detector, pack / name, info, device=device, threads=threads)
-    return _insight(pack, entry.name, entry.verification_threshold, device, threads)
+        return auraface.load(detector, pack / name, info, device=device, threads=threads, fast=fast)
+    return _insight(pack, entry.name, entry.verification_threshold, device, threads, fast)
+
+
+def is_faster(device: str) -> bool:
+    """Whether the accuracy `fast` takes less time than `exact` on this device: on the CPU alone.
+
+    An accelerator runs the same networks with both (docs/MODELS.md, Speed). Raises what
+    `registry.models.device.resolve` raises.
+    """
+    from registry.models import device as devices
+
+    return devices.resolve(device) == devices.resolve("cpu")
 
 
 def full_source(source: str) -> str:
@@ -138,10 +157,15 @@ def _folder(source: str) -> Path | None:
 
 
 def _insight(
-    folder: Path, name: str, threshold: float, device: str, threads: int | None
+    folder: Path, name: str, threshold: float, device: str, threads: int | None, fast: bool
 ) -> FaceModel:
     from registry.models import insight
 
     return insight.load(
-        folder, name=name, verification_threshold=threshold, device=device, threads=threads
+        folder,
+        name=name,
+        verification_threshold=threshold,
+        device=device,
+        threads=threads,
+        fast=fast,
     )
