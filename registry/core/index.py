@@ -33,7 +33,7 @@ from registry.errors import ContractError
 from registry.faces.appearances import revised_identity
 from registry.faces.matching import Neighbour
 from registry.faces.quality import founds
-from registry.store.base import CollectionSpec, Filter, Hit, Point, Store
+from registry.store.base import Collection, CollectionSpec, Filter, Hit, Point, Store
 
 FACES, VIDEOS, IDENTITIES = "faces", "videos", "identities"
 _SEEN = "appearances[].identity_id"
@@ -64,7 +64,7 @@ class Index:
     """
 
     def __init__(self, store: Store, contract: Contract) -> None:
-        """Opens the collections, creating those that do not exist."""
+        """Opens the collections, creating those that do not exist; that of faces when needed."""
         self._store = store
         self._contract = contract
         self._count: int | None = None
@@ -237,12 +237,12 @@ class Index:
 
     def flush(self) -> None:
         """Return when everything written before is durable."""
-        for collection in (self._faces, self._videos, self._identities):
+        for collection in self._opened():
             collection.flush()
 
     def optimize(self) -> None:
         """Let the engine tidy up after many writes."""
-        for collection in (self._faces, self._videos, self._identities):
+        for collection in self._opened():
             collection.optimize()
 
     # --- reading --------------------------------------------------------------------------------
@@ -381,14 +381,29 @@ class Index:
     # --- inside ---------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        dimension = self._contract.model.dimension
-        spec = CollectionSpec(FACES, dimension, ("video_id", "identity_id", "crop_digest"))
-        self._faces = self._store.open(spec)
+        self._opened_faces: Collection | None = None
         self._count = None
         self._videos = self._store.open(VIDEOS_SPEC)
         self._identities = self._store.open(
             CollectionSpec(IDENTITIES, None, ("identity_id", "name", "standing"))
         )
+        if not self._store.has(FACES):
+            self._open_faces()
+
+    @property
+    def _faces(self) -> Collection:
+        """Opened when it is first used: it is most of the index, and reports do not need it."""
+        return self._opened_faces or self._open_faces()
+
+    def _open_faces(self) -> Collection:
+        dimension = self._contract.model.dimension
+        spec = CollectionSpec(FACES, dimension, ("video_id", "identity_id", "crop_digest"))
+        self._opened_faces = self._store.open(spec)
+        return self._opened_faces
+
+    def _opened(self) -> list[Collection]:
+        faces = [self._opened_faces] if self._opened_faces else []
+        return [*faces, self._videos, self._identities]
 
     def _written(
         self, videos: Iterable[Video], view: View
