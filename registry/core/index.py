@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from registry.core.decisions import View
-from registry.core.nearest import nearest_by_graph, nearest_faces
+from registry.core.nearest import nearest_by_graph, nearest_faces, query_outside
 from registry.core.points import (
     ALIASES,
     CONTENT,
@@ -127,8 +127,8 @@ class Index:
             limit: the number of faces for each embedding, at most.
             without: identities whose faces are left out.
             without_videos: videos whose faces are left out.
-            exact: whether to compare with every face instead of those of the videos to which the
-                graph leads; by default, up to `EXACT_LIMIT` faces.
+            exact: whether to compare with every face, or to take what the graph finds; by default,
+                beyond `EXACT_LIMIT` faces, all faces of the videos to which it leads are compared.
         """
         left_out = {"identity_id": list(without), "video_id": list(without_videos)}
         must_not = {field: values for field, values in left_out.items() if values}
@@ -144,11 +144,9 @@ class Index:
     ) -> list[list[Hit]]:
         if not len(embeddings):
             return []
-        if exact is None:
-            exact = self._face_count() <= EXACT_LIMIT
-        if exact:
-            return self._faces.query(embeddings, limit=limit, where=where)
-        return nearest_by_graph(self._faces, embeddings, limit, where)
+        if exact is None and self._face_count() > EXACT_LIMIT:
+            return nearest_by_graph(self._faces, embeddings, limit, where)
+        return query_outside(self._faces, embeddings, limit, where, exact=exact is not False)
 
     # --- writing --------------------------------------------------------------------------------
 

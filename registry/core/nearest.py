@@ -26,6 +26,8 @@ _NEAREST = 50
 """Faces that the graph is asked for, at least, before all faces of their videos are compared. In a
 graph of 1,000,000 faces the nearest one itself was among these for 338 of 350, and in one of the
 videos for all (docs/BENCHMARKS.md, "Growth")."""
+_FEW = 100
+"""Faces that are asked for in addition instead of being left out by a filter, at most."""
 _BATCH = 500
 """Faces that are asked about together: answers take 7 kB a face."""
 
@@ -73,6 +75,26 @@ def nearest_faces(
             found |= search.among_videos(covered, [hit for hit in hits if hit.score >= nearest])
     found |= search.among_all(undecided)
     return [neighbour_in(found[row]) if row in found else None for row in range(len(embeddings))]
+
+
+def query_outside(
+    faces: Collection, embeddings: Vectors, limit: int, where: Filter | None, *, exact: bool
+) -> list[list[Hit]]:
+    """What `faces.query` returns, sooner if the filter leaves out a few videos and nothing else.
+
+    The engine checks a filter for every face. So more faces are asked for, as many as these videos
+    have, and theirs are removed from the answer.
+    """
+    videos = where.must_not.get("video_id", ()) if where else ()
+    if where == Filter(must_not={"video_id": videos}) and videos:
+        several = faces.count(Filter(must={"video_id": videos}))
+        if several <= _FEW:
+            found = faces.query(embeddings, limit=limit + several, exact=exact)
+            return [
+                [hit for hit in hits if face_in(hit.payload).video_id not in videos][:limit]
+                for hits in found
+            ]
+    return faces.query(embeddings, limit=limit, where=where, exact=exact)
 
 
 def nearest_by_graph(
