@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from registry.domain import ModelInfo
 from registry.errors import ModelError
@@ -20,7 +22,9 @@ from registry.models.entries import (
     whereabouts,
 )
 from registry.models.weights import carried
-from registry.settings import Accuracy
+
+if TYPE_CHECKING:
+    from registry.settings import Accuracy
 
 __all__ = ["Listed", "ModelEntry", "find", "linkage_threshold", "listing", "load", "pull"]
 
@@ -77,7 +81,7 @@ def load(
         source: a name of the catalogue, or a folder with the .onnx files of an InsightFace pack.
             A name takes precedence over a folder of the same name, which can be given as ./NAME.
         device: one of `registry.models.device.DEVICES`.
-        cache: the folder of pulled packs.
+        cache: the folder of pulled packs and of optimised graphs.
         threads: threads of one inference, and of OpenCV in this process; None keeps their
             defaults, one per core.
         accuracy: `fast` detects in less time, with slightly different results, where `is_faster`.
@@ -96,10 +100,12 @@ def load(
         from registry.models import sface
 
         detector, recogniser = (
-            carried(entry.carrier, name, sha256) for name, sha256 in entry.files.items()
+            partial(carried, entry.carrier, name, sha256) for name, sha256 in entry.files.items()
         )
         info = ModelInfo(entry.name, entry.digest, entry.dimension, entry.verification_threshold)
-        return sface.load(detector, recogniser, info, device=device, threads=threads, fast=fast)
+        return sface.load(
+            detector(), recogniser, info, cache=cache, device=device, threads=threads, fast=fast
+        )
     pack = whereabouts(entry, cache)
     if pack is None:
         raise ModelError(
@@ -115,9 +121,11 @@ def load(
         from registry.models import auraface
 
         [yunet], [name] = entry.carried, entry.pulled
-        detector = carried(entry.carrier, yunet, entry.files[yunet])
+        yunet_file = carried(entry.carrier, yunet, entry.files[yunet])
         info = ModelInfo(entry.name, entry.digest, entry.dimension, entry.verification_threshold)
-        return auraface.load(detector, pack / name, info, device=device, threads=threads, fast=fast)
+        return auraface.load(
+            yunet_file, pack / name, info, cache=cache, device=device, threads=threads, fast=fast
+        )
     return _insight(pack, entry.name, entry.verification_threshold, device, threads, fast)
 
 
