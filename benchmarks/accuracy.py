@@ -61,11 +61,9 @@ def images(data: Path) -> dict[str, list[Image]]:
         if path.suffix in (".mkv", ".mp4", ".gif"):
             with VideoReader(path, sampling=Sampling(EVERY), limits=MediaLimits()) as reader:
                 frames += [frame.image for frame in reader]
-    photos = [cv2.imread(str(path)) for path in sorted((data / "photos").rglob("*.jpg"))]
-    return {
-        "clips": frames,
-        "photographs": [np.asarray(p, np.uint8) for p in photos if p is not None],
-    }
+    read = [cv2.imread(str(path)) for path in sorted((data / "photos").rglob("*.jpg"))]
+    photos = [np.asarray(photo, np.uint8) for photo in read if photo is not None]
+    return {"clips": frames, "photographs": photos}
 
 
 def timed(model: FaceModel, image: Image) -> tuple[list[Detection], Vectors, float, float]:
@@ -194,23 +192,33 @@ def agreement_table(name: str, found: dict[str, dict[str, Any]]) -> list[str]:
         "| | " + " | ".join(found) + " |",
         "|---|" + "---|" * len(found),
     ]
-    rows = {
-        "images; faces exact, fast": lambda r: (
-            f"{r['frames']}; {r['faces']['exact']}, {r['faces']['fast']}"
-        ),
-        "detection, ms an image: exact, fast": lambda r: (
-            f"{r['detect_ms']['exact']:.1f}, {r['detect_ms']['fast']:.1f}"
-        ),
-        "embedding, ms a face: exact, fast": lambda r: (
-            f"{r['embed_ms']['exact']:.1f}, {r['embed_ms']['fast']:.1f}"
-        ),
-        f"detections with IoU of at least {EQUAL}": lambda r: f"{100 * r['equal']:.1f} %",
-        "faces lost; new": lambda r: f"{r['lost']}; {r['new']}",
-        f"cosine of all: min / p1 / median; below {PARITY}": lambda r: cosines(r["all"]),
-        "cosine of good faces: the same": lambda r: cosines(r["good"]),
-    }
-    for label, cell in rows.items():
-        lines.append(f"| {label} | " + " | ".join(cell(one) for one in found.values()) + " |")
+
+    def both(values: dict[str, float], digits: int = 1) -> str:
+        return f"{values['exact']:.{digits}f}, {values['fast']:.{digits}f}"
+
+    columns = [
+        [
+            f"{one['frames']}; {both(one['faces'], 0)}",
+            both(one["detect_ms"]),
+            both(one["embed_ms"]),
+            f"{100 * one['equal']:.1f} %",
+            f"{one['lost']}; {one['new']}",
+            cosines(one["all"]),
+            cosines(one["good"]),
+        ]
+        for one in found.values()
+    ]
+    labels = (
+        "images; faces: exact, fast",
+        "detection, ms an image: exact, fast",
+        "embedding, ms a face: exact, fast",
+        f"detections with IoU of at least {EQUAL}",
+        "faces lost; new",
+        f"cosine of all: min / p1 / median; below {PARITY}",
+        "cosine of good faces: the same",
+    )
+    for label, *cells in zip(labels, *columns, strict=True):
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return lines
 
 
