@@ -6,12 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path, PurePosixPath
 from threading import Event
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import pandas as pd
 
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import FetchLimits
@@ -52,6 +51,8 @@ from registry.settings import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ingest.ray_cluster import RayCluster
 
 VIDEO_TIMEOUT_S = 3 * 3600.0
@@ -198,7 +199,7 @@ def ingest(
     if note:
         notes.append(note)
     remember(registry, settings, table)
-    csv = "" if isinstance(videos, pd.DataFrame) else _table_name(videos)
+    csv = _table_name(videos) if isinstance(videos, (str, PathLike)) else ""
     reporter = _reporter(reporter, workers)
     with (
         _context(registry, model, workers, len(table.rows), limits, rules, turn, ray) as context,
@@ -326,9 +327,9 @@ def _recorded(
 def _read_table(
     videos: pd.DataFrame | str | Path, options: TableOptions, rules: FetchRules, folder: Path
 ) -> Table:
-    if isinstance(videos, pd.DataFrame):
-        return read_frame(videos, options, Path.cwd())
-    return read_table(videos, options, lambda url: _download_table(url, rules, folder))
+    if isinstance(videos, (str, PathLike)):
+        return read_table(videos, options, lambda url: _download_table(url, rules, folder))
+    return read_frame(videos, options, Path.cwd())
 
 
 def _download_table(url: str, rules: FetchRules, folder: Path) -> bytes:
@@ -370,14 +371,14 @@ def _check_contract(
     if not registry.is_empty:
         contracts.check_rule(registry.contract, threshold=threshold, every=every)
         if model:
-            registry.model(model)
+            registry.model_info(model)
         changed, note = contracts.with_sampling(registry.contract, max_gap_s=max_gap, cuts=cuts)
         if note:
             registry.change_sampling(changed)
         return note
     registry.establish(
         contracts.new(
-            registry.model(model).info,
+            registry.model_info(model),
             registry.model_source(model),
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
             every=DEFAULT_EVERY if every is None else every,
