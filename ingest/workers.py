@@ -221,6 +221,7 @@ class _Worker:
             device=settings.device,
             cache=settings.model_cache,
             threads=1,
+            accuracy=settings.accuracy,
         )
         self.model = load()
         self.more = MoreCopies(load, lambda: copies // max(1, videos.value), copies)

@@ -14,7 +14,7 @@ from registry.core.contract import ModelChoice, choose_model
 from registry.domain import Contract, ModelInfo
 from registry.models import catalogue
 from registry.models.base import FaceModel
-from registry.settings import Settings
+from registry.settings import Accuracy, Settings
 from registry.store.base import Store
 
 if TYPE_CHECKING:
@@ -112,12 +112,14 @@ def model_choice(settings: Settings, asked: str | None, contract: Contract | Non
     )
 
 
-def load_model(settings: Settings, source: str) -> FaceModel:
+def load_model(settings: Settings, source: str, *, accuracy: Accuracy = "exact") -> FaceModel:
     """Load the model that `source` names, on the device of the settings.
 
     Raises what `registry.models.catalogue.load` raises.
     """
-    return catalogue.load(source, device=settings.device, cache=settings.model_cache)
+    return catalogue.load(
+        source, device=settings.device, cache=settings.model_cache, accuracy=accuracy
+    )
 
 
 def find_model(settings: Settings, source: str) -> ModelInfo | None:

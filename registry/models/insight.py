@@ -21,7 +21,7 @@ from registry.models import graphs, scrfd
 from registry.models.base import DETECTION_THRESHOLD
 from registry.models.detections import can_contain_face, sorted_detections
 from registry.models.network import SIZES, OnnxNetwork
-from registry.models.paired import PairedModel
+from registry.models.paired import Detector, PairedModel
 from registry.models.recognition import CHIP_SIZE
 from registry.models.weights import combined_digest, file_digest
 
@@ -57,7 +57,13 @@ class _Scrfd:
 
 
 def load(
-    folder: Path, *, name: str, verification_threshold: float, device: str, threads: int | None
+    folder: Path,
+    *,
+    name: str,
+    verification_threshold: float,
+    device: str,
+    threads: int | None,
+    fast: bool = False,
 ) -> PairedModel:
     """The pack with the .onnx files in `folder`.
 
@@ -109,7 +115,18 @@ def load(
     def forward(chips: Chips) -> Any:
         return recogniser.get_feat(list(chips))
 
-    return PairedModel(_Scrfd(detector), forward, info, used, batch=1 if one_by_one else None)
+    found: Detector = _Scrfd(detector)
+    if fast:
+        names = detector.output_names
+        found_graph = scrfd.batched(Path(detector.model_file).read_bytes(), names)
+        sides = [width for width, _ in detector.input_sizes]
+        found = scrfd.BatchedScrfd(
+            OnnxNetwork(found_graph, providers, threads, "SCRFD", sizes=(1,)),
+            sides,
+            len(names),
+            whole_squares=False,
+        )
+    return PairedModel(found, forward, info, used, batch=1 if one_by_one else None)
 
 
 def _load_in_batches(
