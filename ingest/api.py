@@ -39,9 +39,10 @@ from ingest.tables.reading import STANDARD_INPUT, read_frame, read_table
 from ingest.tables.table import Table, TableOptions
 from ingest.workers import Extractor, InlineExtractor, PoolExtractor
 from registry.core import contract as contracts
-from registry.core.backends import load_model, open_buckets
+from registry.core.backends import find_model, load_model, open_buckets
 from registry.core.registry import Registry
 from registry.core.runs import check_purpose, new_run, recorded
+from registry.domain import ModelInfo
 from registry.errors import UsageError
 from registry.models import catalogue
 from registry.models.base import FaceModel
@@ -402,14 +403,14 @@ def _check_contract(
     if not registry.is_empty:
         contracts.check_rule(registry.contract, threshold=threshold, every=every)
         if model:
-            registry.model_info(model)
+            contracts.check_model(registry.contract, _model_info(registry, model))
         changed, note = contracts.with_sampling(registry.contract, max_gap_s=max_gap, cuts=cuts)
         if note:
             registry.change_sampling(changed)
         return note
     registry.establish(
         contracts.new(
-            registry.model_info(model),
+            _model_info(registry, model),
             registry.model_source(model),
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
             every=DEFAULT_EVERY if every is None else every,
@@ -419,6 +420,12 @@ def _check_contract(
         )
     )
     return ""
+
+
+def _model_info(registry: Registry, model: str | None) -> ModelInfo:
+    """What the model is. One of the catalogue is not loaded: the workers do that."""
+    source = registry.model_source(model)
+    return find_model(registry.settings, source) or registry.model(model).info
 
 
 def _extractor(

@@ -10,8 +10,6 @@ import os
 # Threads do not survive a fork, and a worker computes with one.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import onnxruntime  # noqa: F401
-
 import ingest.workers  # noqa: F401
 import registry.blobs.folder
 import registry.models.sface  # noqa: F401

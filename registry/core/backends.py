@@ -125,6 +125,8 @@ def load_model(settings: Settings, source: str, *, accuracy: Accuracy = "exact")
 def find_model(settings: Settings, source: str) -> ModelInfo | None:
     """What the model that `source` names is, without loading it; None if it has to be loaded.
 
+    If a device is asked for, it has to: that tells whether the device can be used.
+
     Raises what `registry.models.catalogue.info` raises.
     """
     if settings.device not in _ALWAYS_THERE:

@@ -20,7 +20,7 @@ from registry import events
 from registry.blobs.base import BlobStore
 from registry.core import contract as contracts
 from registry.core import erasing, schema, switching
-from registry.core.backends import find_model, load_model, model_choice
+from registry.core.backends import load_model, model_choice
 from registry.core.blocks import Blocks
 from registry.core.decisions import (
     Decision,
@@ -51,7 +51,7 @@ from registry.core.recovery import (
 from registry.core.selectors import find_identity, find_video, read_crop, remembered_videos
 from registry.core.shared_crops import leave_out_blocked
 from registry.core.switching import Switch
-from registry.domain import Contract, Identity, ModelInfo, Video
+from registry.domain import Contract, Identity, Video
 from registry.errors import EmptyRegistry, RegistryLocked, StoreError, UsageError
 from registry.faces.matching import assign_video
 from registry.models.base import FaceModel
@@ -199,22 +199,6 @@ class Registry(AbstractContextManager["Registry", None]):
                 contracts.check_model(self._contract, model.info)
             self._model = (source, model)
         return self._model[1]
-
-    def model_info(self, asked: str | None = None) -> ModelInfo:
-        """What `model` would tell about itself.
-
-        A model of the catalogue is not loaded for it: its files are compared with their digests. If
-        a device is asked for, it is loaded, which tells whether the device can be used.
-
-        Raises what `model` raises.
-        """
-        source = self.model_source(asked)
-        info = find_model(self.settings, source)
-        if info is None:
-            return self.model(asked).info
-        if self._contract is not None:
-            contracts.check_model(self._contract, info)
-        return info
 
     # --- the right to write ---------------------------------------------------------------------
 
