@@ -433,7 +433,7 @@ def _extractor(
     settings: Settings,
     model: str | None,
     workers: int,
-    copies: int,
+    threads: int,
     limits: MediaLimits,
     run_id: str,
 ) -> Extractor:
@@ -446,7 +446,7 @@ def _extractor(
         registry.contract,
         registry.model_source(model),
         workers=workers,
-        copies=copies,
+        threads=threads,
         sampling=sampling,
         limits=limits,
         timeout_s=VIDEO_TIMEOUT_S,
