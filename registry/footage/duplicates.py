@@ -13,8 +13,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from registry.core.decisions import View
 from registry.core.index import Index
@@ -224,6 +222,9 @@ def _ordered(pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
     """
     if not pairs:
         return []
+    from scipy.sparse import csr_matrix  # takes a fifth of a second, and an ingest has no need
+    from scipy.sparse.csgraph import reverse_cuthill_mckee
+
     videos = sorted({video for pair in pairs for video in pair})
     number = {video: i for i, video in enumerate(videos)}
     ends = np.array([(number[one], number[other]) for one, other in sorted(pairs)])

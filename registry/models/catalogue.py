@@ -102,10 +102,56 @@ def load(
         detector, recogniser = (
             partial(carried, entry.carrier, name, sha256) for name, sha256 in entry.files.items()
         )
-        info = ModelInfo(entry.name, entry.digest, entry.dimension, entry.verification_threshold)
         return sface.load(
-            detector(), recogniser, info, cache=cache, device=device, threads=threads, fast=fast
+            detector(),
+            recogniser,
+            entry.info,
+            cache=cache,
+            device=device,
+            threads=threads,
+            fast=fast,
         )
+    pack = _pack(entry, cache)
+    if entry.carrier:
+        from registry.models import auraface
+
+        [yunet], [name] = _carried(entry), entry.pulled
+        return auraface.load(
+            yunet,
+            pack / name,
+            entry.info,
+            cache=cache,
+            device=device,
+            threads=threads,
+            fast=fast,
+        )
+    return _insight(pack, entry.name, entry.verification_threshold, device, threads, fast)
+
+
+def info(source: str, *, cache: Path) -> ModelInfo | None:
+    """What `load` would tell of a model of the catalogue, whose files are checked but not loaded.
+
+    None for a folder.
+
+    Raises:
+        ModelError: the model does not exist, is not on this machine, or has other weights.
+    """
+    if _folder(source) is not None:
+        return None
+    entry = find(source)
+    _carried(entry)
+    if entry.pulled:
+        _pack(entry, cache)
+    return entry.info
+
+
+def _carried(entry: ModelEntry) -> list[bytes]:
+    """The files that an installed package has. Raises `ModelError` if one is not as it should."""
+    return [carried(entry.carrier, name, entry.files[name]) for name in entry.carried]
+
+
+def _pack(entry: ModelEntry, cache: Path) -> Path:
+    """The folder with the files that were pulled. Raises `ModelError` if they are not there."""
     pack = whereabouts(entry, cache)
     if pack is None:
         raise ModelError(
@@ -117,16 +163,7 @@ def load(
             f"The weights in {pack} are not those of {entry.name} (sha256): remove the folder and "
             f"run `face-registry models pull {entry.name}`, or give the folder's path as the model."
         )
-    if entry.carrier:
-        from registry.models import auraface
-
-        [yunet], [name] = entry.carried, entry.pulled
-        yunet_file = carried(entry.carrier, yunet, entry.files[yunet])
-        info = ModelInfo(entry.name, entry.digest, entry.dimension, entry.verification_threshold)
-        return auraface.load(
-            yunet_file, pack / name, info, cache=cache, device=device, threads=threads, fast=fast
-        )
-    return _insight(pack, entry.name, entry.verification_threshold, device, threads, fast)
+    return pack
 
 
 def is_faster(device: str) -> bool:
