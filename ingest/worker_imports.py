@@ -10,6 +10,9 @@ import os
 # Threads do not survive a fork, and a worker computes with one.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import scipy.optimize  # noqa: F401
+
 import ingest.workers  # noqa: F401
 import registry.blobs.folder
+import registry.faces.covers
 import registry.models.sface  # noqa: F401
