@@ -93,15 +93,16 @@ class Synthetic:
         return (length * _normalised(noise)).astype(np.float32)
 
 
-def fill(registry: Registry, synthetic: Synthetic, count: int, *, batch: int = 1000) -> None:
-    """Put the first `count` videos into an empty registry, as fast as its parts take them."""
+def fill(registry: Registry, synthetic: Synthetic, count: int) -> None:
+    """Put the first `count` videos into an empty registry: records and index."""
+
+    def recorded() -> Iterator[Video]:
+        for video in synthetic.assigned(count):
+            registry.records.put(video)
+            yield video
+
     with registry.writing():
-        for start in range(0, count, batch):
-            videos = list(synthetic.assigned(min(batch, count - start), start))
-            for video in videos:
-                registry.records.put(video)
-            registry.index.restore(videos, registry.view)
-        registry.index.flush()
+        registry.index.rebuild(recorded(), registry.view)
 
 
 def put_crops(registry: Registry, video: Video) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from functools import wraps
 from pathlib import Path
 from threading import Event
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import click
 from rich.table import Table
@@ -24,7 +24,13 @@ from ingest.summary import NothingRead, Summary
 from registry import events
 from registry.core.registry import Registry
 from registry.errors import RegistryError, UsageError
-from registry.settings import DEFAULT_METRIC, DEFAULT_URL_COLUMN, LARGEST_EVERY, MOST_WORKERS
+from registry.settings import (
+    DEFAULT_METRIC,
+    DEFAULT_URL_COLUMN,
+    LARGEST_EVERY,
+    MOST_WORKERS,
+    Accuracy,
+)
 from registry.system.console import handling_stops
 from registry.terminal import (
     Terminal,
@@ -33,7 +39,6 @@ from registry.terminal import (
     json_option,
     pass_terminal,
 )
-from registry.upkeep.monitoring import write_metrics
 from registry.urls import printable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,6 +48,11 @@ workers_option = click.option(
     type=click.IntRange(0, MOST_WORKERS),
     help="Worker processes; 0: this process, without limits.  [default: one per core, at most 8]",
 )
+accuracy_option = click.option(
+    "--profile-accuracy", "accuracy", type=click.Choice(get_args(Accuracy)),
+    help="fast: find faces in less time, with slightly different results (docs/MODELS.md).  "
+    "[default: FACE_REGISTRY_ACCURACY; exact]",
+)  # fmt: skip
 max_memory_option = click.option(
     "--max-memory", type=click.IntRange(min=64), metavar="MIB",
     default=MediaLimits().max_memory >> 20, show_default=True,
@@ -171,6 +181,7 @@ def _headers(options: Sequence[tuple[str, str]]) -> dict[str, dict[str, str]]:
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda", "coreml"]), help="Where models run."
 )
+@accuracy_option
 @workers_option
 @click.option(
     "--ray", metavar="HOST:PORT|auto",
@@ -228,6 +239,7 @@ def ingest_command(
     threshold: float | None,
     model: str | None,
     device: str | None,
+    accuracy: Accuracy | None,
     workers: int | None,
     ray: str | None,
     max_memory: int,
@@ -278,6 +290,7 @@ def ingest_command(
             cuts=cuts,
             threshold=threshold,
             model=model,
+            accuracy=accuracy,
             workers=workers,
             ray=ray,
             retry_failed=retry_failed,
@@ -367,15 +380,18 @@ def printing_failures(
 @contextmanager
 def _writing_metrics(registry: Registry, path: Path | None) -> Iterator[None]:
     """Write measurements to a file at the end, even if the run failed."""
+    if path is None:
+        yield
+        return
+    from registry.upkeep.monitoring import write_metrics
+
     try:
         yield
     except BaseException:
         with suppress(RegistryError):
-            if path:
-                write_metrics(registry, path)
+            write_metrics(registry, path)
         raise
-    if path:
-        write_metrics(registry, path)
+    write_metrics(registry, path)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ from registry.core.runs import new_run
 from registry.domain import Content, Status
 from registry.errors import MediaError, NotReadYet, RegistryError, VideoError
 from registry.faces.appearances import appearances
-from registry.footage.duplicates import duplicate_videos
+from registry.footage.duplicates import CopySearch
 from registry.people import joining
 from registry.people.evidence import gather_evidence
 from registry.system.process import usable_processors
@@ -145,11 +145,13 @@ def run(
         registry, recorder, retry_failed=retry_failed, reread_changed=reread_changed,
         everything=read_again,
     )  # fmt: skip
-    tried = 0
-    for job, outcome in _read_ahead(context, selection.jobs(table.rows), stop):
+    tried, copies = 0, CopySearch(registry)
+    for job, outcome in _read_ahead(context, selection.jobs(table.rows), stop, copies.step):
         tried += 1
         committing = time.monotonic()
         text = _commit(selection, job, outcome)
+        if job.video_id in selection.done:
+            copies.add(job.video_id)
         summary.profile.add({"commit": time.monotonic() - committing, "fetch": outcome.fetch_s})
         if isinstance(outcome.result, Extraction):
             summary.profile.add(outcome.result.seconds)
@@ -164,7 +166,7 @@ def run(
         if not read_again:
             _count_gone(registry, summary, recorder.listed)
         _find_duplicates(registry, summary, selection.done, consolidate)
-        _look_for_copies(recorder, selection.done)
+        _warn_of_copies(recorder, copies.finish() & selection.done)
     _count_identities(registry, summary)
     registry.settle()
     if summary.ingested or summary.joined_identities:
@@ -224,12 +226,13 @@ _FACE_BYTES = 1024
 
 
 def _read_ahead(
-    context: RunContext, jobs: Iterator[Job], stop: Event
+    context: RunContext, jobs: Iterator[Job], stop: Event, meanwhile: Callable[[], bool]
 ) -> Iterator[tuple[Job, _Outcome]]:
     """Results in the order of the jobs, with `ahead` videos in progress at once.
 
     Results whose turn has not come wait in memory: at most `max_waiting` bytes, and what is in
-    progress when they reach it.
+    progress when they reach it. While no result is there, `meanwhile` is called until it returns
+    False.
     """
     pending: deque[tuple[Job, Future[_Outcome]]] = deque()
     running: set[Future[_Outcome]] = set()
@@ -251,9 +254,9 @@ def _read_ahead(
                         yield first, future.result()
                     elif len(running) < context.ahead and waiting < context.max_waiting:
                         break
-                    elif not _wait_for(running, stop, context.turn):
+                    elif not _wait_for(running, stop, context.turn, meanwhile):
                         return
-            while pending and _wait_for([pending[0][1]], stop, context.turn):
+            while pending and _wait_for([pending[0][1]], stop, context.turn, meanwhile):
                 first, future = pending.popleft()
                 yield first, future.result()
             complete = not pending
@@ -273,8 +276,16 @@ def _size(future: Future[_Outcome]) -> int:
     return sum(face.embedding.nbytes + _FACE_BYTES for face in faces)
 
 
-def _wait_for(futures: Collection[Future[_Outcome]], stop: Event, turn: Turn | None) -> bool:
+def _wait_for(
+    futures: Collection[Future[_Outcome]],
+    stop: Event,
+    turn: Turn | None,
+    meanwhile: Callable[[], bool],
+) -> bool:
     """Wait until one of the futures is done; False if the run is stopped first."""
+    while not (stop.is_set() or any(future.done() for future in futures)) and meanwhile():
+        with _turn_of_others(turn):
+            pass
     with _turn_of_others(turn):
         while not stop.is_set():
             if wait(futures, timeout=_POLL_S, return_when=FIRST_COMPLETED).done:
@@ -416,10 +427,8 @@ def _find_duplicates(
     summary.repeating = len(evidence.repeating_videos & read)
 
 
-def _look_for_copies(recorder: Recorder, read: set[str]) -> None:
+def _warn_of_copies(recorder: Recorder, copies: Collection[str]) -> None:
     """Warn of videos of this run that are likely the same footage as others: they count twice."""
-    pairs = duplicate_videos(recorder.registry, among=read) if read else []
-    copies = read.intersection(s.video_id for pair in pairs for s in (pair.first, pair.second))
     if copies:
         recorder.warn(
             f"{len(copies)} of the videos read are likely the same footage as other videos, and "

@@ -8,6 +8,7 @@ import click
 
 from ingest.api import retry
 from ingest.commands import (
+    accuracy_option,
     as_writer,
     max_memory_option,
     network_options,
@@ -22,6 +23,7 @@ from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.network import Network
 from ingest.frames import MediaLimits
 from registry.errors import UsageError
+from registry.settings import Accuracy
 from registry.terminal import Terminal, json_option, pass_terminal
 
 
@@ -31,6 +33,7 @@ from registry.terminal import Terminal, json_option, pass_terminal
     "--all", "everything", is_flag=True,
     help="All videos that failed, are partial or were found damaged.",
 )  # fmt: skip
+@accuracy_option
 @workers_option
 @max_memory_option
 @private_hosts_option
@@ -41,6 +44,7 @@ def retry_command(
     terminal: Terminal,
     videos: tuple[str, ...],
     everything: bool,
+    accuracy: Accuracy | None,
     workers: int | None,
     max_memory: int,
     allow_private_hosts: bool,
@@ -63,6 +67,7 @@ def retry_command(
         summary = retry(
             registry,
             videos,
+            accuracy=accuracy,
             workers=workers,
             policy=AddressPolicy(allow_private=allow_private_hosts),
             network=network,

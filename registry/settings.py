@@ -33,6 +33,8 @@ DEFAULT_METRIC = "Performance"
 DEFAULT_URL_COLUMN = "Video URL"
 
 Device = Literal["auto", "cpu", "cuda", "coreml"]
+Accuracy = Literal["exact", "fast"]
+"""How faces are extracted; `fast` takes less time and answers slightly differently."""
 S = TypeVar("S", bound=BaseSettings)
 
 
@@ -74,6 +76,8 @@ class Settings(LogSettings):
     no_proxy: str | None = Field(default=None, validation_alias=_env("FACE_REGISTRY_NO_PROXY"))
     """Hosts that are reached without it."""
     device: Device = Field(default="auto", validation_alias=_env("FACE_REGISTRY_DEVICE"))
+    accuracy: Accuracy = Field(default="exact", validation_alias=_env("FACE_REGISTRY_ACCURACY"))
+    """Of ingests and retries. Lookups and changes of the model are always exact."""
 
     qdrant_url: str | None = Field(default=None, validation_alias=_env("QDRANT_URL"))
     """None: Qdrant Edge in this process."""

@@ -98,16 +98,18 @@ class Index:
 
     # --- neighbours -----------------------------------------------------------------------------
 
-    def nearest(self, video_id: str, embeddings: Vectors) -> list[Neighbour | None]:
+    def nearest(
+        self, video_id: str, embeddings: Vectors, own: Vectors | None = None
+    ) -> list[Neighbour | None]:
         """The nearest stored face of another video for each of (n, D) embeddings.
 
-        An embedding without a neighbour at the registry's threshold gets None, or any neighbour
-        below it. Beyond `EXACT_LIMIT` faces, the candidates are those of the graph, and all faces
-        of their videos are compared.
+        An embedding without a neighbour at the registry's threshold, and at the cosine that `own`
+        (n,) has for it, gets None or any neighbour below. Beyond `EXACT_LIMIT` faces, the
+        candidates are those of the graph, and all faces of their videos are compared.
         """
         exact = self._face_count() <= EXACT_LIMIT
         threshold = self._contract.threshold
-        return nearest_faces(self._faces, video_id, embeddings, threshold, exact=exact)
+        return nearest_faces(self._faces, video_id, embeddings, threshold, own, exact=exact)
 
     def similar_faces(
         self,

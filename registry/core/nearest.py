@@ -6,17 +6,22 @@ hold candidates; then only the faces of these videos are compared with each face
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
 from registry.core.points import face_in, neighbour_in
 from registry.domain import Vectors
 from registry.faces.matching import Neighbour
-from registry.faces.neighbourhood import Group, groups
-from registry.store.base import Collection, Filter
+from registry.faces.neighbourhood import groups
+from registry.store.base import Collection, Filter, Hit
 
 _WORTH_GROUPING = 3
 """Similar faces from which one query for all of them comes first."""
 _CANDIDATES = 128
-"""Faces that this query returns. If all of them may match, as those of a person of many videos do,
-each face is compared with every stored one."""
+"""Faces that this query returns. A face of the group that even more may match, as it does in a
+video of a person of many videos, is compared with every stored one."""
 _NEAREST = 8
 """Faces that the graph is asked for in that case, for each face, where it answers."""
 _BATCH = 500
@@ -24,50 +29,91 @@ _BATCH = 500
 
 
 def nearest_faces(
-    faces: Collection, video_id: str, embeddings: Vectors, threshold: float, *, exact: bool
+    faces: Collection,
+    video_id: str,
+    embeddings: Vectors,
+    threshold: float,
+    own: Vectors | None = None,
+    *,
+    exact: bool,
 ) -> list[Neighbour | None]:
     """The nearest stored face of another video for each embedding.
 
-    An embedding without a neighbour at the threshold gets None, or any neighbour below it.
+    An embedding without a stored face as similar as both `threshold` and `own` gets None, or any
+    stored face that is less similar.
 
     Args:
         faces: all stored faces.
         video_id: the video that the embeddings are from; its stored faces are left out.
         embeddings: float32 (n, D), L2-normalised.
         threshold: cosine similarity, -1 to 1.
+        own: float32 (n,): how similar a stored face must be to count. None: any.
         exact: whether the answer must not depend on the graph index. Else candidates come from the
             graph, and all faces of their videos are compared.
     """
-    nearest: list[Neighbour | None] = [None] * len(embeddings)
-    others = Filter(must_not={"video_id": [video_id]})
-    for group in groups(embeddings, threshold):
-        where: Filter | None = others
-        if not exact or len(group.rows) >= _WORTH_GROUPING:
-            where = _candidates(faces, group, embeddings, others, exact=exact)
-        if where is None:
+    of_video = {"video_id": [video_id]}
+    # A filter takes four times as long as the query itself: the engine checks it for each face.
+    others = Filter(must_not=of_video) if faces.count(Filter(must=of_video)) else None
+    search = _Search(faces, others, embeddings, exact)
+    least = np.full(len(embeddings), threshold)
+    found: dict[int, Hit] = {}
+    undecided: list[int] = []
+    for group in groups(embeddings, least if own is None else np.maximum(own, threshold)):
+        if len(group.rows) < _WORTH_GROUPING:
+            undecided += group.rows
             continue
-        for start in range(0, len(group.rows), _BATCH):
-            rows = list(group.rows[start : start + _BATCH])
-            answers = faces.query(embeddings[rows], limit=1, where=where)
-            for row, hits in zip(rows, answers, strict=True):
-                nearest[row] = neighbour_in(hits[0]) if hits else None
-    return nearest
+        hits, least_found = search.around(group.centre)
+        reach = dict(zip(group.rows, group.reach, strict=True))
+        covered = [row for row in group.rows if reach[row] > least_found]
+        undecided += [row for row in group.rows if reach[row] <= least_found]
+        if covered:
+            nearest = min(reach[row] for row in covered)
+            found |= search.among_videos(covered, [hit for hit in hits if hit.score >= nearest])
+    found |= search.among_all(undecided)
+    return [neighbour_in(found[row]) if row in found else None for row in range(len(embeddings))]
 
 
-def _candidates(
-    faces: Collection, group: Group, embeddings: Vectors, others: Filter, *, exact: bool
-) -> Filter | None:
-    """A filter for the videos that may hold a match of the group; None if no video may.
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Queries for rows of `embeddings`, each answered by row."""
 
-    If very many may, it is `others`.
-    """
-    [hits] = faces.query(group.centre[None], limit=_CANDIDATES, where=others, exact=exact)
-    within = [hit for hit in hits if hit.score >= group.reach]
-    if len(within) == _CANDIDATES:
-        if exact:
-            return others
-        rows = embeddings[list(group.rows)]
-        for found in faces.query(rows, limit=_NEAREST, where=others, exact=False):
-            within += found
-    videos = {face_in(hit.payload).video_id for hit in within}
-    return Filter(must={"video_id": sorted(videos)}) if videos else None
+    faces: Collection
+    others: Filter | None
+    """None if no face of the video itself is stored."""
+    embeddings: Vectors
+    exact: bool
+
+    def among_all(self, rows: Sequence[int]) -> dict[int, Hit]:
+        """The nearest of all stored faces; by the graph, of the videos that it finds."""
+        if self.exact:
+            return self._nearest(rows, self.others)
+        found: dict[int, Hit] = {}
+        for some in _batches(rows):
+            answers = self.faces.query(
+                self.embeddings[some], limit=_NEAREST, where=self.others, exact=False
+            )
+            found |= self.among_videos(some, [hit for hits in answers for hit in hits])
+        return found
+
+    def around(self, centre: Vectors) -> tuple[list[Hit], float]:
+        """The stored faces nearest to a vector, and the cosine above which they are all."""
+        [hits] = self.faces.query(
+            centre[None], limit=_CANDIDATES, where=self.others, exact=self.exact
+        )
+        return hits, hits[-1].score if len(hits) == _CANDIDATES else -2.0
+
+    def among_videos(self, rows: Sequence[int], hits: Sequence[Hit]) -> dict[int, Hit]:
+        """The nearest stored faces in the videos of these."""
+        videos = {face_in(hit.payload).video_id for hit in hits}
+        return self._nearest(rows, Filter(must={"video_id": sorted(videos)}))
+
+    def _nearest(self, rows: Sequence[int], where: Filter | None) -> dict[int, Hit]:
+        found: dict[int, Hit] = {}
+        for some in _batches(rows):
+            answers = self.faces.query(self.embeddings[some], limit=1, where=where)
+            found |= {row: hits[0] for row, hits in zip(some, answers, strict=True) if hits}
+        return found
+
+
+def _batches(rows: Sequence[int]) -> Iterator[list[int]]:
+    return (list(rows[start : start + _BATCH]) for start in range(0, len(rows), _BATCH))

@@ -35,6 +35,7 @@ from registry.urls import CONTROL
 RUNNING, DONE, FAILED, INTERRUPTED = "running", "done", "failed", "interrupted"
 DID_NOT_END, DAMAGED = "did not end", "damaged"
 OUTCOMES = (RUNNING, DONE, FAILED, INTERRUPTED, DID_NOT_END, DAMAGED)
+EXACT = "exact"
 LONGEST_PURPOSE = 500
 """Characters; a chosen limit, enough for three sentences."""
 _IDENTIFYING = re.compile(r"\S*[/\\@]\S*|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\S*")
@@ -69,6 +70,9 @@ class Run:
     seconds: float = 0.0
     lease: int = 0
     """Token of the lease that the run had, on servers; otherwise 0."""
+    accuracy: str = EXACT
+    """How the run extracted faces: `exact` or `fast`. Stored only if it is `fast`, so that earlier
+    versions can read the history of a registry that never used it."""
 
 
 @dataclass(slots=True)
@@ -111,7 +115,13 @@ def check_purpose(purpose: str) -> str:
 
 @contextmanager
 def recorded(
-    registry: Registry, kind: str, *, run: str = "", csv: str = "", purpose: str = ""
+    registry: Registry,
+    kind: str,
+    *,
+    run: str = "",
+    csv: str = "",
+    purpose: str = "",
+    accuracy: str = EXACT,
 ) -> Iterator[Recording]:
     """Record a run in the history: that the block begins, and how it ends.
 
@@ -128,6 +138,7 @@ def recorded(
             csv=csv,
             purpose=check_purpose(purpose),
             lease=registry.lease.token if registry.lease else 0,
+            accuracy=accuracy,
         )
         events.emit("run.begin", run=begun.run, kind=kind)
         _put(registry.blobs, begun)
@@ -197,7 +208,10 @@ def _outcome(recording: Recording, error: BaseException | None) -> tuple[str, st
 
 
 def _put(blobs: BlobStore, run: Run) -> None:
-    blobs.put(keys.run(run.run), checked.encode(asdict(run)))
+    fields = asdict(run)
+    if run.accuracy == EXACT:
+        del fields["accuracy"]
+    blobs.put(keys.run(run.run), checked.encode(fields))
 
 
 def _load(blobs: BlobStore, key: str) -> Run:

@@ -34,6 +34,8 @@ def is_match(similarity: float, threshold: float) -> bool:
 
 _ROUNDING = 1e-5
 """Largest difference between two ways to compute one cosine in float32."""
+_LOOKED_BACK = 256
+"""Faces of a track follow each other. A constant number, so the cost is linear in their number."""
 
 
 def nearest_with_earlier(
@@ -78,7 +80,7 @@ def nearest_with_earlier(
 def assign_video(
     video: Video,
     before: Video | None,
-    nearest: Callable[[str, Vectors], Sequence[Neighbour | None]],
+    nearest: Callable[[str, Vectors, Vectors], Sequence[Neighbour | None]],
     origin_of: Callable[[Face], str],
     threshold: float,
 ) -> Video:
@@ -88,14 +90,16 @@ def assign_video(
         video: its faces have no identity yet.
         before: the record of the same video; None if there is none.
         nearest: finds the nearest stored face of another video than the one of this id, for each
-            of (n, D) embeddings.
+            of (n, D) embeddings. It may leave out a face that is less similar than the third
+            argument says, (n,): an earlier face of the video is more similar, so it is not needed.
         origin_of: the identity that a face on record gives a face that is not itself.
         threshold: cosine similarity, inclusive.
     """
     if not video.faces:
         return video
     embeddings = np.stack([face.embedding for face in video.faces])
-    stored = list(nearest(video.video_id, embeddings))
+    own = similarities_to_earlier(embeddings, video.faces)
+    stored = list(nearest(video.video_id, embeddings, own))
     if before is not None and before.faces:
         stored = nearest_with_earlier(video.faces, before.faces, stored, origin_of)
     identities = assign(
@@ -103,6 +107,29 @@ def assign_video(
     )
     pairs = zip(video.faces, identities, strict=True)
     return replace(video, faces=tuple(replace(face, identity_id=i) for face, i in pairs))
+
+
+def similarities_to_earlier(embeddings: Vectors, faces: Sequence[Face]) -> Vectors:
+    """How similar each face of one video is to an earlier one of it, float32 (n,); -1 if unknown.
+
+    A less similar stored face does not change what `assign` gives the face. At least the
+    `_LOOKED_BACK` faces before it are compared. Of covered and spoilt faces nothing is said.
+
+    Args:
+        embeddings: float32 (n, D), L2-normalised.
+        faces: the n faces, in the same order.
+    """
+    spoilt = np.array([is_spoilt(face.quality) for face in faces])
+    covered = np.array([is_covered(face.quality) for face in faces])
+    best = np.full(len(faces), -1.0, np.float32)
+    for start in range(0, len(faces), _LOOKED_BACK):
+        since, end = max(0, start - _LOOKED_BACK), min(len(faces), start + _LOOKED_BACK)
+        similarities = embeddings[start:end] @ embeddings[since:end].T
+        similarities[:, spoilt[since:end]] = -1.0
+        is_earlier = np.arange(since, end) < np.arange(start, end)[:, None]
+        best[start:end] = np.where(is_earlier, similarities, -1.0).max(axis=1)
+    best[spoilt | covered] = -1.0
+    return best
 
 
 def _passes_on(near: Neighbour, face: Face) -> bool:

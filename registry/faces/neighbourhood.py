@@ -1,9 +1,9 @@
 """Groups of similar embeddings, and how near a stored face must be to match one of them. Pure.
 
 A query compares with every stored face, and a video asks for the neighbour of each of its faces,
-most of which are alike. Angles between vectors obey the triangle inequality. So whatever matches
-a member of a group lies within a known angle of the middle of the group, and one query for the
-middle finds all candidates, or shows that there are none.
+most of which are alike. Angles between vectors obey the triangle inequality. So whatever is near
+enough to a member of a group lies within a known angle of the middle of the group, and one query
+for the middle finds all candidates, or shows that there are none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ALIKE = 0.85
 """Cosine with the first member of a group from which an embedding belongs to it. A track has more.
 Wider groups are fewer, but more stored faces lie within the angle of each."""
 _MARGIN = 1e-4
-"""Subtracted from the cosine, since all values are rounded to float32 (relative error 6e-8)."""
+"""What cosines may be off, since all values are rounded to float32 (relative error 6e-8)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +31,17 @@ class Group:
     """Their places among those that were grouped."""
     centre: Vectors
     """float32 (D,): their mean, L2-normalised."""
-    reach: float
-    """A vector whose cosine with one of them is the threshold or more has at least this cosine with
+    reach: Vectors
+    """For each row: a vector whose cosine with it is `least` or more has at least this cosine with
     the centre."""
 
 
-def groups(embeddings: Vectors, threshold: float) -> Iterator[Group]:
+def groups(embeddings: Vectors, least: Vectors) -> Iterator[Group]:
     """Divide embeddings into groups of similar ones.
 
     Args:
         embeddings: float32 (n, D), L2-normalised.
-        threshold: cosine, -1 to 1.
+        least: (n,): how similar a stored face must be to each of them to count, -1 to 1.
     """
     left = np.arange(len(embeddings))
     while len(left):
@@ -51,10 +51,20 @@ def groups(embeddings: Vectors, threshold: float) -> Iterator[Group]:
         mean = embeddings[members].mean(axis=0)
         centre = (mean / np.linalg.norm(mean)).astype(np.float32)
         yield Group(
-            tuple(members.tolist()), centre, _reach(embeddings[members] @ centre, threshold)
+            tuple(members.tolist()), centre, _reach(embeddings[members], centre, least[members])
         )
 
 
-def _reach(cosines: Vectors, threshold: float) -> float:
-    widest = math.acos(float(np.clip(cosines.min(), -1.0, 1.0)))
-    return math.cos(min(math.pi, math.acos(threshold) + widest)) - _MARGIN
+def _reach(rows: Vectors, centre: Vectors, least: Vectors) -> Vectors:
+    widest = np.arccos(np.clip(least, -1.0, 1.0)) + _angles(rows, centre)
+    reach: Vectors = (np.cos(np.minimum(math.pi, widest)) - _MARGIN).astype(np.float32)
+    return reach
+
+
+def _angles(rows: Vectors, one: Vectors) -> Vectors:
+    """Radians between each row and a vector, from their distance: near 0 it is exact to 1e-7.
+
+    The arc cosine of a cosine that is rounded to float32 is off by up to 5e-4 there.
+    """
+    chords = np.linalg.norm(rows.astype(np.float64) - one.astype(np.float64), axis=1)
+    return np.asarray(2 * np.arcsin(np.clip(chords / 2, 0.0, 1.0)))

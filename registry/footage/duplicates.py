@@ -6,15 +6,13 @@ looked up instead, and only the videos that have the nearest faces are compared 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from registry.core.decisions import View
 from registry.core.index import Index
@@ -36,6 +34,9 @@ RIVALS = 8
 NEAR = 0.6
 """Cosine from which a face makes its video a candidate. The same moment, encoded again, has 0.9 to
 1.0; in strong compression, with a face of 60 px, 0.6 to 0.8 (`benchmarks/footage.py`)."""
+
+MOST_WAITING = 512
+"""Pairs that may wait to be compared: a few megabytes, and some seconds at the end of a run."""
 
 _KEPT = 256
 """Videos whose faces are kept in memory for the next comparison."""
@@ -130,6 +131,53 @@ def duplicate_videos(
     )
 
 
+class CopySearch:
+    """Counts the videos of a run that are likely the same footage as others, a pair at a time.
+
+    A run records a video and looks up its rivals; it compares them while it waits for the next one.
+    It needs to know which videos have a copy, not each pair, so two videos that both have one
+    already are not compared: of a hundred copies, a hundred pairs instead of 4,950.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry, self._faces = registry, _Faces(registry.index)
+        self._pairs: deque[tuple[IndexedVideo, IndexedVideo]] = deque()
+        self._copies: set[str] = set()
+
+    def add(self, video_id: str) -> None:
+        """Look up the videos that resemble this one, which has just been recorded."""
+        videos = self._registry.index.get_videos([video_id])
+        if video_id not in videos or videos[video_id].faces < 2:
+            return
+        rivals = _rivals(self._faces, video_id, self._registry.view)
+        found = self._registry.index.get_videos(rivals)
+        self._pairs += [
+            (videos[video_id], found[rival])
+            for rival in rivals
+            if rival in found and found[rival].faces > 1
+        ]
+        while len(self._pairs) > MOST_WAITING:
+            self.step()
+
+    def step(self) -> bool:
+        """Compare one pair. Returns False if there was none left."""
+        while self._pairs:
+            one, other = self._pairs.popleft()
+            ids = {one.video_id, other.video_id}
+            if ids <= self._copies:
+                continue
+            if compare(self._faces.recording(one), self._faces.recording(other)):
+                self._copies |= ids
+            return True
+        return False
+
+    def finish(self) -> set[str]:
+        """Compare what is left. Returns the ids of the videos that have a copy, old ones too."""
+        while self.step():
+            pass
+        return self._copies
+
+
 def _rank(video: IndexedVideo) -> tuple[float, int, str, str]:
     media = video.media
     return -round(media.duration_s), -media.width * media.height, video.run, video.video_id
@@ -174,6 +222,9 @@ def _ordered(pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
     """
     if not pairs:
         return []
+    from scipy.sparse import csr_matrix  # takes a fifth of a second, and an ingest has no need
+    from scipy.sparse.csgraph import reverse_cuthill_mckee
+
     videos = sorted({video for pair in pairs for video in pair})
     number = {video: i for i, video in enumerate(videos)}
     ends = np.array([(number[one], number[other]) for one, other in sorted(pairs)])
@@ -225,13 +276,14 @@ class _Faces:
 
     def recording(self, video: IndexedVideo) -> Recording:
         """The video in the form that `compare` takes."""
-        return Recording(video.media.duration_s, self._tracks(video.video_id))
+        return Recording(video.media.duration_s, self._tracks(video.video_id, video.run))
 
     def of(self, video_id: str) -> list[IndexedFace]:
         """The faces of a video with their vectors."""
         return [face for face in self.index.faces_in(video_id) if face.vector is not None]
 
-    def _read(self, video_id: str) -> tuple[FaceTrack, ...]:
+    def _read(self, video_id: str, _run: str) -> tuple[FaceTrack, ...]:
+        """Its tracks; a video that another run reads again has others."""
         faces = self.of(video_id)
         if not faces:
             return ()

@@ -17,12 +17,25 @@ _MIDDLE = 127.5
 
 
 def load(
-    detector: bytes, recogniser: Path, info: ModelInfo, *, device: str, threads: int | None
+    detector: bytes,
+    recogniser: Path,
+    info: ModelInfo,
+    *,
+    device: str,
+    threads: int | None,
+    fast: bool = False,
 ) -> PairedModel:
     """The model from YuNet's bytes and the recogniser's ONNX file.
 
     Errors are those of `load_with_yunet`.
     """
     return load_with_yunet(
-        detector, recogniser, info, device=device, threads=threads, mean=_MIDDLE, scale=_MIDDLE
+        detector,
+        recogniser,
+        info,
+        device=device,
+        threads=threads,
+        fast=fast,
+        mean=_MIDDLE,
+        scale=_MIDDLE,
     )

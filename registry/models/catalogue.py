@@ -20,6 +20,7 @@ from registry.models.entries import (
     whereabouts,
 )
 from registry.models.weights import carried
+from registry.settings import Accuracy
 
 __all__ = ["Listed", "ModelEntry", "find", "linkage_threshold", "listing", "load", "pull"]
 
@@ -63,7 +64,12 @@ def listing(cache: Path) -> list[Listed]:
 
 
 def load(
-    source: str, *, device: str = "auto", cache: Path, threads: int | None = None
+    source: str,
+    *,
+    device: str = "auto",
+    cache: Path,
+    threads: int | None = None,
+    accuracy: Accuracy = "exact",
 ) -> FaceModel:
     """The model that `source` names.
 
@@ -74,24 +80,60 @@ def load(
         cache: the folder of pulled packs.
         threads: threads of one inference, and of OpenCV in this process; None keeps their
             defaults, one per core.
+        accuracy: `fast` detects in less time, with slightly different results, where `is_faster`.
 
     Raises:
         ModelError: the model does not exist, is not on this machine, has other weights, or does not
             load.
         DeviceError: the requested device is not available.
     """
+    fast = accuracy == "fast" and is_faster(device)
     folder = _folder(source)
     if folder is not None:
-        return _insight(folder, folder.resolve().name, UNKNOWN_THRESHOLD, device, threads)
+        return _insight(folder, folder.resolve().name, UNKNOWN_THRESHOLD, device, threads, fast)
     entry = find(source)
     if not entry.pulled:
         from registry.models import sface
 
-        detector, recogniser = (
-            carried(entry.carrier, name, sha256) for name, sha256 in entry.files.items()
+        detector, recogniser = _carried(entry)
+        return sface.load(
+            detector, recogniser, entry.info, device=device, threads=threads, fast=fast
         )
-        info = ModelInfo(entry.name, entry.digest, entry.dimension, entry.verification_threshold)
-        return sface.load(detector, recogniser, info, device=device, threads=threads)
+    pack = _pack(entry, cache)
+    if entry.carrier:
+        from registry.models import auraface
+
+        [yunet], [name] = _carried(entry), entry.pulled
+        return auraface.load(
+            yunet, pack / name, entry.info, device=device, threads=threads, fast=fast
+        )
+    return _insight(pack, entry.name, entry.verification_threshold, device, threads, fast)
+
+
+def info(source: str, *, cache: Path) -> ModelInfo | None:
+    """What `load` would tell of a model of the catalogue, whose files are checked but not loaded.
+
+    None for a folder.
+
+    Raises:
+        ModelError: the model does not exist, is not on this machine, or has other weights.
+    """
+    if _folder(source) is not None:
+        return None
+    entry = find(source)
+    _carried(entry)
+    if entry.pulled:
+        _pack(entry, cache)
+    return entry.info
+
+
+def _carried(entry: ModelEntry) -> list[bytes]:
+    """The files that an installed package has. Raises `ModelError` if one is not as it should."""
+    return [carried(entry.carrier, name, entry.files[name]) for name in entry.carried]
+
+
+def _pack(entry: ModelEntry, cache: Path) -> Path:
+    """The folder with the files that were pulled. Raises `ModelError` if they are not there."""
     pack = whereabouts(entry, cache)
     if pack is None:
         raise ModelError(
@@ -103,14 +145,18 @@ def load(
             f"The weights in {pack} are not those of {entry.name} (sha256): remove the folder and "
             f"run `face-registry models pull {entry.name}`, or give the folder's path as the model."
         )
-    if entry.carrier:
-        from registry.models import auraface
+    return pack
 
-        [yunet], [name] = entry.carried, entry.pulled
-        detector = carried(entry.carrier, yunet, entry.files[yunet])
-        info = ModelInfo(entry.name, entry.digest, entry.dimension, entry.verification_threshold)
-        return auraface.load(detector, pack / name, info, device=device, threads=threads)
-    return _insight(pack, entry.name, entry.verification_threshold, device, threads)
+
+def is_faster(device: str) -> bool:
+    """Whether the accuracy `fast` takes less time than `exact` on this device: on the CPU alone.
+
+    An accelerator runs the same networks with both (docs/MODELS.md, Speed). Raises what
+    `registry.models.device.resolve` raises.
+    """
+    from registry.models import device as devices
+
+    return devices.resolve(device) == devices.resolve("cpu")
 
 
 def full_source(source: str) -> str:
@@ -138,10 +184,15 @@ def _folder(source: str) -> Path | None:
 
 
 def _insight(
-    folder: Path, name: str, threshold: float, device: str, threads: int | None
+    folder: Path, name: str, threshold: float, device: str, threads: int | None, fast: bool
 ) -> FaceModel:
     from registry.models import insight
 
     return insight.load(
-        folder, name=name, verification_threshold=threshold, device=device, threads=threads
+        folder,
+        name=name,
+        verification_threshold=threshold,
+        device=device,
+        threads=threads,
+        fast=fast,
     )

@@ -33,27 +33,34 @@ _ANCHORS = {9: 2, 15: 1}
 class BatchedScrfd:
     """Finds faces at several sizes."""
 
-    def __init__(self, network: Network, sizes: Sequence[int], outputs: int) -> None:
+    def __init__(
+        self, network: Network, sizes: Sequence[int], outputs: int, *, whole_squares: bool = True
+    ) -> None:
         """From the graph of `batched`.
 
         Args:
             network: in which the graph runs.
             sizes: the sides of the squares, px.
             outputs: how many the network had before they were joined.
+            whole_squares: whether the network is shown the black rest of the square, too, as
+                InsightFace does; else only what is needed for sides that are multiples of the
+                largest stride.
         """
         self._network = network
         self._sizes = tuple(sizes)
         self._outputs = outputs
+        self._step = None if whole_squares else _STRIDES[outputs][-1]
 
     def detect_all(self, images: Sequence[Image]) -> list[list[Detection]]:
         """As `registry.models.base.FaceModel.detect_all`."""
         numbers = [number for number, image in enumerate(images) if can_contain_face(image)]
         asked = [(number, size) for number in numbers for size in self._sizes]
-        squares = [_square(images[number], size) for number, size in asked]
+        squares = [_square(images[number], size, self._step) for number, size in asked]
         outputs = run_by_shape(self._network, [square for square, _ in squares])
         rows: dict[int, list[NDArray[np.float32]]] = {number: [] for number in numbers}
-        for (number, size), (_, scale), output in zip(asked, squares, outputs, strict=True):
-            rows[number].append(_decoded(output, _anchors(size, self._outputs), scale))
+        for (number, _), (square, scale), output in zip(asked, squares, outputs, strict=True):
+            anchors = _anchors(*square.shape[:2], self._outputs)
+            rows[number].append(_decoded(output, anchors, scale))
         return [
             _detections(rows[number], image) if number in rows else []
             for number, image in enumerate(images)
@@ -67,24 +74,28 @@ def batched(model: bytes, names: Sequence[str]) -> bytes:
     return graphs.detector(model, groups, rgb=True, mean=_MEAN, scale=_STD)
 
 
-def _square(image: Image, size: int) -> tuple[Image, float]:
-    """The image in the upper left corner of a square, and its scale."""
+def _square(image: Image, size: int, step: int | None) -> tuple[Image, float]:
+    """The image in the upper left corner of a square, and its scale.
+
+    With a `step`, the part of the square that has the image, with sides that are multiples of it.
+    """
     height, width = image.shape[:2]
     if height > width:
         shrunk = int(size / (height / width)), size
     else:
         shrunk = size, int(size * (height / width))
-    square = np.zeros((size, size, 3), np.uint8)
+    across, down = (size, size) if step is None else (side + -side % step for side in shrunk)
+    square = np.zeros((down, across, 3), np.uint8)
     square[: shrunk[1], : shrunk[0]] = cv2.resize(image, shrunk)
     return square, shrunk[1] / height
 
 
-@lru_cache(maxsize=8)
-def _anchors(size: int, outputs: int) -> NDArray[np.float32]:
+@lru_cache(maxsize=16)
+def _anchors(height: int, width: int, outputs: int) -> NDArray[np.float32]:
     """float32 (places, 3): x and y in px and the stride of each box, smallest stride first."""
     parts = []
     for stride in _STRIDES[outputs]:
-        y, x = np.mgrid[: size // stride, : size // stride] * stride
+        y, x = np.mgrid[: height // stride, : width // stride] * stride
         places = np.stack([x, y, np.full_like(x, stride)], axis=-1).reshape(-1, 3)
         parts.append(np.repeat(places, _ANCHORS[outputs], axis=0))
     return np.concatenate(parts).astype(np.float32)

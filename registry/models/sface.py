@@ -19,15 +19,21 @@ from registry.models import device as devices
 from registry.models import graphs
 from registry.models.network import OnnxNetwork
 from registry.models.paired import PairedModel
-from registry.models.yunet import BatchedYuNet, OpenCvYuNet, YuNet, batched
+from registry.models.yunet import BatchedYuNet, OpenCvYuNet, Rows, YuNet, batched
 
 _INPUT = "data"
 
 
 def load(
-    detector: bytes, recogniser: bytes, info: ModelInfo, *, device: str, threads: int | None
+    detector: bytes,
+    recogniser: bytes,
+    info: ModelInfo,
+    *,
+    device: str,
+    threads: int | None,
+    fast: bool = False,
 ) -> PairedModel:
-    """The model from the bytes of its two ONNX files.
+    """The model from the bytes of its two ONNX files; the rest is as in `load_with_yunet`.
 
     Raises:
         ModelError: OpenCV or ONNX Runtime cannot load them.
@@ -35,7 +41,9 @@ def load(
     """
     # The network subtracts the mean and scales by itself (its first two nodes), so it takes RGB
     # 0-255. If its input were scaled twice, all faces would be alike.
-    return load_with_yunet(detector, batchable(recogniser), info, device=device, threads=threads)
+    return load_with_yunet(
+        detector, batchable(recogniser), info, device=device, threads=threads, fast=fast
+    )
 
 
 def load_with_yunet(
@@ -45,6 +53,7 @@ def load_with_yunet(
     *,
     device: str,
     threads: int | None,
+    fast: bool = False,
     mean: float = 0.0,
     scale: float = 1.0,
 ) -> PairedModel:
@@ -56,6 +65,7 @@ def load_with_yunet(
         info: what the two are.
         device: one of `registry.models.device.DEVICES`.
         threads: as in `registry.models.catalogue.load`.
+        fast: on the CPU, run YuNet in ONNX Runtime: about half the time of OpenCV.
         mean: what the recogniser wants subtracted from values of 0 to 255.
         scale: what it wants them divided by then.
 
@@ -86,7 +96,11 @@ def load_with_yunet(
         )[0]
 
     used = devices.in_use(device, [session])
-    return PairedModel(YuNet(OpenCvYuNet(detector)), forward, info, used)
+    rows: Rows = OpenCvYuNet(detector)
+    if fast:
+        found = OnnxNetwork(batched(detector), providers, threads, "YuNet", sizes=(1,))
+        rows = BatchedYuNet(found)
+    return PairedModel(YuNet(rows), forward, info, used)
 
 
 def batchable(model: bytes) -> bytes:

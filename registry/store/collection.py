@@ -45,6 +45,8 @@ class EngineCollection(ABC):
     """Bytes to count for each value of a vector, in addition to the payload as JSON."""
     BATCH_QUERIES: ClassVar[int]
     """Largest number of vectors in a query."""
+    SPARE_HITS: ClassVar[int]
+    """Hits to request in addition to those that are wanted, to see ties: at least 1."""
 
     def __init__(self, spec: CollectionSpec) -> None:
         self._spec = spec
@@ -81,13 +83,13 @@ class EngineCollection(ABC):
             size = max(1, min(self.BATCH_QUERIES, _BATCH_HITS // most))
             for start in range(0, len(numbers), size):
                 batch = [different[n].tolist() for n in numbers[start : start + size]]
-                # Of many ties only few are needed: their payloads are fetched when that is clear.
-                wide = most > limit + 1
+                # If few of the hits are needed, payloads are fetched when it is clear of which.
+                wide = most > 2 * limit
                 answers = self._nearest(batch, most, where, exact=exact, with_payload=not wide)
                 hits += [[_hit(scored) for scored in answer] for answer in answers]
             return hits
 
-        settled = settle_ties(ask, len(different), limit)
+        settled = settle_ties(ask, len(different), limit, self.SPARE_HITS)
         bare = {hit.id for hits in settled for hit in hits if not hit.payload}
         payloads = {point.id: point.payload for point in self.get([*bare])}
         settled = [[_with_payload(hit, payloads) for hit in hits] for hits in settled]
@@ -277,17 +279,24 @@ def cosine(score: float) -> float:
 
 
 def settle_ties(
-    ask: Callable[[Sequence[int], int], Sequence[list[Hit]]], rows: int, limit: int
+    ask: Callable[[Sequence[int], int], Sequence[list[Hit]]], rows: int, limit: int, spare: int
 ) -> list[list[Hit]]:
     """The `limit` best hits of each row, best first, hits of equal score in order of id.
 
-    `ask(rows, n)` returns the n best hits of each of these rows. An engine orders equal scores by
-    the position of points in its files, which differs after a rebuild. So one hit more than `limit`
-    is requested, and more while the last one equals the one at the limit.
+    An engine orders equal scores by the position of points in its files, which differs after a
+    rebuild. So more hits than `limit` are requested, and again more for those rows whose last hit
+    has the same score as the one at the limit.
+
+    Args:
+        ask: `ask(rows, n)` returns the n best hits of each of these rows.
+        rows: how many there are.
+        limit: how many hits of each are wanted, 1 or more.
+        spare: how many more to request at first, 1 or more. If fewer hits than that share the last
+            place, one request settles the order.
     """
     settled: list[list[Hit]] = [[] for _ in range(rows)]
     undecided: Sequence[int] = range(rows)
-    wanted = limit + 1
+    wanted = limit + spare
     while undecided:
         still = []
         for row, hits in zip(undecided, ask(undecided, wanted), strict=True):

@@ -189,6 +189,9 @@ class EdgeCollection(EngineCollection):
     """A quarter of a segment of the log (32 MiB)."""
     VALUE_BYTES = 0
     BATCH_QUERIES = 256
+    SPARE_HITS = 16
+    """A video of which there are copies has equally near faces in each. Measured: the nearest 2 or
+    17 of 120,000 faces take the same time, and a second request takes as long as the first."""
 
     def __init__(
         self,

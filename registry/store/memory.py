@@ -118,6 +118,7 @@ class MemoryCollection(EngineCollection):
     BATCH_BYTES = 2**30
     VALUE_BYTES = 0
     BATCH_QUERIES = 256
+    SPARE_HITS = 16
 
     def __init__(
         self,

@@ -226,6 +226,8 @@ class ServerCollection(EngineCollection):
     BATCH_QUERIES = 64
     """64 exact queries against 1,000,000 faces of 512-d are 33 billion products: seconds, which the
     time-out allows."""
+    SPARE_HITS = 1
+    """More hits would be transferred with their payloads, or need a second request for these."""
 
     def __init__(
         self,

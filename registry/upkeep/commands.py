@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from registry.core.runs import runs
+from registry.core.runs import EXACT, runs
 from registry.errors import StoreError
 from registry.terminal import Terminal, json_option, pass_terminal
 from registry.upkeep.status import dump, status
@@ -59,7 +59,8 @@ def _print_runs(terminal: Terminal, as_json: bool) -> None:
         words = (run.started, run.kind, run.outcome, ended, run.csv, run.by, run.run)
         terminal.say("  ".join(word for word in words if word))
         counts = ", ".join(f"{n} {what}" for what, n in run.counts.get("videos", {}).items() if n)
-        for text in (counts, run.reason, run.purpose and f"purpose: {run.purpose}"):
+        accuracy = "" if run.accuracy == EXACT else f"accuracy: {run.accuracy}"
+        for text in (counts, accuracy, run.reason, run.purpose and f"purpose: {run.purpose}"):
             if text:
                 terminal.say(f"    {text}")
 

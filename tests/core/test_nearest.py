@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from registry import ids
 from registry.core import nearest as module
 from registry.core.nearest import nearest_faces
 from registry.domain import Vectors
+from registry.faces.matching import similarities_to_earlier
 from registry.faces.neighbourhood import groups
 from registry.store.base import Collection, CollectionSpec, Filter, Point
 from registry.store.edge import EdgeStore
+from tests.support.factories import video as made_video
 
 DIMENSION, THRESHOLD = 16, 0.85
 PEOPLE, VIDEOS, FACES = 12, 60, 9
@@ -59,27 +62,61 @@ def faces(tmp_path: Path) -> Iterator[Collection]:
     store.close()
 
 
+@pytest.mark.parametrize("video", ["v3", "none of the stored ones"])
 @pytest.mark.parametrize("candidates", [4, 128])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_same_neighbours_as_by_comparing_with_every_face(
-    faces: Collection, seed: int, candidates: int, monkeypatch: pytest.MonkeyPatch
+    faces: Collection, seed: int, candidates: int, video: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_CANDIDATES", candidates)
     world = _World(seed)
     faces.upsert(list(world.stored()))
-    others = Filter(must_not={"video_id": ["v3"]})
+    others = Filter(must_not={"video_id": [video]})
     matched = 0
     for _ in range(12):
         asked = np.concatenate([world.faces(int(p)) for p in world.random.integers(PEOPLE, size=2)])
-        found = nearest_faces(faces, "v3", asked, THRESHOLD, exact=True)
-        for near, [best] in zip(found, faces.query(asked, limit=1, where=others), strict=True):
-            if best.score >= THRESHOLD:
-                assert near is not None
-                assert (near.face_id, near.similarity) == (best.id, best.score)
-                matched += 1
-            else:
-                assert near is None or near.similarity < THRESHOLD
-    assert 20 < matched < 12 * 2 * FACES
+        own = similarities_to_earlier(asked, list(made_video("a", list(asked)).faces))
+        answers = faces.query(asked, limit=1, where=others)
+        for least in (None, own):
+            found = nearest_faces(faces, video, asked, THRESHOLD, least, exact=True)
+            for near, [best], earlier in zip(found, answers, own, strict=True):
+                if best.score >= THRESHOLD and (least is None or best.score >= earlier):
+                    assert near is not None
+                    assert (near.face_id, near.similarity) == (best.id, best.score)
+                    matched += 1
+                else:
+                    assert near is None or near.similarity <= best.score
+    assert 20 < matched < 2 * 12 * 2 * FACES
+
+
+class _Counted:
+    """A collection that counts the vectors that are compared with all of its points."""
+
+    def __init__(self, inner: Collection) -> None:
+        self._inner, self.compared = inner, 0
+        self.count = inner.count
+
+    def query(self, vectors: Vectors, *, where: Filter | None = None, **how: Any) -> Any:
+        self.compared += 0 if where and where.must else len(vectors)
+        return self._inner.query(vectors, where=where, **how)
+
+
+def test_a_steady_video_of_a_person_of_many_videos_is_compared_twice(
+    faces: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its middle, and its first face: the others are more like that one than like any stored."""
+    monkeypatch.setattr(module, "_CANDIDATES", 4)
+    world = _World(6)
+    faces.upsert(list(world.stored()))
+    asked = _unit(world.faces(0)[0] + 0.02 * world.random.normal(size=(30, DIMENSION)))
+    own = similarities_to_earlier(asked, list(made_video("a", list(asked)).faces))
+    counted = [_Counted(faces), _Counted(faces)]
+    found = [
+        nearest_faces(cast(Collection, one), "new", asked, THRESHOLD, least, exact=True)
+        for one, least in zip(counted, (None, own), strict=True)
+    ]
+    assert found[0][0] == found[1][0] is not None
+    assert [one.compared for one in counted] == [1 + 30, 2]
 
 
 def test_candidates_of_the_graph_are_compared_exactly(faces: Collection) -> None:
@@ -98,12 +135,13 @@ def test_whatever_matches_a_member_is_within_reach_of_the_group() -> None:
     random = np.random.default_rng(1)
     world = _World(2)
     asked = np.concatenate([world.faces(person) for person in range(PEOPLE)])
-    divided = list(groups(asked, THRESHOLD))
+    least = np.where(random.random(len(asked)) < 0.5, THRESHOLD, 0.95)
+    divided = list(groups(asked, least))
     assert sorted(row for group in divided for row in group.rows) == list(range(len(asked)))
     assert len(divided) < len(asked) / 3
     for group in divided:
-        for row in group.rows:
+        for row, reach in zip(group.rows, group.reach, strict=True):
             anywhere = random.normal(size=(50, DIMENSION))
             aside = _unit(anywhere - np.outer(anywhere @ asked[row], asked[row]))
-            edge = THRESHOLD * asked[row] + np.sqrt(1 - THRESHOLD**2) * aside
-            assert (edge @ group.centre >= group.reach).all()
+            edge = least[row] * asked[row] + np.sqrt(1 - least[row] ** 2) * aside
+            assert (edge @ group.centre >= reach).all()

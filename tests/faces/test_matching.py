@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry import ids
-from registry.domain import Face, Quality
-from registry.faces.matching import Neighbour, assign, is_match
-from tests.support.factories import face, person, unit
+from registry.domain import Face, Quality, Vectors
+from registry.faces.matching import (
+    Neighbour,
+    assign,
+    assign_video,
+    is_match,
+    similarities_to_earlier,
+)
+from tests.support.factories import face, person, unit, video
 
 
 def _names(count: int) -> list[str]:
@@ -108,3 +115,71 @@ def test_a_spoilt_face_goes_with_its_track_and_nobody_goes_with_it() -> None:
     first, along, alone, good = assign(names, vectors, [None] * 4, 0.85, seen)
     assert along == first
     assert len({first, alone, good}) == 3
+
+
+_alike = st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=3).map(lambda v: unit(1.0, *v))
+_quality = st.sampled_from([Quality(0.9), Quality(0.9), COVERED, SPOILT])
+
+
+@given(
+    embeddings=st.lists(_alike, min_size=1, max_size=12),
+    stored=st.lists(_alike, min_size=1, max_size=6),
+    before=st.lists(_alike, max_size=4),
+    qualities=st.lists(_quality, min_size=22, max_size=22),
+    tracks=st.lists(st.integers(0, 2), min_size=12, max_size=12),
+)
+def test_a_stored_face_that_is_less_similar_than_an_earlier_one_is_not_needed(
+    embeddings: list[Vectors],
+    stored: list[Vectors],
+    before: list[Vectors],
+    qualities: list[Quality],
+    tracks: list[int],
+) -> None:
+    made = video("a", embeddings)
+    faces = [
+        replace(one, quality=quality, track=track)
+        for one, quality, track in zip(made.faces, qualities, tracks, strict=False)
+    ]
+    made = replace(made, faces=tuple(faces))
+    earlier = replace(made, faces=tuple(video("a", before).faces)) if before else None
+
+    def nearest(_: str, asked: Vectors, own: Vectors, *, spare: bool) -> list[Neighbour | None]:
+        found: list[Neighbour | None] = []
+        for row, least in zip(asked @ np.stack(stored).T, own, strict=True):
+            best = int(np.argmax(row))
+            needed = not spare or row[best] >= least - 1e-5
+            near = Neighbour(f"stored-{best}", f"known-{best}", float(row[best]), qualities[-best])
+            found.append(near if needed else None)
+        return found
+
+    answers = [
+        assign_video(
+            made,
+            earlier,
+            lambda *asked, spare=spare: nearest(*asked, spare=spare),
+            lambda one: f"before-{one.frame}",
+            0.85,
+        )
+        for spare in (False, True)
+    ]
+    assert _identities(answers[0].faces) == _identities(answers[1].faces)
+
+
+def _identities(faces: Sequence[Face]) -> list[str]:
+    return [one.identity_id for one in faces]
+
+
+def test_similarities_to_earlier_faces_look_back_as_far_as_needed() -> None:
+    random = np.random.default_rng(5)
+    rows = random.normal(size=(700, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    faces = list(video("a", list(rows)).faces)
+    faces[3] = replace(faces[3], quality=SPOILT)
+    faces[9] = replace(faces[9], quality=COVERED)
+    found = similarities_to_earlier(rows, faces)
+    assert (found[0], found[3], found[9]) == (-1, -1, -1)
+    for place in (1, 2, 4, 10, 255, 256, 300, 699):
+        all_earlier = [j for j in range(place) if j != 3]
+        last = [j for j in all_earlier if j >= place - 256]
+        assert found[place] <= max(rows[all_earlier] @ rows[place]) + 1e-6
+        assert found[place] >= max(rows[last] @ rows[place]) - 1e-6

@@ -17,7 +17,8 @@ from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.domain import ModelInfo, Video
 from registry.errors import RegistryError
-from registry.footage.duplicates import duplicate_videos
+from registry.footage import duplicates
+from registry.footage.duplicates import CopySearch, duplicate_videos
 from registry.footage.joining import join_videos, separate_videos
 from registry.people.corrections import undo
 from registry.settings import load_settings
@@ -112,6 +113,37 @@ def test_looking_for_copies_of_each_video_finds_what_the_full_look_finds(
     found = {pair for one in videos for pair in _pairs(registry, among={one.video_id})}
     assert found == set(_pairs(registry))
     assert len(found) == 3
+
+
+def test_an_ingest_finds_the_videos_that_the_full_look_lists(registry: Registry) -> None:
+    search = CopySearch(registry)
+    guest = Shot(Take(30, person=4), 0, 20)
+    shots = [*[Shot(ONE, 0, 30)] * 4, guest]
+    again = [recorded(f"again{i}", [shot], 1, seed=40 + i) for i, shot in enumerate(shots)]
+    recorded_now = [COPY, *again]
+    for video in recorded_now:
+        _put(registry, video)
+        search.add(video.video_id)
+    listed = duplicate_videos(registry)
+    waiting, steps = len(search._pairs), 0
+    while search.step():
+        steps += 1
+    among = {side.video_id for pair in listed for side in (pair.first, pair.second)}
+    assert search.finish() == among
+    assert {video.video_id for video in recorded_now} < among
+    assert steps < waiting, "two videos that both have a copy are not compared"
+    assert not search.step()
+
+
+def test_a_long_backlog_is_compared_at_once(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duplicates, "MOST_WAITING", 1)
+    search = CopySearch(registry)
+    for video in (PART, EMPTY, *TAKES):
+        search.add(video.video_id)
+    assert len(search._pairs) == 1
+    assert search.finish() == {WHOLE.video_id, PART.video_id}
 
 
 def _run(home: Path, *arguments: str) -> Any:

@@ -36,15 +36,20 @@ def test_batches_keep_order_and_bounds(weights: list[int], most: int, most_weigh
         assert len(run) == most or weight + more > most_weight  # none is smaller than it must be
 
 
-@given(rows=st.lists(SCORES, max_size=5), limit=st.integers(1, 70), seed=st.randoms())
+@given(
+    rows=st.lists(SCORES, max_size=5),
+    limit=st.integers(1, 70),
+    spare=st.integers(1, 20),
+    seed=st.randoms(),
+)
 def test_ties_are_settled_however_the_engine_breaks_them(
-    rows: list[list[float]], limit: int, seed: Random
+    rows: list[list[float]], limit: int, spare: int, seed: Random
 ) -> None:
     hits = [[Hit(uid(n), score, {}) for n, score in enumerate(scores)] for scores in rows]
-    asked: list[int] = []
+    asked: list[Sequence[int]] = []
 
     def ask(numbers: Sequence[int], most: int) -> list[list[Hit]]:
-        asked.append(most)
+        asked.append(numbers)
         answers = []
         for number in numbers:
             shuffled = seed.sample(hits[number], len(hits[number]))
@@ -52,7 +57,14 @@ def test_ties_are_settled_however_the_engine_breaks_them(
         return answers
 
     expected = [sorted(row, key=lambda hit: (-hit.score, hit.id))[:limit] for row in hits]
-    assert settle_ties(ask, len(rows), limit) == expected
+    assert settle_ties(ask, len(rows), limit, spare) == expected
+    best_first = [sorted(row, reverse=True) for row in rows]
+    tied = [
+        number
+        for number, scores in enumerate(best_first)
+        if len(scores) >= limit + spare and scores[limit - 1] == scores[limit + spare - 1]
+    ]
+    assert [list(numbers) for numbers in asked[1:2]] == ([tied] if tied else [])
     assert len(asked) <= 3
 
 

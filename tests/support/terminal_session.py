@@ -72,8 +72,8 @@ def interrupted_on_terminal(home: Path, *arguments: str, moment: str) -> Session
     Args:
         home: of the registry.
         arguments: the command.
-        moment: `begun` (the home is there), `a worker` (a second process of the command runs),
-            `a crop` or `a record` (one is written); `+0.3` behind it: so many seconds later.
+        moment: `begun` (the home is there), `a server` (from which workers are forked),
+            `a worker`, `a crop` or `a record` (one is written); `+0.3`: so many seconds later.
     """
     event, _, delay = moment.partition("+")
     ours, theirs = _open_terminal(100)
@@ -107,10 +107,19 @@ def interrupted_on_terminal(home: Path, *arguments: str, moment: str) -> Session
 def _has_happened(event: str, home: Path, pid: int) -> bool:
     if event == "begun":
         return (home / "objects").exists()
-    if event == "a worker":
-        return any("spawn_main" in " ".join(one.cmdline()) for one in _children(pid))
+    if event in ("a server", "a worker"):
+        servers = [one for one in _children(pid) if _is_server(one)]
+        return any(event == "a server" or _children(server.pid) for server in servers)
     pattern = {"a crop": "objects/crops/*/*", "a record": "objects/records/*"}[event]
     return next(home.glob(pattern), None) is not None
+
+
+def _is_server(process: psutil.Process) -> bool:
+    """Whether workers are forks of this process."""
+    try:
+        return "forkserver" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def _children(pid: int) -> list[psutil.Process]:
