@@ -31,7 +31,7 @@ from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.settings import Settings
 from registry.system.console import children_ignore_interrupts, ignore_interrupts
-from registry.system.process import lower_priority, seconds_since_start
+from registry.system.process import keep_freed_memory, lower_priority, seconds_since_start
 from registry.system.worker_context import WorkerContext
 
 _POLL_S = 0.5
@@ -242,6 +242,7 @@ def _start_worker(setup: _Setup, videos: _Number) -> None:
     global _worker  # noqa: PLW0603  a worker process has one model and one store
     ignore_interrupts()
     lower_priority()
+    keep_freed_memory()
     if setup.log:
         events.start(*setup.log)
     started = time.monotonic()

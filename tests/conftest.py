@@ -112,19 +112,34 @@ def pack(pack_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FaceMod
     return catalogue.load(str(pack_folder), device="cpu", cache=cache)
 
 
-@pytest.fixture(scope="session")
-def demo_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the demo's videos, built once for all processes of a run; only to be read."""
+def _built_once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]
+) -> Path:
+    """A folder that is built once for all processes of a run."""
     place = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
         place = place.parent
-    folder = place / "demo-videos"
-    with FileLock(place / "demo-videos.lock"):
+    folder = place / name
+    with FileLock(place / f"{name}.lock"):
         if not folder.exists():
-            building = place / "demo-videos.building"
-            build_videos(building)
+            building = place / f"{name}.building"
+            build(building)
             building.rename(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the demo's videos, built once for all processes of a run; only to be read."""
+    return _built_once(tmp_path_factory, "demo-videos", build_videos)
+
+
+@pytest.fixture(scope="session")
+def poker_home(tmp_path_factory: pytest.TempPathFactory, t1_image: Image) -> Path:
+    """The home of a registry of one video, six people at a table; a test must copy it."""
+    from tests.support.tables import ingest_poker
+
+    return _built_once(tmp_path_factory, "poker", lambda home: ingest_poker(t1_image, home))
 
 
 def _frozen(image: Image) -> Image:

@@ -10,6 +10,7 @@ environment variables of that moment. (On macOS, system libraries do not survive
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.context import BaseContext, SpawnProcess
 from multiprocessing.process import BaseProcess
@@ -29,16 +30,17 @@ def prepare_workers(module: str) -> None:
     """Start to import, for the workers of this process, a module and what it imports.
 
     Once for a process, before it has threads. Later changes of environment variables do not reach
-    the workers. The module must not start threads that a fork would miss.
+    the workers. The module must not start threads that a fork would miss. Where the server cannot
+    start, workers are spawned.
     """
     global _prepared  # noqa: PLW0603  a process has one server
     if sys.platform == "linux":
         # Started first: the function that starts it lets Ctrl-C through again at its end.
         resource_tracker.ensure_running()
         forkserver.set_forkserver_preload([module])
-        with children_ignore_interrupts():
+        with suppress(OSError), children_ignore_interrupts():  # such as a long name of TMPDIR
             forkserver.ensure_running()
-        _prepared = True
+            _prepared = True
 
 
 class _Worker(BaseProcess):

@@ -20,8 +20,8 @@ from registry.faces.matching import Neighbour
 from registry.footage.joining import join_videos
 from registry.settings import load_settings
 from registry.upkeep.doctor import Inspection
-from tests.faults.harness import copy_home
 from tests.support.factories import person, picture, video
+from tests.support.homes import copy_home
 from tests.support.registries import dump, new_registry, put, set_metrics
 
 REASONS = ((), (), (), ("small",), ("blurred",), ("spoilt",))
