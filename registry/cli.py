@@ -287,6 +287,8 @@ def main(arguments: list[str] | None = None) -> None:
     write_utf8_into_pipes()
     interrupt_when_ended()
     if _WITH_WORKERS.intersection(arguments) and not _WITHOUT_WORKERS.intersection(arguments):
+        # The workers need all processors; threads of OpenBLAS would wait on one, and busily.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         prepare_workers("ingest.worker_imports")
     # A report makes a million objects that all stay: looking for garbage among them takes as long.
     gc.set_threshold(_GARBAGE)

@@ -201,7 +201,7 @@ def test_one_module_reads_the_environment() -> None:
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
     ]
     # Two set one variable each, for ONNX Runtime and for OpenBLAS, and read none.
-    assert set(readers) <= {"registry.settings", "registry", "ingest.worker_imports"}
+    assert set(readers) <= {"registry.settings", "registry", "registry.cli"}
 
 
 def payload_uses(source: str) -> set[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from registry.domain import ModelInfo
 from registry.errors import ModelError
@@ -20,7 +22,9 @@ from registry.models.entries import (
     whereabouts,
 )
 from registry.models.weights import carried
-from registry.settings import Accuracy
+
+if TYPE_CHECKING:
+    from registry.settings import Accuracy
 
 __all__ = ["Listed", "ModelEntry", "find", "linkage_threshold", "listing", "load", "pull"]
 
@@ -77,7 +81,7 @@ def load(
         source: a name of the catalogue, or a folder with the .onnx files of an InsightFace pack.
             A name takes precedence over a folder of the same name, which can be given as ./NAME.
         device: one of `registry.models.device.DEVICES`.
-        cache: the folder of pulled packs.
+        cache: the folder of pulled packs and of optimised graphs.
         threads: threads of one inference, and of OpenCV in this process; None keeps their
             defaults, one per core.
         accuracy: `fast` detects in less time, with slightly different results, where `is_faster`.
@@ -95,9 +99,17 @@ def load(
     if not entry.pulled:
         from registry.models import sface
 
-        detector, recogniser = _carried(entry)
+        detector, recogniser = (
+            partial(carried, entry.carrier, name, sha256) for name, sha256 in entry.files.items()
+        )
         return sface.load(
-            detector, recogniser, entry.info, device=device, threads=threads, fast=fast
+            detector(),
+            recogniser,
+            entry.info,
+            cache=cache,
+            device=device,
+            threads=threads,
+            fast=fast,
         )
     pack = _pack(entry, cache)
     if entry.carrier:
@@ -105,7 +117,13 @@ def load(
 
         [yunet], [name] = _carried(entry), entry.pulled
         return auraface.load(
-            yunet, pack / name, entry.info, device=device, threads=threads, fast=fast
+            yunet,
+            pack / name,
+            entry.info,
+            cache=cache,
+            device=device,
+            threads=threads,
+            fast=fast,
         )
     return _insight(pack, entry.name, entry.verification_threshold, device, threads, fast)
 

@@ -19,7 +19,7 @@ from registry.models import device as devices
 from registry.models import graphs, scrfd
 from registry.models.base import DETECTION_THRESHOLD
 from registry.models.detections import can_contain_face, sorted_detections
-from registry.models.network import SIZES, OnnxNetwork
+from registry.models.network import SIZES, OnnxNetwork, SingleNetwork
 from registry.models.paired import Detector, PairedModel
 from registry.models.recognition import CHIP_SIZE
 from registry.models.weights import combined_digest, file_digest
@@ -118,7 +118,7 @@ def load(
         found_graph = scrfd.batched(Path(detector.model_file).read_bytes(), names)
         sides = [width for width, _ in detector.input_sizes]
         found = scrfd.BatchedScrfd(
-            OnnxNetwork(found_graph, providers, threads, "SCRFD", sizes=(1,)),
+            SingleNetwork(devices.open_session(found_graph, providers, threads, "SCRFD"), "SCRFD"),
             sides,
             len(names),
             whole_squares=False,

@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 
 from registry.domain import Detection, Image
 from registry.errors import ModelError
-from registry.models import graphs
 from registry.models.base import DETECTION_THRESHOLD
 from registry.models.detections import can_contain_face, sorted_detections
 from registry.models.network import Network, run_by_shape
-from registry.models.upright import make_upright
+from registry.models.upright import HOPELESS, make_upright
 
 LONG_SIDE = 640
 """px. Larger images are shrunk to this size for the network; smaller ones are not enlarged. It is
@@ -137,6 +136,8 @@ class BatchedYuNet:
 
 def batched(model: bytes) -> bytes:
     """YuNet's ONNX file, rewritten for `BatchedYuNet`."""
+    from registry.models import graphs  # here, because it loads onnx
+
     groups = [[f"{kind}_{stride}" for stride in _STRIDES] for kind in ("cls", "obj", "bbox", "kps")]
     return graphs.detector(model, groups, rgb=False)
 
@@ -144,15 +145,16 @@ def batched(model: bytes) -> bytes:
 class YuNet:
     """Finds faces at two scales and upright."""
 
-    def __init__(self, network: Rows) -> None:
-        """`network` finds them at one scale."""
+    def __init__(self, network: Rows, *, fast: bool = False) -> None:
+        """`network` finds them at one scale; with `fast`, hopeless faces are not turned upright."""
         self._network = network
+        self._least_score = HOPELESS if fast else 0.0
 
     def detect_all(self, images: Sequence[Image]) -> list[list[Detection]]:
         """As `registry.models.base.FaceModel.detect_all`."""
         found = self._detect_at_two_scales(images)
         faces = [(image, face) for image, some in zip(images, found, strict=True) for face in some]
-        made = iter(make_upright(faces, self._detect_at_one_scale))
+        made = iter(make_upright(faces, self._detect_at_one_scale, least_score=self._least_score))
         return [[next(made) for _ in some] for some in found]
 
     def _detect_at_two_scales(self, images: Sequence[Image]) -> list[list[Detection]]:

@@ -1,10 +1,11 @@
-"""This process and others: who runs it, whether it is alive, its memory, its priority."""
+"""This process and others: who runs it, whether it is alive, memory, priority, processor."""
 
 from __future__ import annotations
 
 import ctypes
 import getpass
 import os
+import platform
 import socket
 import sys
 import time
@@ -36,6 +37,19 @@ def user_at_host() -> str:
 def process_at_host() -> str:
     """The process id and the host name, as words for a message."""
     return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def processor_description() -> str:
+    """The kind of processor; on Linux with its model and its instruction sets."""
+    found = [platform.machine()]
+    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+        for line in iter(file.readline, ""):
+            name, _, value = line.partition(":")
+            if name.strip() in ("model name", "flags", "Features", "CPU implementer", "CPU part"):
+                found.append(value.strip())
+            elif len(found) > 1 and not line.strip():  # the next core begins
+                break
+    return "\n".join(found)
 
 
 def refuse_fork(pid: int, what: str) -> None:

@@ -60,6 +60,22 @@ def test_workers_and_their_threads_change_nothing(
     assert all(dump == dumps[0] for dump in dumps[1:])
 
 
+def test_the_size_of_batches_changes_nothing(
+    table: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many faces are collected from frames, and how many of them are embedded in one run."""
+    dumps = []
+    for size in (1, 16):
+        monkeypatch.setattr("ingest.extract.BATCH", size)
+        monkeypatch.setattr("registry.models.recognition._CPU_BATCH", size)
+        home = tmp_path / f"home{size}"
+        done = call(home, "ingest", str(table(2)), "--allow-local-files", "--workers", "0")
+        assert done.exit_code == 0, done.output
+        dumps.append(json.loads(call(home, "status", "--dump").stdout))
+    assert dumps[0] == dumps[1]
+    assert dumps[0]
+
+
 def test_threads_that_share_a_model_find_the_same(
     sface: FaceModel, demo_videos: Path, tmp_path: Path
 ) -> None:
