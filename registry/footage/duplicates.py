@@ -19,7 +19,7 @@ from registry.core.index import Index
 from registry.core.points import IndexedFace, IndexedVideo
 from registry.core.registry import Registry
 from registry.footage.alignment import FaceTrack
-from registry.footage.overlap import Overlap, Recording, compare
+from registry.footage.overlap import Overlap, Recording, are_same_footage, compare
 from registry.urls import Url
 
 PROBES = 4
@@ -166,7 +166,7 @@ class CopySearch:
             ids = {one.video_id, other.video_id}
             if ids <= self._copies:
                 continue
-            if compare(self._faces.recording(one), self._faces.recording(other)):
+            if are_same_footage(self._faces.recording(one), self._faces.recording(other)):
                 self._copies |= ids
             return True
         return False
