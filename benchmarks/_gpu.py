@@ -91,8 +91,9 @@ def info() -> ModelInfo:
     return ModelInfo(entry.name, entry.digest, entry.dimension, entry.verification_threshold)
 
 
-def cpu_model(weights: tuple[bytes, bytes]) -> FaceModel:
-    return sface.load(*weights, info(), device="cpu", threads=None)
+def cpu_model(weights: tuple[bytes, bytes], threads: int | None = None) -> FaceModel:
+    detector, recogniser = weights
+    return sface.load(detector, lambda: recogniser, info(), device="cpu", threads=threads)
 
 
 def batched_model(

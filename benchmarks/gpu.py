@@ -42,7 +42,6 @@ from benchmarks._gpu import (
     batched_model,
     cpu_model,
     half_precision,
-    info,
     provider_options,
     read,
     seconds_a_run,
@@ -55,6 +54,7 @@ from registry.faces.quality import assess
 from registry.models import device as devices
 from registry.models import graphs, scrfd, sface, yunet
 from registry.models.base import FaceModel
+from registry.models.network import IMAGES, JOINED
 
 NETWORKS_S = 25
 """Most that the bare networks may take, so that time is left for the rest."""
@@ -181,18 +181,18 @@ def measure_network(
 ) -> None:
     """Arrays handed over and taken back, and what is left if both stay on the card."""
     count = len(images)
-    arrays = seconds_a_run(lambda: session.run([graphs.JOINED], {graphs.IMAGES: images}))
+    arrays = seconds_a_run(lambda: session.run([JOINED], {IMAGES: images}))
     more = {}
     if bench.device != "cpu":
         binding = session.io_binding()
         stays = onnxruntime.OrtValue.ortvalue_from_numpy(images, bench.device, 0)
-        binding.bind_ortvalue_input(graphs.IMAGES, stays)
-        binding.bind_output(graphs.JOINED, bench.device)
+        binding.bind_ortvalue_input(IMAGES, stays)
+        binding.bind_output(JOINED, bench.device)
         bound = seconds_a_run(lambda: session.run_with_iobinding(binding))
         more["on_card_images_s"] = count / bound
         both = session.io_binding()
-        both.bind_cpu_input(graphs.IMAGES, images)
-        both.bind_output(graphs.JOINED, bench.device)
+        both.bind_cpu_input(IMAGES, images)
+        both.bind_output(JOINED, bench.device)
 
         def run() -> None:
             session.run_with_iobinding(both)
@@ -376,7 +376,7 @@ def start_worker(given: tuple[tuple[bytes, bytes], list[str] | None, list[Path]]
             _worker = batched_model(weights, providers)
             extract(_worker, clips, 16)
         else:
-            _worker = sface.load(*weights, info(), device="cpu", threads=1)
+            _worker = cpu_model(weights, threads=1)
     time.sleep(2)  # so that each process of the pool gets one
 
 
@@ -412,9 +412,9 @@ def tensorrt(bench: Bench) -> None:
             )
             used = session.get_providers()[0]
             images = np.zeros((16, 480, 640, 3), np.uint8)
-            session.run(None, {graphs.IMAGES: images})
+            session.run(None, {IMAGES: images})
             loading = time.perf_counter() - started
-            rate = 16 / seconds_a_run(lambda s=session, i=images: s.run(None, {graphs.IMAGES: i}))  # type: ignore[misc]
+            rate = 16 / seconds_a_run(lambda s=session, i=images: s.run(None, {IMAGES: i}))  # type: ignore[misc]
             bench.row("tensorrt", start=again, used=used, loading_s=loading, images_s=rate)
 
 

@@ -32,7 +32,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks._machine import machine, processors, sentence, spread, write_json
+from benchmarks._machine import (
+    adopt_orphans,
+    machine,
+    processors,
+    sentence,
+    spread,
+    wait_for_orphans,
+    write_json,
+)
 from benchmarks._options import data_folder, sources
 
 EVERY = 10
@@ -138,9 +146,12 @@ CHILDREN: dict[str, Callable[[Sequence[Path], str, Path], dict[str, Any]]] = {
 def timed(command: Sequence[str]) -> dict[str, Any]:
     """Run a command that prints JSON: its seconds, processor seconds with children, and answer."""
     environment = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
+    adopt_orphans()
     before, started = os.times(), time.monotonic()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    seconds, after = time.monotonic() - started, os.times()
+    seconds = time.monotonic() - started
+    wait_for_orphans()
+    after = os.times()
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[:8])} failed:\n{done.stderr[-3000:]}")
     used = after.children_user + after.children_system - before.children_user

@@ -6,12 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path, PurePosixPath
 from threading import Event
 from typing import TYPE_CHECKING, get_args
 from urllib.parse import urlsplit
-
-import pandas as pd
 
 from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import FetchLimits
@@ -40,9 +39,10 @@ from ingest.tables.reading import STANDARD_INPUT, read_frame, read_table
 from ingest.tables.table import Table, TableOptions
 from ingest.workers import Extractor, InlineExtractor, PoolExtractor
 from registry.core import contract as contracts
-from registry.core.backends import load_model, open_buckets
+from registry.core.backends import find_model, load_model, open_buckets
 from registry.core.registry import Registry
 from registry.core.runs import check_purpose, new_run, recorded
+from registry.domain import ModelInfo
 from registry.errors import UsageError
 from registry.models import catalogue
 from registry.models.base import FaceModel
@@ -56,6 +56,8 @@ from registry.settings import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ingest.ray_cluster import RayCluster
 
 VIDEO_TIMEOUT_S = 3 * 3600.0
@@ -206,7 +208,7 @@ def ingest(
     if note:
         notes.append(note)
     remember(registry, settings, table)
-    csv = "" if isinstance(videos, pd.DataFrame) else _table_name(videos)
+    csv = _table_name(videos) if isinstance(videos, (str, PathLike)) else ""
     reporter = _reporter(reporter, workers)
     with (
         _context(
@@ -357,9 +359,9 @@ def _recorded(registry: Registry, summary: Summary, kind: str, **about: str) -> 
 def _read_table(
     videos: pd.DataFrame | str | Path, options: TableOptions, rules: FetchRules, folder: Path
 ) -> Table:
-    if isinstance(videos, pd.DataFrame):
-        return read_frame(videos, options, Path.cwd())
-    return read_table(videos, options, lambda url: _download_table(url, rules, folder))
+    if isinstance(videos, (str, PathLike)):
+        return read_table(videos, options, lambda url: _download_table(url, rules, folder))
+    return read_frame(videos, options, Path.cwd())
 
 
 def _download_table(url: str, rules: FetchRules, folder: Path) -> bytes:
@@ -401,14 +403,14 @@ def _check_contract(
     if not registry.is_empty:
         contracts.check_rule(registry.contract, threshold=threshold, every=every)
         if model:
-            registry.model(model)
+            contracts.check_model(registry.contract, _model_info(registry, model))
         changed, note = contracts.with_sampling(registry.contract, max_gap_s=max_gap, cuts=cuts)
         if note:
             registry.change_sampling(changed)
         return note
     registry.establish(
         contracts.new(
-            registry.model(model).info,
+            _model_info(registry, model),
             registry.model_source(model),
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
             every=DEFAULT_EVERY if every is None else every,
@@ -420,12 +422,18 @@ def _check_contract(
     return ""
 
 
+def _model_info(registry: Registry, model: str | None) -> ModelInfo:
+    """What the model is. One of the catalogue is not loaded: the workers do that."""
+    source = registry.model_source(model)
+    return find_model(registry.settings, source) or registry.model(model).info
+
+
 def _extractor(
     registry: Registry,
     settings: Settings,
     model: str | None,
     workers: int,
-    copies: int,
+    threads: int,
     limits: MediaLimits,
     run_id: str,
 ) -> Extractor:
@@ -438,7 +446,7 @@ def _extractor(
         registry.contract,
         registry.model_source(model),
         workers=workers,
-        copies=copies,
+        threads=threads,
         sampling=sampling,
         limits=limits,
         timeout_s=VIDEO_TIMEOUT_S,

@@ -39,7 +39,6 @@ from registry.terminal import (
     json_option,
     pass_terminal,
 )
-from registry.upkeep.monitoring import write_metrics
 from registry.urls import printable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -381,15 +380,18 @@ def printing_failures(
 @contextmanager
 def _writing_metrics(registry: Registry, path: Path | None) -> Iterator[None]:
     """Write measurements to a file at the end, even if the run failed."""
+    if path is None:
+        yield
+        return
+    from registry.upkeep.monitoring import write_metrics
+
     try:
         yield
     except BaseException:
         with suppress(RegistryError):
-            if path:
-                write_metrics(registry, path)
+            write_metrics(registry, path)
         raise
-    if path:
-        write_metrics(registry, path)
+    write_metrics(registry, path)
 
 
 @contextmanager

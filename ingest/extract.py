@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from ingest.frames import Frame, FrameReader, MediaLimits, OpenVideo, Sampling
-from ingest.model_pool import ModelPool, MoreCopies
+from ingest.ordered_threads import OrderedThreads, ThreadLimit
 from ingest.shots import ShotDetector
 from ingest.stage_times import StageTimes
 from ingest.still_pictures import StillPictures
@@ -97,7 +97,7 @@ def extract(
     sampling: Sampling,
     limits: MediaLimits,
     open_video: OpenVideo | None = None,
-    more: MoreCopies | None = None,
+    threads: ThreadLimit | None = None,
 ) -> Extraction:
     """The faces of the sampled frames of a video file; stores their crops.
 
@@ -109,8 +109,7 @@ def extract(
         sampling: which frames are sampled.
         limits: larger videos are refused.
         open_video: decodes the file; in this process if None.
-        more: further copies of the model, which work in threads of their own as long as it allows
-            them. The result is the same.
+        threads: how many may use the model at once, on the CPU. The result is the same.
 
     Raises:
         MediaError: nothing in the file can be decoded.
@@ -123,14 +122,14 @@ def extract(
     times, pictures, places = StageTimes(), StillPictures(), list[int]()
     digest = model.info.digest
     with (
-        closing(ModelPool(model, more)) as pool,
+        closing(OrderedThreads(threads if model.device == "cpu" else None)) as pool,
         open_video(path, sampling=sampling, limits=limits) as reader,
     ):
         groups = _groups(reader, model.device, times)
-        found = chain.from_iterable(pool.map(partial(_find, times=times), groups))
+        found = chain.from_iterable(pool.map(partial(_find, model, times=times), groups))
         placed = _placed(found, pictures, places, times)
         stored = _stored(_batches(placed), video_id, blobs, times)
-        embedded = pool.map(partial(_embed, times=times), stored)
+        embedded = pool.map(partial(_embed, model, times=times), stored)
         faces = list(_link(embedded, video_id, digest, times))
         still = pictures.finish()
         marked = _mark_stills(faces, [place in still for place in places])

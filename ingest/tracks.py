@@ -156,6 +156,9 @@ def _best_pairs(affinity: NDArray[np.float64]) -> list[tuple[int, int]]:
     positive = affinity > 0
     if max(positive.sum(axis=0).max(), positive.sum(axis=1).max()) <= 1:
         rows, columns = np.nonzero(positive)  # nothing competes, as in most frames
+    elif 1 in affinity.shape:  # one face or one track: the best pair, of equal ones the first
+        best = np.unravel_index(affinity.argmax(), affinity.shape)
+        rows, columns = (place.reshape(1) for place in best)
     else:
         # Importing scipy.optimize takes as long as loading a model.
         from scipy.optimize import linear_sum_assignment

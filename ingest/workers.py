@@ -9,8 +9,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import CancelledError, Future, TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any, Protocol
@@ -21,7 +20,7 @@ from ingest.extract import Extraction, extract
 from ingest.frames import DecoderClient, MediaLimits, Sampling
 from ingest.frames.decoder_client import describe_exit
 from ingest.memory import MemoryGuard
-from ingest.model_pool import MoreCopies
+from ingest.ordered_threads import ThreadLimit
 from registry import events
 from registry.blobs.base import BlobStore
 from registry.core import contract as contracts
@@ -32,7 +31,7 @@ from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.settings import Settings
 from registry.system.console import children_ignore_interrupts, ignore_interrupts
-from registry.system.process import lower_priority, seconds_since_start
+from registry.system.process import keep_freed_memory, lower_priority, seconds_since_start
 from registry.system.worker_context import WorkerContext
 
 _POLL_S = 0.5
@@ -89,7 +88,7 @@ class PoolExtractor:
 
     ONNX Runtime's documentation advises one intra-op thread per process where several run. While
     fewer videos than that are processed (the last one of a table, a slow network), the workers that
-    have one load further copies of the model, which work on several frames of it at once.
+    have one work on several frames of it at once.
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class PoolExtractor:
         model_source: str,
         *,
         workers: int,
-        copies: int = 0,
+        threads: int = 0,
         sampling: Sampling,
         limits: MediaLimits,
         timeout_s: float,
@@ -112,8 +111,8 @@ class PoolExtractor:
             contract: whose model the workers check theirs against.
             model_source: a catalogue name or the folder of a pack.
             workers: processes.
-            copies: of the model that may work at once on the CPU, in all workers together; by
-                default one in each.
+            threads: that may use the model at once on the CPU, in all workers together; by default
+                one in each.
             sampling: which frames are sampled.
             limits: larger videos are refused.
             timeout_s: the time limit of one video.
@@ -123,22 +122,17 @@ class PoolExtractor:
         self._closed, self._lock = Event(), Lock()
         self._pending: list[Future[Extraction]] = []
         # pebble's type of it has the pipes of Linux, which mypy takes for wrong on Windows.
-        spawn: Any = WorkerContext()
-        self._videos = spawn.RawValue("i", 0)
+        context: Any = WorkerContext()
+        self._videos = context.RawValue("i", 0)
         """Videos that are processed or wait for a worker; the workers read it."""
+        setup = _Setup(
+            settings, contract, model_source, max(workers, threads), run, events.listening()
+        )
         self._pool = ProcessPool(
             max_workers=workers,
             initializer=_start_worker,
-            initargs=(
-                settings,
-                contract,
-                model_source,
-                self._videos,
-                max(workers, copies),
-                run,
-                events.listening(),
-            ),
-            context=spawn,
+            initargs=(setup, self._videos),
+            context=context,
         )
 
     def extract(self, path: Path, video_id: str) -> Extraction:
@@ -200,32 +194,36 @@ class _Number(Protocol):
     value: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """What a worker process is told when it starts."""
+
+    settings: Settings
+    contract: Contract
+    model_source: str
+    threads: int
+    """As in `PoolExtractor`."""
+    run: str
+    log: tuple[events.Format, events.Level] | None
+
+
 class _Worker:
     """The state of a worker process."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        contract: Contract,
-        model_source: str,
-        videos: _Number,
-        copies: int,
-        run: str,
-    ) -> None:
-        self.run = run
+    def __init__(self, setup: _Setup, videos: _Number) -> None:
+        settings, most = setup.settings, setup.threads
+        self.run = setup.run
         self.decoder = DecoderClient()
         self.decoder.start()  # it gets ready while the model is loaded
-        load = partial(
-            catalogue.load,
-            model_source,
+        self.model = catalogue.load(
+            setup.model_source,
             device=settings.device,
             cache=settings.model_cache,
             threads=1,
             accuracy=settings.accuracy,
         )
-        self.model = load()
-        self.more = MoreCopies(load, lambda: copies // max(1, videos.value), copies)
-        contracts.check_model(contract, self.model.info)
+        contracts.check_model(setup.contract, self.model.info)
+        self.threads = ThreadLimit(lambda: most // max(1, videos.value), most)
         self.blobs = open_blobs(settings)  # not guarded: see `registry.core.guarded`
         self.memory = MemoryGuard()
         self.start_s = seconds_since_start()
@@ -239,25 +237,18 @@ _NO_START = (
 _worker: _Worker | RegistryError | None = None
 
 
-def _start_worker(
-    settings: Settings,
-    contract: Contract,
-    model_source: str,
-    videos: _Number,
-    copies: int,
-    run: str,
-    log: tuple[events.Format, events.Level] | None,
-) -> None:
+def _start_worker(setup: _Setup, videos: _Number) -> None:
     """Initialise a worker process: ignore Ctrl-C, which the parent handles, and load the model."""
     global _worker  # noqa: PLW0603  a worker process has one model and one store
     ignore_interrupts()
     lower_priority()
-    if log:
-        events.start(*log)
+    keep_freed_memory()
+    if setup.log:
+        events.start(*setup.log)
     started = time.monotonic()
     try:
-        _worker = _Worker(settings, contract, model_source, videos, copies, run)
-        events.emit("worker.ready", run=run, seconds=time.monotonic() - started)
+        _worker = _Worker(setup, videos)
+        events.emit("worker.ready", run=setup.run, seconds=time.monotonic() - started)
     except RegistryError as exc:
         _worker = exc  # raised for the first video: nobody sees an error of the initialiser
 
@@ -271,7 +262,7 @@ def _process(path: Path, video_id: str, sampling: Sampling, limits: MediaLimits)
     with _worker.memory.watching(limits.max_memory):
         extraction = extract(
             path, video_id, model=_worker.model, blobs=_worker.blobs, sampling=sampling,
-            limits=limits, open_video=_worker.decoder.open, more=_worker.more,
+            limits=limits, open_video=_worker.decoder.open, threads=_worker.threads,
         )  # fmt: skip
     _emit_read(_worker.run, video_id, extraction, started)
     start_s, _worker.start_s = _worker.start_s, 0.0

@@ -22,6 +22,7 @@ from registry import events
 from registry.errors import RegistryError, UnknownError
 from registry.events import FORMATS, LEVELS
 from registry.system.console import interrupt_when_ended, write_utf8_into_pipes
+from registry.system.worker_context import prepare_workers
 
 _SPECIAL, _ESCAPED = re.compile(r"([^\w@%+:,./-])"), r"\\\\\1"
 _Commands = dict[str, tuple[str, str]]
@@ -269,6 +270,10 @@ def models() -> None:
     """List and download face models."""
 
 
+_WITH_WORKERS = {"ingest", "retry", "demo"}
+"""Commands that start worker processes, which get ready while this one imports the command."""
+_WITHOUT_WORKERS = {"--help", "--plan", "--ray"}
+"""Options with which they do not."""
 _GARBAGE = 50_000
 """New objects after which Python looks for garbage: 700 to 2,000 by default."""
 
@@ -282,6 +287,10 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     write_utf8_into_pipes()
     interrupt_when_ended()
+    if _WITH_WORKERS.intersection(arguments) and not _WITHOUT_WORKERS.intersection(arguments):
+        # The workers need all processors; threads of OpenBLAS would wait on one, and busily.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        prepare_workers("ingest.worker_imports")
     # A report makes a million objects that all stay: looking for garbage among them takes as long.
     gc.set_threshold(_GARBAGE)
     atexit.register(gc.freeze)  # or Python looks for garbage twice more, and then ends anyway

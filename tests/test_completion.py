@@ -19,6 +19,7 @@ from registry.core.opening import open_registry
 from registry.people import corrections
 from registry.settings import load_settings
 from tests.support.factories import person, video
+from tests.support.homes import copy_home
 from tests.support.registries import new_registry, who
 
 PARK = video("park", [person(0), person(1), person(2)])
@@ -114,7 +115,7 @@ def empty(home: Path) -> None:
 def test_a_registry_that_cannot_be_read_offers_nothing_and_prints_nothing(
     filled: Path, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    home = Path(shutil.copytree(filled, tmp_path / "home"))
+    home = copy_home(filled, tmp_path / "home")
     damage(home)
     before = files(tmp_path)
     done = completed(home, "identities", "show", "")

@@ -222,11 +222,11 @@ def test_next_weeks_table_adds_updates_and_retries(site: Site, tmp_path: Path) -
     with site.table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     _write(week1, [rows[0], rows[1], [f"{site.url}/late.mp4", "1", "1"]])
-    assert ingest(home, week1)["videos"]["ingested"] == 1
+    assert ingest(home, week1, "--workers", "0")["videos"]["ingested"] == 1
     (site.folder / "late.mp4").write_bytes((site.folder / "launch-day.mp4").read_bytes())
     changed = [rows[1][0], "99.5", rows[1][2]]
     _write(week2, [rows[0], changed, rows[2], [f"{site.url}/late.mp4", "1", "1"]])
-    summary = ingest(home, week2, "--retry-failed", code=0)
+    summary = ingest(home, week2, "--retry-failed", "--workers", "0", code=0)
     assert summary["videos"]["updated"] == 1
     assert summary["videos"]["ingested"] == 2
     best = _json(home, "videos", "show", rows[1][0])

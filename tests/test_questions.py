@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from registry.copies.backup import backup
 from registry.core.opening import open_registry
 from registry.errors import UsageError
 from tests.support.factories import person, video
+from tests.support.homes import copy_home
 from tests.support.registries import new_registry, who
 from tests.support.terminal_session import run_on_terminal
 
@@ -36,7 +36,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(filled: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(filled, tmp_path / "there"))
+    return copy_home(filled, tmp_path / "there")
 
 
 def session(folder: Path, *arguments: str, answer: str) -> tuple[int, list[str]]:

@@ -8,8 +8,6 @@ import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
-import pandas as pd
-
 from ingest.tables.columns import is_missing
 from ingest.tables.numbers import INVISIBLE, Number, visible
 from ingest.tables.table import Value
@@ -127,8 +125,9 @@ def _attribute(cell: object) -> Value | None:
         return "true" if cell else "false"
     if isinstance(cell, Number):
         return f"{cell.value:.15g}{'' if cell.unit == PERCENT else ' '}{cell.unit}".strip()
-    if isinstance(cell, pd.Timestamp):
-        return cell.floor("us").to_pydatetime()
+    if isinstance(cell, dt.datetime) and type(cell) is not dt.datetime:
+        # A Timestamp of pandas, which counts nanoseconds.
+        return dt.datetime.combine(cell.date(), cell.timetz())
     if isinstance(cell, Decimal) or (isinstance(cell, float) and not math.isfinite(cell)):
         return str(cell)
     if isinstance(cell, (int, float, dt.date)):

@@ -23,8 +23,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
 
-import pandas as pd
-
 from ingest.tables.numbers import EXPECTED, DecimalSign, NoValue, Number, Reading, read_number
 from ingest.tables.questions import Choice, Example, Question
 from ingest.tables.units import SECONDS
@@ -176,12 +174,15 @@ def _seconds(duration: dt.timedelta) -> Reading:
     return Reading(seconds, seconds, SECONDS)
 
 
+_MISSING = ("NAType", "NaTType")
+"""Types of pandas' NA and NaT. Importing pandas takes half a second, and most tables are files."""
+
+
 def is_missing(cell: object) -> bool:
     """Whether a typed cell has no value: None, NaN, NA, NaT."""
     return (
         cell is None
-        or cell is pd.NA
-        or cell is pd.NaT
+        or type(cell).__name__ in _MISSING
         or (isinstance(cell, (float, Decimal)) and cell != cell)
     )
 

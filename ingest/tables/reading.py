@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from ingest.fetch.share_links import Fetch, is_link, table_address
 from ingest.tables import files
@@ -24,6 +23,9 @@ from ingest.tables.totals import total_label, unlabelled_total
 from ingest.tables.videos import Body
 from registry.errors import RowError, SourceError, UsageError
 from registry.urls import printable, redacted
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STANDARD_INPUT = "-"
 

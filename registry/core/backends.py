@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from registry.blobs.base import BlobStore
 from registry.core.contract import ModelChoice, choose_model
-from registry.domain import Contract
+from registry.domain import Contract, ModelInfo
 from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.settings import Accuracy, Settings
@@ -120,3 +120,19 @@ def load_model(settings: Settings, source: str, *, accuracy: Accuracy = "exact")
     return catalogue.load(
         source, device=settings.device, cache=settings.model_cache, accuracy=accuracy
     )
+
+
+def find_model(settings: Settings, source: str) -> ModelInfo | None:
+    """What the model that `source` names is, without loading it; None if it has to be loaded.
+
+    If a device is asked for, it has to: that tells whether the device can be used.
+
+    Raises what `registry.models.catalogue.info` raises.
+    """
+    if settings.device not in _ALWAYS_THERE:
+        return None
+    return catalogue.info(source, cache=settings.model_cache)
+
+
+_ALWAYS_THERE = ("auto", "cpu")
+"""Devices that every machine has."""

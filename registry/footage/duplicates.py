@@ -13,15 +13,13 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from registry.core.decisions import View
 from registry.core.index import Index
 from registry.core.points import IndexedFace, IndexedVideo
 from registry.core.registry import Registry
 from registry.footage.alignment import FaceTrack
-from registry.footage.overlap import Overlap, Recording, compare
+from registry.footage.overlap import Overlap, Recording, are_same_footage, compare
 from registry.urls import Url
 
 PROBES = 4
@@ -168,7 +166,7 @@ class CopySearch:
             ids = {one.video_id, other.video_id}
             if ids <= self._copies:
                 continue
-            if compare(self._faces.recording(one), self._faces.recording(other)):
+            if are_same_footage(self._faces.recording(one), self._faces.recording(other)):
                 self._copies |= ids
             return True
         return False
@@ -224,6 +222,9 @@ def _ordered(pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
     """
     if not pairs:
         return []
+    from scipy.sparse import csr_matrix  # takes a fifth of a second, and an ingest has no need
+    from scipy.sparse.csgraph import reverse_cuthill_mckee
+
     videos = sorted({video for pair in pairs for video in pair})
     number = {video: i for i, video in enumerate(videos)}
     ends = np.array([(number[one], number[other]) for one, other in sorted(pairs)])

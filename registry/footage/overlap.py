@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from registry.footage.alignment import Segment, Series, shared_segments
+from registry.footage.alignment import Segment, Series, first_segment, shared_segments
 
 LIKELY = 10.0
 """Evidence, in nats, from which a pair is listed. Of 14,000 pairs of different takes, many of one
@@ -124,6 +124,19 @@ def compare(one: Recording, other: Recording) -> Overlap | None:
         segments=segments,
         shares=shares,
     )
+
+
+def are_same_footage(one: Recording, other: Recording) -> bool:
+    """Whether `compare` finds something. Of most pairs that do, one stretch shows it at once."""
+    if not one.faces or not other.faces:
+        return False
+    first, second = (one, other) if len(one) <= len(other) else (other, one)
+    found = first_segment(first.faces, second.faces)
+    if found and found.evidence >= LIKELY and _is_copied(found):
+        shares = _share(first, found.stretches), _share(second, _moved(found).stretches)
+        if max(shares) >= SHARED:
+            return True
+    return compare(one, other) is not None
 
 
 def _is_copied(segment: Segment) -> bool:

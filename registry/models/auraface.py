@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from registry.domain import ModelInfo
+from registry.models import sface
 from registry.models.paired import PairedModel
-from registry.models.sface import load_with_yunet
 
 _MIDDLE = 127.5
 """Mean and deviation of the input: `insightface.model_zoo.arcface_onnx.ArcFaceONNX`."""
@@ -21,18 +21,20 @@ def load(
     recogniser: Path,
     info: ModelInfo,
     *,
+    cache: Path,
     device: str,
     threads: int | None,
     fast: bool = False,
 ) -> PairedModel:
     """The model from YuNet's bytes and the recogniser's ONNX file.
 
-    Errors are those of `load_with_yunet`.
+    Errors are those of `registry.models.sface.load`.
     """
-    return load_with_yunet(
+    return sface.load(
         detector,
         recogniser,
         info,
+        cache=cache,
         device=device,
         threads=threads,
         fast=fast,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from registry.domain import ModelInfo
 from registry.errors import ModelError
@@ -20,7 +22,9 @@ from registry.models.entries import (
     whereabouts,
 )
 from registry.models.weights import carried
-from registry.settings import Accuracy
+
+if TYPE_CHECKING:
+    from registry.settings import Accuracy
 
 __all__ = ["Listed", "ModelEntry", "find", "linkage_threshold", "listing", "load", "pull"]
 
@@ -77,7 +81,7 @@ def load(
         source: a name of the catalogue, or a folder with the .onnx files of an InsightFace pack.
             A name takes precedence over a folder of the same name, which can be given as ./NAME.
         device: one of `registry.models.device.DEVICES`.
-        cache: the folder of pulled packs.
+        cache: the folder of pulled packs and of optimised graphs.
         threads: threads of one inference, and of OpenCV in this process; None keeps their
             defaults, one per core.
         accuracy: `fast` detects in less time, with slightly different results, where `is_faster`.
@@ -96,10 +100,58 @@ def load(
         from registry.models import sface
 
         detector, recogniser = (
-            carried(entry.carrier, name, sha256) for name, sha256 in entry.files.items()
+            partial(carried, entry.carrier, name, sha256) for name, sha256 in entry.files.items()
         )
-        info = ModelInfo(entry.name, entry.digest, entry.dimension, entry.verification_threshold)
-        return sface.load(detector, recogniser, info, device=device, threads=threads, fast=fast)
+        return sface.load(
+            detector(),
+            recogniser,
+            entry.info,
+            cache=cache,
+            device=device,
+            threads=threads,
+            fast=fast,
+        )
+    pack = _pack(entry, cache)
+    if entry.carrier:
+        from registry.models import auraface
+
+        [yunet], [name] = _carried(entry), entry.pulled
+        return auraface.load(
+            yunet,
+            pack / name,
+            entry.info,
+            cache=cache,
+            device=device,
+            threads=threads,
+            fast=fast,
+        )
+    return _insight(pack, entry.name, entry.verification_threshold, device, threads, fast)
+
+
+def info(source: str, *, cache: Path) -> ModelInfo | None:
+    """What `load` would tell of a model of the catalogue, whose files are checked but not loaded.
+
+    None for a folder.
+
+    Raises:
+        ModelError: the model does not exist, is not on this machine, or has other weights.
+    """
+    if _folder(source) is not None:
+        return None
+    entry = find(source)
+    _carried(entry)
+    if entry.pulled:
+        _pack(entry, cache)
+    return entry.info
+
+
+def _carried(entry: ModelEntry) -> list[bytes]:
+    """The files that an installed package has. Raises `ModelError` if one is not as it should."""
+    return [carried(entry.carrier, name, entry.files[name]) for name in entry.carried]
+
+
+def _pack(entry: ModelEntry, cache: Path) -> Path:
+    """The folder with the files that were pulled. Raises `ModelError` if they are not there."""
     pack = whereabouts(entry, cache)
     if pack is None:
         raise ModelError(
@@ -111,14 +163,7 @@ def load(
             f"The weights in {pack} are not those of {entry.name} (sha256): remove the folder and "
             f"run `face-registry models pull {entry.name}`, or give the folder's path as the model."
         )
-    if entry.carrier:
-        from registry.models import auraface
-
-        [yunet], [name] = entry.carried, entry.pulled
-        detector = carried(entry.carrier, yunet, entry.files[yunet])
-        info = ModelInfo(entry.name, entry.digest, entry.dimension, entry.verification_threshold)
-        return auraface.load(detector, pack / name, info, device=device, threads=threads, fast=fast)
-    return _insight(pack, entry.name, entry.verification_threshold, device, threads, fast)
+    return pack
 
 
 def is_faster(device: str) -> bool:

@@ -130,17 +130,22 @@ def prepare(providers: Sequence[str], threads: int | None) -> None:
 
 
 def open_session(
-    model: bytes | Path, providers: Sequence[str], threads: int | None, label: str
+    model: bytes | Path,
+    providers: Sequence[str],
+    threads: int | None,
+    label: str,
+    options: onnxruntime.SessionOptions | None = None,
 ) -> onnxruntime.InferenceSession:
     """A session of a network, from its bytes or its file. `label` names it in the error.
 
-    Raises `ModelError` if ONNX Runtime cannot load it.
+    `options` are by default `session_options(threads)`. Raises `ModelError` if ONNX Runtime cannot
+    load it.
     """
     try:
         with output_to_stderr():
             return onnxruntime.InferenceSession(
                 model if isinstance(model, bytes) else str(model),
-                session_options(threads),
+                options or session_options(threads),
                 providers=[(name, OPTIONS.get(name, {})) for name in providers],
             )
     except Exception as exc:  # ONNX Runtime's errors have no common base class

@@ -79,6 +79,11 @@ class ModelEntry:
         """sha256 over the weights, as in `ModelInfo.digest`."""
         return combined_digest(self.files.values())
 
+    @property
+    def info(self) -> ModelInfo:
+        """What the loaded model tells about itself."""
+        return ModelInfo(self.name, self.digest, self.dimension, self.verification_threshold)
+
 
 def _pack(name: str, files: Mapping[str, str], least_length: float = 0.0) -> ModelEntry:
     return ModelEntry(

@@ -16,10 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-IMAGES = "images"
-"""The input of a rewritten graph: uint8 (n, H, W, 3), BGR."""
-JOINED = "joined"
-"""Its output: float32 (n, places, columns) of a detector, (n, D) of a recogniser."""
+from registry.models.network import IMAGES, JOINED
 
 
 def detector(

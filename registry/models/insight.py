@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from registry.models import device as devices
 from registry.models import graphs, scrfd
 from registry.models.base import DETECTION_THRESHOLD
 from registry.models.detections import can_contain_face, sorted_detections
-from registry.models.network import SIZES, OnnxNetwork
+from registry.models.network import SIZES, OnnxNetwork, SingleNetwork
 from registry.models.paired import Detector, PairedModel
 from registry.models.recognition import CHIP_SIZE
 from registry.models.weights import combined_digest, file_digest
@@ -33,12 +32,11 @@ _PASSED_THROUGH = {"QuantizeLinear", "DequantizeLinear", "Cast", "Identity"}
 
 
 class _Scrfd:
-    """InsightFace's detector, one image at a time."""
+    """InsightFace's detector, one image at a time; threads can share it, as it changes nothing."""
 
     def __init__(self, detector: Any) -> None:
         """`detector` is prepared."""
         self._detector = detector
-        self._lock = Lock()
 
     def detect_all(self, images: Sequence[Image]) -> list[list[Detection]]:
         """As `FaceModel.detect_all`."""
@@ -49,8 +47,7 @@ class _Scrfd:
             return []
         height, width = image.shape[:2]
         try:
-            with self._lock:  # SCRFD keeps the anchors of the last sizes
-                rows, landmarks = self._detector.detect(image)
+            rows, landmarks = self._detector.detect(image)
         except Exception as exc:  # errors of OpenCV and ONNX Runtime
             raise ModelError(f"SCRFD failed on an image of {width}x{height}: {exc}") from exc
         return sorted_detections(rows[:, :4], landmarks, rows[:, 4], width=width, height=height)
@@ -121,7 +118,7 @@ def load(
         found_graph = scrfd.batched(Path(detector.model_file).read_bytes(), names)
         sides = [width for width, _ in detector.input_sizes]
         found = scrfd.BatchedScrfd(
-            OnnxNetwork(found_graph, providers, threads, "SCRFD", sizes=(1,)),
+            SingleNetwork(devices.open_session(found_graph, providers, threads, "SCRFD"), "SCRFD"),
             sides,
             len(names),
             whole_squares=False,

@@ -1,6 +1,6 @@
 """A neural network that takes images in batches and returns one array, in this process or another.
 
-For accelerators: on the CPU, batches are slower (docs/MODELS.md, Speed).
+Batches are for accelerators: on the CPU, they are slower (docs/MODELS.md, Speed).
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 
 from registry.errors import ModelError
 from registry.models import device as devices
-from registry.models.graphs import IMAGES, JOINED
+
+IMAGES = "images"
+"""The input of a graph of `registry.models.graphs`: uint8 (n, H, W, 3), BGR."""
+JOINED = "joined"
+"""Its output: float32 (n, places, columns) of a detector, (n, D) of a recogniser."""
 
 MOST = 16
 """Images in a run. On an H200, 64 were 15 % faster than 16 for YuNet alone, and slower with the
@@ -103,6 +107,22 @@ class OnnxNetwork:
 
     def _open(self) -> onnxruntime.InferenceSession:
         return devices.open_session(self._model, self._providers, self._threads, self._label)
+
+
+class SingleNetwork:
+    """A graph of `registry.models.graphs` on the CPU, one image at a time."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, label: str) -> None:
+        """`label` names it in errors."""
+        self._session, self._label = session, label
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """As `Network.run`."""
+        try:
+            outputs = [self._session.run([JOINED], {IMAGES: one[None]})[0] for one in images]
+        except Exception as exc:  # ONNX Runtime's errors have no common base class
+            raise ModelError(f"{self._label} failed on an image: {exc}") from exc
+        return np.concatenate(outputs)
 
 
 def run_by_shape(network: Network, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[Any]]:

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.domain import Detection, Image
-from registry.models import graphs
 from registry.models.base import DETECTION_THRESHOLD
 from registry.models.detections import can_contain_face, sorted_detections
 from registry.models.network import Network, run_by_shape
@@ -69,6 +68,8 @@ class BatchedScrfd:
 
 def batched(model: bytes, names: Sequence[str]) -> bytes:
     """SCRFD's ONNX file, rewritten for `BatchedScrfd`; `names` are those of its outputs."""
+    from registry.models import graphs  # here, because it loads onnx
+
     strides = len(_STRIDES[len(names)])
     groups = [names[start : start + strides] for start in range(0, len(names), strides)]
     return graphs.detector(model, groups, rgb=True, mean=_MEAN, scale=_STD)

@@ -114,25 +114,28 @@ def join(registry: Registry, groups: tuple[tuple[str, ...], ...]) -> Decision | 
 
 
 def count_duplicates(registry: Registry) -> int:
-    """How many identities `consolidate` would join to others now, without provisional ones."""
+    """By how many established identities there would be fewer after `consolidate`."""
     return count_joining_in(registry, duplicate_groups(registry))
 
 
 def count_joining_in(registry: Registry, groups: Sequence[Sequence[str]]) -> int:
     """`count_joining` with the identities as they are in the registry."""
-    members = [identity for group in groups for identity in group[1:]]
+    members = [identity for group in groups for identity in group]
     return count_joining(groups, registry.index.get_identities(members).values())
 
 
 def count_joining(groups: Iterable[Sequence[str]], identities: Iterable[Identity]) -> int:
-    """How many identities would give up their id in these groups, without provisional ones.
+    """By how many established identities there would be fewer if these groups were joined.
+
+    Of the established ones of a group, one is left; its id may be that of a provisional one.
 
     Args:
         groups: from `duplicate_groups`.
-        identities: all of them, or those that would give up their id.
+        identities: all of them, or those in the groups.
     """
     provisional = {i.identity_id for i in identities if i.provisional}
-    return sum(identity not in provisional for group in groups for identity in group[1:])
+    established = (sum(identity not in provisional for identity in group) for group in groups)
+    return sum(max(0, number - 1) for number in established)
 
 
 def consolidation_document(decision: Decision | None, before: int, after: int) -> dict[str, Any]:

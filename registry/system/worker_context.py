@@ -1,14 +1,49 @@
-"""How the worker processes of a pool are started, so that Ctrl-C may come while they start."""
+"""How the worker processes of a pool are started, so that Ctrl-C may come while they start.
+
+A process that ends with its command, as `face-registry ingest` does, can prepare for them first: on
+Linux, a server process then imports what workers need, while the command gets ready, and each
+worker is a fork of it, which takes milliseconds instead of most of a second. Elsewhere, and in
+programs that import this package, workers are spawned: each one imports for itself, with the
+environment variables of that moment. (On macOS, system libraries do not survive a fork.)
+"""
 
 from __future__ import annotations
 
-from multiprocessing.context import SpawnContext, SpawnProcess
+import sys
+from contextlib import suppress
+from multiprocessing import resource_tracker
+from multiprocessing.context import BaseContext, SpawnProcess
+from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import RLock
+from typing import Any
 
 from registry.system.console import children_ignore_interrupts
 
+if sys.platform == "linux":
+    from multiprocessing import forkserver
+    from multiprocessing.context import ForkServerProcess
 
-class _WorkerProcess(SpawnProcess):
+_prepared = False
+
+
+def prepare_workers(module: str) -> None:
+    """Start to import, for the workers of this process, a module and what it imports.
+
+    Once for a process, before it has threads. Later changes of environment variables do not reach
+    the workers. The module must not start threads that a fork would miss. Where the server cannot
+    start, workers are spawned.
+    """
+    global _prepared  # noqa: PLW0603  a process has one server
+    if sys.platform == "linux":
+        # Started first: the function that starts it lets Ctrl-C through again at its end.
+        resource_tracker.ensure_running()
+        forkserver.set_forkserver_preload([module])
+        with suppress(OSError), children_ignore_interrupts():  # such as a long name of TMPDIR
+            forkserver.ensure_running()
+            _prepared = True
+
+
+class _Worker(BaseProcess):
     """A process that Ctrl-C does not reach from its first moment on."""
 
     def start(self) -> None:
@@ -16,7 +51,17 @@ class _WorkerProcess(SpawnProcess):
             super().start()
 
 
-class WorkerContext(SpawnContext):
+class _SpawnedWorker(_Worker, SpawnProcess):
+    """A worker that imports for itself."""
+
+
+if sys.platform == "linux":
+
+    class _ForkedWorker(_Worker, ForkServerProcess):
+        """A fork of the server."""
+
+
+class WorkerContext(BaseContext):
     """The context of multiprocessing for one pool of `pebble`.
 
     Its workers must call `ignore_interrupts`.
@@ -28,11 +73,11 @@ class WorkerContext(SpawnContext):
     to it, so that is until the workers have ended.
     """
 
-    Process = _WorkerProcess
-
     def __init__(self) -> None:
         super().__init__()
         self._locks: list[RLock] = []
+        self._name = "forkserver" if _prepared else "spawn"
+        self.Process: Any = _ForkedWorker if _prepared else _SpawnedWorker
 
     def RLock(self) -> RLock:
         """Return a new lock, which lives as long as this context."""

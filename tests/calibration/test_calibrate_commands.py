@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +10,18 @@ import cv2
 import pytest
 
 from registry.core import keys
-from registry.domain import Image
 from registry.errors import RegistryError
 from registry.terminal import rate
 from tests.support.factories import person, video
+from tests.support.homes import copy_home
 from tests.support.registries import new_registry
-from tests.support.tables import poker_table
 from tests.test_main_job import call
 
 
-@pytest.fixture(scope="module")
-def poker(t1_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry of one video: six people at a table, the camera moves a little."""
-    folder = tmp_path_factory.mktemp("poker")
-    result = call(folder / "home", "ingest", str(poker_table(t1_image, folder)), "--json")
-    assert result.exit_code == 0, result.output
-    return folder / "home"
-
-
 @pytest.fixture
-def home(poker: Path, tmp_path: Path) -> Path:
+def home(poker_home: Path, tmp_path: Path) -> Path:
     """A copy to change."""
-    shutil.copytree(poker, tmp_path / "copy")
-    return tmp_path / "copy"
+    return copy_home(poker_home, tmp_path / "copy")
 
 
 def _json(home: Path, *arguments: str) -> Any:

@@ -37,6 +37,7 @@ from registry.store.server import ServerStore
 from registry.upkeep.status import dump, status
 from tests.faults.proxies import Fault, FaultyBlobs, FaultyStore, Trigger
 from tests.support.factories import contract, person
+from tests.support.homes import copy_home
 from tests.support.portraits import Pixels, portrait, put, shown
 from tests.support.registries import set_metrics
 
@@ -349,7 +350,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _copied(filled: Path, home: Path) -> QdrantClient:
     shutil.rmtree(home, ignore_errors=True)
-    shutil.copytree(filled, home)
+    copy_home(filled, home)
     client = QdrantClient(":memory:")
     with _open(home, client) as opened:
         opened.reindex()

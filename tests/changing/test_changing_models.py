@@ -61,7 +61,7 @@ def coarse() -> FaceModel:
     name, digest = next(iter(entry.files.items()))
     info = ModelInfo("coarse", "c" * 64, D, 0.4)
     detector = carried(entry.carrier, name, digest)
-    return sface_models.load(detector, _recogniser(), info, device="cpu", threads=1)
+    return sface_models.load(detector, _recogniser, info, device="cpu", threads=1)
 
 
 def _shown(registry: Registry, name: str, image: Image, model: FaceModel) -> Video:

@@ -45,6 +45,7 @@ from registry.terminal import Terminal, repeat_if_outdated
 from tests.core.busy_writer import state_of
 from tests.support.factories import person, video
 from tests.support.failing_folder import FailingFolder
+from tests.support.homes import copy_home
 from tests.support.media import write_video
 from tests.support.processes import is_root
 from tests.support.registries import dump, new_registry, put
@@ -53,6 +54,13 @@ from tests.test_main_job import call_here
 ROOT = Path(__file__).parents[2]
 VIDEOS = 24
 COMMAND = "from registry.cli import main; main()"
+COMMANDS = """
+import json, sys
+from click.testing import CliRunner
+from registry.cli import cli
+ended = [CliRunner().invoke(cli, words) for words in json.loads(sys.argv[1])]
+print(json.dumps([(done.exit_code, done.stderr + str(done.exception or "")) for done in ended]))
+"""
 HOLD_OPEN = """
 import sys
 import face_registry as fr
@@ -78,15 +86,21 @@ READERS: tuple[tuple[str, ...], ...] = (
 )
 
 
-def run(
-    home: Path, *arguments: str, before: tuple[str, ...] = ()
-) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own."""
+def run_all(
+    home: Path, commands: Sequence[Sequence[str]], before: tuple[str, ...]
+) -> list[tuple[int, str]]:
+    """Run commands, one after another, in a process of their own: exit code and messages of each.
+
+    `before` stands before the command of the process.
+    """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("FACE_REGISTRY_")}
-    return subprocess.run(
-        [*before, sys.executable, "-c", COMMAND, "--home", str(home), *arguments],
+    given = json.dumps([["--home", str(home), *words] for words in commands])
+    done = subprocess.run(
+        [*before, sys.executable, "-c", COMMANDS, given],
         cwd=ROOT, env=environment, text=True, capture_output=True, timeout=120, check=False,
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [(code, said) for code, said in json.loads(done.stdout)]
 
 
 @contextmanager
@@ -125,10 +139,15 @@ def files_of(home: Path) -> dict[str, tuple[str, int]]:
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory, t1_image: Image) -> Path:
+def picture(t1_image: Image) -> Image:
+    """Six people, BGR uint8 (442, 640, 3): as a photo, small enough to be searched as a whole."""
+    return np.asarray(cv2.resize(t1_image, (640, 442)), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory, picture: Image) -> Path:
     """Short videos of the same six people, each a little lighter than the last."""
     folder = tmp_path_factory.mktemp("table")
-    picture = np.asarray(cv2.resize(t1_image, (640, 442)), np.uint8)
     for number in range(VIDEOS):
         write_video(folder / f"{number}.mp4", [picture + number] * 2, size=(640, 442))
     path = folder / "videos.csv"
@@ -149,8 +168,8 @@ def _first_rows(table: Path, rows: int) -> Path:
 def ingested(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a registry that has ingested two of these videos."""
     home = tmp_path_factory.mktemp("ingested") / "home"
-    done = run(home, "ingest", str(_first_rows(table, 2)), "--workers", "1", "--every", "1")
-    assert done.returncode == 0, done.stderr
+    done = call_here(home, "ingest", str(_first_rows(table, 2)), "--workers", "0", "--every", "1")
+    assert done.exit_code == 0, done.stderr
     return home
 
 
@@ -159,7 +178,7 @@ def ingested(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _with_decisions(home: Path) -> Registry:
     videos = [
-        video(f"v{i}", [person(i % 3), person((i + 1) % 5, 0.1), person(5)]) for i in range(8)
+        video(f"v{i}", [person(i % 3), person((i + 1) % 5, 0.1), person(5)]) for i in range(5)
     ]
     registry = new_registry(home, *videos)
     people = [one.identity_id for one in registry.index.identities()]
@@ -497,11 +516,11 @@ def _reports_of_the_first_rows(home: Path, scratch: Path) -> list[list[dict[str,
 # --- where another process has the registry open, or nothing can be written -----------------------
 
 
-def _places(ingested: Path, table: Path, out: Path, t1_image: Image) -> dict[str, str]:
+def _places(ingested: Path, table: Path, out: Path, picture: Image) -> dict[str, str]:
     out.mkdir()
     photos = out / "photos"
     photos.mkdir()
-    cv2.imwrite(str(photos / "photo.jpg"), t1_image)
+    cv2.imwrite(str(photos / "photo.jpg"), picture)
     with open_registry(home=ingested, read_only=True) as registry:
         person = next(registry.index.identities(provisional=False))
         return {
@@ -511,9 +530,9 @@ def _places(ingested: Path, table: Path, out: Path, t1_image: Image) -> dict[str
 
 
 def test_all_readers_work_while_a_python_process_has_the_registry_open(
-    ingested: Path, table: Path, tmp_path: Path, t1_image: Image
+    ingested: Path, table: Path, tmp_path: Path, picture: Image
 ) -> None:
-    places = _places(ingested, table, tmp_path / "out", t1_image)
+    places = _places(ingested, table, tmp_path / "out", picture)
     commands = [tuple(word.format(**places) for word in words) for words in READERS]
     written = [tmp_path / "out" / name for name in ("r.csv", "r.zip", "l.csv")]
     free = [call_here(ingested, *words) for words in commands]
@@ -529,10 +548,10 @@ def test_all_readers_work_while_a_python_process_has_the_registry_open(
             assert f"in use by process {holder.pid} since 20" in done.stderr
             assert _comparable(words, done.stdout) == _comparable(words, alone.stdout)
         assert [path.read_bytes() for path in written] == files
-        refused = run(ingested, "identities", "consolidate")
-        assert refused.returncode == 1
-        assert f"in use by process {holder.pid} since 20" in refused.stderr
-        assert "registry.close()" in refused.stderr
+        refused = call_here(ingested, "identities", "consolidate")
+        assert refused.exit_code == 1
+        assert f"in use by process {holder.pid} since 20" in str(refused.exception)
+        assert "registry.close()" in str(refused.exception)
         assert files_of(ingested) == before
 
 
@@ -561,22 +580,25 @@ def unwritable(ingested: Path, tmp_path: Path) -> Iterator[tuple[Path, tuple[str
     if is_root() and not shutil.which("setpriv"):
         pytest.skip("root without setpriv may write everywhere")
     home = tmp_path / "home"
-    shutil.copytree(ingested, home)
+    copy_home(ingested, home)
     for before in _unwritable(home):
         yield home, before
 
 
 def test_a_home_without_write_permission_is_read_and_saved(
-    unwritable: tuple[Path, tuple[str, ...]], table: Path, tmp_path: Path, t1_image: Image
+    unwritable: tuple[Path, tuple[str, ...]], table: Path, tmp_path: Path, picture: Image
 ) -> None:
     home, before = unwritable
-    places = _places(home, table, tmp_path / "out", t1_image)
+    places = _places(home, table, tmp_path / "out", picture)
     files = files_of(home)
     archive = str(tmp_path / "saved.zip")
-    for words in (*READERS[:2], READERS[2], READERS[11], ("backup", archive)):
-        done = run(home, *(word.format(**places) for word in words), before=before)
-        assert done.returncode == 0, (words, done.stderr)
-        assert f"because this process may not write in {home}" in done.stderr
+    commands = [
+        [word.format(**places) for word in words]
+        for words in (*READERS[:2], READERS[2], READERS[11], ("backup", archive))
+    ]
+    for words, (code, said) in zip(commands, run_all(home, commands, before), strict=True):
+        assert code == 0, (words, said)
+        assert f"because this process may not write in {home}" in said
     assert files_of(home) == files
     restored = tmp_path / "restored"
     assert call_here(restored, "restore", archive).exit_code == 0
@@ -586,8 +608,7 @@ def test_a_home_without_write_permission_is_read_and_saved(
 
 
 def _copied(home: Path, tmp_path: Path) -> Path:
-    copy = tmp_path / "copy"
-    shutil.copytree(home, copy)
+    copy = copy_home(home, tmp_path / "copy")
     for path in (copy, *copy.rglob("*")):
         if path.is_dir():
             path.chmod(0o700)
@@ -597,14 +618,15 @@ def _copied(home: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("words", [("status",), ("status", "--runs"), ("report",), ("backup", "b")])
 def test_a_mistyped_home_is_not_created(tmp_path: Path, words: tuple[str, ...]) -> None:
     home = tmp_path / "hmoe"
-    done = run(home, *words)
+    done = call_here(home, *words)
     assert not home.exists()
-    assert done.returncode == (0 if words[0] == "status" else 1)
+    assert done.exit_code == (0 if words[0] == "status" else 1)
     if words == ("status",):
         assert f"There is no folder {home}." in done.stderr
         assert f"home                    {home}" in done.stdout
     else:
-        assert "face-registry ingest" in done.stderr or words == ("status", "--runs")
+        said = done.stderr + str(done.exception)
+        assert "face-registry ingest" in said or words == ("status", "--runs")
 
 
 def test_a_registry_that_is_free_is_read_as_usual(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,6 +29,7 @@ from registry.store.server import ServerStore
 from tests.support import places
 from tests.support.factories import contract, person, picture, video
 from tests.support.failing_folder import FailingFolder
+from tests.support.homes import copy_home
 
 ANN, BEA, CLEO = person(0, 0.123), person(1, 0.321), person(2, 0.213)
 NAME = "Annabel Quixote"
@@ -68,8 +68,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.fixture
 def home(filled: tuple[Path, str], tmp_path: Path) -> Path:
-    shutil.copytree(filled[0], tmp_path / "home", dirs_exist_ok=True)
-    return tmp_path / "home"
+    return copy_home(filled[0], tmp_path / "home")
 
 
 @pytest.fixture

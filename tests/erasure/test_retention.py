@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +28,7 @@ from registry.upkeep.doctor import Inspection
 from registry.upkeep.monitoring import format_metrics
 from registry.upkeep.status import dump
 from tests.support.factories import contract, person, video
+from tests.support.homes import copy_home
 from tests.support.registries import new_registry, put
 
 NOW = datetime.now(UTC)
@@ -52,7 +52,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(filled: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(filled, tmp_path / "home"))
+    return copy_home(filled, tmp_path / "home")
 
 
 def _call(home: Path, *arguments: str) -> Result:

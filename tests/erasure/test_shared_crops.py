@@ -34,6 +34,7 @@ from registry.store.server import ServerStore
 from registry.upkeep.doctor import Inspection
 from registry.urls import Url
 from tests.support.failing_folder import FailingFolder
+from tests.support.homes import copy_home
 from tests.support.neighbours import best_similarity, photo_vectors, write_neighbours
 
 PAIRS = (
@@ -68,7 +69,7 @@ def filled(photo: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def home(filled: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(filled, tmp_path / "home"))
+    return copy_home(filled, tmp_path / "home")
 
 
 @pytest.fixture(scope="session")
@@ -298,7 +299,7 @@ def test_such_an_erasure_that_was_cut_off_anywhere_is_finished(
 @pytest.mark.timeout(600)
 def test_such_an_erasure_whose_process_was_killed_is_finished(filled: Path, tmp_path: Path) -> None:
     def forget(name: str, operation: int) -> subprocess.CompletedProcess[str]:
-        shutil.copytree(filled, tmp_path / name)
+        copy_home(filled, tmp_path / name)
         module = [sys.executable, "-m", "tests.erasure.killed_erasure"]
         return subprocess.run(
             [*module, str(tmp_path / name), who, str(operation)],

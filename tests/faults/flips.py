@@ -17,9 +17,10 @@ import numpy as np
 from registry.core.registry import Registry
 from registry.upkeep.index_comparison import compare_index
 from tests.faults.forks import child
-from tests.faults.harness import Golden, Outcome, Strike, copy_home, difference
+from tests.faults.harness import Golden, Outcome, Strike, difference
 from tests.faults.proxies import Trigger
 from tests.faults.workload import STEPS, dump, open_parts
+from tests.support.homes import copy_home
 from tests.support.processes import KILLED, data_spans
 
 FLIPPED = "a bit of the index flipped"

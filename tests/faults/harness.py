@@ -19,7 +19,8 @@ from tests.faults.forks import child
 from tests.faults.proxies import Fault, Trigger
 from tests.faults.workload import STEPS, dump, open_parts, run
 from tests.support.factories import DIMENSION, person, video
-from tests.support.processes import KILLED, data_spans
+from tests.support.homes import copy_home
+from tests.support.processes import KILLED
 
 AT_A_TIME = "killed at a random time"
 GOES_ON = ", the process goes on"
@@ -219,25 +220,3 @@ def difference(wanted: Any, found: Any) -> str:
             at = next((i for i, (a, b) in enumerate(zip(want, have, strict=False)) if a != b), 0)
             return f"{key} differs: …{have[max(0, at - 60) : at + 100]}… not …{want[at : at + 60]}…"
     return "differs"
-
-
-def copy_home(source: Path, target: Path) -> None:
-    """A copy that keeps holes holes: the index lays its files out ahead."""
-    shutil.copytree(source, target, copy_function=_copy_sparse)
-
-
-_PART = 64 * 1024
-
-
-def _copy_sparse(source: str, target: str) -> None:
-    with Path(source).open("rb") as old, Path(target).open("wb") as new:
-        size = os.fstat(old.fileno()).st_size
-        new.truncate(size)
-        for start, end in data_spans(Path(source)):
-            for at in range(start, end, _PART):
-                old.seek(at)
-                part = old.read(min(_PART, end - at))
-                if part.strip(b"\0"):  # where memory is the disk, what was laid out is no hole
-                    new.seek(at)
-                    new.write(part)
-    shutil.copystat(source, target)

@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.footage.alignment import FaceTrack, Segment, Series, shared_segments
-from registry.footage.overlap import FURTHER, LIKELY, OverlapKind, Recording, compare
+from registry.footage.overlap import (
+    FURTHER,
+    LIKELY,
+    OverlapKind,
+    Recording,
+    are_same_footage,
+    compare,
+)
 from tests.support.takes import Shot, Take, tracks
 
 ONE, OTHER = Take(1), Take(2)
@@ -146,3 +153,25 @@ def test_the_same_titles_do_not_make_two_episodes_one() -> None:
     episodes = [_recording(titles, Shot(Take(20 + i), 0, 30), seed=i) for i in range(2)]
     assert _shared(episodes[0].faces, episodes[1].faces)
     assert compare(*episodes) is None
+
+
+@given(
+    number=st.integers(0, 40), start=st.floats(0, 20), seconds=st.floats(2, 30),
+    step=st.sampled_from([0.2, 1 / 3, 0.4]), noise=st.sampled_from([0.05, 0.1, 0.3, 0.6]),
+    intro=st.sampled_from([0.0, 5.0, 25.0]),
+)  # fmt: skip
+@settings(max_examples=40, deadline=None)
+def test_the_quick_answer_is_that_of_the_comparison(
+    number: int, start: float, seconds: float, step: float, noise: float, intro: float
+) -> None:
+    """Take 1 is the same footage; the others are of the same person."""
+    shots = [Shot(Take(number % 3), start, seconds)]
+    if intro:
+        shots.insert(0, Shot(Take(90), 0, intro))
+    other = _recording(*shots, step=step, noise=noise, seed=number)
+    for pair in ((WHOLE, other), (other, WHOLE)):
+        assert are_same_footage(*pair) == (compare(*pair) is not None)
+
+
+def test_nothing_is_the_same_footage_as_no_face() -> None:
+    assert not are_same_footage(WHOLE, _recording(Shot(ONE, 0, 0)))

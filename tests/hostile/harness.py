@@ -94,24 +94,27 @@ class Runner:
         process.stdin.write(json.dumps(job) + "\n")
         process.stdin.flush()
         if not select.select([process.stdout], [], [], LIMIT_S)[0]:
-            self._end()
+            process.kill()
+            self.end()
             return None
         line = process.stdout.readline()
         if line:
             answer: dict[str, Any] = json.loads(line)
             return answer
         code = process.wait()
-        self._end()
+        self.end()
         return {"code": code, "out": "", "err": f"Traceback: the process died ({code})"}
 
     def close(self) -> None:
         """End the process and close its log."""
-        self._end()
-        self._log.close()
-
-    def _end(self) -> None:
         if self._process is not None:
             self._process.kill()
+        self.end()
+        self._log.close()
+
+    def end(self) -> None:
+        """Let the process end by itself; another one is started for the next command."""
+        if self._process is not None:
             self._process.communicate()
             self._process = None
 
@@ -173,6 +176,7 @@ def strike(folder: Path, kinds: Sequence[str] = ("files", "servers", "tables", "
         for case in batches["photos"]:
             argv = [*home, "lookup", case.cell, "--json"]
             report.outcomes.append(verdict_alone(case, runner.run({"argv": argv})))
+        runner.end()
         after = listing(box)
         report.outside = sorted(
             path for path in before.keys() | after.keys() if before.get(path) != after.get(path)

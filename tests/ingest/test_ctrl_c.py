@@ -31,10 +31,10 @@ def _stopped(home: Path, table: Path, moment: str, workers: int) -> None:
 
 
 EVERY = (
-    "begun", "begun+0.3", "a worker", "a worker+0.2", "a worker+0.6", "a worker+1.2", "a crop",
-    "a crop+0.3", "a record", "a record+0.2",
+    "a server", "a server+0.3", "begun", "begun+0.3", "a worker", "a worker+0.2", "a worker+0.6",
+    "a worker+1.2", "a crop", "a crop+0.3", "a record", "a record+0.2",
 )  # fmt: skip
-"""When the home is there, a worker runs, a crop or a record is written; and seconds later."""
+"""When the home is there, a server or a worker runs, a crop or a record is written; and later."""
 
 
 @pytest.mark.parametrize(

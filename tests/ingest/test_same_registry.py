@@ -14,12 +14,10 @@ import pytest
 
 from ingest.extract import extract
 from ingest.frames import MediaLimits, Sampling
-from ingest.model_pool import ModelPool, MoreCopies
+from ingest.ordered_threads import OrderedThreads, ThreadLimit
 from ingest.stage_times import STAGES
 from registry.blobs.folder import FolderStore
-from registry.models import catalogue
 from registry.models.base import FaceModel
-from registry.settings import load_settings
 from tests.test_main_job import call_here as call
 
 
@@ -62,21 +60,34 @@ def test_workers_and_their_threads_change_nothing(
     assert all(dump == dumps[0] for dump in dumps[1:])
 
 
-def test_copies_of_a_model_find_the_same(
+def test_the_size_of_batches_changes_nothing(
+    table: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many faces are collected from frames, and how many of them are embedded in one run."""
+    dumps = []
+    for size in (1, 16):
+        monkeypatch.setattr("ingest.extract.BATCH", size)
+        monkeypatch.setattr("registry.models.recognition._CPU_BATCH", size)
+        home = tmp_path / f"home{size}"
+        done = call(home, "ingest", str(table(2)), "--allow-local-files", "--workers", "0")
+        assert done.exit_code == 0, done.output
+        dumps.append(json.loads(call(home, "status", "--dump").stdout))
+    assert dumps[0] == dumps[1]
+    assert dumps[0]
+
+
+def test_threads_that_share_a_model_find_the_same(
     sface: FaceModel, demo_videos: Path, tmp_path: Path
 ) -> None:
-    cache = load_settings(home=tmp_path).model_cache
-    copies = [catalogue.load("sface", device="cpu", cache=cache, threads=1) for _ in range(2)]
-    spare, allowed = copies[:], itertools.cycle([1, 1, 2, 2, 2, 1])
-    sometimes = MoreCopies(spare.pop, lambda: next(allowed), 2)
+    allowed = itertools.cycle([1, 1, 2, 2, 2, 1])
+    sometimes, always = ThreadLimit(lambda: next(allowed), 2), ThreadLimit(lambda: 2, 2)
     path = min(demo_videos.glob("*.mp4"), key=lambda path: path.stat().st_size)
     found = []
-    always = MoreCopies(iter(copies).__next__, lambda: 2, 2)
-    for number, more in enumerate((None, always, sometimes)):
+    for number, threads in enumerate((None, always, sometimes)):
         blobs = FolderStore(tmp_path / str(number))
         extraction = extract(
             path, "video", model=sface, blobs=blobs, sampling=Sampling(every=10),
-            limits=MediaLimits(), more=more,
+            limits=MediaLimits(), threads=threads,
         )  # fmt: skip
         faces = [
             (face.embedding.tobytes(), face.face_id, face.box, face.track, face.crop_digest)
@@ -86,20 +97,14 @@ def test_copies_of_a_model_find_the_same(
         found.append((faces, extraction.media, stored))
     assert found[0][0]
     assert found[0] == found[1] == found[2]
-    assert len(spare) == 1, "no more than two copies may work, and the first one is given"
 
 
-def test_a_pool_works_with_as_many_copies_as_are_allowed(sface: FaceModel) -> None:
-    allowed, loaded = 1, list[FaceModel]()
-
-    def load() -> FaceModel:
-        loaded.append(sface)
-        return sface
-
+def test_as_many_threads_work_as_are_allowed() -> None:
+    allowed = 1
     working, most = 0, list[int]()
     lock = Lock()
 
-    def work(model: FaceModel, item: int) -> int:
+    def work(item: int) -> int:
         nonlocal working
         with lock:
             working += 1
@@ -115,12 +120,11 @@ def test_a_pool_works_with_as_many_copies_as_are_allowed(sface: FaceModel) -> No
             allowed = 3 if 20 <= number < 40 else 1
             yield number
 
-    with closing(ModelPool(sface, MoreCopies(load, lambda: allowed, 3))) as pool:
+    with closing(OrderedThreads(ThreadLimit(lambda: allowed, 3))) as pool:
         assert list(pool.map(work, items())) == list(range(60))
     assert max(most) == 3
     assert most[:15] == [1] * 15
     assert most[-15:] == [1] * 15
-    assert len(loaded) == 2
 
 
 def test_the_profile_is_a_table(table: Callable[[int], Path], tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from registry.domain import Box, Image
 from registry.models.base import FaceModel
 from registry.system import checked_json
 from tests.support.factories import DIMENSION, person, video
+from tests.support.homes import copy_home
 from tests.support.media import write_video
 from tests.support.registries import new_registry
 
@@ -200,7 +200,7 @@ def test_python_and_the_page_leave_it_out_too(footage: Footage, tmp_path: Path) 
 
 
 def test_a_still_picture_survives_the_index(footage: Footage, tmp_path: Path) -> None:
-    copy = Footage(Path(shutil.copytree(footage.home, tmp_path / "home")))
+    copy = Footage(copy_home(footage.home, tmp_path / "home"))
     before = copy.json("identities", "list")
     copy.text("reindex")
     assert copy.json("identities", "list") == before

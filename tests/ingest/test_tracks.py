@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 from ingest.frames import Sampling, VideoReader
 from ingest.shots import ShotDetector
-from ingest.tracks import GAP_S, Sighting, Tracker
+from ingest.tracks import GAP_S, Sighting, Tracker, _best_pairs
 from registry.domain import Box
 from registry.faces.quality import assess, founds
 from registry.models.base import FaceModel
@@ -122,6 +123,17 @@ def test_one_track_takes_the_nearer_of_two_poor_faces() -> None:
         [_seen(1, 0, 125, good=False), _seen(1, 0, 105, good=False)],
     ]
     assert _track(frames) == [[0], [1, 0]]
+
+
+@given(
+    st.lists(st.integers(-1, 3), min_size=1, max_size=6), st.booleans()
+)  # few values, so that many are equal
+def test_one_face_or_one_track_is_assigned_as_scipy_would(values: list[int], column: bool) -> None:
+    affinity = np.array([values], np.float64)
+    affinity = affinity.T if column else affinity
+    rows, columns = linear_sum_assignment(affinity, maximize=True)
+    best = [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if affinity[r, c] > 0]
+    assert _best_pairs(affinity) == best
 
 
 def test_tracks_that_begin_together_are_numbered_from_left_to_right() -> None:

@@ -121,7 +121,7 @@ def test_opencv_keeps_its_threads_unless_a_number_is_asked_for(tmp_path: Path) -
     )
     assert done.stdout == "[2, 2, 1]\n"
     assert done.stderr == ""
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["nowhere"]  # optimised graphs
 
 
 def test_only_cuda_embeds_many_faces_at_once() -> None:

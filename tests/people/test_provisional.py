@@ -15,7 +15,8 @@ from queries.averages import averages
 from queries.export import write_zip
 from registry.cli import cli
 from registry.core.registry import Registry
-from registry.domain import Quality, Vectors, Video
+from registry.domain import Identity, Quality, Vectors, Video
+from registry.people.joining import count_joining
 from registry.upkeep.status import status
 from tests.support.factories import person, video
 from tests.support.registries import new_registry, put, who
@@ -111,3 +112,14 @@ def test_lists_say_how_many_they_leave_out(home: Path) -> None:
     assert (len(report["rows"]), report["provisional"]) == (1, 1)
     assert "1 provisional identity not listed" in run("report")[1]
     assert len(json.loads(run("report", "--all", "--json")[0])["rows"]) == 2
+
+
+@pytest.mark.parametrize(("group", "fewer"), [("Ppp", 0), ("pEp", 0), ("pEE", 1), ("EpEE", 2)])
+def test_joining_leaves_one_established_identity_of_a_group(group: str, fewer: int) -> None:
+    """E: established, p: provisional; also where the id of a provisional one is kept."""
+    members = [
+        Identity(str(place), "", 1, 1, 0.0, "", "", provisional=letter in "Pp")
+        for place, letter in enumerate(group)
+    ]
+    ids = [identity.identity_id for identity in members]
+    assert count_joining([ids], members) == fewer

@@ -25,17 +25,26 @@ from registry.domain import Identity, Status
 from registry.errors import UsageError
 from registry.settings import load_settings
 from tests.support.factories import person, video
+from tests.support.homes import copy_home
 from tests.support.registries import new_registry, who
 
 PARK = video("park", [person(0), person(1)], metrics={"Performance": 1.5})
 FAILED = replace(video("gone", []), status=Status.FAILED, reason="It is gone.")
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    with new_registry(tmp_path / "home", PARK, FAILED) as registry:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose records and index a test must not change."""
+    home = tmp_path_factory.mktemp("filled") / "home"
+    with new_registry(home, PARK, FAILED) as registry:
         registry.name(who(registry, PARK), "Zoë: A/B")
-    return tmp_path / "home"
+    return home
+
+
+@pytest.fixture
+def home(filled: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return copy_home(filled, tmp_path / "home")
 
 
 def call(home: Path, *arguments: str) -> Result:
@@ -58,14 +67,14 @@ def call(home: Path, *arguments: str) -> Result:
     ],
 )
 def test_an_ending_of_another_format_is_refused_before_anything_is_done(
-    arguments: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: str, filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    before = sorted(tmp_path.iterdir())
-    refused = call(home, *arguments.split())
+    before = sorted((*tmp_path.iterdir(), *filled.rglob("*")))
+    refused = call(filled, *arguments.split())
     assert refused.exit_code == 2
     assert "is another format. Use ." in refused.stderr
-    assert sorted(tmp_path.iterdir()) == before
+    assert sorted((*tmp_path.iterdir(), *filled.rglob("*"))) == before
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.CSV", "x", "x.txt", "x.2026"])
@@ -130,8 +139,8 @@ def test_a_csv_for_excel_is_read_back_by_ingest_as_it_was_written(
     assert (update["from"], update["to"]) == (1.5, 2.25)
 
 
-def test_failed_videos_are_counted_apart(home: Path) -> None:
-    document = json.loads(call(home, "report", "--json").stdout)
+def test_failed_videos_are_counted_apart(filled: Path) -> None:
+    document = json.loads(call(filled, "report", "--json").stdout)
     assert (document["videos"], document["failed"]) == (1, 1)
 
 

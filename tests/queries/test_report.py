@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from registry.domain import Attribute, Video, Weighted
 from registry.errors import RegistryError, UsageError
 from registry.footage.joining import join_videos
 from tests.support.factories import person, video
+from tests.support.homes import copy_home
 from tests.support.registries import new_registry, put, who
 
 ANN, BEN, CLEO = 0, 1, 2
@@ -77,7 +77,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shared(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """An open copy of it that tests only read."""
     copy = tmp_path_factory.mktemp("shared") / "home"
-    shutil.copytree(home, copy)
+    copy_home(home, copy)
     with open_registry(home=copy) as opened:
         yield opened
 
@@ -85,7 +85,7 @@ def shared(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reg
 @pytest.fixture
 def registry(home: Path, tmp_path: Path) -> Iterator[Registry]:
     """An open copy of it that a test changes."""
-    shutil.copytree(home, tmp_path / "home")
+    copy_home(home, tmp_path / "home")
     with open_registry(home=tmp_path / "home") as opened:
         yield opened
 
@@ -139,7 +139,7 @@ def test_a_link_that_rows_are_made_by_is_shown_without_its_signature(tmp_path: P
 
 
 def test_the_csv_has_other_columns_only_if_something_is_asked(home: Path, tmp_path: Path) -> None:
-    shutil.copytree(home, tmp_path / "home")
+    copy_home(home, tmp_path / "home")
     with open_registry(home=home) as registry:
         expected = averages(registry)
     for options, same in (

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -76,3 +78,39 @@ def test_a_worker_that_is_still_importing_when_its_pool_stops_finds_the_locks(
     pool.join()
     assert capfd.readouterr().err == ""
     assert len(_started(tmp_path)) == 2
+
+
+_WORK = """
+import os, sys
+from multiprocessing import forkserver
+from registry.system import worker_context
+from registry.system.worker_context import WorkerContext, prepare_workers
+
+def say():
+    print("imported" if "colorsys" in sys.modules else "spawned", flush=True)
+
+if __name__ == "__main__":
+    prepare_workers("colorsys")
+    worker = WorkerContext().Process(target=say)
+    worker.start()
+    worker.join()
+    sys.exit(worker.exitcode)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks workers from a server")
+@pytest.mark.parametrize(("name", "said"), [("", "imported"), ("long" * 40, "spawned")])
+def test_workers_are_forks_of_a_server_where_it_can_start(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    """A socket of the server lies in TMPDIR, and its path may have 107 bytes."""
+    script = tmp_path / "work.py"
+    script.write_text(_WORK)
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        temporary = Path(folder, name)
+        temporary.mkdir(exist_ok=True)
+        done = subprocess.run(
+            [sys.executable, str(script)], env={**os.environ, "TMPDIR": str(temporary)},
+            capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+    assert (done.stdout.strip(), done.stderr) == (said, "")

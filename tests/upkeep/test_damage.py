@@ -14,8 +14,8 @@ import pytest
 
 from registry.errors import RegistryError, StoreCorrupt
 from tests.faults import workload
-from tests.faults.harness import copy_home
 from tests.faults.proxies import Trigger
+from tests.support.homes import copy_home
 
 OBJECTS = {
     "record": "records/*.parquet",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,13 +25,12 @@ from registry.core.exports import Export, load_exports, record_exports, save_exp
 from registry.core.opening import open_registry, open_snapshot
 from registry.core.registry import Registry
 from registry.core.runs import runs
-from registry.domain import Image, Video
+from registry.domain import Video
 from registry.settings import load_settings
 from tests.support.factories import person, video
+from tests.support.homes import copy_home
 from tests.support.page_server import Pages, serve_pages
 from tests.support.registries import dump, new_registry, who
-from tests.support.tables import poker_table
-from tests.test_main_job import call
 from tests.web.conftest import VIDEOS
 
 BACKUP = "face-registry-backup.zip"
@@ -281,16 +279,8 @@ def test_a_question_that_cannot_be_answered_says_why_and_stays(
         assert text in answer.text.partition('action="/downloads/report"')[2]
 
 
-@pytest.fixture(scope="module")
-def poker(t1_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of a registry of one video with six people at a table."""
-    folder = tmp_path_factory.mktemp("poker")
-    assert call(folder / "home", "ingest", str(poker_table(t1_image, folder))).exit_code == 0
-    return folder / "home"
-
-
-def test_a_calibration_is_measured_used_and_taken_back(poker: Path, tmp_path: Path) -> None:
-    shutil.copytree(poker, tmp_path / "home")
+def test_a_calibration_is_measured_used_and_taken_back(poker_home: Path, tmp_path: Path) -> None:
+    copy_home(poker_home, tmp_path / "home")
     with (
         open_registry(home=tmp_path / "home") as registry,
         serve_pages(registry) as pages,

@@ -27,7 +27,8 @@ from tests.support.sample_registry import demo_people, sample_registry
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """Everybody has some videos under a second identity."""
     people = [replace(one, twice=True) for one in demo_people()]
-    with sample_registry(tmp_path_factory.mktemp("sample") / "home", people) as opened:
+    home = tmp_path_factory.mktemp("sample") / "home"
+    with sample_registry(home, people, videos=40, faces_per_s=0.5) as opened:
         yield opened
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from hashlib import sha256
@@ -18,6 +17,7 @@ from click.testing import CliRunner, Result
 import face_registry as fr
 from queries.conditions import parse_condition
 from queries.page.asking import Asked
+from queries.page.contents import Page
 from queries.page.gathering import gather_page
 from queries.page.redaction import FACES, NAMES, URLS
 from queries.page.rendering import render_page
@@ -30,6 +30,7 @@ from registry.errors import StoreCorrupt, UsageError
 from registry.faces.crops import GREY
 from registry.people.corrections import merge
 from registry.settings import load_settings
+from tests.support.homes import copy_home
 from tests.support.sample_registry import SECRET, demo_people, identity_of, sample_registry
 
 NAMED = ("Presenter in orange", "Kitchen host", "Founder", "Goalkeeper")
@@ -38,7 +39,7 @@ NAMED = ("Presenter in orange", "Kitchen host", "Founder", "Goalkeeper")
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("sample") / "home"
-    sample_registry(home, demo_people()).close()
+    sample_registry(home, demo_people(), faces_per_s=1).close()
     return home
 
 
@@ -48,16 +49,18 @@ def registry(home: Path) -> Iterator[Registry]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def page(registry: Registry) -> Page:
+    """The page that is made where nothing is asked."""
+    return gather_page(registry, Asked())
+
+
 @pytest.fixture
 def own(home: Path, tmp_path: Path) -> Iterator[Registry]:
     """A copy that the test may change."""
-    shutil.copytree(home, tmp_path / "copy")
+    copy_home(home, tmp_path / "copy")
     with open_registry(load_settings(home=tmp_path / "copy")) as opened:
         yield opened
-
-
-def html_of(registry: Registry, **asked: object) -> str:
-    return render_page(gather_page(registry, Asked(**asked)))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -71,8 +74,7 @@ def report(home: Path, *arguments: str) -> Result:
     return CliRunner().invoke(cli, ["--home", str(home), "report", *arguments])
 
 
-def test_everything_is_in_the_page(registry: Registry) -> None:
-    page = gather_page(registry, Asked())
+def test_everything_is_in_the_page(page: Page) -> None:
     html = render_page(page)
     assert len(page.rows) == 8 and len(page.videos) == 60
     assert page.rows[0].first.verdict == "clearly above"
@@ -86,8 +88,7 @@ def test_everything_is_in_the_page(registry: Registry) -> None:
     assert SECRET not in html
 
 
-def test_a_strip_shows_who_is_on_screen_when(registry: Registry) -> None:
-    page = gather_page(registry, Asked())
+def test_a_strip_shows_who_is_on_screen_when(page: Page) -> None:
     for video in page.videos:
         assert {lane.person for lane in video.lanes} <= {person.key for person in page.people}
         assert all(
@@ -98,8 +99,8 @@ def test_a_strip_shows_who_is_on_screen_when(registry: Registry) -> None:
         assert video.third is None or video.third == pytest.approx(300 / video.duration_s, abs=0.1)
 
 
-def test_the_policy_allows_our_own_script_and_style_only(registry: Registry) -> None:
-    html = html_of(registry)
+def test_the_policy_allows_our_own_script_and_style_only(page: Page) -> None:
+    html = render_page(page)
     policy = unescape(re.search(r'Security-Policy" content="([^"]*)"', html)[1])  # type: ignore[index]
     for name in ("script", "style"):
         text = re.search(rf"<{name}>(.*?)</{name}>", html, re.DOTALL)[1]  # type: ignore[index]

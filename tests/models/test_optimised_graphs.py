@@ -1,0 +1,136 @@
+"""Optimised graphs that are kept: the same answers to the last bit, and never a damaged one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from registry.domain import Image
+from registry.models import catalogue
+from registry.models.optimised_graphs import FOLDER
+from registry.settings import Accuracy
+
+
+def _answers(cache: Path, image: Image) -> list[bytes]:
+    """Embeddings and landmarks of one image by both accuracies."""
+    found = []
+    accuracies: tuple[Accuracy, ...] = ("exact", "fast")
+    for accuracy in accuracies:
+        model = catalogue.load("sface", device="cpu", cache=cache, threads=1, accuracy=accuracy)
+        faces = model.detect(image)
+        found += [face.landmarks.tobytes() for face in faces]
+        found.append(model.embed(model.align(image, faces)).tobytes())
+    return found
+
+
+def _entries(cache: Path) -> dict[str, int]:
+    """Inode of the graph in each entry: another one, if the entry was made again."""
+    return {
+        entry.name: (entry / "graph.onnx").stat().st_ino for entry in (cache / FOLDER).iterdir()
+    }
+
+
+def test_a_kept_graph_answers_as_the_original(tmp_path: Path, t1_image: Image) -> None:
+    blocked = tmp_path / "a file, where no folder can be made"
+    blocked.touch()
+    original = _answers(blocked, t1_image)
+    made = _answers(tmp_path / "models", t1_image)
+    entries = _entries(tmp_path / "models")
+    kept = _answers(tmp_path / "models", t1_image)
+
+    assert made == original
+    assert kept == original
+    assert len(entries) == 2  # SFace's and YuNet's
+    assert _entries(tmp_path / "models") == entries
+
+
+def test_a_kept_graph_needs_no_onnx(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from registry.models import catalogue; "
+        "catalogue.load('sface', device='cpu', cache=Path(sys.argv[1]), accuracy='fast'); "
+        "print('onnx' in sys.modules)"
+    )
+    shown = [
+        subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for _ in range(2)
+    ]
+    assert shown == ["True", "False"]
+
+
+@pytest.mark.parametrize("file", ["weights.bin", "graph.onnx", "checks.json"])
+@pytest.mark.parametrize("damage", ["flipped", "cut off", "missing"])
+def test_a_damaged_entry_is_made_again(
+    tmp_path: Path, t1_image: Image, file: str, damage: str
+) -> None:
+    before = _answers(tmp_path, t1_image)
+    entries = _entries(tmp_path)
+    for entry in (tmp_path / FOLDER).iterdir():
+        path = entry / file
+        content = bytearray(path.read_bytes())
+        path.unlink()
+        if damage == "flipped":
+            content[len(content) // 2] ^= 1
+            path.write_bytes(content)
+        elif damage == "cut off":
+            path.write_bytes(content[: len(content) // 2])
+
+    assert _answers(tmp_path, t1_image) == before
+    assert _entries(tmp_path).keys() == entries.keys()
+    repaired = _entries(tmp_path)
+    assert _answers(tmp_path, t1_image) == before
+    assert _entries(tmp_path) == repaired
+
+
+def test_an_entry_whose_answer_differs_is_made_again(tmp_path: Path, t1_image: Image) -> None:
+    """As one that was made on another processor, in a home that two machines share."""
+    before = _answers(tmp_path, t1_image)
+    for entry in (tmp_path / FOLDER).iterdir():
+        checks = (entry / "checks.json").read_text()
+        start = checks.index('"answer": "') + len('"answer": "')
+        (entry / "checks.json").write_text(checks[:start] + "0" * 64 + checks[start + 64 :])
+
+    assert _answers(tmp_path, t1_image) == before
+    for entry in (tmp_path / FOLDER).iterdir():
+        assert "0" * 64 not in (entry / "checks.json").read_text()
+
+
+def test_old_entries_go_when_another_is_made(tmp_path: Path, t1_image: Image) -> None:
+    folder = tmp_path / FOLDER
+    for name, days in (("old", 40), ("new", 10), (".killed", 40)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "weights.bin").write_bytes(b"1")
+        at = time.time() - days * 24 * 3600
+        os.utime(folder / name, (at, at))
+
+    _answers(tmp_path, t1_image)
+
+    names = {entry.name for entry in folder.iterdir()}
+    assert "new" in names
+    assert len(names) == 3
+    assert not {"old", ".killed"} & names
+
+
+def test_processes_that_start_together_agree(tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy; from pathlib import Path; from registry.models import catalogue; "
+        "model = catalogue.load('sface', device='cpu', cache=Path(sys.argv[1]), threads=1); "
+        "chips = numpy.arange(3 * 112 * 112 * 3, dtype=numpy.uint8).reshape(3, 112, 112, 3); "
+        "print(model.embed(chips).tobytes().hex())"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    answers = {process.communicate(timeout=120)[0] for process in running}
+    assert [process.returncode for process in running] == [0] * 4
+    assert len(answers) == 1
+    assert np.frombuffer(bytes.fromhex(answers.pop().decode()), np.float32).shape == (3 * 128,)
+    assert [entry.name[0] for entry in (tmp_path / FOLDER).iterdir()] != ["."]
