@@ -273,7 +273,8 @@ class Index:
 
     def videos(self, identity_ids: Sequence[str] | None = None) -> Iterator[IndexedVideo]:
         """All videos, or those that show one of these identities, in order of id."""
-        return (video_in(point.payload) for point in self.stored_videos(identity_ids))
+        where = None if identity_ids is None else Filter(must={_SEEN: list(identity_ids)})
+        return map(video_in, self._videos.payloads(where))
 
     def get_videos(self, video_ids: Sequence[str]) -> dict[str, IndexedVideo]:
         """Those that exist among these, by id."""
@@ -304,7 +305,7 @@ class Index:
     def identities(self, *, provisional: bool = True) -> Iterator[Identity]:
         """All identities, or only the established ones, in order of id."""
         where = None if provisional else Filter(must_not={"standing": [PROVISIONAL]})
-        return (identity_in(point.payload) for point in self._identities.scroll(where))
+        return map(identity_in, self._identities.payloads(where))
 
     def get_identities(self, identity_ids: Sequence[str]) -> dict[str, Identity]:
         """Those that exist among these, by id."""
@@ -323,7 +324,7 @@ class Index:
     def faces_of(self, identity_id: str) -> Iterator[IndexedFace]:
         """The faces of one identity, in order of id."""
         where = Filter(must={"identity_id": [identity_id]})
-        return (face_in(point.payload) for point in self._faces.scroll(where))
+        return map(face_in, self._faces.payloads(where))
 
     def faces_in(self, video_id: str) -> Iterator[IndexedFace]:
         """The faces of one video with their vectors, in order of id."""

@@ -112,13 +112,21 @@ class EngineCollection(ABC):
 
     def scroll(self, where: Filter | None = None, *, with_vectors: bool = False) -> Iterator[Point]:
         """All points that match the filter, in order of id, read page by page."""
+        records = self._records(where, with_vectors=with_vectors)
+        return (self._point(record, with_vectors) for record in records)
+
+    def payloads(self, where: Filter | None = None) -> Iterator[Payload]:
+        """The payloads of all points that match the filter, in order of id."""
+        return (record.payload or {} for record in self._records(where, with_vectors=False))
+
+    def _records(self, where: Filter | None, *, with_vectors: bool) -> Iterator[Any]:
         if not can_match(where):
             return
         page = _PAGE_VECTORS if with_vectors else _PAGE
         offset: Any = None
         while True:
             records, offset = self._page(where, offset, page, with_vectors=with_vectors)
-            yield from (self._point(record, with_vectors) for record in records)
+            yield from records
             if offset is None:
                 return
 
