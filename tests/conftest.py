@@ -1,4 +1,8 @@
-"""What every test may ask for, and what none may see: the developer's own registry."""
+"""What every test may ask for, and what none may see: the developer's own registry.
+
+Libraries are imported where they are used: the process that only hands tests to others imports this
+file before it starts them.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,14 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
 import pytest
 from filelock import FileLock
 
-from registry.demo.videos import build_videos
-from registry.domain import Image
-from registry.models.base import FaceModel
-from tests.support import places
+if TYPE_CHECKING:
+    from registry.domain import Image
+    from registry.models.base import FaceModel
 
 TEST_DATA = "FACE_REGISTRY_TEST_DATA"
 _OURS = ("FACE_REGISTRY_", "QDRANT_", "MINIO_")
@@ -33,6 +35,8 @@ def _no_real_time() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads the environment, the data folder or the caches of whoever runs it."""
+    from tests.support import places  # before the settings of its servers are gone
+
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(_OURS) and name != TEST_DATA:
@@ -131,6 +135,8 @@ def _built_once(
 @pytest.fixture(scope="session")
 def demo_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the demo's videos, built once for all processes of a run; only to be read."""
+    from registry.demo.videos import build_videos
+
     return _built_once(tmp_path_factory, "demo-videos", build_videos)
 
 
@@ -150,6 +156,9 @@ def _frozen(image: Image) -> Image:
 @pytest.fixture(scope="session")
 def t1_image() -> Image:
     """Six people side by side, BGR uint8 (886, 1280, 3): a photo that insightface carries."""
+    import cv2
+    import numpy as np
+
     path = distribution("insightface").locate_file("insightface/data/images/t1.jpg")
     encoded = np.frombuffer(Path(str(path)).read_bytes(), np.uint8)
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
@@ -160,6 +169,7 @@ def t1_image() -> Image:
 @pytest.fixture(scope="session")
 def astronaut() -> Image:
     """One person, BGR uint8 (512, 512, 3): a photo that scikit-image carries."""
+    import numpy as np
     from skimage import data
 
     return _frozen(np.ascontiguousarray(data.astronaut()[:, :, ::-1]))  # type: ignore[no-untyped-call]

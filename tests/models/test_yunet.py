@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
-from registry.domain import Box, Image
+from registry.domain import Box, Detection, Image
 from registry.faces.boxes import overlap
 from registry.models.base import FaceModel
+from registry.models.upright import HOPELESS, make_upright
 from registry.models.yunet import LARGE_FACE
 from tests.models.conftest import largest
 
@@ -90,3 +93,39 @@ def test_a_tilted_head_is_known_again(sface: FaceModel, astronaut: Image, degree
     [other] = sface.embed(sface.align(turned, [found]))
     assert one @ other > 0.8
     assert found.score == pytest.approx(upright.score, abs=0.03)
+
+
+def test_a_face_below_the_least_score_is_not_detected_again(
+    sface: FaceModel, astronaut: Image
+) -> None:
+    face = replace(largest(sface.detect(astronaut)), score=HOPELESS - 0.01)
+    asked = []
+
+    def detect(squares: list[Image]) -> list[list[Detection]]:
+        asked.extend(squares)
+        return [sface.detect(square) for square in squares]
+
+    assert make_upright([(astronaut, face)], detect, least_score=HOPELESS) == [face]
+    assert not asked
+    [again] = make_upright([(astronaut, face)], detect)
+    assert asked
+    assert again.score > 0.9
+
+
+def test_no_square_is_looked_at_twice(sface: FaceModel, astronaut: Image) -> None:
+    """Where a further look was worse, the square of the last tilt has been seen already."""
+    turn = cv2.getRotationMatrix2D((256, 256), 25, 0.7)
+    turned = np.asarray(cv2.warpAffine(astronaut, turn, (512, 512)), np.uint8)
+    face = replace(largest(sface.detect(turned)), score=0.5)
+    seen: list[bytes] = []
+
+    def detect(squares: list[Image]) -> list[list[Detection]]:
+        seen.extend(square.tobytes() for square in squares)
+        worse = 0.1 * (len(seen) > 3)  # each look after the first three tilts
+        found = [sface.detect(square) for square in squares]
+        return [[replace(each, score=each.score - worse) for each in some] for some in found]
+
+    [again] = make_upright([(turned, face)], detect)
+    assert again.score > face.score
+    assert len(seen) == 3 + 1 + 2
+    assert len(set(seen)) == len(seen)

@@ -115,7 +115,9 @@ def _change(registry: Registry, random: np.random.Generator) -> None:
         ingest()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))]
+)
 def test_kept_evidence_gives_the_answers_of_all_faces(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

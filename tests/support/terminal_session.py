@@ -8,11 +8,15 @@ import select
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
+
+from registry.cli import main
 
 _CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 _LONGEST_S = 60.0
@@ -34,7 +38,7 @@ class Session:
 def run_on_terminal(
     home: Path, *arguments: str, answer: str | None = None, columns: int = 100
 ) -> Session:
-    """Run a command of the real program on a terminal, and answer its question.
+    """Run a command on a terminal, in this process, and answer its question.
 
     Args:
         home: of the registry.
@@ -44,26 +48,35 @@ def run_on_terminal(
     """
     assert sys.platform != "win32", "Windows has no such terminals"
     ours, theirs = _open_terminal(columns)
-    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1"}
-    for name in ("COLUMNS", "LINES"):
-        environment.pop(name, None)
-    process = subprocess.Popen(
-        [sys.executable, "-c", _COMMAND, "--home", str(home), *arguments],
-        stdin=theirs, stdout=theirs, stderr=theirs, env=environment, close_fds=True,
-        cwd=Path(__file__).parents[2], start_new_session=True,
-    )  # fmt: skip
-    os.close(theirs)
-    shown, answers = b"", [] if answer is None else [f"{answer}\n".encode()]
-    try:
+    shown: list[bytes] = []
+
+    def look_and_answer() -> None:
+        answers = [] if answer is None else [f"{answer}\n".encode()]
         while chunk := _read(ours):
-            shown += chunk
-            if answers and _PROMPT in shown:
+            shown.append(chunk)
+            if answers and _PROMPT in b"".join(shown):
                 os.write(ours, answers.pop())
-        return Session(process.wait(timeout=60), _CODES.sub("", shown.decode()).replace("\r", ""))
+
+    person = Thread(target=look_and_answer)
+    person.start()
+    try:
+        with pytest.MonkeyPatch.context() as patch, ExitStack() as files:
+            patch.setenv("TERM", "xterm")
+            patch.setenv("NO_COLOR", "1")
+            for name in ("COLUMNS", "LINES"):
+                patch.delenv(name, raising=False)
+            for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+                file = open(theirs, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+                patch.setattr(sys, name, files.enter_context(file))
+            with pytest.raises(SystemExit) as ended:
+                main(["--home", str(home), *arguments])
     finally:
-        process.kill()
-        process.wait()
+        os.close(theirs)
+        person.join()
         os.close(ours)
+    code = ended.value.code
+    text = _CODES.sub("", b"".join(shown).decode()).replace("\r", "")
+    return Session(code if isinstance(code, int) else int(bool(code)), text)
 
 
 def interrupted_on_terminal(home: Path, *arguments: str, moment: str) -> Session:
