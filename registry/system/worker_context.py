@@ -77,7 +77,9 @@ class WorkerContext(BaseContext):
         super().__init__()
         self._locks: list[RLock] = []
         self._name = "forkserver" if _prepared else "spawn"
-        self.Process: Any = _ForkedWorker if _prepared else _SpawnedWorker
+        self.Process: Any = _SpawnedWorker
+        if sys.platform == "linux" and _prepared:
+            self.Process = _ForkedWorker
 
     def RLock(self) -> RLock:
         """Return a new lock, which lives as long as this context."""

@@ -27,7 +27,8 @@ def _copy_sparse(source: str, target: str) -> None:
         new.truncate(size)
         for start, end in data_spans(Path(source)):
             for at in range(start, end, _PART):
-                part = os.pread(old.fileno(), min(_PART, end - at), at)
+                old.seek(at)
+                part = old.read(min(_PART, end - at))
                 if part != _ZEROS[: len(part)]:
                     new.seek(at)
                     new.write(part)
