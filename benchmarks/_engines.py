@@ -17,7 +17,8 @@ from qdrant_client import QdrantClient
 
 from registry.domain import Vectors
 from registry.store.base import CollectionSpec, Point, Store
-from registry.store.edge import SEARCHED, EdgeStore
+from registry.store.collection import SEARCHED
+from registry.store.edge import EdgeStore
 from registry.store.edge_shard import GRAPH_FROM
 from registry.store.memory import MemoryStore
 from registry.store.server import ServerStore

@@ -87,6 +87,7 @@ _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 def wait_for_orphans() -> None:
     """Wait for them, so that `os.times` counts what they took."""
-    with suppress(ChildProcessError):
-        while True:
-            os.wait()
+    if sys.platform == "linux":
+        with suppress(ChildProcessError):
+            while True:
+                os.wait()

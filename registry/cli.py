@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import logging
 import os
@@ -292,6 +293,7 @@ def main(arguments: list[str] | None = None) -> None:
         prepare_workers("ingest.worker_imports")
     # A report makes a million objects that all stay: looking for garbage among them takes as long.
     gc.set_threshold(_GARBAGE)
+    atexit.register(gc.freeze)  # or Python looks for garbage twice more, and then ends anyway
     debug = "--debug" in arguments
     # Libraries log each retry; the command itself reports the result.
     logging.basicConfig(level=logging.WARNING if debug else logging.CRITICAL)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from registry.core.decisions import View
-from registry.core.nearest import nearest_faces
+from registry.core.nearest import nearest_by_graph, nearest_faces, query_outside
 from registry.core.points import (
     ALIASES,
     CONTENT,
@@ -33,7 +33,7 @@ from registry.errors import ContractError
 from registry.faces.appearances import revised_identity
 from registry.faces.matching import Neighbour
 from registry.faces.quality import founds
-from registry.store.base import CollectionSpec, Filter, Hit, Point, Store
+from registry.store.base import Collection, CollectionSpec, Filter, Hit, Point, Store
 
 FACES, VIDEOS, IDENTITIES = "faces", "videos", "identities"
 _SEEN = "appearances[].identity_id"
@@ -64,7 +64,7 @@ class Index:
     """
 
     def __init__(self, store: Store, contract: Contract) -> None:
-        """Opens the collections, creating those that do not exist."""
+        """Opens the collections, creating those that do not exist; that of faces when needed."""
         self._store = store
         self._contract = contract
         self._count: int | None = None
@@ -127,8 +127,8 @@ class Index:
             limit: the number of faces for each embedding, at most.
             without: identities whose faces are left out.
             without_videos: videos whose faces are left out.
-            exact: whether to compare with every face instead of asking the graph; by default, up
-                to `EXACT_LIMIT` faces.
+            exact: whether to compare with every face, or to take what the graph finds; by default,
+                beyond `EXACT_LIMIT` faces, all faces of the videos to which it leads are compared.
         """
         left_out = {"identity_id": list(without), "video_id": list(without_videos)}
         must_not = {field: values for field, values in left_out.items() if values}
@@ -144,9 +144,9 @@ class Index:
     ) -> list[list[Hit]]:
         if not len(embeddings):
             return []
-        if exact is None:
-            exact = self._face_count() <= EXACT_LIMIT
-        return self._faces.query(embeddings, limit=limit, where=where, exact=exact)
+        if exact is None and self._face_count() > EXACT_LIMIT:
+            return nearest_by_graph(self._faces, embeddings, limit, where)
+        return query_outside(self._faces, embeddings, limit, where, exact=exact is not False)
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -235,12 +235,12 @@ class Index:
 
     def flush(self) -> None:
         """Return when everything written before is durable."""
-        for collection in (self._faces, self._videos, self._identities):
+        for collection in self._opened():
             collection.flush()
 
     def optimize(self) -> None:
         """Let the engine tidy up after many writes."""
-        for collection in (self._faces, self._videos, self._identities):
+        for collection in self._opened():
             collection.optimize()
 
     # --- reading --------------------------------------------------------------------------------
@@ -273,7 +273,8 @@ class Index:
 
     def videos(self, identity_ids: Sequence[str] | None = None) -> Iterator[IndexedVideo]:
         """All videos, or those that show one of these identities, in order of id."""
-        return (video_in(point.payload) for point in self.stored_videos(identity_ids))
+        where = None if identity_ids is None else Filter(must={_SEEN: list(identity_ids)})
+        return map(video_in, self._videos.payloads(where))
 
     def get_videos(self, video_ids: Sequence[str]) -> dict[str, IndexedVideo]:
         """Those that exist among these, by id."""
@@ -304,7 +305,7 @@ class Index:
     def identities(self, *, provisional: bool = True) -> Iterator[Identity]:
         """All identities, or only the established ones, in order of id."""
         where = None if provisional else Filter(must_not={"standing": [PROVISIONAL]})
-        return (identity_in(point.payload) for point in self._identities.scroll(where))
+        return map(identity_in, self._identities.payloads(where))
 
     def get_identities(self, identity_ids: Sequence[str]) -> dict[str, Identity]:
         """Those that exist among these, by id."""
@@ -323,7 +324,7 @@ class Index:
     def faces_of(self, identity_id: str) -> Iterator[IndexedFace]:
         """The faces of one identity, in order of id."""
         where = Filter(must={"identity_id": [identity_id]})
-        return (face_in(point.payload) for point in self._faces.scroll(where))
+        return map(face_in, self._faces.payloads(where))
 
     def faces_in(self, video_id: str) -> Iterator[IndexedFace]:
         """The faces of one video with their vectors, in order of id."""
@@ -379,14 +380,29 @@ class Index:
     # --- inside ---------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        dimension = self._contract.model.dimension
-        spec = CollectionSpec(FACES, dimension, ("video_id", "identity_id", "crop_digest"))
-        self._faces = self._store.open(spec)
+        self._opened_faces: Collection | None = None
         self._count = None
         self._videos = self._store.open(VIDEOS_SPEC)
         self._identities = self._store.open(
             CollectionSpec(IDENTITIES, None, ("identity_id", "name", "standing"))
         )
+        if not self._store.has(FACES):
+            self._open_faces()
+
+    @property
+    def _faces(self) -> Collection:
+        """Opened when it is first used: it is most of the index, and reports do not need it."""
+        return self._opened_faces or self._open_faces()
+
+    def _open_faces(self) -> Collection:
+        dimension = self._contract.model.dimension
+        spec = CollectionSpec(FACES, dimension, ("video_id", "identity_id", "crop_digest"))
+        self._opened_faces = self._store.open(spec)
+        return self._opened_faces
+
+    def _opened(self) -> list[Collection]:
+        faces = [self._opened_faces] if self._opened_faces else []
+        return [*faces, self._videos, self._identities]
 
     def _written(
         self, videos: Iterable[Video], view: View

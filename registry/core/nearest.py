@@ -22,8 +22,12 @@ _WORTH_GROUPING = 3
 _CANDIDATES = 128
 """Faces that this query returns. A face of the group that even more may match, as it does in a
 video of a person of many videos, is compared with every stored one."""
-_NEAREST = 8
-"""Faces that the graph is asked for in that case, for each face, where it answers."""
+_NEAREST = 50
+"""Faces that the graph is asked for, at least, before all faces of their videos are compared. In a
+graph of 1,000,000 faces the nearest one itself was among these for 338 of 350, and in one of the
+videos for all (docs/BENCHMARKS.md, "Growth")."""
+_FEW = 100
+"""Faces that are asked for in addition instead of being left out by a filter, at most."""
 _BATCH = 500
 """Faces that are asked about together: answers take 7 kB a face."""
 
@@ -73,6 +77,50 @@ def nearest_faces(
     return [neighbour_in(found[row]) if row in found else None for row in range(len(embeddings))]
 
 
+def query_outside(
+    faces: Collection, embeddings: Vectors, limit: int, where: Filter | None, *, exact: bool
+) -> list[list[Hit]]:
+    """What `faces.query` returns, sooner if the filter leaves out a few videos and nothing else.
+
+    The engine checks a filter for every face. So more faces are asked for, as many as these videos
+    have, and theirs are removed from the answer.
+    """
+    videos = where.must_not.get("video_id", ()) if where else ()
+    if where == Filter(must_not={"video_id": videos}) and videos:
+        several = faces.count(Filter(must={"video_id": videos}))
+        if several <= _FEW:
+            found = faces.query(embeddings, limit=limit + several, exact=exact)
+            return [
+                [hit for hit in hits if face_in(hit.payload).video_id not in videos][:limit]
+                for hits in found
+            ]
+    return faces.query(embeddings, limit=limit, where=where, exact=exact)
+
+
+def nearest_by_graph(
+    faces: Collection, embeddings: Vectors, limit: int, where: Filter | None
+) -> list[list[Hit]]:
+    """The nearest faces of each embedding, of the videos in which the graph finds near ones.
+
+    The faces of a video are so alike that a graph often leads to another one than the nearest. All
+    faces of the videos that it leads to are compared.
+
+    Args:
+        faces: all stored faces.
+        embeddings: float32 (n, D), L2-normalised.
+        limit: the number of faces for each embedding, at most.
+        where: which faces may be returned.
+    """
+    where = where or Filter()
+    near = faces.query(embeddings, limit=max(limit, _NEAREST), where=where, exact=False)
+    found: list[list[Hit]] = []
+    for row, hits in zip(embeddings, near, strict=True):
+        videos = sorted({face_in(hit.payload).video_id for hit in hits})
+        within = Filter({**where.must, "video_id": videos}, where.must_not)
+        found += faces.query(row[None], limit=limit, where=within)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Search:
     """Queries for rows of `embeddings`, each answered by row."""
@@ -89,10 +137,8 @@ class _Search:
             return self._nearest(rows, self.others)
         found: dict[int, Hit] = {}
         for some in _batches(rows):
-            answers = self.faces.query(
-                self.embeddings[some], limit=_NEAREST, where=self.others, exact=False
-            )
-            found |= self.among_videos(some, [hit for hits in answers for hit in hits])
+            answers = nearest_by_graph(self.faces, self.embeddings[some], 1, self.others)
+            found |= {row: hits[0] for row, hits in zip(some, answers, strict=True) if hits}
         return found
 
     def around(self, centre: Vectors) -> tuple[list[Hit], float]:

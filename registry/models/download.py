@@ -17,6 +17,7 @@ from pathlib import Path
 
 from registry.errors import ModelError, UsageError
 from registry.models.entries import ModelEntry, find, holds, places
+from registry.system.privacy import make_private_folder
 
 _TIMEOUT_S = 60.0
 """Of one read. Chosen: a stalled download ends; a slow one of 260 MB does not."""
@@ -81,7 +82,7 @@ def install(entry: ModelEntry, cache: Path, download: Download) -> None:
         ModelError: they cannot be downloaded or written, or have other digests.
     """
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        make_private_folder(cache)
         with tempfile.TemporaryDirectory(prefix=".pull-", dir=cache) as staging:
             kept = _download(entry, Path(staging), cache / entry.name, download)
             _move(entry, kept, cache / entry.name)

@@ -28,6 +28,7 @@ import onnxruntime
 from registry.errors import ModelError
 from registry.models import device as devices
 from registry.models.weights import file_digest
+from registry.system.privacy import make_private_folder
 from registry.system.process import processor_description
 
 FOLDER = "optimised"
@@ -102,7 +103,8 @@ def _make_entry(
     """A session of the graph; ONNX Runtime stores what it made of it, where that is possible."""
     cpu = devices.resolve("cpu")
     try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (entry.parent.parent, entry.parent):
+            make_private_folder(folder)
         made = Path(tempfile.mkdtemp(prefix=".", dir=entry.parent))
     except OSError:
         return devices.open_session(graph, cpu, threads, label)
@@ -116,6 +118,8 @@ def _make_entry(
             checks = {name: file_digest(made / name) for name in (_GRAPH, _WEIGHTS)}
             checks["answer"] = _answer(session, sample)
             (made / _CHECKS).write_text(json.dumps(checks), encoding="utf-8")
+            for file in made.iterdir():
+                file.chmod(0o600)
             _put(made, entry)
             return session
         return devices.open_session(graph, cpu, threads, label)

@@ -95,6 +95,9 @@ class Collection(Protocol):
     def scroll(self, where: Filter | None = None, *, with_vectors: bool = False) -> Iterator[Point]:
         """All points that match the filter, in order of id, read page by page."""
 
+    def payloads(self, where: Filter | None = None) -> Iterator[Payload]:
+        """The payloads of what `scroll` returns; without ids, which take a third of its time."""
+
     def set_payload(self, payload: Payload, where: Filter) -> None:
         """Set these top-level fields on every matching point; other fields stay.
 

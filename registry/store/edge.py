@@ -14,7 +14,7 @@ import qdrant_edge as qe
 
 from registry.errors import StoreCorrupt, StoreError, StoreFull
 from registry.store.base import CollectionSpec, Filter, Payload, Point
-from registry.store.collection import EngineCollection, check_name, plain_vector
+from registry.store.collection import SEARCHED, EngineCollection, check_name, plain_vector
 from registry.store.edge_seal import check_seal, seal, seal_file, unseal
 from registry.store.edge_shard import (
     CONFIG,
@@ -37,10 +37,6 @@ from registry.system.privacy import make_private_folder
 from registry.system.process import refuse_fork
 from registry.system.sparse import free_zeros
 
-SEARCHED = 1024
-"""Nodes of the graph that a query visits (`ef`; the default is 100). 120,000 faces, 18 a video:
-the nearest of 287 was found first in 275 with the default, 281 with 256, 286 with 512, and 287 with
-1,024, in 1.3 ms of CPU (docs/BENCHMARKS.md, "Growth")."""
 RESERVE_BYTES = 256 * 2**20
 """Free space that a write must leave. Edge writes through memory maps, and a page that does not fit
 on the disk kills the process (SIGBUS), so free space is checked before each write. Edge 0.9.0

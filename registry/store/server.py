@@ -13,7 +13,13 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from registry.errors import StoreCorrupt, StoreError, UsageError
 from registry.store.base import CollectionSpec, Filter, Payload, Point
-from registry.store.collection import EngineCollection, check_name, plain_vector, texts
+from registry.store.collection import (
+    SEARCHED,
+    EngineCollection,
+    check_name,
+    plain_vector,
+    texts,
+)
 from registry.store.server_calls import Address, call
 from registry.system.certificates import is_loopback, tls_context
 
@@ -200,9 +206,9 @@ class ServerStore:
             exact=True, quantization=models.QuantizationSearchParams(ignore=True)
         )
         if not self._scalar:
-            return exact, models.SearchParams(exact=False)
+            return exact, models.SearchParams(exact=False, hnsw_ef=SEARCHED)
         rescored = models.QuantizationSearchParams(rescore=True, oversampling=_OVERSAMPLING)
-        return exact, models.SearchParams(exact=False, quantization=rescored)
+        return exact, models.SearchParams(exact=False, hnsw_ef=SEARCHED, quantization=rescored)
 
 
 class Calls(Protocol):

@@ -11,7 +11,7 @@ import pytest
 
 from registry import ids
 from registry.core import nearest as module
-from registry.core.nearest import nearest_faces
+from registry.core.nearest import nearest_by_graph, nearest_faces, query_outside
 from registry.domain import Vectors
 from registry.faces.matching import similarities_to_earlier
 from registry.faces.neighbourhood import groups
@@ -129,6 +129,51 @@ def test_candidates_of_the_graph_are_compared_exactly(faces: Collection) -> None
     pairs = [(a, b) for a, b in zip(exact, graph, strict=True) if a and a.similarity >= THRESHOLD]
     assert len(pairs) > 30
     assert all(a == b for a, b in pairs)
+
+
+@pytest.mark.parametrize("few", [0, 100])
+@pytest.mark.parametrize("exact", [True, False])
+def test_leaving_videos_out_gives_the_answers_of_a_filter(
+    faces: Collection, few: int, exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FEW", few)
+    world = _World(9)
+    faces.upsert(list(world.stored()))
+    asked = np.concatenate([world.faces(person) for person in range(PEOPLE)])
+    for left_out in (
+        {"video_id": ["v0", "v3"]},
+        {"video_id": ["unknown"]},
+        {"video_id": ["v0"], "identity_id": ["i0"]},
+        {},
+    ):
+        where = Filter(must_not=left_out)
+        expected = faces.query(asked, limit=7, where=where, exact=exact)
+        assert query_outside(faces, asked, 7, where, exact=exact) == expected
+    assert query_outside(faces, asked, 7, None, exact=exact) == faces.query(asked, limit=7)
+
+
+class _Misled:
+    """A collection whose graph leads to every face but the nearest."""
+
+    def __init__(self, inner: Collection) -> None:
+        self._inner = inner
+
+    def query(self, vectors: Vectors, *, limit: int, exact: bool = True, **how: Any) -> Any:
+        found = self._inner.query(vectors, limit=limit + 1 - exact, **how)
+        return found if exact else [hits[1:] for hits in found]
+
+
+def test_the_nearest_face_is_found_if_the_graph_leads_to_another_of_its_video(
+    faces: Collection,
+) -> None:
+    world = _World(8)
+    faces.upsert(list(world.stored()))
+    asked = np.concatenate([world.faces(person) for person in range(PEOPLE)])
+    misled = cast(Collection, _Misled(faces))
+    for limit, where in ((1, None), (5, Filter(must_not={"video_id": ["v0", "v3"]}))):
+        assert nearest_by_graph(misled, asked, limit, where) == faces.query(
+            asked, limit=limit, where=where
+        )
 
 
 def test_whatever_matches_a_member_is_within_reach_of_the_group() -> None:

@@ -14,9 +14,13 @@ from typing import Any
 
 import pytest
 
+import queries
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.errors import RegistryLocked
+from registry.store.base import CollectionSpec
+from registry.store.edge import EdgeCollection, EdgeStore
+from registry.upkeep.status import status
 from tests.support.factories import person, video
 from tests.support.registries import new_registry, put, who
 
@@ -49,6 +53,28 @@ def test_a_registry_that_is_open_is_given_back_and_closed_at_the_last_closing(ho
     with open_registry(home=home) as again:
         assert again is not first
         assert again.index.count_videos() == 2
+
+
+def test_reports_and_status_do_not_load_the_faces(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    load = EdgeStore.open
+
+    def open_collection(store: EdgeStore, spec: CollectionSpec) -> EdgeCollection:
+        opened.append(spec.name)
+        return load(store, spec)
+
+    monkeypatch.setattr(EdgeStore, "open", open_collection)
+    with open_registry(home=home) as registry:
+        assert len(queries.report(registry)) == 1
+        assert status(registry)["faces"] == 1
+        registry.index.flush()
+        assert sorted(opened) == ["identities", "videos"]
+        assert registry.index.count_faces() == 1
+        put(registry, video("beach", [person(0)]))
+        assert status(registry)["faces"] == registry.index.count_faces() == 2
+        assert sorted(opened) == ["faces", "identities", "videos"]
 
 
 def test_a_notebook_cell_that_is_run_again_opens_the_registry_again(home: Path) -> None:

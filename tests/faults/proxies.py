@@ -134,6 +134,9 @@ class FaultyCollection:
         found = self._run("scroll", lambda: [*self._inner.scroll(where, with_vectors=with_vectors)])
         return iter(found)
 
+    def payloads(self, where: Filter | None = None) -> Iterator[Payload]:
+        return iter(self._run("scroll", lambda: [*self._inner.payloads(where)]))
+
     def set_payload(self, payload: Payload, where: Filter) -> None:
         self._run("set_payload", lambda: self._inner.set_payload(payload, where), writes=True)
 

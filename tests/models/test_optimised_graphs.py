@@ -50,6 +50,14 @@ def test_a_kept_graph_answers_as_the_original(tmp_path: Path, t1_image: Image) -
     assert _entries(tmp_path / "models") == entries
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has access lists instead of modes")
+def test_what_is_kept_is_private_as_all_of_a_home(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    catalogue.load("sface", device="cpu", cache=models)
+    for path in (models, *models.rglob("*")):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+
+
 def test_a_kept_graph_needs_no_onnx(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from registry.models import catalogue; "

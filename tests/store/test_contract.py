@@ -205,6 +205,8 @@ def test_scrolling_goes_through_all_pages_in_order_of_id(store: Store) -> None:
     videos.upsert([video(int(n) + 1) for n in order])
     assert numbers(videos) == list(range(1, 2101))
     assert len(videos.get([uid(n) for n in range(1, 2101)])) == 2100
+    for where in (None, Filter()):
+        assert list(videos.payloads(where)) == [point.payload for point in videos.scroll(where)]
 
 
 def test_scrolling_with_vectors_keeps_each_with_its_point(store: Store) -> None:

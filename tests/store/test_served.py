@@ -37,6 +37,7 @@ POST /collections/*/points/query/batch searches[] filter must_not[] key
 POST /collections/*/points/query/batch searches[] filter must_not[] match any[]
 POST /collections/*/points/query/batch searches[] limit
 POST /collections/*/points/query/batch searches[] params exact
+POST /collections/*/points/query/batch searches[] params hnsw_ef
 POST /collections/*/points/query/batch searches[] params quantization ignore
 POST /collections/*/points/query/batch searches[] params quantization oversampling
 POST /collections/*/points/query/batch searches[] params quantization rescore

@@ -22,6 +22,7 @@ from registry.errors import (
     UsageError,
 )
 from registry.store.base import CollectionSpec, Filter, Point
+from registry.store.collection import SEARCHED
 from registry.store.server import ServerStore
 from tests.support.http_server import Answer, Request, error, result, serving
 from tests.support.points import FACES, face, random_units, uid
@@ -443,7 +444,8 @@ def test_exact_queries_read_true_vectors_and_others_ask_the_graph(quantization: 
     assert [len(searches) for searches in exact] == [64, 64, 2]
     assert exact[0][0]["params"] == {"exact": True, "quantization": {"ignore": True}}
     rescored = {"quantization": {"rescore": True, "oversampling": 2.0}}
-    assert other[0]["params"] == {"exact": False} | (rescored if quantization == "scalar" else {})
+    graph = {"exact": False, "hnsw_ef": SEARCHED}
+    assert other[0]["params"] == graph | (rescored if quantization == "scalar" else {})
 
 
 @pytest.mark.usefixtures("without_waits")
