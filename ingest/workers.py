@@ -26,13 +26,13 @@ from registry.blobs.base import BlobStore
 from registry.core import contract as contracts
 from registry.core.backends import open_blobs
 from registry.domain import Contract
-from registry.errors import MediaError, RegistryError
+from registry.errors import MediaError, NotReadYet, RegistryError
 from registry.models import catalogue
 from registry.models.base import FaceModel
 from registry.settings import Settings
 from registry.system.console import children_ignore_interrupts, ignore_interrupts
 from registry.system.process import keep_freed_memory, lower_priority, seconds_since_start
-from registry.system.worker_context import WorkerContext
+from registry.system.worker_context import SERVER_ENDED, WorkerContext, exit_with_pool
 
 _POLL_S = 0.5
 """How often a thread that waits for a worker checks whether the run has ended."""
@@ -121,6 +121,7 @@ class PoolExtractor:
         self._sampling, self._limits, self._timeout_s = sampling, limits, timeout_s
         self._closed, self._lock = Event(), Lock()
         self._pending: list[Future[Extraction]] = []
+        self._worked = False
         # pebble's type of it has the pipes of Linux, which mypy takes for wrong on Windows.
         context: Any = WorkerContext()
         self._videos = context.RawValue("i", 0)
@@ -137,12 +138,15 @@ class PoolExtractor:
 
     def extract(self, path: Path, video_id: str) -> Extraction:
         """The faces of one video, from the next free worker."""
-        with children_ignore_interrupts():  # the first call starts the workers
-            future = self._pool.schedule(
-                _process,
-                args=(path, video_id, self._sampling, self._limits),
-                timeout=self._timeout_s,
-            )
+        try:
+            with children_ignore_interrupts():  # the first call starts the workers
+                future = self._pool.schedule(
+                    _process,
+                    args=(path, video_id, self._sampling, self._limits),
+                    timeout=self._timeout_s,
+                )
+        except RuntimeError as exc:  # also where the pool broke while this video was fetched
+            raise self._broken(exc) from exc
         self._pending.append(future)
         self._count(1)
         try:
@@ -162,17 +166,26 @@ class PoolExtractor:
                 future.cancel()
                 raise MediaError("processing the video was stopped.")
         try:
+            self._worked |= not isinstance(future.exception(), BrokenProcessPool)
             extraction: Extraction = future.result()
         except BrokenProcessPool as exc:
-            raise RegistryError(_NO_START) from exc
+            raise self._broken(exc) from exc
         except TimeoutError as exc:
             raise MediaError(
                 f"processing the video took longer than {self._timeout_s:.0f} s and was stopped."
             ) from exc
         except (ProcessExpired, CancelledError) as exc:
             code = getattr(exc, "exitcode", None)
+            if code == SERVER_ENDED:
+                raise NotReadYet(_SERVER_KILLED) from exc
             raise MediaError(describe_exit(code, self._limits)) from exc
         return extraction
+
+    def _broken(self, exc: RuntimeError) -> RegistryError:
+        """The error of a run that has no workers any more."""
+        if isinstance(exc.__cause__, OSError):
+            return RegistryError(f"A worker process cannot start: {exc.__cause__}.")
+        return RegistryError(_ALL_ENDED if self._worked else _NO_START)
 
     def close(self) -> None:
         """Stop the workers, whatever they do; threads that wait for one get an error.
@@ -234,6 +247,14 @@ _NO_START = (
     "The worker processes cannot start. A script that calls ingest must do so below the line "
     '`if __name__ == "__main__":`, because workers import the script.'
 )
+_ALL_ENDED = (
+    "All worker processes have ended, or were killed; the machine may be short of memory. Videos "
+    "that were recorded stay. Run the same command again, perhaps with fewer workers."
+)
+_SERVER_KILLED = (
+    "the process from which workers are forked was killed while one read the video; the machine "
+    "may be short of memory."
+)
 _worker: _Worker | RegistryError | None = None
 
 
@@ -241,6 +262,7 @@ def _start_worker(setup: _Setup, videos: _Number) -> None:
     """Initialise a worker process: ignore Ctrl-C, which the parent handles, and load the model."""
     global _worker  # noqa: PLW0603  a worker process has one model and one store
     ignore_interrupts()
+    exit_with_pool()
     lower_priority()
     keep_freed_memory()
     if setup.log:

@@ -9,12 +9,14 @@ environment variables of that moment. (On macOS, system libraries do not survive
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
-from multiprocessing import resource_tracker
+from multiprocessing import parent_process, resource_tracker
 from multiprocessing.context import BaseContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import RLock
+from threading import Thread
 from typing import Any
 
 from registry.system.console import children_ignore_interrupts
@@ -22,6 +24,12 @@ from registry.system.console import children_ignore_interrupts
 if sys.platform == "linux":
     from multiprocessing import forkserver
     from multiprocessing.context import ForkServerProcess
+
+SERVER_ENDED = 255
+"""The exit code of a worker whose server has ended, as `multiprocessing.popen_forkserver` gives it.
+
+The worker itself may still run: the server can no longer tell.
+"""
 
 _prepared = False
 
@@ -41,6 +49,22 @@ def prepare_workers(module: str) -> None:
         with suppress(OSError), children_ignore_interrupts():  # such as a long name of TMPDIR
             forkserver.ensure_running()
             _prepared = True
+
+
+def exit_with_pool() -> None:
+    """End this worker when the process that started its pool ends or takes the worker for ended.
+
+    Otherwise it would first finish what it does. A thread waits for the pipe to that process to be
+    closed. Does nothing in a process that multiprocessing did not start.
+    """
+    parent = parent_process()
+    if parent:
+
+        def wait() -> None:
+            parent.join()
+            os._exit(1)
+
+        Thread(target=wait, name="pool", daemon=True).start()
 
 
 class _Worker(BaseProcess):
@@ -64,7 +88,7 @@ if sys.platform == "linux":
 class WorkerContext(BaseContext):
     """The context of multiprocessing for one pool of `pebble`.
 
-    Its workers must call `ignore_interrupts`.
+    Its workers must call `ignore_interrupts`, and should call `exit_with_pool`.
 
     On POSIX, a new process opens the locks of its pool by name, after it has imported what the pool
     runs. But a pool that stops first drops its locks, which removes their names, and then ends its

@@ -121,13 +121,13 @@ def _has_happened(event: str, home: Path, pid: int) -> bool:
     if event == "begun":
         return (home / "objects").exists()
     if event in ("a server", "a worker"):
-        servers = [one for one in _children(pid) if _is_server(one)]
-        return any(event == "a server" or _children(server.pid) for server in servers)
+        servers = [one for one in children(pid) if is_server(one)]
+        return any(event == "a server" or children(server.pid) for server in servers)
     pattern = {"a crop": "objects/crops/*/*", "a record": "objects/records/*"}[event]
     return next(home.glob(pattern), None) is not None
 
 
-def _is_server(process: psutil.Process) -> bool:
+def is_server(process: psutil.Process) -> bool:
     """Whether workers are forks of this process."""
     try:
         return "forkserver" in " ".join(process.cmdline())
@@ -135,7 +135,7 @@ def _is_server(process: psutil.Process) -> bool:
         return False
 
 
-def _children(pid: int) -> list[psutil.Process]:
+def children(pid: int) -> list[psutil.Process]:
     try:
         return list(psutil.Process(pid).children(recursive=True))
     except psutil.NoSuchProcess:

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pebble import ProcessPool
 
 from registry.system.worker_context import WorkerContext
+from tests.support.processes import kill
 
 _WAIT_S = 30.0
 _END_S = 2.0
@@ -114,3 +116,48 @@ def test_workers_are_forks_of_a_server_where_it_can_start(
             capture_output=True, text=True, check=True, timeout=60,
         )  # fmt: skip
     assert (done.stdout.strip(), done.stderr) == (said, "")
+
+
+_BUSY = """
+import os, sys, time
+from registry.system.worker_context import WorkerContext, exit_with_pool, prepare_workers
+
+def work():
+    exit_with_pool()
+    print(os.getpid(), os.getppid(), flush=True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    if sys.argv[1] == "forked":
+        prepare_workers("colorsys")
+    worker = WorkerContext().Process(target=work)
+    worker.start()
+    worker.join()
+"""
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "spawned",
+        pytest.param(
+            "forked",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks workers"),
+        ),
+    ],
+)
+def test_a_busy_worker_and_its_server_end_with_the_process_of_their_pool(
+    tmp_path: Path, how: str
+) -> None:
+    script = tmp_path / "work.py"
+    script.write_text(_BUSY)
+    command = [sys.executable, str(script), how]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        worker, starter = map(int, process.stdout.readline().split())
+        started = [psutil.Process(worker)]
+        if how == "forked":
+            assert starter != process.pid
+            started.append(psutil.Process(starter))
+        kill(process.pid)
+    assert not psutil.wait_procs(started, timeout=_WAIT_S)[1]
