@@ -27,7 +27,7 @@ class OrderedThreads:
 
     def __init__(self, limit: ThreadLimit | None = None) -> None:
         """None: always one."""
-        self._limit = limit
+        self._limit = limit or ThreadLimit(lambda: 1, 1)
         self._threads: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class OrderedThreads:
         """
         ahead: deque[Future[R]] = deque()
         for item in items:
-            number = max(1, self._limit.now()) if self._limit else 1
+            number = max(1, self._limit.now())
             if number == 1 and not ahead:
                 yield function(item)
                 continue
@@ -54,5 +54,5 @@ class OrderedThreads:
 
     def _submit(self, function: Callable[[T], R], item: T) -> Future[R]:
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(self._limit.most if self._limit else 1, "model")
+            self._threads = ThreadPoolExecutor(self._limit.most, "model")
         return self._threads.submit(function, item)

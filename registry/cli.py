@@ -22,7 +22,6 @@ from registry import events
 from registry.errors import RegistryError, UnknownError
 from registry.events import FORMATS, LEVELS
 from registry.system.console import interrupt_when_ended, write_utf8_into_pipes
-from registry.system.worker_context import prepare_workers
 
 _SPECIAL, _ESCAPED = re.compile(r"([^\w@%+:,./-])"), r"\\\\\1"
 _Commands = dict[str, tuple[str, str]]
@@ -290,6 +289,8 @@ def main(arguments: list[str] | None = None) -> None:
     if _WITH_WORKERS.intersection(arguments) and not _WITHOUT_WORKERS.intersection(arguments):
         # The workers need all processors; threads of OpenBLAS would wait on one, and busily.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        from registry.system.worker_context import prepare_workers  # other commands have no workers
+
         prepare_workers("ingest.worker_imports")
     # A report makes a million objects that all stay: looking for garbage among them takes as long.
     gc.set_threshold(_GARBAGE)

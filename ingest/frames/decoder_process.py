@@ -33,6 +33,7 @@ from registry.errors import MediaError
 from registry.system.children import CAN_FORK, exit_with_parent, run_and_exit, run_in_fork
 from registry.system.confinement import DECODING, restrict_calls, restrict_files, restrict_resources
 from registry.system.console import ignore_interrupts
+from registry.system.process import keep_freed_memory
 
 OpenReader = Callable[..., FrameReader]
 """As `VideoReader`: takes the open file, `sampling` and `limits`."""
@@ -41,6 +42,7 @@ OpenReader = Callable[..., FrameReader]
 def serve(open_reader: OpenReader, *, once: bool) -> None:
     """Read videos, one after another, until the worker closes its end; with `once`, the first."""
     ignore_interrupts()
+    keep_freed_memory()
     requests, worker = _connect()
     cv2.setNumThreads(1)
     import_lazy_modules()

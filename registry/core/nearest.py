@@ -6,7 +6,7 @@ hold candidates; then only the faces of these videos are compared with each face
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,11 +135,7 @@ class _Search:
         """The nearest of all stored faces; by the graph, of the videos that it finds."""
         if self.exact:
             return self._nearest(rows, self.others)
-        found: dict[int, Hit] = {}
-        for some in _batches(rows):
-            answers = nearest_by_graph(self.faces, self.embeddings[some], 1, self.others)
-            found |= {row: hits[0] for row, hits in zip(some, answers, strict=True) if hits}
-        return found
+        return self._by_row(rows, lambda v: nearest_by_graph(self.faces, v, 1, self.others))
 
     def around(self, centre: Vectors) -> tuple[list[Hit], float]:
         """The stored faces nearest to a vector, and the cosine above which they are all."""
@@ -154,12 +150,15 @@ class _Search:
         return self._nearest(rows, Filter(must={"video_id": sorted(videos)}))
 
     def _nearest(self, rows: Sequence[int], where: Filter | None) -> dict[int, Hit]:
+        return self._by_row(rows, lambda v: self.faces.query(v, limit=1, where=where))
+
+    def _by_row(
+        self, rows: Sequence[int], ask: Callable[[Vectors], list[list[Hit]]]
+    ) -> dict[int, Hit]:
+        """The first hit of each of these rows that has one."""
         found: dict[int, Hit] = {}
-        for some in _batches(rows):
-            answers = self.faces.query(self.embeddings[some], limit=1, where=where)
+        for start in range(0, len(rows), _BATCH):
+            some = list(rows[start : start + _BATCH])
+            answers = ask(self.embeddings[some])
             found |= {row: hits[0] for row, hits in zip(some, answers, strict=True) if hits}
         return found
-
-
-def _batches(rows: Sequence[int]) -> Iterator[list[int]]:
-    return (list(rows[start : start + _BATCH]) for start in range(0, len(rows), _BATCH))
