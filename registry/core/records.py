@@ -7,9 +7,10 @@ JSON. Any Parquet reader opens a record; only this module writes one.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, Sized
 from dataclasses import asdict
 from operator import attrgetter
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from registry.blobs.base import BlobStore
 from registry.core import keys
@@ -103,21 +105,72 @@ _RESTORE = "Restore it from a backup, or remove the video and ingest it again."
 
 
 def encode_record(video: Video, dimension: int) -> bytes:
-    """The bytes of a record: Parquet with page checksums and a digest of all of it."""
+    """The bytes of a record: Parquet with page checksums and a digest of all of it.
+
+    Faces are written in row groups of `ROW_GROUP`, so memory does not grow with their number beyond
+    the bytes themselves.
+    """
     head = _head(video)
-    embeddings = _matrix(video.faces, dimension)
-    head["digest"] = _digest(head, map(_row, video.faces), embeddings)
-    columns = {
-        name: pa.array((_CELLS[name](face) for face in video.faces), type=kind)
-        for name, kind in _COLUMNS.items()
-    }
-    columns["embedding"] = pa.FixedSizeListArray.from_arrays(
-        pa.array(embeddings.ravel(), type=pa.float32()), dimension
-    )
-    table = pa.table(columns).replace_schema_metadata({_META: _canonical(head)})
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    return bytes(sink.getvalue())
+    head["digest"] = _digest(head, map(_row, video.faces), _parts(video.faces, dimension))
+    fields = [pa.field(name, kind) for name, kind in _COLUMNS.items()]
+    fields.append(pa.field("embedding", pa.list_(pa.float32(), dimension)))
+    schema = pa.schema(fields, metadata={_META: _canonical(head)})
+    sink = io.BytesIO()
+    with pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True) as writer:
+        for start in range(0, max(1, len(video.faces)), ROW_GROUP):
+            writer.write_table(_table(video.faces[start : start + ROW_GROUP], schema))
+    return sink.getvalue()
+
+
+def _table(faces: Sequence[Face], schema: pa.Schema) -> pa.Table:
+    """The columns of some faces, in a chunk for each part."""
+    parts = [faces[start : start + _PART] for start in range(0, max(1, len(faces)), _PART)]
+    return pa.Table.from_batches([_batch(part, schema) for part in parts], schema)
+
+
+def _batch(faces: Sequence[Face], schema: pa.Schema) -> pa.RecordBatch:
+    """The columns of some faces.
+
+    `pa.array` would import pandas, if it is installed, and take 30 MB of memory for it.
+    """
+    size = schema.field("embedding").type.list_size
+    arrays = [
+        _array([_CELLS[name](face) for face in faces], kind) for name, kind in _COLUMNS.items()
+    ]
+    embeddings = _numbers(pa.float32(), _matrix(faces, size).ravel())
+    arrays.append(pa.FixedSizeListArray.from_arrays(embeddings, size))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _array(cells: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """A column of one of the types in `_COLUMNS`."""
+    if pa.types.is_fixed_size_list(kind):
+        values = _array([value for cell in cells for value in cell], kind.value_type)
+        return pa.FixedSizeListArray.from_arrays(values, kind.list_size)
+    if pa.types.is_list(kind):
+        values = _array([value for cell in cells for value in cell], kind.value_type)
+        return pa.ListArray.from_arrays(_offsets(cells), values)
+    if pa.types.is_string(kind):
+        encoded = [cell.encode() for cell in cells]
+        text, offsets = pa.py_buffer(b"".join(encoded)), _offsets(encoded)
+        return pa.StringArray.from_buffers(len(cells), offsets.buffers()[1], text)
+    return _numbers(kind, np.array(cells, _NUMBERS[kind]))
+
+
+def _offsets(cells: Sequence[Sized]) -> pa.Array:
+    """Where each cell begins among all values, and where the last one ends."""
+    ends = np.cumsum([0, *map(len, cells)], dtype=np.int32)
+    return _numbers(pa.int32(), ends)
+
+
+def _values(numbers: pa.Array) -> Vectors:
+    """The values of a float32 array; NumPy's own conversion would import pandas, too."""
+    values: Vectors = np.frombuffer(numbers.buffers()[1] or b"", np.float32)
+    return values[numbers.offset : numbers.offset + len(numbers)]
+
+
+def _numbers(kind: pa.DataType, values: NDArray[Any]) -> pa.Array:
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
 
 
 def decode_record(data: bytes, name: str) -> Video:
@@ -133,14 +186,25 @@ def decode_record(data: bytes, name: str) -> Video:
         rows = table.drop_columns(["embedding"]).to_pylist()
         flat = table.column("embedding").combine_chunks().flatten()
         dimension = table.schema.field("embedding").type.list_size
-        embeddings = np.asarray(flat, dtype=np.float32).reshape(len(rows), dimension)
-        if _digest(head, rows, embeddings) != digest:
+        embeddings = _values(flat).reshape(len(rows), dimension)
+        if _digest(head, rows, [embeddings]) != digest:
             raise ValueError("its digest does not match its content")
         return _video(head, rows, embeddings)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise StoreCorrupt(f"Record {name} is damaged ({exc}). {_RESTORE}") from exc
 
 
+ROW_GROUP = 8192
+"""Faces of a row group. Records of fewer faces, which is almost all of them, have one group."""
+_PART = 1024
+"""Faces that are turned into columns together: as many as Parquet encodes at a time, so that parts
+change nothing in the bytes."""
+_NUMBERS = {
+    pa.int32(): np.int32,
+    pa.int64(): np.int64,
+    pa.float32(): np.float32,
+    pa.float64(): np.float64,
+}
 _COLUMNS: dict[str, pa.DataType] = {
     "face_id": pa.string(),
     "identity_id": pa.string(),
@@ -291,14 +355,23 @@ def _matrix(faces: Sequence[Face], dimension: int) -> Vectors:
     return np.stack([face.embedding for face in faces]).astype(np.float32, copy=False)
 
 
-def _digest(head: dict[str, Any], rows: Iterable[dict[str, Any]], embeddings: Vectors) -> str:
+def _parts(faces: Sequence[Face], dimension: int) -> Iterator[Vectors]:
+    """The embeddings of some faces after the other."""
+    for start in range(0, len(faces), _PART):
+        yield _matrix(faces[start : start + _PART], dimension)
+
+
+def _digest(
+    head: dict[str, Any], rows: Iterable[dict[str, Any]], embeddings: Iterable[Vectors]
+) -> str:
     digest = hashlib.sha256(_canonical(head))
     # The JSON of a list of all rows, one at a time: two hours of video have more than 50,000.
     digest.update(b"[")
     for number, row in enumerate(rows):
         digest.update((b"," if number else b"") + _canonical(row))
     digest.update(b"]")
-    digest.update(np.ascontiguousarray(embeddings, dtype="<f4").tobytes())
+    for part in embeddings:
+        digest.update(np.ascontiguousarray(part, dtype="<f4").tobytes())
     return digest.hexdigest()
 
 
