@@ -266,7 +266,7 @@ class EdgeCollection(EngineCollection):
         where: Filter | None,
         *,
         exact: bool,
-        with_payload: bool,
+        with_payload: bool | list[str],
     ) -> list[list[qe.ScoredPoint]]:
         condition, params = _read_filter(where), qe.SearchParams(exact=exact, hnsw_ef=SEARCHED)
         requests = [
