@@ -311,8 +311,8 @@ def video_in(payload: Payload) -> IndexedVideo:
             payload.get(CONTENT, ""),
             payload.get("size", 0),
             Source(**payload["source"]) if "source" in payload else None,
-            attributes_from_json(payload.get("attributes", {})),
-            weights_from_json(payload.get("weights", {})),
+            attributes_from_json(payload["attributes"]) if "attributes" in payload else {},
+            weights_from_json(payload["weights"]) if "weights" in payload else {},
         )
     except _DAMAGE as exc:
         raise _damaged("video", exc) from exc

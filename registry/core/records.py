@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from registry.blobs.base import BlobStore
 from registry.core import keys
@@ -105,6 +104,8 @@ _RESTORE = "Restore it from a backup, or remove the video and ingest it again."
 
 def encode_record(video: Video, dimension: int) -> bytes:
     """The bytes of a record: Parquet with page checksums and a digest of all of it."""
+    import pyarrow.parquet as pq  # not at the top: reports and lists read no record
+
     head = _head(video)
     embeddings = _matrix(video.faces, dimension)
     head["digest"] = _digest(head, map(_row, video.faces), embeddings)
@@ -143,6 +144,8 @@ def _ends(values: Sequence[Any] | Vectors) -> pa.Array:
 
 def decode_record(data: bytes, name: str) -> Video:
     """The record in these bytes. Raises `StoreCorrupt`, naming `name`, if any byte has changed."""
+    import pyarrow.parquet as pq
+
     try:
         # Threads and read-ahead, made for large files, take four times as long for a record.
         file = pq.ParquetFile(

@@ -268,7 +268,7 @@ class EdgeCollection(EngineCollection):
         exact: bool,
         with_payload: bool | list[str],
     ) -> list[list[qe.ScoredPoint]]:
-        condition, params = edge_filter(where), qe.SearchParams(exact=exact, hnsw_ef=SEARCHED)
+        condition, params = _read_filter(where), qe.SearchParams(exact=exact, hnsw_ef=SEARCHED)
         requests = [
             qe.QueryRequest(
                 limit=limit,
@@ -292,7 +292,7 @@ class EdgeCollection(EngineCollection):
         request = qe.ScrollRequest(
             offset=offset,
             limit=limit,
-            filter=edge_filter(where),
+            filter=_read_filter(where),
             with_payload=True,
             with_vector=with_vectors,
         )
@@ -314,7 +314,7 @@ class EdgeCollection(EngineCollection):
 
     def _count(self, where: Filter | None) -> int:
         with self._reading() as shard:
-            return shard.count(qe.CountRequest(exact=True, filter=edge_filter(where)))
+            return shard.count(qe.CountRequest(exact=True, filter=_read_filter(where)))
 
     @contextmanager
     def _reading(self) -> Iterator[qe.EdgeShard]:
@@ -349,6 +349,14 @@ class EdgeCollection(EngineCollection):
         vectors.
         """
         return 12 * (self._spec.dimension or 0) + 2048
+
+
+def _read_filter(where: Filter | None) -> qe.Filter | None:
+    """The filter in Edge's form; None without conditions.
+
+    Edge checks an empty filter for every point: with it, reading 20,000 videos takes a third more.
+    """
+    return edge_filter(where) if where and (where.must or where.must_not) else None
 
 
 def _check_space(path: Path, needed: int, reserve: int) -> None:
