@@ -139,7 +139,12 @@ def test_files_that_are_named_otherwise_are_none_of_ours(
 def test_columns_are_those_that_pyarrow_makes_of_python_objects(
     rows: list[tuple[int, float, str, list[str]]],
 ) -> None:
-    whole, numbers, texts, lists = ([row[column] for row in rows] for column in range(4))
+    whole, texts, lists = (
+        [row[0] for row in rows],
+        [row[2] for row in rows],
+        [row[3] for row in rows],
+    )
+    numbers = [row[1] for row in rows]
     for values, kind in (
         (whole, pa.int64()),
         (whole, pa.int32()),
