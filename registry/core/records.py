@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -109,16 +110,36 @@ def encode_record(video: Video, dimension: int) -> bytes:
     embeddings = _matrix(video.faces, dimension)
     head["digest"] = _digest(head, map(_row, video.faces), embeddings)
     columns = {
-        name: pa.array((_CELLS[name](face) for face in video.faces), type=kind)
-        for name, kind in _COLUMNS.items()
+        name: _array([*map(_CELLS[name], video.faces)], kind) for name, kind in _COLUMNS.items()
     }
     columns["embedding"] = pa.FixedSizeListArray.from_arrays(
-        pa.array(embeddings.ravel(), type=pa.float32()), dimension
+        _array(embeddings.ravel(), pa.float32()), dimension
     )
     table = pa.table(columns).replace_schema_metadata({_META: _canonical(head)})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     return bytes(sink.getvalue())
+
+
+def _array(values: Sequence[Any] | Vectors, kind: pa.DataType) -> pa.Array:
+    """What `pa.array` returns, which would import pandas: a third of a second, and 40 MB."""
+    if pa.types.is_fixed_size_list(kind):
+        flat = [*chain.from_iterable(values)]
+        return pa.FixedSizeListArray.from_arrays(_array(flat, kind.value_type), kind.list_size)
+    if pa.types.is_list(kind):
+        flat = [*chain.from_iterable(values)]
+        return pa.ListArray.from_arrays(_ends(values), _array(flat, kind.value_type))
+    if pa.types.is_string(kind):
+        texts = [text.encode() for text in values]
+        buffers = [_ends(texts).buffers()[1], pa.py_buffer(b"".join(texts))]
+    else:
+        buffers = [pa.py_buffer(np.asarray(values, dtype=kind.to_pandas_dtype()))]
+    return pa.Array.from_buffers(kind, len(values), [None, *buffers])
+
+
+def _ends(values: Sequence[Any] | Vectors) -> pa.Array:
+    """Where each value of several in a row begins, and where the last one ends."""
+    return _array(np.cumsum([0, *map(len, values)]), pa.int32())
 
 
 def decode_record(data: bytes, name: str) -> Video:
