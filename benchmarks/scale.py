@@ -27,9 +27,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-import queries
 from benchmarks import _engines
 from benchmarks._synthetic import FACES, Synthetic, contract, fill, put_crops
+from queries.averages import averages
+from queries.report import report
 from registry.core.opening import open_registry
 from registry.core.registry import Registry
 from registry.domain import Video
@@ -113,8 +114,8 @@ def _size(home: Path, count: int, commits: int) -> dict[str, Any]:
         nearest = [_nearest(registry, video) for video in synthetic.videos(20, count)]
         timed("close", registry.close)
     again = timed("reopen", lambda: _opened(home))
-    table = timed("averages", lambda: queries.averages(again))
-    timed("report", lambda: queries.report(again))
+    table = timed("averages", lambda: averages(again))
+    timed("report", lambda: report(again))
     document = timed("status", lambda: status(again))
     identities, faces = document["identities"]["total"], document["faces"]
     assert identities >= len(table) and faces == count * FACES

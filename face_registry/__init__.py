@@ -52,10 +52,12 @@ if TYPE_CHECKING:
     from ingest.fetch.network import Network
     from ingest.frames import MediaLimits
     from ingest.summary import Failure, NothingRead, Summary
-    from queries import averages, lookup, lookup_folder, report, write_csv, write_zip
     from queries.annotations import write_coco, write_fiftyone
     from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
+    from queries.averages import averages
+    from queries.export import write_csv, write_zip
     from queries.face_images import ShownTable, crop, show
+    from queries.folder_lookup import lookup_folder
     from queries.frames import (
         appearances_frame,
         changes_frame,
@@ -67,7 +69,9 @@ if TYPE_CHECKING:
         videos_frame,
     )
     from queries.identity_effects import Effect, effects
+    from queries.lookup import lookup
     from queries.page.writing import write_page
+    from queries.report import report
     from queries.screen_time import timeline
     from queries.timelines import Interval, PersonOnScreen
     from registry import Registry, open_registry
@@ -172,14 +176,18 @@ _MODULES = {
     "ingest.fetch.network": "Network",
     "ingest.frames": "MediaLimits",
     "ingest.summary": "Failure NothingRead Summary",
-    "queries": "averages lookup lookup_folder report write_csv write_zip",
     "queries.annotations": "write_coco write_fiftyone",
     "queries.answers": "CloseSecond LookupAnswer Match MatchedFace Probe",
+    "queries.averages": "averages",
+    "queries.export": "write_csv write_zip",
     "queries.face_images": "ShownTable crop show",
+    "queries.folder_lookup": "lookup_folder",
     "queries.frames": "appearances_frame changes_frame faces_frame identities_frame pairs_frame "
     "persons_by_video timeline_frame videos_frame",
     "queries.identity_effects": "Effect effects",
+    "queries.lookup": "lookup",
     "queries.page.writing": "write_page",
+    "queries.report": "report",
     "queries.screen_time": "timeline",
     "queries.timelines": "Interval PersonOnScreen",
     "registry": "Registry open_registry",

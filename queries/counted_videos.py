@@ -115,7 +115,7 @@ def join_counted(
     """
     groups: dict[str, list[tuple[IndexedVideo | Video, Sequence[Appearance]]]] = defaultdict(list)
     for video, everybody in videos:
-        seen = everybody if stills else tuple(one for one in everybody if not one.still)
+        seen = everybody if stills else [one for one in everybody if not one.still]
         groups[same_as.get(video.video_id, video.video_id)].append((video, seen))
     counted = []
     for counts, members in groups.items():

@@ -13,7 +13,6 @@ from registry.core.points import IndexedFace, IndexedVideo
 from registry.core.records import attributes_as_json
 from registry.core.registry import Registry
 from registry.domain import Appearance, Attribute, Identity, Media, Status
-from registry.people.joining import count_duplicates
 from registry.urls import redacted
 
 COUNTED_FACES = 20_000
@@ -64,7 +63,12 @@ def report_head(registry: Registry, as_of: int | None) -> dict[str, Any]:
     earlier decision. `likely_duplicates` is also None in a registry of more than `COUNTED_FACES`
     faces.
     """
-    few = as_of is None and registry.index.count_faces() <= COUNTED_FACES
+    duplicates = None
+    # Each face has an identity. To count the faces themselves, they would have to be loaded.
+    if as_of is None and sum(one.faces for one in registry.index.identities()) <= COUNTED_FACES:
+        from registry.people.joining import count_duplicates  # loaded only where it is used
+
+        duplicates = count_duplicates(registry)
     failed = registry.index.count_videos(status=Status.FAILED)
     return {
         "model": registry.contract.model.name,
@@ -72,7 +76,7 @@ def report_head(registry: Registry, as_of: int | None) -> dict[str, Any]:
         "videos": registry.index.count_videos() - failed - count_joined_videos(registry),
         "failed": failed,
         "as_of": as_of,
-        "likely_duplicates": count_duplicates(registry) if few else None,
+        "likely_duplicates": duplicates,
         "provisional": registry.index.count_identities(provisional=True) if as_of is None else None,
     }
 

@@ -16,9 +16,8 @@ import numpy as np
 
 from queries.averages import average_table
 from queries.conditions import parse_condition
-from queries.counted_videos import CountedVideo, counted_videos, videos_by_person
+from queries.counted_videos import CountedVideo, counted_videos
 from queries.documents import shown_value
-from queries.identity_effects import identity_ranges
 from queries.metric_weights import check_metrics, weight_of, weights_of
 from queries.selections import (
     ANY,
@@ -33,7 +32,6 @@ from queries.statistics import COLUMNS
 from registry.core.registry import Registry
 from registry.domain import Identity
 from registry.errors import UsageError
-from registry.people.plausible import plausible_changes
 from registry.urls import printable
 
 if TYPE_CHECKING:
@@ -256,6 +254,8 @@ class _IdentityRanges:
         selection: Selection,
         identities: Iterable[str],
     ) -> None:
+        from registry.people.plausible import plausible_changes
+
         self._plausible = plausible_changes(registry)
         self._counted = registry.view.same_as
         self._partners = select(videos, selection, identities)
@@ -264,6 +264,10 @@ class _IdentityRanges:
         self, videos: Sequence[CountedVideo], metric: str, weighted: str, weight: str, log: bool
     ) -> pd.DataFrame:
         """The columns `identity_low` and `identity_high`, by identity."""
+        import pandas as pd
+
+        from queries.identity_effects import identity_ranges
+
         chosen = {video.video_id for video in videos}
         ranges = identity_ranges(
             self._plausible,
@@ -275,8 +279,6 @@ class _IdentityRanges:
             weight,
             log=log,
         )
-        import pandas as pd
-
         return pd.DataFrame.from_dict(ranges, orient="index", columns=list(IDENTITY_RANGE))
 
 
@@ -340,7 +342,7 @@ def _measured(
     # Not at the top: every command of this package loads this module, and SciPy takes 0.6 s.
     import pandas as pd
 
-    from queries.statistics.means import trimmed_mean, weighted_median
+    from queries.statistics.means import median_and_trimmed
     from queries.statistics.performance import performance
 
     pairs = [(identity, video.video_id) for video in videos for identity in video.people]
@@ -369,21 +371,24 @@ def _measured(
     y = np.array(values, np.float64)
     w = np.ones(len(y)) if amounts is None else np.array(amounts, np.float64)
     y = np.where(w > 0, y, np.nan)
-    for name, summary in (("median", weighted_median), ("trimmed", trimmed_mean)):
-        found = {
-            person: summary(y[rows[where]], w[rows[where]]) if len(where) > 1 else y[rows[where[0]]]
-            for person, where in by_person.items()
-        }
-        table[name] = table.index.map(found)
+    medians, trimmed = {}, {}
+    for person, where in by_person.items():
+        own = rows[where]
+        medians[person], trimmed[person] = (
+            median_and_trimmed(y[own], w[own]) if len(own) > 1 else (y[own[0]], y[own[0]])
+        )
+    table["median"], table["trimmed"] = table.index.map(medians), table.index.map(trimmed)
     return table[list(MEASURES)]
 
 
 def _counts(videos: Sequence[CountedVideo], metrics: Sequence[str]) -> pd.DataFrame:
     """By identity, how many videos have a value of each metric."""
-    counts = {
-        identity: {name: sum(name in video.metrics for video in own) for name in metrics}
-        for identity, own in videos_by_person(videos).items()
-    }
+    counts: dict[str, dict[str, int]] = {}
+    for video in videos:
+        for identity in video.people:
+            own = counts.setdefault(identity, dict.fromkeys(metrics, 0))
+            for name in metrics:
+                own[name] += name in video.metrics
     import pandas as pd
 
     table = pd.DataFrame.from_dict(counts, orient="index", columns=list(metrics))

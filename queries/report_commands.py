@@ -10,14 +10,10 @@ import click
 from click.core import ParameterSource
 from rich.table import Table
 
-from queries.annotations import write_coco, write_fiftyone
 from queries.averages import LAST_AVERAGE, best_first
-from queries.change_commands import print_changes
-from queries.changes import changes, moment_of_date, moment_of_run
 from queries.documents import report_head
 from queries.export import export_csv, write_excel, write_parquet, write_zip
 from queries.figures import figure, interval
-from queries.frames import appearances_frame, videos_frame
 from queries.list_commands import all_option, left_out, not_counted, stills_option
 from queries.page.asking import Asked
 from queries.page.redaction import REDACTIONS
@@ -240,6 +236,9 @@ def report_command(
                 "--compare and --since-run go together with one --metric, --weight, --csv, --json "
                 "and the options that select videos and people. Leave the others out."
             )
+        from queries.change_commands import print_changes
+        from queries.changes import changes, moment_of_date, moment_of_run
+
         with terminal.open_to_read() as registry:
             moment = (
                 moment_of_run(registry, since_run)
@@ -279,6 +278,8 @@ def report_command(
             rows = count(len(table), "identity", "identities")
             terminal.note(f"Wrote {csv_path} with {rows}.")
         if parquet_path or excel_path:
+            from queries.frames import appearances_frame, videos_frame
+
             tables = {
                 "people": found.table,
                 "appearances": appearances_frame(registry, provisional=provisional),
@@ -295,9 +296,12 @@ def report_command(
         if zip_path:
             faces = write_zip(registry, zip_path, unmasked=unmasked)
             terminal.note(f"Wrote {zip_path} with {count(faces, 'face image')}.")
-        for path, write in ((coco_path, write_coco), (fiftyone_path, write_fiftyone)):
-            if path:
-                terminal.note(f"Wrote {path} with {count(write(registry, path), 'face')}.")
+        if coco_path or fiftyone_path:
+            from queries.annotations import write_coco, write_fiftyone
+
+            for path, write in ((coco_path, write_coco), (fiftyone_path, write_fiftyone)):
+                if path:
+                    terminal.note(f"Wrote {path} with {count(write(registry, path), 'face')}.")
         if html_path:
             if not _is_given("sort"):
                 options["sort"] = ""

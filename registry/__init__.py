@@ -3,7 +3,8 @@
 From Python:
 
     from ingest import ingest
-    from queries import averages, lookup
+    from queries.averages import averages
+    from queries.lookup import lookup
     from registry import open_registry
 
     with open_registry(home="faces") as registry:

@@ -9,7 +9,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
-from urllib.request import getproxies_environment
 
 from platformdirs import user_data_path
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
@@ -159,6 +158,8 @@ def proxy_variables() -> dict[str, str]:
 
     HTTP_PROXY and others, in lower case too, which goes before; as Python's urllib has it.
     """
+    from urllib.request import getproxies_environment  # its HTTP client is used for downloads only
+
     return getproxies_environment()
 
 

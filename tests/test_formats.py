@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from queries import report, write_csv, write_zip
 from queries.answers import CloseSecond, LookupAnswer, Match, MatchedFace, Probe
+from queries.export import write_csv, write_zip
 from queries.folder_lookup import COLUMNS, PhotoAnswer
+from queries.report import report
 from registry.cli import cli
 from registry.core.runs import recorded
 from registry.domain import Box, Detection, Quality

@@ -13,7 +13,6 @@ import pytest
 
 import face_registry as fr
 import ingest
-import queries
 import registry
 from registry import errors
 from registry.demo.cast import VIDEOS
@@ -71,8 +70,6 @@ def test_the_names_of_the_other_packages_are_the_same_objects() -> None:
     assert registry.Registry is fr.Registry
     assert registry.__version__ == fr.__version__
     assert ingest.ingest is fr.ingest
-    for name in queries.__all__:
-        assert getattr(queries, name) is getattr(fr, name)
 
 
 def test_the_main_job_from_python(tmp_path: Path, astronaut: Image) -> None:

@@ -33,17 +33,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("command", "answer"),
+    ("command", "answer", "needed"),
     [
-        ("--help", "Commands:"),
-        ("status", "videos done             1"),
-        ("status --json", '"done": 1'),
+        ("--help", "Commands:", []),
+        ("status", "videos done             1", []),
+        ("status --json", '"done": 1', []),
+        ("report", "too few", ["pandas", "scipy"]),
+        ("report --csv -", "average_performance", ["pandas", "scipy"]),
     ],
 )
 def test_a_command_loads_no_library_that_it_does_not_use(
-    home: Path, command: str, answer: str
+    home: Path, command: str, answer: str, needed: list[str]
 ) -> None:
     call = [sys.executable, "-c", _RUN, "--home", str(home), *command.split()]
     done = subprocess.run(call, capture_output=True, text=True, check=True)
     assert answer in done.stdout
-    assert done.stderr.strip() == "[]"
+    assert done.stderr.splitlines()[-1] == str(needed)

@@ -50,11 +50,19 @@ def geometric_mean(values: _Numbers, weights: _Numbers | None = None) -> float:
 
 def weighted_median(values: _Numbers, weights: _Numbers | None = None) -> float:
     """The value with half of the weight on either side; the mean of two where both do."""
-    y, w = _counted(values, weights)
+    return _median(*_ordered(values, weights))
+
+
+def median_and_trimmed(values: _Numbers, weights: _Numbers | None = None) -> tuple[float, float]:
+    """What `weighted_median` and `trimmed_mean` return, with the values put in order once."""
+    y, w = _ordered(values, weights)
+    return _median(y, w), _trimmed(y, w, TRIM)
+
+
+def _median(y: Floats, w: Floats) -> float:
     if not len(y):
         return math.nan
-    order = np.argsort(y, kind="stable")
-    y, below = y[order], np.cumsum(w[order])
+    below = np.cumsum(w)
     half = below[-1] / 2
     at = int(np.searchsorted(below, half * (1 - 1e-12)))
     if abs(below[at] - half) <= 1e-12 * below[-1] and at + 1 < len(y):
@@ -71,10 +79,22 @@ def trimmed_mean(
     """
     if not 0 <= share < 0.5:
         raise UsageError(f"The share to trim is {share}. Give a number from 0 to below 0.5.")
-    y, w = _counted(values, weights)
+    return _trimmed(*_ordered(values, weights), share)
+
+
+def _trimmed(y: Floats, w: Floats, share: float) -> float:
+    if not len(y):
+        return math.nan
     cut = int(share * len(y))
-    kept = np.argsort(y, kind="stable")[cut : len(y) - cut]
-    return weighted_mean(y[kept], w[kept])
+    y, w = y[cut : len(y) - cut], w[cut : len(w) - cut]
+    return float((w * y).sum() / w.sum())
+
+
+def _ordered(values: _Numbers, weights: _Numbers | None) -> tuple[Floats, Floats]:
+    """The values that count, lowest first, and their weights."""
+    y, w = _counted(values, weights)
+    order = np.argsort(y, kind="stable")
+    return y[order], w[order]
 
 
 def _counted(values: _Numbers, weights: _Numbers | None) -> tuple[Floats, Floats]:

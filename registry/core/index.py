@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from registry.core.decisions import View
-from registry.core.nearest import nearest_by_graph, nearest_faces, query_outside
+from registry.core.nearest import nearest_by_graph, nearest_faces, videos_of_similar_faces
 from registry.core.points import (
     ALIASES,
     CONTENT,
@@ -33,7 +33,7 @@ from registry.errors import ContractError
 from registry.faces.appearances import revised_identity
 from registry.faces.matching import Neighbour
 from registry.faces.quality import founds
-from registry.store.base import Collection, CollectionSpec, Filter, Hit, Point, Store
+from registry.store.base import Collection, CollectionSpec, Filter, Point, Store
 
 FACES, VIDEOS, IDENTITIES = "faces", "videos", "identities"
 _SEEN = "appearances[].identity_id"
@@ -117,8 +117,7 @@ class Index:
         *,
         limit: int,
         without: Sequence[str] = (),
-        without_videos: Sequence[str] = (),
-        exact: bool | None = None,
+        exact: bool = False,
     ) -> list[list[SimilarFace]]:
         """The nearest stored faces of each of (n, D) embeddings, best first.
 
@@ -126,27 +125,21 @@ class Index:
             embeddings: float32, L2-normalised.
             limit: the number of faces for each embedding, at most.
             without: identities whose faces are left out.
-            without_videos: videos whose faces are left out.
-            exact: whether to compare with every face, or to take what the graph finds; by default,
-                beyond `EXACT_LIMIT` faces, all faces of the videos to which it leads are compared.
+            exact: whether to compare with every face, however many there are. Else, beyond
+                `EXACT_LIMIT` faces, those of the videos to which the graph leads are compared.
         """
-        left_out = {"identity_id": list(without), "video_id": list(without_videos)}
-        must_not = {field: values for field, values in left_out.items() if values}
-        return [
-            [SimilarFace(face_in(hit.payload), hit.score) for hit in hits]
-            for hits in self._query(
-                embeddings, limit, Filter(must_not=must_not) if must_not else None, exact
-            )
-        ]
+        where = Filter(must_not={"identity_id": without}) if without else None
+        if exact or self._face_count() <= EXACT_LIMIT:
+            found = self._faces.query(embeddings, limit=limit, where=where)
+        else:
+            found = nearest_by_graph(self._faces, embeddings, limit, where)
+        return [[SimilarFace(face_in(hit.payload), hit.score) for hit in hits] for hits in found]
 
-    def _query(
-        self, embeddings: Vectors, limit: int, where: Filter | None, exact: bool | None = None
-    ) -> list[list[Hit]]:
-        if not len(embeddings):
-            return []
-        if exact is None and self._face_count() > EXACT_LIMIT:
-            return nearest_by_graph(self._faces, embeddings, limit, where)
-        return query_outside(self._faces, embeddings, limit, where, exact=exact is not False)
+    def videos_of_similar_faces(
+        self, embeddings: Vectors, *, limit: int, without: Sequence[str]
+    ) -> list[dict[str, float]]:
+        """As `nearest.videos_of_similar_faces`."""
+        return videos_of_similar_faces(self._faces, embeddings, limit=limit, without=without)
 
     # --- writing --------------------------------------------------------------------------------
 

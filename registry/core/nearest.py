@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
-from registry.core.points import face_in, neighbour_in
+from registry.core.points import NEIGHBOUR_FIELDS, VIDEO_ID, neighbour_in, video_id_in
 from registry.domain import Vectors
 from registry.faces.matching import Neighbour
 from registry.faces.neighbourhood import groups
@@ -55,7 +56,7 @@ def nearest_faces(
         exact: whether the answer must not depend on the graph index. Else candidates come from the
             graph, and all faces of their videos are compared.
     """
-    of_video = {"video_id": [video_id]}
+    of_video = {VIDEO_ID: [video_id]}
     # A filter takes four times as long as the query itself: the engine checks it for each face.
     others = Filter(must_not=of_video) if faces.count(Filter(must=of_video)) else None
     search = _Search(faces, others, embeddings, exact)
@@ -77,28 +78,47 @@ def nearest_faces(
     return [neighbour_in(found[row]) if row in found else None for row in range(len(embeddings))]
 
 
-def query_outside(
-    faces: Collection, embeddings: Vectors, limit: int, where: Filter | None, *, exact: bool
-) -> list[list[Hit]]:
-    """What `faces.query` returns, sooner if the filter leaves out a few videos and nothing else.
+def videos_of_similar_faces(
+    faces: Collection, embeddings: Vectors, *, limit: int, without: Sequence[str]
+) -> list[dict[str, float]]:
+    """The videos of the nearest stored faces of each embedding, as the graph finds them.
 
-    The engine checks a filter for every face. So more faces are asked for, as many as these videos
-    have, and theirs are removed from the answer.
+    Args:
+        faces: all stored faces.
+        embeddings: float32 (n, D), L2-normalised.
+        limit: the number of faces for each embedding, at most.
+        without: videos whose faces are left out.
+
+    Returns:
+        For each embedding, the cosine similarity of the nearest face by video id, nearest first.
     """
-    videos = where.must_not.get("video_id", ()) if where else ()
-    if where == Filter(must_not={"video_id": videos}) and videos:
-        several = faces.count(Filter(must={"video_id": videos}))
-        if several <= _FEW:
-            found = faces.query(embeddings, limit=limit + several, exact=exact)
-            return [
-                [hit for hit in hits if face_in(hit.payload).video_id not in videos][:limit]
-                for hits in found
-            ]
-    return faces.query(embeddings, limit=limit, where=where, exact=exact)
+    # The engine would check a filter for every face. So more faces are asked for, as many as these
+    # videos have, and theirs are removed from the answer.
+    several = faces.count(Filter(must={VIDEO_ID: without}))
+    few = several <= _FEW
+    found = faces.query(
+        embeddings,
+        limit=limit + (several if few else 0),
+        where=None if few else Filter(must_not={VIDEO_ID: without}),
+        exact=False,
+        fields=[VIDEO_ID],
+    )
+    videos: list[dict[str, float]] = []
+    for hits in found:
+        videos.append({})
+        named = ((video_id_in(hit.payload), hit.score) for hit in hits)
+        for video, score in islice((one for one in named if one[0] not in without), limit):
+            videos[-1].setdefault(video, score)
+    return videos
 
 
 def nearest_by_graph(
-    faces: Collection, embeddings: Vectors, limit: int, where: Filter | None
+    faces: Collection,
+    embeddings: Vectors,
+    limit: int,
+    where: Filter | None,
+    *,
+    fields: Sequence[str] | None = None,
 ) -> list[list[Hit]]:
     """The nearest faces of each embedding, of the videos in which the graph finds near ones.
 
@@ -110,14 +130,16 @@ def nearest_by_graph(
         embeddings: float32 (n, D), L2-normalised.
         limit: the number of faces for each embedding, at most.
         where: which faces may be returned.
+        fields: those that the payloads of the hits have; None: all.
     """
     where = where or Filter()
-    near = faces.query(embeddings, limit=max(limit, _NEAREST), where=where, exact=False)
+    most = max(limit, _NEAREST)
+    near = faces.query(embeddings, limit=most, where=where, exact=False, fields=[VIDEO_ID])
     found: list[list[Hit]] = []
     for row, hits in zip(embeddings, near, strict=True):
-        videos = sorted({face_in(hit.payload).video_id for hit in hits})
-        within = Filter({**where.must, "video_id": videos}, where.must_not)
-        found += faces.query(row[None], limit=limit, where=within)
+        videos = sorted({video_id_in(hit.payload) for hit in hits})
+        within = Filter({**where.must, VIDEO_ID: videos}, where.must_not)
+        found += faces.query(row[None], limit=limit, where=within, fields=fields)
     return found
 
 
@@ -135,22 +157,28 @@ class _Search:
         """The nearest of all stored faces; by the graph, of the videos that it finds."""
         if self.exact:
             return self._nearest(rows, self.others)
-        return self._by_row(rows, lambda v: nearest_by_graph(self.faces, v, 1, self.others))
+        faces, others, fields = self.faces, self.others, NEIGHBOUR_FIELDS
+        return self._by_row(rows, lambda v: nearest_by_graph(faces, v, 1, others, fields=fields))
 
     def around(self, centre: Vectors) -> tuple[list[Hit], float]:
         """The stored faces nearest to a vector, and the cosine above which they are all."""
         [hits] = self.faces.query(
-            centre[None], limit=_CANDIDATES, where=self.others, exact=self.exact
+            centre[None],
+            limit=_CANDIDATES,
+            where=self.others,
+            exact=self.exact,
+            fields=[VIDEO_ID],
         )
         return hits, hits[-1].score if len(hits) == _CANDIDATES else -2.0
 
     def among_videos(self, rows: Sequence[int], hits: Sequence[Hit]) -> dict[int, Hit]:
         """The nearest stored faces in the videos of these."""
-        videos = {face_in(hit.payload).video_id for hit in hits}
-        return self._nearest(rows, Filter(must={"video_id": sorted(videos)}))
+        videos = {video_id_in(hit.payload) for hit in hits}
+        return self._nearest(rows, Filter(must={VIDEO_ID: sorted(videos)}))
 
     def _nearest(self, rows: Sequence[int], where: Filter | None) -> dict[int, Hit]:
-        return self._by_row(rows, lambda v: self.faces.query(v, limit=1, where=where))
+        query, fields = self.faces.query, NEIGHBOUR_FIELDS
+        return self._by_row(rows, lambda v: query(v, limit=1, where=where, fields=fields))
 
     def _by_row(
         self, rows: Sequence[int], ask: Callable[[Vectors], list[list[Hit]]]

@@ -43,6 +43,7 @@ from registry.store.base import Hit, Payload, Point
 from registry.urls import Url, canonical
 
 PROVISIONAL = "provisional"
+VIDEO_ID = "video_id"
 ALIASES, CONTENT = "aliases", "content"
 """Fields of a video's payload that filters find."""
 
@@ -310,8 +311,8 @@ def video_in(payload: Payload) -> IndexedVideo:
             payload.get(CONTENT, ""),
             payload.get("size", 0),
             Source(**payload["source"]) if "source" in payload else None,
-            attributes_from_json(payload.get("attributes", {})),
-            weights_from_json(payload.get("weights", {})),
+            attributes_from_json(payload["attributes"]) if "attributes" in payload else {},
+            weights_from_json(payload["weights"]) if "weights" in payload else {},
         )
     except _DAMAGE as exc:
         raise _damaged("video", exc) from exc
@@ -326,6 +327,19 @@ def identity_in(payload: Payload) -> Identity:
         return Identity(**{name: payload[name] for name in _IDENTITY if name in payload})
     except _DAMAGE as exc:
         raise _damaged("identity", exc) from exc
+
+
+NEIGHBOUR_FIELDS = ("origin_id", "quality", "reasons")
+"""What `neighbour_in` reads of a payload."""
+
+
+def video_id_in(payload: Payload) -> str:
+    """The video of the face in a payload. Raises `StoreCorrupt`."""
+    try:
+        video_id: str = payload[VIDEO_ID]
+    except _DAMAGE as exc:
+        raise _damaged("face", exc) from exc
+    return video_id
 
 
 def neighbour_in(hit: Hit) -> Neighbour:

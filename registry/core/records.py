@@ -10,15 +10,14 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from registry.blobs.base import BlobStore
 from registry.core import keys
@@ -110,57 +109,50 @@ def encode_record(video: Video, dimension: int) -> bytes:
     Faces are written in row groups of `ROW_GROUP`, so memory does not grow with their number beyond
     the bytes themselves.
     """
-    head = _head(video)
-    head["digest"] = _digest(head, map(_row, video.faces), _parts(video.faces, dimension))
+    import pyarrow.parquet as pq  # not at the top: reports and lists read no record
+
+    faces, head = video.faces, _head(video)
+    head["digest"] = _digest(head, map(_row, faces), _parts(faces, dimension))
     fields = [pa.field(name, kind) for name, kind in _COLUMNS.items()]
     fields.append(pa.field("embedding", pa.list_(pa.float32(), dimension)))
     schema = pa.schema(fields, metadata={_META: _canonical(head)})
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True) as writer:
-        for start in range(0, max(1, len(video.faces)), ROW_GROUP):
-            writer.write_table(_table(video.faces[start : start + ROW_GROUP], schema))
+        for start in range(0, max(1, len(faces)), ROW_GROUP):
+            end = min(start + ROW_GROUP, len(faces))
+            parts = (faces[at : min(at + _PART, end)] for at in range(start, max(1, end), _PART))
+            batches = [_batch(part, schema, dimension) for part in parts]
+            writer.write_table(pa.Table.from_batches(batches, schema))
     return sink.getvalue()
 
 
-def _table(faces: Sequence[Face], schema: pa.Schema) -> pa.Table:
-    """The columns of some faces, in a chunk for each part."""
-    parts = [faces[start : start + _PART] for start in range(0, max(1, len(faces)), _PART)]
-    return pa.Table.from_batches([_batch(part, schema) for part in parts], schema)
+def _batch(faces: Sequence[Face], schema: pa.Schema, dimension: int) -> pa.RecordBatch:
+    """The columns of some faces."""
+    columns = [_array([*map(_CELLS[name], faces)], kind) for name, kind in _COLUMNS.items()]
+    embeddings = _array(_matrix(faces, dimension).ravel(), pa.float32())
+    columns.append(pa.FixedSizeListArray.from_arrays(embeddings, dimension))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _batch(faces: Sequence[Face], schema: pa.Schema) -> pa.RecordBatch:
-    """The columns of some faces.
-
-    `pa.array` would import pandas, if it is installed, and take 30 MB of memory for it.
-    """
-    size = schema.field("embedding").type.list_size
-    arrays = [
-        _array([_CELLS[name](face) for face in faces], kind) for name, kind in _COLUMNS.items()
-    ]
-    embeddings = _numbers(pa.float32(), _matrix(faces, size).ravel())
-    arrays.append(pa.FixedSizeListArray.from_arrays(embeddings, size))
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _array(cells: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """A column of one of the types in `_COLUMNS`."""
+def _array(values: Sequence[Any] | Vectors, kind: pa.DataType) -> pa.Array:
+    """What `pa.array` returns, which would import pandas: 0.2 s and 30 MB."""
     if pa.types.is_fixed_size_list(kind):
-        values = _array([value for cell in cells for value in cell], kind.value_type)
-        return pa.FixedSizeListArray.from_arrays(values, kind.list_size)
+        flat = [*chain.from_iterable(values)]
+        return pa.FixedSizeListArray.from_arrays(_array(flat, kind.value_type), kind.list_size)
     if pa.types.is_list(kind):
-        values = _array([value for cell in cells for value in cell], kind.value_type)
-        return pa.ListArray.from_arrays(_offsets(cells), values)
+        flat = [*chain.from_iterable(values)]
+        return pa.ListArray.from_arrays(_ends(values), _array(flat, kind.value_type))
     if pa.types.is_string(kind):
-        encoded = [cell.encode() for cell in cells]
-        text, offsets = pa.py_buffer(b"".join(encoded)), _offsets(encoded)
-        return pa.StringArray.from_buffers(len(cells), offsets.buffers()[1], text)
-    return _numbers(kind, np.array(cells, _NUMBERS[kind]))
+        texts = [text.encode() for text in values]
+        buffers = [_ends(texts).buffers()[1], pa.py_buffer(b"".join(texts))]
+    else:
+        buffers = [pa.py_buffer(np.asarray(values, dtype=kind.to_pandas_dtype()))]
+    return pa.Array.from_buffers(kind, len(values), [None, *buffers])
 
 
-def _offsets(cells: Sequence[Sized]) -> pa.Array:
-    """Where each cell begins among all values, and where the last one ends."""
-    ends = np.cumsum([0, *map(len, cells)], dtype=np.int32)
-    return _numbers(pa.int32(), ends)
+def _ends(values: Sequence[Any] | Vectors) -> pa.Array:
+    """Where each value of several in a row begins, and where the last one ends."""
+    return _array(np.cumsum([0, *map(len, values)]), pa.int32())
 
 
 def _values(numbers: pa.Array) -> Vectors:
@@ -169,12 +161,10 @@ def _values(numbers: pa.Array) -> Vectors:
     return values[numbers.offset : numbers.offset + len(numbers)]
 
 
-def _numbers(kind: pa.DataType, values: NDArray[Any]) -> pa.Array:
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
-
-
 def decode_record(data: bytes, name: str) -> Video:
     """The record in these bytes. Raises `StoreCorrupt`, naming `name`, if any byte has changed."""
+    import pyarrow.parquet as pq
+
     try:
         # Threads and read-ahead, made for large files, take four times as long for a record.
         file = pq.ParquetFile(
@@ -199,12 +189,6 @@ ROW_GROUP = 8192
 _PART = 1024
 """Faces that are turned into columns together: as many as Parquet encodes at a time, so that parts
 change nothing in the bytes."""
-_NUMBERS = {
-    pa.int32(): np.int32,
-    pa.int64(): np.int64,
-    pa.float32(): np.float32,
-    pa.float64(): np.float64,
-}
 _COLUMNS: dict[str, pa.DataType] = {
     "face_id": pa.string(),
     "identity_id": pa.string(),

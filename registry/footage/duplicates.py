@@ -240,16 +240,16 @@ def _ordered(pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
 def _rivals(faces: _Faces, video_id: str, view: View) -> list[str]:
     """Ids of the videos with the nearest faces, nearest first, without `_settled` videos."""
     probes = _probes(faces.of(video_id))
-    nearest: dict[str, dict[int, float]] = defaultdict(dict)
+    nearest: dict[str, float] = defaultdict(float)
     vectors = np.stack([probe.vector for probe in probes if probe.vector is not None])
-    found = faces.index.similar_faces(
-        vectors, limit=HITS, without_videos=_settled(video_id, view), exact=False
+    found = faces.index.videos_of_similar_faces(
+        vectors, limit=HITS, without=_settled(video_id, view)
     )
-    for number, hits in enumerate(found):
-        for hit in hits:
-            if hit.similarity >= NEAR:
-                nearest[hit.face.video_id].setdefault(number, hit.similarity)
-    return sorted(nearest, key=lambda video: (-sum(nearest[video].values()), video))[:RIVALS]
+    for videos in found:
+        for video, similarity in videos.items():
+            if similarity >= NEAR:
+                nearest[video] += similarity
+    return sorted(nearest, key=lambda video: (-nearest[video], video))[:RIVALS]
 
 
 def _settled(video_id: str, view: View) -> list[str]:

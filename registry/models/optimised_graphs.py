@@ -18,8 +18,8 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ import onnxruntime
 from registry.errors import ModelError
 from registry.models import device as devices
 from registry.models.weights import file_digest
+from registry.system.locks import Timeout, file_lock
 from registry.system.privacy import make_private_folder
 from registry.system.process import processor_description
 
@@ -38,6 +39,9 @@ _GRAPH, _WEIGHTS, _CHECKS = "graph.onnx", "weights.bin", "checks.json"
 _MODULES = ("device", "graphs", "optimised_graphs", "sface", "yunet")
 """The code that graphs depend on, in this package."""
 _STORE = "session.optimized_model_external_initializers"
+_LOCK = f".{FOLDER}.lock"
+_LOCK_TIMEOUT_S = 10.0
+"""For another process to make an entry, which takes it 0.3 s. After that each makes its own."""
 _LEAST_BYTES = 1024
 """Smaller weights are stored in the graph itself: ONNX Runtime's default."""
 _UNUSED_S = 30 * 24 * 3600.0
@@ -69,8 +73,22 @@ def open_optimised(
     if models is None:
         return devices.open_session(make(), devices.resolve("cpu"), threads, label)
     entry = models / FOLDER / _key(weights, label)
-    kept = _open_kept(entry, threads, label, sample)
-    return kept or _make_entry(entry, make(), threads, label, sample)
+    if kept := _open_kept(entry, threads, label, sample):
+        return kept
+    with _alone(entry.parent):  # workers start together, and one of them makes it
+        kept = _open_kept(entry, threads, label, sample)
+        return kept or _make_entry(entry, make(), threads, label, sample)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the block, unless the folder or its lock cannot be used."""
+    with ExitStack() as held:
+        with suppress(OSError, Timeout):
+            for each in (folder.parent, folder):
+                make_private_folder(each)
+            held.enter_context(file_lock(folder.with_name(_LOCK)).acquire(timeout=_LOCK_TIMEOUT_S))
+        yield
 
 
 def _key(weights: str, label: str) -> str:
@@ -103,8 +121,6 @@ def _make_entry(
     """A session of the graph; ONNX Runtime stores what it made of it, where that is possible."""
     cpu = devices.resolve("cpu")
     try:
-        for folder in (entry.parent.parent, entry.parent):
-            make_private_folder(folder)
         made = Path(tempfile.mkdtemp(prefix=".", dir=entry.parent))
     except OSError:
         return devices.open_session(graph, cpu, threads, label)

@@ -31,14 +31,15 @@ with the number of pairs above it, not with the number of all pairs.
 from __future__ import annotations
 
 import heapq
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from registry.domain import Vectors
+from registry.people.similar_means import ROUNDING, SimilarMeans, largest_products
 
 MARGIN = 0.05
 """Cosine by which the better of two joins that exclude each other must lead. Source:
@@ -57,8 +58,6 @@ IN_TRACK = "Poor faces, in tracks of this person alone."
 RESEMBLE = "Poor faces in videos of this person, whom they resemble and clearly no other."
 _UNKNOWN = np.float32(-2.0)
 """Instead of a similarity: below every cosine."""
-_CHUNK = 1024
-"""Rows of the similarity matrix held at once: 1,024 x 50,000 float32 are 200 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +161,10 @@ class _Cluster:
     apart: set[int] = field(default_factory=set)
     """Clusters that are known to be another person."""
 
+    def mean(self, covers: int) -> Vectors:
+        """float32 (D,): of the tracks that are covered like this."""
+        return np.asarray(self.totals[covers] / self.counts[covers], np.float32)
+
     def likeness(self, other: _Cluster) -> _Likeness:
         """Of the pairs of tracks of two clusters, without those that are covered alike."""
         total, pairs = 0.0, 0
@@ -197,6 +200,7 @@ def consolidate(
     steps: Sequence[float] = STEPS,
     lower: Sequence[float] = (0.0,),
     same_person: float = 1.0,
+    similar: SimilarMeans | None = None,
 ) -> ConsolidationResult:
     """Join identities that are one person.
 
@@ -213,10 +217,12 @@ def consolidate(
         same_person: what the similarity inside a group counts at most where `steps` are applied.
             Groups of one session, or of one picture in several videos, are alike inside far more
             than photos of one person are; two such groups count as three tracks at most.
+        similar: what was compared before, so that only what changed since is compared.
     """
     good = sorted((g for g in groups if len(g.tracks)), key=lambda g: g.identity_id)
     poor = [g for g in groups if not len(g.tracks)]
     linkage = _Linkage(good, poor, apart, threshold, steps, lower, same_person)
+    linkage.find_candidates(similar or SimilarMeans())
     linkage.join_linked(linked)
     linkage.join_similar()
     linkage.assign_poor()
@@ -257,22 +263,19 @@ class _Linkage:
             for this, that in ((one, other), (other, one)):
                 if this in self._strangers:
                     self._strangers[this].add(that)
-        self._find_candidates()
 
-    def _find_candidates(self) -> None:
+    def find_candidates(self, similar: SimilarMeans) -> None:
+        """Find the pairs of clusters that reach the lowest threshold."""
         if not self._clusters:
             return
         rows = [(n, covers) for n, c in self._clusters.items() for covers in c.totals]
-        means = np.stack(
-            [self._clusters[n].totals[k] / self._clusters[n].counts[k] for n, k in rows]
-        )
+        means = np.stack([self._clusters[n].mean(covers) for n, covers in rows])
+        names = [(self._clusters[n].members[0], covers) for n, covers in rows]
         pairs = set()
-        for start in range(0, len(means), _CHUNK):
-            above = means[start : start + _CHUNK] @ means[start:].T >= self._least
-            for i, j in np.argwhere(above).tolist():
-                (a, covers), (b, others) = rows[start + i], rows[start + j]
-                if a < b and not covers & others:
-                    pairs.add((a, b))
+        for i, j in similar.pairs(names, means, self._least):
+            (a, covers), (b, others) = rows[i], rows[j]
+            if a != b and not covers & others:
+                pairs.add((min(a, b), max(a, b)))
         for a, b in sorted(pairs):
             self._push(a, b)
 
@@ -387,24 +390,40 @@ class _Linkage:
             return
         numbers = list(self._clusters)
         row_of = {m: row for row, n in enumerate(numbers) for m in self._clusters[n].members}
-        means = [
-            c.totals[0] / c.counts[0] if 0 in c.totals else None for c in self._clusters.values()
-        ]
-        plain = [row for row, mean in enumerate(means) if mean is not None]
-        rows = np.stack([mean for mean in means if mean is not None]) if plain else None
+        means = [c.mean(0) if 0 in c.totals else None for c in self._clusters.values()]
+        plain = np.array([row for row, mean in enumerate(means) if mean is not None], np.intp)
+        known = [mean for mean in means if mean is not None]
+        rows = np.stack(known) if known else np.zeros((0, 0), np.float32)
+        rows_in = _rows_by_video([c.videos for c in self._clusters.values()])
         candidates = []
+        poor = {
+            name: group.poor.mean(axis=0)
+            for name, group in self._poor.items()
+            if group.poor is not None and len(group.poor)
+        }
+        afar = {name: mean for name, mean in poor.items() if self._poor[name].elsewhere}
+        nearest = dict(zip(afar, largest_products([*afar.values()], rows), strict=True))
         for name, group in self._poor.items():
+            inside = _rows_in_all(group.videos, rows_in, len(numbers))
+            along = {row_of[other] for other in group.along if other in row_of}
+            there = [mean for row in inside if (mean := means[row]) is not None]
+            if not group.elsewhere and name in poor:
+                [nearest[name]] = largest_products([poor[name]], there)
+            # Most are like nobody; these need not be compared one by one.
+            if not along and nearest.get(name, _UNKNOWN) < self._threshold - ROUNDING:
+                continue
             similarities = np.full(len(numbers), _UNKNOWN, np.float32)
-            if rows is not None and group.poor is not None and len(group.poor):
-                similarities[plain] = rows @ group.poor.mean(axis=0)
-            for row, cluster in enumerate(self._clusters.values()):
-                if not group.videos <= cluster.videos:
-                    lowered = similarities[row] - ELSEWHERE
-                    similarities[row] = lowered if group.elsewhere else _UNKNOWN
+            if known and name in poor:
+                similarities[plain] = rows @ poor[name]
+            own = similarities[inside]
+            if group.elsewhere:
+                similarities -= ELSEWHERE
+            else:
+                similarities.fill(_UNKNOWN)
+            similarities[inside] = own
             strangers = [row_of[other] for other in self._strangers[name] if other in row_of]
             similarities[strangers] = -np.inf
-            tracked = {row_of[other] for other in group.along if other in row_of}
-            tracked = {row for row in tracked if np.isfinite(similarities[row])}
+            tracked = {row for row in along if np.isfinite(similarities[row])}
             belongs = self._cluster_of_poor(similarities, tracked)
             if belongs is not None:
                 row = belongs
@@ -439,6 +458,24 @@ class _Linkage:
         open_doubts = [d for d in self._doubts.values() if place[d.first] != place[d.second]]
         open_doubts.sort(key=lambda d: (-d.similarity, d.first, d.second))
         return ConsolidationResult(tuple(self._joins), tuple(open_doubts), tuple(groups))
+
+
+def _rows_by_video(videos: Sequence[frozenset[str]]) -> dict[str, set[int]]:
+    """The rows of the clusters in each video."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for row, seen in enumerate(videos):
+        for video in seen:
+            found[video].add(row)
+    return found
+
+
+def _rows_in_all(
+    videos: frozenset[str], rows_in: Mapping[str, set[int]], count: int
+) -> Sequence[int]:
+    """The rows of the clusters that are in all of these videos."""
+    if not videos:
+        return range(count)
+    return sorted(set.intersection(*(rows_in.get(video, set()) for video in videos)))
 
 
 def _sum(one: Vectors | None, other: Vectors | None) -> Vectors:

@@ -18,6 +18,7 @@ from registry.people import consolidation
 from registry.people.consolidation import ConsolidationResult, Join
 from registry.people.evidence import Evidence, gather_evidence
 from registry.people.observed_faces import pair
+from registry.people.similar_means import SimilarMeans
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def consolidate_repeatedly(evidence: Evidence, *, threshold: float) -> Consolida
     """
     joins: list[Join] = []
     members: dict[str, tuple[str, ...]] = {}
-    lower = evidence.lower
+    lower, similar = evidence.lower, SimilarMeans()
     while True:
         result = consolidation.consolidate(
             evidence.groups,
@@ -172,6 +173,7 @@ def consolidate_repeatedly(evidence: Evidence, *, threshold: float) -> Consolida
             linked=sorted(evidence.linked),
             lower=lower,
             same_person=evidence.same_person,
+            similar=similar,
         )
         if not result.groups:
             break

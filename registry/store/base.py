@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from registry.domain import Vectors
 
@@ -52,8 +52,7 @@ class Point:
     """float32 (D,), L2-normalised; None in a collection without vectors, or when not asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """One neighbour of a query vector."""
 
     id: str
@@ -81,12 +80,20 @@ class Collection(Protocol):
         """
 
     def query(
-        self, vectors: Vectors, *, limit: int, where: Filter | None = None, exact: bool = True
+        self,
+        vectors: Vectors,
+        *,
+        limit: int,
+        where: Filter | None = None,
+        exact: bool = True,
+        fields: Sequence[str] | None = None,
     ) -> list[list[Hit]]:
         """The `limit` nearest points of each row of `vectors` (n, D), best first.
 
         Hits of equal score are ordered by id, also at the cut-off, so that a rebuilt index gives
         the same answers. `exact` compares with every point; otherwise the graph index may be used.
+        Payloads of hits have these top-level `fields`, where a point has them; None: all. Of a
+        hundred hits, reading whole payloads takes longer than finding them.
         """
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:

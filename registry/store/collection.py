@@ -6,7 +6,6 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
@@ -70,7 +69,13 @@ class EngineCollection(ABC):
             self._write([Point(canonical_id(p.id), p.payload, p.vector) for p in batch], size)
 
     def query(
-        self, vectors: Vectors, *, limit: int, where: Filter | None = None, exact: bool = True
+        self,
+        vectors: Vectors,
+        *,
+        limit: int,
+        where: Filter | None = None,
+        exact: bool = True,
+        fields: Sequence[str] | None = None,
     ) -> list[list[Hit]]:
         """The nearest points of each row, up to `BATCH_QUERIES` rows in a request.
 
@@ -82,6 +87,7 @@ class EngineCollection(ABC):
         number_of: dict[bytes, int] = {}
         asked = [number_of.setdefault(row.tobytes(), len(number_of)) for row in rows]
         different = [np.frombuffer(row, np.float32) for row in number_of]
+        wanted = True if fields is None else [*fields]
 
         def ask(numbers: Sequence[int], most: int) -> list[list[Hit]]:
             hits: list[list[Hit]] = []
@@ -90,13 +96,14 @@ class EngineCollection(ABC):
                 batch = [different[n].tolist() for n in numbers[start : start + size]]
                 # If few of the hits are needed, payloads are fetched when it is clear of which.
                 wide = most > 2 * limit
-                answers = self._nearest(batch, most, where, exact=exact, with_payload=not wide)
+                payload = False if wide else wanted
+                answers = self._nearest(batch, most, where, exact=exact, with_payload=payload)
                 hits += [[_hit(scored) for scored in answer] for answer in answers]
             return hits
 
         settled = settle_ties(ask, len(different), limit, self.SPARE_HITS)
         bare = {hit.id for hits in settled for hit in hits if not hit.payload}
-        payloads = {point.id: point.payload for point in self.get([*bare])}
+        payloads = {point.id: selected(point.payload, fields) for point in self.get([*bare])}
         settled = [[_with_payload(hit, payloads) for hit in hits] for hits in settled]
         return [settled[number] for number in asked]
 
@@ -157,9 +164,9 @@ class EngineCollection(ABC):
         where: Filter | None,
         *,
         exact: bool,
-        with_payload: bool,
+        with_payload: bool | list[str],
     ) -> Iterable[Iterable[Any]]:
-        """The neighbours of each vector, best first."""
+        """The neighbours of each vector, best first, with all or these fields of payloads."""
 
     @abstractmethod
     def _retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> Iterable[Any]:
@@ -194,8 +201,13 @@ def _hit(scored: Any) -> Hit:
     return Hit(str(scored.id), cosine(scored.score), scored.payload or {})
 
 
+def selected(payload: Payload, fields: Sequence[str] | None) -> Payload:
+    """The payload with these of its fields; None: all."""
+    return payload if fields is None else {f: payload[f] for f in fields if f in payload}
+
+
 def _with_payload(hit: Hit, payloads: Mapping[str, Payload]) -> Hit:
-    return replace(hit, payload=payloads[hit.id]) if hit.id in payloads else hit
+    return hit._replace(payload=payloads[hit.id]) if hit.id in payloads else hit
 
 
 def check_name(name: str) -> str:

@@ -15,7 +15,7 @@ import qdrant_edge as qe
 from registry.errors import StoreCorrupt, StoreError, StoreFull
 from registry.store.base import CollectionSpec, Filter, Payload, Point
 from registry.store.collection import SEARCHED, EngineCollection, check_name, plain_vector
-from registry.store.edge_seal import check_seal, seal, seal_file, unseal
+from registry.store.edge_seal import Seal, check_seal, seal, seal_file, unseal
 from registry.store.edge_shard import (
     CONFIG,
     LOAD_BYTES,
@@ -43,6 +43,10 @@ on the disk kills the process (SIGBUS), so free space is checked before each wri
 allocates sparse files in advance; measured: 98 MiB for a new shard (131 without vectors), 7 more
 for each payload index, 32 with the first vectors. 256 covers these where files cannot be sparse,
 and writes of other processes in between."""
+SETTLED_BYTES = 64 * 2**20
+"""Size of a shard on disk up to which it is loaded once more when it is closed, so that the next
+opening changes no file. Measured: 18,000 faces of 128-d (48 MB) load in 0.03 s, 1,000,000 in 5.2
+s of CPU."""
 
 
 class EdgeStore:
@@ -93,9 +97,9 @@ class EdgeStore:
                 _check_space(self._path, 0, self._reserve)
                 self._create(spec, folder)
             _check_space(self._path, 0, min(self._reserve, LOAD_BYTES))
-            shard, sealed = self._load(spec, folder)
+            shard, found = self._load(spec, folder)
             collection = EdgeCollection(
-                spec, shard, folder, lock=self._lock, reserve_bytes=self._reserve, sealed=sealed
+                spec, shard, folder, lock=self._lock, reserve_bytes=self._reserve, found=found
             )
             self._collections[spec.name] = collection
             collection.reopen(spec)
@@ -151,17 +155,20 @@ class EdgeStore:
             for leftover in self._path.glob(pattern):
                 remove_tree(leftover)
 
-    def _load(self, spec: CollectionSpec, folder: Path) -> tuple[qe.EdgeShard, bool]:
-        """The shard, and whether it is sealed. Files are compared with the seal before loading."""
+    def _load(self, spec: CollectionSpec, folder: Path) -> tuple[qe.EdgeShard, Seal | None]:
+        """The shard and its seal. Files are compared with the seal before loading."""
         if loading_marker(folder).exists():
             unseal(folder)  # a load that was interrupted may have changed files
-        sealed = check_seal(folder)
+        found = check_seal(folder)
         config = folder / CONFIG
-        before = config.read_bytes() if sealed else b""
+        before = config.read_bytes() if found else b""
+        if found and not found.settled:
+            unseal(folder)  # loading changes files, and a kill before they are sealed is no damage
         shard = load(spec, folder, probe_s=self._probe_s)
-        if sealed and config.read_bytes() != before:
-            seal(folder)  # made by an earlier version; Edge writes the settings of this one
-        return shard, sealed
+        # Settings of an earlier version are replaced by those of this one.
+        if found and (not found.settled or config.read_bytes() != before):
+            found = seal(folder, settled=True, earlier=found)
+        return shard, found
 
     def _create(self, spec: CollectionSpec, folder: Path) -> None:
         """Create the shard in a temporary folder and rename it, so that it exists whole or not."""
@@ -197,14 +204,15 @@ class EdgeCollection(EngineCollection):
         *,
         lock: threading.RLock,
         reserve_bytes: int,
-        sealed: bool,
+        found: Seal | None,
     ) -> None:
         super().__init__(spec)
         self._shard: qe.EdgeShard | None = shard
         self._folder = folder
         self._lock = lock
         self._reserve = reserve_bytes
-        self._sealed = sealed
+        self._found = found
+        self._sealed = found is not None
         self._flushed = False
         self._pid = os.getpid()
 
@@ -266,9 +274,9 @@ class EdgeCollection(EngineCollection):
         where: Filter | None,
         *,
         exact: bool,
-        with_payload: bool,
+        with_payload: bool | list[str],
     ) -> list[list[qe.ScoredPoint]]:
-        condition, params = edge_filter(where), qe.SearchParams(exact=exact, hnsw_ef=SEARCHED)
+        condition, params = _read_filter(where), qe.SearchParams(exact=exact, hnsw_ef=SEARCHED)
         requests = [
             qe.QueryRequest(
                 limit=limit,
@@ -292,7 +300,7 @@ class EdgeCollection(EngineCollection):
         request = qe.ScrollRequest(
             offset=offset,
             limit=limit,
-            filter=edge_filter(where),
+            filter=_read_filter(where),
             with_payload=True,
             with_vector=with_vectors,
         )
@@ -314,7 +322,7 @@ class EdgeCollection(EngineCollection):
 
     def _count(self, where: Filter | None) -> int:
         with self._reading() as shard:
-            return shard.count(qe.CountRequest(exact=True, filter=edge_filter(where)))
+            return shard.count(qe.CountRequest(exact=True, filter=_read_filter(where)))
 
     @contextmanager
     def _reading(self) -> Iterator[qe.EdgeShard]:
@@ -335,9 +343,11 @@ class EdgeCollection(EngineCollection):
     def _seal(self) -> None:
         # All data is on the disk already, so nothing is lost if this fails.
         with suppress(StoreError), translated_errors(self._folder):
-            self._check_space(LOAD_BYTES)
-            load(self._spec, self._folder).close()  # merges journals, which changes files
-            seal(self._folder)
+            settled = bytes_on_disk(self._folder) <= SETTLED_BYTES
+            if settled:
+                self._check_space(LOAD_BYTES)
+                load(self._spec, self._folder).close()  # merges journals, which changes files
+            seal(self._folder, settled=settled, earlier=self._found)
 
     def _check_space(self, needed: int) -> None:
         _check_space(self._folder, needed, self._reserve)
@@ -349,6 +359,14 @@ class EdgeCollection(EngineCollection):
         vectors.
         """
         return 12 * (self._spec.dimension or 0) + 2048
+
+
+def _read_filter(where: Filter | None) -> qe.Filter | None:
+    """The filter in Edge's form; None without conditions.
+
+    Edge checks an empty filter for every point: with it, reading 20,000 videos takes a third more.
+    """
+    return edge_filter(where) if where and (where.must or where.must_not) else None
 
 
 def _check_space(path: Path, needed: int, reserve: int) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from registry.domain import Vectors
 from registry.errors import StoreCorrupt, StoreError
 from registry.store.base import CollectionSpec, Filter, Hit, Payload, Point
-from registry.store.collection import EngineCollection, check_name, texts
+from registry.store.collection import EngineCollection, check_name, selected, texts
 
 _ROWS = 8192
 """Vectors that are compared at a time, so that their copies in float64 stay small (32 MiB at
@@ -151,11 +151,12 @@ class MemoryCollection(EngineCollection):
         where: Filter | None,
         *,
         exact: bool,
-        with_payload: bool,
+        with_payload: bool | list[str],
     ) -> list[list[Hit]]:
         queries = _normalised(np.array(vectors, dtype=np.float32)).astype(np.float64)
         with self._reading():
             points, matrix = self._table.in_order(), self._table.matrix()
+            fields = None if with_payload is True else with_payload or ()
             matches = _condition(where)
             rows = np.array([i for i, one in enumerate(points) if matches(one.payload)], dtype=int)
             scores = np.empty((len(rows), len(queries)), dtype=np.float32)
@@ -168,7 +169,7 @@ class MemoryCollection(EngineCollection):
                     Hit(
                         points[rows[i]].id,
                         float(column[i]),
-                        points[rows[i]].payload if with_payload else {},
+                        selected(points[rows[i]].payload, fields),
                     )
                     for i in best
                 ]

@@ -277,7 +277,7 @@ class ServerCollection(EngineCollection):
         where: Filter | None,
         *,
         exact: bool,
-        with_payload: bool,
+        with_payload: bool | list[str],
     ) -> list[list[models.ScoredPoint]]:
         condition, params = _server_filter(where), self._exact if exact else self._approximate
         requests = [

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from qdrant_client import QdrantClient
 
-from queries import write_zip
+from queries.export import write_zip
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
 from registry.copies.backup import backup, restore

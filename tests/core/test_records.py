@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.blobs.folder import FolderStore
+from registry.core import records as records_module
 from registry.core.records import RecordStore, decode_record, encode_record
 from registry.domain import Content, MetricValue, Source, Video, Weighted
 from registry.errors import StoreCorrupt
@@ -119,6 +123,51 @@ def test_files_that_are_named_otherwise_are_none_of_ours(
     records.put(video("a", [person(0)]))
     (tmp_path / "objects" / "records" / "copy.parquet").write_bytes(b"{}")
     assert len(list(records.all())) == 1
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-(2**31), 2**31 - 1),
+            st.floats(width=32),
+            st.text(st.characters(exclude_categories=["Cs"])),
+            st.lists(st.text("ü☃a", max_size=3), max_size=3),
+        ),
+        max_size=5,
+    )
+)
+def test_columns_are_those_that_pyarrow_makes_of_python_objects(
+    rows: list[tuple[int, float, str, list[str]]],
+) -> None:
+    whole, texts, lists = (
+        [row[0] for row in rows],
+        [row[2] for row in rows],
+        [row[3] for row in rows],
+    )
+    numbers = [row[1] for row in rows]
+    for values, kind in (
+        (whole, pa.int64()),
+        (whole, pa.int32()),
+        (numbers, pa.float64()),
+        (texts, pa.string()),
+        (lists, pa.list_(pa.string())),
+        ([[x, -x] for x in numbers], pa.list_(pa.float32(), 2)),
+    ):
+        made, expected = records_module._array(values, kind), pa.array(values, type=kind)
+        made.validate(full=True)
+        assert made.type == expected.type
+        assert repr(made.to_pylist()) == repr(expected.to_pylist())  # NaN equals NaN
+
+
+def test_pandas_is_not_imported_to_write_a_record() -> None:
+    code = (
+        "import sys\n"
+        "from registry.core.records import encode_record\n"
+        "from tests.support.factories import DIMENSION, person, video\n"
+        "encode_record(video('a', [person(0)]), DIMENSION)\n"
+        "assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_pandas_opens_a_record() -> None:

@@ -121,10 +121,17 @@ class FaultyCollection:
         self._run("upsert", lambda: self._inner.upsert(points), writes=True)
 
     def query(
-        self, vectors: Vectors, *, limit: int, where: Filter | None = None, exact: bool = True
+        self,
+        vectors: Vectors,
+        *,
+        limit: int,
+        where: Filter | None = None,
+        exact: bool = True,
+        fields: Sequence[str] | None = None,
     ) -> list[list[Hit]]:
+        query = self._inner.query
         return self._run(
-            "query", lambda: self._inner.query(vectors, limit=limit, where=where, exact=exact)
+            "query", lambda: query(vectors, limit=limit, where=where, exact=exact, fields=fields)
         )
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Point]:

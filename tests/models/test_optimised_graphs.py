@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from registry.domain import Image
-from registry.models import catalogue
-from registry.models.optimised_graphs import FOLDER
+from registry.models import catalogue, optimised_graphs
+from registry.models.optimised_graphs import FOLDER, open_optimised
 from registry.settings import Accuracy
+from registry.system.locks import file_lock
 
 
 def _answers(cache: Path, image: Image) -> list[bytes]:
@@ -142,3 +147,44 @@ def test_processes_that_start_together_agree(tmp_path: Path) -> None:
     assert len(answers) == 1
     assert np.frombuffer(bytes.fromhex(answers.pop().decode()), np.float32).shape == (3 * 128,)
     assert [entry.name[0] for entry in (tmp_path / FOLDER).iterdir()] != ["."]
+
+
+def _graph() -> bytes:
+    """x + y, with weights that are stored in a file of their own."""
+    floats, shape = onnx.TensorProto.FLOAT, [1, 1024]
+    weights = helper.make_tensor("y", floats, shape, np.ones(1024, np.float32))
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "y"], ["z"])],
+        "sum",
+        [helper.make_tensor_value_info("x", floats, shape)],
+        [helper.make_tensor_value_info("z", floats, shape)],
+        [weights],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    return bytes(helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString())
+
+
+def test_one_makes_an_entry_while_others_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bytes] = []
+
+    def make() -> bytes:
+        made.append(_graph())
+        return made[-1]
+
+    def load() -> None:
+        open_optimised(tmp_path, "digest", make, 1, "sum", sample=(1, 1024))
+
+    threads = [Thread(target=load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+
+    monkeypatch.setattr(optimised_graphs, "_LOCK_TIMEOUT_S", 0.01)
+    shutil.rmtree(tmp_path / FOLDER)
+    with file_lock(tmp_path / ".optimised.lock"):
+        load()
+    assert len(made) == 2  # without the lock in the end

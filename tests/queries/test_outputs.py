@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queries import write_csv, write_zip
+from queries.export import write_csv, write_zip
 from queries.zip_paths import cover_path, folder_name
 from registry.cli import cli
 from registry.core.exports import load_exports

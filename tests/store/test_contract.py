@@ -159,6 +159,24 @@ def test_payloads_come_back_as_they_were(store: Store) -> None:
     assert faces.query(unit(1, 1, 0, 0)[None], limit=1)[0][0].payload == payload
 
 
+@pytest.mark.parametrize("equal", [1, 40])
+def test_hits_carry_the_fields_that_are_asked_for(store: Store, equal: int) -> None:
+    """Also where equal scores make a second request, which reads payloads at the end."""
+    faces = store.open(FACES)
+    payload = {"a": [1, {"b": "c"}], "b": {"a": 0.5}, "dotted.key": 1}
+    faces.upsert([Point(uid(n), payload, unit(1, 1, 0, 0)) for n in range(equal)])
+    faces.upsert([Point(uid(99), {"b": 1}, unit(0, 1, 0, 0))])
+    for fields, expected, last in (
+        (["a", "absent"], {"a": payload["a"]}, {}),
+        (["b"], {"b": payload["b"]}, {"b": 1}),
+        ([], {}, {}),
+        (None, payload, {"b": 1}),
+    ):
+        [hits] = faces.query(unit(1, 1, 0, 0)[None], limit=2, fields=fields)
+        assert hits[0].payload == expected
+        assert hits[1].payload == (last if equal == 1 else expected)
+
+
 def test_vectors_come_back_only_when_asked_for(store: Store) -> None:
     faces = store.open(FACES)
     faces.upsert([face(1, 1, 2, 3, 4)])

@@ -16,6 +16,7 @@ from face_registry.statistics import (
     weighted_median,
 )
 from queries.statistics import membership
+from queries.statistics.means import median_and_trimmed
 from queries.statistics.saddlepoint import Shape, Sums
 from queries.statistics.shrinkage import shrink
 from registry.errors import UsageError
@@ -34,6 +35,9 @@ def test_means_by_hand() -> None:
     assert weighted_median([1.0, 2.0, 3.0], [1.0, 1.0, 5.0]) == 3
     sample = np.random.default_rng(0).gamma(1, 1, 37)
     assert trimmed_mean(sample) == pytest.approx(stats.trim_mean(sample, 0.1))
+    for given in (None, sample[::-1] * (sample > 0.1)):
+        both = weighted_median(sample, given), trimmed_mean(sample, given)
+        assert median_and_trimmed(sample, given) == both
     assert np.isnan(weighted_mean([], []))
 
 
