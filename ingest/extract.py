@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -30,6 +30,7 @@ from registry.core import keys
 from registry.domain import Box, Chips, Detection, Face, Image, Media, Quality, Vectors
 from registry.faces.boxes import crop_area
 from registry.faces.crops import encode_jpeg
+from registry.faces.face_table import FaceTable
 from registry.faces.quality import assess, is_comparable, with_length
 from registry.models.base import FaceModel, frames_together
 from registry.models.entries import least_length
@@ -49,7 +50,7 @@ _NO_IMAGE: Image = np.empty((0, 0, 3), np.uint8)
 class Extraction:
     """The result of processing one video."""
 
-    faces: tuple[Face, ...]
+    faces: Sequence[Face]
     """In time order, by position within a frame; no identity yet."""
     media: Media
     reason: str
@@ -130,16 +131,17 @@ def extract(
         placed = _placed(found, pictures, places, times)
         stored = _stored(_batches(placed), video_id, blobs, times)
         embedded = pool.map(partial(_embed, model, times=times), stored)
-        faces = list(_link(embedded, video_id, digest, times))
+        faces = FaceTable.of(_link(embedded, video_id, digest, times))
         still = pictures.finish()
         marked = _mark_stills(faces, [place in still for place in places])
         return Extraction(marked, reader.media, reader.reason, times.seconds())
 
 
-def _mark_stills(faces: Sequence[Face], in_place: Sequence[bool]) -> tuple[Face, ...]:
+def _mark_stills(faces: FaceTable, in_place: Sequence[bool]) -> FaceTable:
     """The faces, with the mark of those whose tracks show a still picture from beginning to end."""
-    moving = {face.track for face, still in zip(faces, in_place, strict=True) if not still}
-    return tuple(face if face.track in moving else replace(face, still=True) for face in faces)
+    tracks = faces.tracks.tolist()
+    moving = {track for track, still in zip(tracks, in_place, strict=True) if not still}
+    return faces.with_stills(track not in moving for track in tracks)
 
 
 def crop(image: Image, box: Box) -> bytes:

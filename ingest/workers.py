@@ -17,6 +17,14 @@ from typing import Any, Protocol
 from pebble import ProcessExpired, ProcessPool
 
 from ingest.extract import Extraction, extract
+from ingest.face_file import (
+    FilledFile,
+    load_faces,
+    new_face_file,
+    remove_face_file,
+    remove_left_behind,
+    save_faces,
+)
 from ingest.frames import DecoderClient, MediaLimits, Sampling
 from ingest.frames.decoder_client import describe_exit
 from ingest.memory import MemoryGuard
@@ -118,9 +126,11 @@ class PoolExtractor:
             timeout_s: the time limit of one video.
             run: id of the run, for events.
         """
+        self._folder = settings.downloads
+        remove_left_behind(self._folder)
         self._sampling, self._limits, self._timeout_s = sampling, limits, timeout_s
         self._closed, self._lock = Event(), Lock()
-        self._pending: list[Future[Extraction]] = []
+        self._pending: list[Future[Extraction | FilledFile]] = []
         self._worked = False
         # pebble's type of it has the pipes of Linux, which mypy takes for wrong on Windows.
         context: Any = WorkerContext()
@@ -138,11 +148,12 @@ class PoolExtractor:
 
     def extract(self, path: Path, video_id: str) -> Extraction:
         """The faces of one video, from the next free worker."""
+        file = new_face_file(self._folder)
         try:
             with children_ignore_interrupts():  # the first call starts the workers
                 future = self._pool.schedule(
                     _process,
-                    args=(path, video_id, self._sampling, self._limits),
+                    args=(path, video_id, self._sampling, self._limits, file),
                     timeout=self._timeout_s,
                 )
         except RuntimeError as exc:  # also where the pool broke while this video was fetched
@@ -150,16 +161,17 @@ class PoolExtractor:
         self._pending.append(future)
         self._count(1)
         try:
-            return self._result(future)
+            return load_faces(self._result(future), file)
         finally:
             self._count(-1)
             self._pending.remove(future)
+            remove_face_file(file)
 
     def _count(self, change: int) -> None:
         with self._lock:
             self._videos.value += change
 
-    def _result(self, future: Future[Extraction]) -> Extraction:
+    def _result(self, future: Future[Extraction | FilledFile]) -> Extraction | FilledFile:
         while not wait([future], timeout=_POLL_S).done:
             # The pool never completes a job that was scheduled while it stopped.
             if self._closed.is_set():
@@ -167,7 +179,7 @@ class PoolExtractor:
                 raise MediaError("processing the video was stopped.")
         try:
             self._worked |= not isinstance(future.exception(), BrokenProcessPool)
-            extraction: Extraction = future.result()
+            sent: Extraction | FilledFile = future.result()
         except BrokenProcessPool as exc:
             raise self._broken(exc) from exc
         except TimeoutError as exc:
@@ -179,7 +191,7 @@ class PoolExtractor:
             if code == SERVER_ENDED:
                 raise NotReadYet(_SERVER_KILLED) from exc
             raise MediaError(describe_exit(code, self._limits)) from exc
-        return extraction
+        return sent
 
     def _broken(self, exc: RuntimeError) -> RegistryError:
         """The error of a run that has no workers any more."""
@@ -278,7 +290,9 @@ def _start_worker(setup: _Setup, videos: _Number) -> None:
         _worker = exc  # raised for the first video: nobody sees an error of the initialiser
 
 
-def _process(path: Path, video_id: str, sampling: Sampling, limits: MediaLimits) -> Extraction:
+def _process(
+    path: Path, video_id: str, sampling: Sampling, limits: MediaLimits, file: Path
+) -> Extraction | FilledFile:
     if isinstance(_worker, RegistryError):
         raise _worker
     if _worker is None:
@@ -291,7 +305,8 @@ def _process(path: Path, video_id: str, sampling: Sampling, limits: MediaLimits)
         )  # fmt: skip
     _emit_read(_worker.run, video_id, extraction, started)
     start_s, _worker.start_s = _worker.start_s, 0.0
-    return replace(extraction, seconds={**extraction.seconds, "start": start_s})
+    extraction = replace(extraction, seconds={**extraction.seconds, "start": start_s})
+    return save_faces(extraction, file)
 
 
 def _emit_read(run: str, video_id: str, extraction: Extraction, started: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -212,8 +212,8 @@ class Video:
     metrics: Mapping[str, float]
     """Performance by metric name; a metric without a value is left out."""
     status: Status
-    faces: tuple[Face, ...] = ()
-    """In time order; by position within a frame."""
+    faces: Sequence[Face] = ()
+    """In time order; by position within a frame. Not to be changed."""
     media: Media = field(default_factory=Media)
     reason: str = ""
     """Why it failed or is partial; empty if done."""

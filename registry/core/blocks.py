@@ -19,6 +19,7 @@ from registry.blobs.base import BlobStore
 from registry.core import keys
 from registry.domain import Face, Vectors, Video
 from registry.errors import StoreCorrupt, UnknownError
+from registry.faces.face_table import embeddings_of
 from registry.faces.quality import founds
 
 
@@ -86,7 +87,9 @@ def without_blocked(video: Video, blocks: Sequence[Block], threshold: float) -> 
     """The video without the faces that match a block, at a cosine of at least `threshold`."""
     if not video.faces or not blocks:
         return video
-    matches = matches_block(np.stack([face.embedding for face in video.faces]), blocks, threshold)
+    matches = matches_block(embeddings_of(video.faces), blocks, threshold)
+    if not matches.any():
+        return video
     left = (face for face, match in zip(video.faces, matches, strict=True) if not match)
     return replace(video, faces=tuple(left))
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -172,13 +172,17 @@ class View:
 
 def relabelled(video: Video, identity_of: Callable[[Face], str | None]) -> Video:
     """The video with its faces under other identities; faces that are given None are left out."""
-    pairs = ((face, identity_of(face)) for face in video.faces)
-    faces = (
-        face if face.identity_id == who else replace(face, identity_id=who)
-        for face, who in pairs
-        if who is not None
-    )
-    return replace(video, faces=tuple(faces))
+    return replace(video, faces=tuple(relabelled_faces(video.faces, identity_of)))
+
+
+def relabelled_faces(
+    faces: Iterable[Face], identity_of: Callable[[Face], str | None]
+) -> Iterator[Face]:
+    """The faces under other identities; those that are given None are left out."""
+    for face in faces:
+        who = identity_of(face)
+        if who is not None:
+            yield face if face.identity_id == who else replace(face, identity_id=who)
 
 
 def normalize_name(name: str) -> str:

@@ -61,7 +61,7 @@ def nearest_faces(
     others = Filter(must_not=of_video) if faces.count(Filter(must=of_video)) else None
     search = _Search(faces, others, embeddings, exact)
     least = np.full(len(embeddings), threshold)
-    found: dict[int, Hit] = {}
+    found: dict[int, Neighbour] = {}
     undecided: list[int] = []
     for group in groups(embeddings, least if own is None else np.maximum(own, threshold)):
         if len(group.rows) < _WORTH_GROUPING:
@@ -75,7 +75,7 @@ def nearest_faces(
             nearest = min(reach[row] for row in covered)
             found |= search.among_videos(covered, [hit for hit in hits if hit.score >= nearest])
     found |= search.among_all(undecided)
-    return [neighbour_in(found[row]) if row in found else None for row in range(len(embeddings))]
+    return [found.get(row) for row in range(len(embeddings))]
 
 
 def videos_of_similar_faces(
@@ -153,7 +153,7 @@ class _Search:
     embeddings: Vectors
     exact: bool
 
-    def among_all(self, rows: Sequence[int]) -> dict[int, Hit]:
+    def among_all(self, rows: Sequence[int]) -> dict[int, Neighbour]:
         """The nearest of all stored faces; by the graph, of the videos that it finds."""
         if self.exact:
             return self._nearest(rows, self.others)
@@ -171,22 +171,23 @@ class _Search:
         )
         return hits, hits[-1].score if len(hits) == _CANDIDATES else -2.0
 
-    def among_videos(self, rows: Sequence[int], hits: Sequence[Hit]) -> dict[int, Hit]:
+    def among_videos(self, rows: Sequence[int], hits: Sequence[Hit]) -> dict[int, Neighbour]:
         """The nearest stored faces in the videos of these."""
         videos = {video_id_in(hit.payload) for hit in hits}
         return self._nearest(rows, Filter(must={VIDEO_ID: sorted(videos)}))
 
-    def _nearest(self, rows: Sequence[int], where: Filter | None) -> dict[int, Hit]:
+    def _nearest(self, rows: Sequence[int], where: Filter | None) -> dict[int, Neighbour]:
         query, fields = self.faces.query, NEIGHBOUR_FIELDS
         return self._by_row(rows, lambda v: query(v, limit=1, where=where, fields=fields))
 
     def _by_row(
         self, rows: Sequence[int], ask: Callable[[Vectors], list[list[Hit]]]
-    ) -> dict[int, Hit]:
+    ) -> dict[int, Neighbour]:
         """The first hit of each of these rows that has one."""
-        found: dict[int, Hit] = {}
+        found: dict[int, Neighbour] = {}
         for start in range(0, len(rows), _BATCH):
             some = list(rows[start : start + _BATCH])
             answers = ask(self.embeddings[some])
-            found |= {row: hits[0] for row, hits in zip(some, answers, strict=True) if hits}
+            pairs = zip(some, answers, strict=True)
+            found |= {row: neighbour_in(hits[0]) for row, hits in pairs if hits}
         return found

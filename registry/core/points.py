@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from registry import ids
-from registry.core.decisions import View, relabelled
+from registry.core.decisions import View, relabelled_faces
 from registry.core.records import (
     attributes_as_json,
     attributes_from_json,
@@ -130,7 +130,7 @@ def video_point(
     """The point of the video itself, and the appearances in it."""
     seen = tuple(
         Appearance(**_kept(asdict(appearance)))
-        for appearance in appearances(relabelled(video, view.identity_of).faces)
+        for appearance in appearances(relabelled_faces(video.faces, view.identity_of))
     )
     return _video_point(video, seen, contract), seen
 

@@ -36,6 +36,7 @@ from registry.domain import (
     Weighted,
 )
 from registry.errors import ObjectMissing, StoreCorrupt
+from registry.faces.face_table import PART, embedding_parts
 from registry.urls import Url
 
 SCHEMA = 3
@@ -112,7 +113,7 @@ def encode_record(video: Video, dimension: int) -> bytes:
     import pyarrow.parquet as pq  # not at the top: reports and lists read no record
 
     faces, head = video.faces, _head(video)
-    head["digest"] = _digest(head, map(_row, faces), _parts(faces, dimension))
+    head["digest"] = _digest(head, map(_row, faces), embedding_parts(faces))
     fields = [pa.field(name, kind) for name, kind in _COLUMNS.items()]
     fields.append(pa.field("embedding", pa.list_(pa.float32(), dimension)))
     schema = pa.schema(fields, metadata={_META: _canonical(head)})
@@ -120,9 +121,12 @@ def encode_record(video: Video, dimension: int) -> bytes:
     with pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True) as writer:
         for start in range(0, max(1, len(faces)), ROW_GROUP):
             end = min(start + ROW_GROUP, len(faces))
-            parts = (faces[at : min(at + _PART, end)] for at in range(start, max(1, end), _PART))
+            # Parquet encodes 1,024 rows at a time, so parts of as many do not change the bytes.
+            parts = (faces[at : min(at + PART, end)] for at in range(start, max(1, end), PART))
             batches = [_batch(part, schema, dimension) for part in parts]
             writer.write_table(pa.Table.from_batches(batches, schema))
+    if len(faces) > PART:
+        pa.default_memory_pool().release_unused()  # 25 to 60 MB of Parquet's tables of values
     return sink.getvalue()
 
 
@@ -186,9 +190,6 @@ def decode_record(data: bytes, name: str) -> Video:
 
 ROW_GROUP = 8192
 """Faces of a row group. Records of fewer faces, which is almost all of them, have one group."""
-_PART = 1024
-"""Faces that are turned into columns together: as many as Parquet encodes at a time, so that parts
-change nothing in the bytes."""
 _COLUMNS: dict[str, pa.DataType] = {
     "face_id": pa.string(),
     "identity_id": pa.string(),
@@ -337,12 +338,6 @@ def _matrix(faces: Sequence[Face], dimension: int) -> Vectors:
     if not faces:
         return np.zeros((0, dimension), dtype=np.float32)
     return np.stack([face.embedding for face in faces]).astype(np.float32, copy=False)
-
-
-def _parts(faces: Sequence[Face], dimension: int) -> Iterator[Vectors]:
-    """The embeddings of some faces after the other."""
-    for start in range(0, len(faces), _PART):
-        yield _matrix(faces[start : start + _PART], dimension)
 
 
 def _digest(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain
 
 from registry.blobs.base import BlobStore
 from registry.core.decisions import View
@@ -40,8 +41,10 @@ class Replacement:
             view: what people decided.
         """
         faces = before.faces if before else ()
+        if before is None and len(given.faces) == len(after.faces):
+            return cls()  # nobody is left out, so no crop is covered either
         kept = {face.crop for face in after.faces}
-        gone = {face.crop for face in (*faces, *given.faces)} - kept
+        gone = {face.crop for face in chain(faces, given.faces) if face.crop not in kept}
         return cls(tuple(sorted({view.identity_of(face) for face in faces})), tuple(sorted(gone)))
 
     def encode(self) -> bytes:

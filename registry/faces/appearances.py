@@ -30,7 +30,7 @@ def exact(value: float) -> float:
     return float(f"{value:.15g}")
 
 
-def appearances(faces: Sequence[Face]) -> tuple[Appearance, ...]:
+def appearances(faces: Iterable[Face]) -> tuple[Appearance, ...]:
     """The appearances of identities in one video, in order of first sight, then id.
 
     Screen time counts a sampled frame once for an identity, even if it has several faces in it. The
@@ -38,30 +38,58 @@ def appearances(faces: Sequence[Face]) -> tuple[Appearance, ...]:
     faces it is the earliest.
 
     Args:
-        faces: all faces of the video.
+        faces: all faces of the video; only the best one of each identity is kept meanwhile.
     """
-    groups: dict[str, list[Face]] = defaultdict(list)
+    sums: dict[str, _Sums] = {}
     for face in faces:
-        groups[face.identity_id].append(face)
-    seen = [_appearance(identity, group) for identity, group in groups.items()]
+        if face.identity_id in sums:
+            sums[face.identity_id].add(face)
+        else:
+            sums[face.identity_id] = _Sums(face)
+    seen = [one.appearance() for one in sums.values()]
     return tuple(sorted(seen, key=lambda a: (a.first_s, a.identity_id)))
 
 
-def _appearance(identity: str, faces: Sequence[Face]) -> Appearance:
-    best = max(faces, key=_worth_showing)
-    spans = {face.frame: face.span_s for face in faces}
-    return Appearance(
-        identity_id=identity,
-        faces=len(faces),
-        first_s=min(face.time_s for face in faces),
-        last_s=max(face.time_s for face in faces),
-        screen_time_s=round(sum(spans.values()), 6),
-        best_face=best.face_id,
-        best_crop=best.crop,
-        best_quality=best.quality.score if founds(best.quality) else 0.0,
-        established=founds(best.quality) or _is_steady(faces),
-        still=all(face.still for face in faces),
-    )
+class _Sums:
+    """The faces of one identity in a video, added up."""
+
+    def __init__(self, face: Face) -> None:
+        self._best, self._worth = face, _worth_showing(face)
+        self._first_s = self._last_s = face.time_s
+        self._spans: dict[int, float] = {}
+        self._certain: Counter[int] = Counter()
+        self._count, self._still = 0, True
+        self.add(face)
+
+    def add(self, face: Face) -> None:
+        """Add a face."""
+        worth = _worth_showing(face)
+        if worth > self._worth:
+            self._best, self._worth = face, worth
+        self._first_s = min(self._first_s, face.time_s)
+        self._last_s = max(self._last_s, face.time_s)
+        self._spans[face.frame] = face.span_s
+        if is_certain(face.quality):
+            self._certain[face.track] += 1
+        self._still &= face.still
+        self._count += 1
+
+    def appearance(self) -> Appearance:
+        """What all of them together are."""
+        best = self._best
+        steady = max(self._certain.values(), default=0) >= STEADY
+        return Appearance(
+            identity_id=best.identity_id,
+            faces=self._count,
+            first_s=self._first_s,
+            last_s=self._last_s,
+            screen_time_s=round(sum(self._spans.values()), 6),
+            best_face=best.face_id,
+            best_crop=best.crop,
+            best_quality=best.quality.score if founds(best.quality) else 0.0,
+            established=founds(best.quality) or steady,
+            still=self._still,
+        )
 
 
 def _worth_showing(face: Face) -> tuple[bool, bool, float, float, int]:
@@ -73,11 +101,6 @@ def _worth_showing(face: Face) -> tuple[bool, bool, float, float, int]:
         -face.time_s,
         -face.position,
     )
-
-
-def _is_steady(faces: Sequence[Face]) -> bool:
-    certain = Counter(face.track for face in faces if is_certain(face.quality))
-    return max(certain.values(), default=0) >= STEADY
 
 
 def identity(

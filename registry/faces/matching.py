@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from registry import ids
 from registry.domain import Face, Quality, Vectors, Video
+from registry.faces.face_table import embeddings_of, with_identities
 from registry.faces.quality import is_covered, is_spoilt, tells_apart
 
 _GOOD = Quality(1.0)
@@ -25,6 +27,28 @@ class Neighbour:
     """Cosine, -1 to 1."""
     quality: Quality = _GOOD
     """Of that face; a good one if it is not known."""
+
+
+class SeenFace(Protocol):
+    """What the rule needs to know of a face besides its embedding; a `Face` has it."""
+
+    @property
+    def face_id(self) -> str:
+        """Its id."""
+
+    @property
+    def quality(self) -> Quality:
+        """How far it can be trusted."""
+
+    @property
+    def track(self) -> int:
+        """Its track."""
+
+
+class _Seen(NamedTuple):
+    face_id: str
+    quality: Quality
+    track: int
 
 
 def is_match(similarity: float, threshold: float) -> bool:
@@ -56,9 +80,7 @@ def nearest_with_earlier(
         stored: for each face its nearest one of other videos, or None.
         inherited: returns the identity that another face inherits from a face on record.
     """
-    similarities = (
-        np.stack([f.embedding for f in faces]) @ np.stack([f.embedding for f in before]).T
-    )
+    similarities = embeddings_of(faces) @ embeddings_of(before).T
     own = {face.face_id: column for column, face in enumerate(before)}
     nearest: list[Neighbour | None] = []
     for row, face in enumerate(faces):
@@ -97,19 +119,17 @@ def assign_video(
     """
     if not video.faces:
         return video
-    embeddings = np.stack([face.embedding for face in video.faces])
-    own = similarities_to_earlier(embeddings, video.faces)
+    embeddings = embeddings_of(video.faces)
+    seen = [_Seen(face.face_id, face.quality, face.track) for face in video.faces]
+    own = similarities_to_earlier(embeddings, seen)
     stored = list(nearest(video.video_id, embeddings, own))
     if before is not None and before.faces:
         stored = nearest_with_earlier(video.faces, before.faces, stored, origin_of)
-    identities = assign(
-        [face.face_id for face in video.faces], embeddings, stored, threshold, video.faces
-    )
-    pairs = zip(video.faces, identities, strict=True)
-    return replace(video, faces=tuple(replace(face, identity_id=i) for face, i in pairs))
+    identities = assign([one.face_id for one in seen], embeddings, stored, threshold, seen)
+    return replace(video, faces=with_identities(video.faces, identities))
 
 
-def similarities_to_earlier(embeddings: Vectors, faces: Sequence[Face]) -> Vectors:
+def similarities_to_earlier(embeddings: Vectors, faces: Sequence[SeenFace]) -> Vectors:
     """How similar each face of one video is to an earlier one of it, float32 (n,); -1 if unknown.
 
     A less similar stored face does not change what `assign` gives the face. At least the
@@ -132,7 +152,7 @@ def similarities_to_earlier(embeddings: Vectors, faces: Sequence[Face]) -> Vecto
     return best
 
 
-def _passes_on(near: Neighbour, face: Face) -> bool:
+def _passes_on(near: Neighbour, face: SeenFace) -> bool:
     """Whether a face may inherit the identity of a stored one: its own, or that of evidence."""
     return near.face_id == face.face_id or tells_apart(near.quality, face.quality)
 
@@ -142,7 +162,7 @@ def assign(
     embeddings: Vectors,
     stored: Sequence[Neighbour | None],
     threshold: float,
-    faces: Sequence[Face] = (),
+    faces: Sequence[SeenFace] = (),
 ) -> list[str]:
     """Assign an identity to each face of one video.
 
@@ -199,7 +219,7 @@ def assign(
     return identities
 
 
-def _comparable(one: Face, other: Face) -> bool:
+def _comparable(one: SeenFace, other: SeenFace) -> bool:
     """Whether the likeness of two faces of one video is evidence."""
     if is_spoilt(one.quality) or is_spoilt(other.quality):
         return False

@@ -19,6 +19,8 @@ from registry.domain import Vectors
 _ALIKE = 0.85
 """Cosine with the first member of a group from which an embedding belongs to it. A track has more.
 Wider groups are fewer, but more stored faces lie within the angle of each."""
+_ROWS = 1024
+"""Embeddings whose distances are computed together: as float64 they take a megabyte."""
 _MARGIN = 1e-4
 """What cosines may be off, since all values are rounded to float32 (relative error 6e-8)."""
 
@@ -66,5 +68,8 @@ def _angles(rows: Vectors, one: Vectors) -> Vectors:
 
     The arc cosine of a cosine that is rounded to float32 is off by up to 5e-4 there.
     """
-    chords = np.linalg.norm(rows.astype(np.float64) - one.astype(np.float64), axis=1)
+    chords = np.empty(len(rows))
+    for start in range(0, len(rows), _ROWS):
+        part = rows[start : start + _ROWS].astype(np.float64) - one.astype(np.float64)
+        chords[start : start + _ROWS] = np.linalg.norm(part, axis=1)
     return np.asarray(2 * np.arcsin(np.clip(chords / 2, 0.0, 1.0)))
