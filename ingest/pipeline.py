@@ -268,7 +268,7 @@ def _read_ahead(
             if not complete:
                 # Abandon the videos in progress: nothing of them is recorded yet.
                 context.downloader.close()
-                context.extractor.close()
+            context.extractor.close()
 
 
 def _size(future: Future[_Outcome]) -> int:

@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 
 from registry.blobs.folder import FolderStore
 from registry.core import records as records_module
-from registry.core.records import RecordStore, decode_record, encode_record
+from registry.core.records import ROW_GROUP, RecordStore, decode_record, encode_record
 from registry.domain import Content, MetricValue, Source, Video, Weighted
 from registry.errors import StoreCorrupt
+from registry.faces.face_table import FaceTable
 from registry.urls import Url
-from tests.support.factories import DIMENSION, person, video
+from tests.support.factories import DIMENSION, face, person, video
 
 OF_SCHEMA_1 = "0b46fdaf1cc4dee6c8107e62535ece750af48822eac533abb8f6180c1dfe172b"
 """The digest of a record without faces."""
@@ -168,6 +169,18 @@ def test_pandas_is_not_imported_to_write_a_record() -> None:
         "assert 'pandas' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_a_long_video_has_row_groups_and_comes_back(more: int) -> None:
+    faces = (face("a", 10 * n, person(n % 7, n / 9000)) for n in range(ROW_GROUP + more))
+    put = replace(video("a", []), faces=FaceTable.of(faces))
+    data = encode_record(put, DIMENSION)
+    file = pq.ParquetFile(io.BytesIO(data))
+    assert file.num_row_groups == (2 if more > 0 else 1)
+    back = decode_record(data, "test")
+    assert len(back.faces) == len(put.faces)
+    assert encode_record(back, DIMENSION) == data
 
 
 def test_pandas_opens_a_record() -> None:

@@ -95,7 +95,7 @@ def _pictures(registry: Registry) -> list[bytes]:
     return [registry.blobs.get(info.key) for info in registry.blobs.list("crops/")]
 
 
-def _crops_of(registry: Registry, faces: tuple[Face, ...], who: str) -> list[bytes]:
+def _crops_of(registry: Registry, faces: Sequence[Face], who: str) -> list[bytes]:
     return [registry.crop(f.crop, f.crop_digest) for f in faces if f.identity_id == who]
 
 
@@ -193,7 +193,7 @@ def test_removing_the_last_video_of_a_person_covers_them_in_the_pictures_that_st
         assert {f.verdict for f in Inspection(registry, deep=True).findings()} == {"ok"}
 
 
-def _copy_of(video: Video, name: str, faces: tuple[Face, ...]) -> Video:
+def _copy_of(video: Video, name: str, faces: Sequence[Face]) -> Video:
     """Another video, read in 2020, with these faces under other ids and crops."""
     url = Url(f"https://example.com/{name}.mp4")
     video_id = ids.video_id(url)

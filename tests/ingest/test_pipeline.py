@@ -118,19 +118,22 @@ def _run(
     *,
     ahead: int,
     max_waiting: int = 256 << 20,
+    closable: _Closable | None = None,
 ) -> Summary:
     """A run of the table into a new registry, with this extractor."""
     rows = read_frame(table, TableOptions(allow_local_files=True), tmp_path)
     with open_registry(home=tmp_path / "home") as registry:
         registry.establish(contract())
         downloader = Downloader(tmp_path / "tmp")
-        parts = RunContext(registry, downloader, extractor, ahead=ahead, max_waiting=max_waiting)
+        parts = RunContext(
+            registry, downloader, extractor, ahead=ahead, max_waiting=max_waiting, turn=closable
+        )
         summary = run(
             parts,
             rows,
             retry_failed=False,
             consolidate=False,
-            reporter=SilentReporter(),
+            reporter=closable or SilentReporter(),
             stop=threading.Event(),
         )
         downloader.close()
@@ -168,7 +171,7 @@ class _FirstIsLong:
     def close(self) -> None: ...
 
 
-@pytest.mark.parametrize(("max_waiting", "least", "most"), [(256 << 20, 11, 11), (10_000, 3, 6)])
+@pytest.mark.parametrize(("max_waiting", "least", "most"), [(256 << 20, 11, 11), (3_400, 3, 6)])
 def test_a_long_video_at_the_head_does_not_hold_up_the_others_within_a_bound_of_memory(
     table: pd.DataFrame, tmp_path: Path, max_waiting: int, least: int, most: int
 ) -> None:
@@ -176,6 +179,46 @@ def test_a_long_video_at_the_head_does_not_hold_up_the_others_within_a_bound_of_
     summary = _run(table, tmp_path, extractor, ahead=2, max_waiting=max_waiting)
     assert summary.ingested == 12
     assert least <= extractor.before_first <= most
+
+
+class _Closable(SilentReporter):
+    """An extractor that answers once the run waits for it, as the run's turn tells.
+
+    As the run's reporter, it sees at each video whether it was closed.
+    """
+
+    def __init__(self) -> None:
+        self.closed, self.seen, self._awaited = False, list[bool](), threading.Event()
+
+    def acquire(self) -> None: ...
+
+    def release(self) -> None:
+        self._awaited.set()
+
+    def extract(self, path: Path, video_id: str) -> Extraction:
+        assert self._awaited.wait(60)
+        return Extraction((), Media(), "")
+
+    def close(self) -> None:
+        self.closed = True
+
+    def advance(self, summary: Summary, url: str, outcome: str) -> None:
+        self.seen.append(self.closed)
+
+
+def test_workers_are_not_kept_while_the_last_video_is_recorded(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    both = _Closable()
+    _run(table.head(1), tmp_path, both, ahead=2, closable=both)
+    assert both.seen == [True]
+
+
+def test_workers_end_before_duplicates_are_looked_for(table: pd.DataFrame, tmp_path: Path) -> None:
+    both = _Closable()
+    _run(table, tmp_path, both, ahead=2, closable=both)
+    assert both.closed
+    assert not both.seen[0]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import subprocess
 import sys
@@ -14,11 +15,14 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.memory import repeated
 from ingest.frames import MediaLimits, Sampling
 from ingest.workers import PoolExtractor
+from registry.blobs.folder import FolderStore
 from registry.cli import cli
 from registry.core import contract as contracts
 from registry.errors import MediaError, RegistryError
+from registry.faces.face_table import PART
 from registry.models.base import FaceModel
 from registry.settings import load_settings
 from tests.support.media import write_video
@@ -68,6 +72,23 @@ def test_a_worker_that_is_killed_costs_its_video(
         with pytest.raises(MediaError, match=r"was killed.*short of memory"):
             reading.result(timeout=120)
     assert pool.extract(short, "short").media.frames_sampled == 3
+
+
+def test_the_faces_of_a_long_video_come_through_a_file(
+    sface: FaceModel, demo_videos: Path, tmp_path: Path
+) -> None:
+    source = min(demo_videos.glob("*.mp4"), key=lambda path: path.stat().st_size)
+    repeated(source, tmp_path / "long.mp4", 45)
+    extractor = _pool(sface, tmp_path / "home", 600)
+    try:
+        extraction = extractor.extract(tmp_path / "long.mp4", "long")
+    finally:
+        extractor.close()
+    assert len(extraction.faces) > PART
+    blobs = FolderStore(tmp_path / "home" / "objects")
+    digests = {f.crop: hashlib.sha256(blobs.get(f.crop)).hexdigest() for f in extraction.faces}
+    assert digests == {face.crop: face.crop_digest for face in extraction.faces}
+    assert list((tmp_path / "home" / "tmp").iterdir()) == []
 
 
 def test_a_worker_that_hangs_costs_its_video(
