@@ -257,6 +257,8 @@ def _read_ahead(
                     elif not _wait_for(running, stop, context.turn, meanwhile):
                         return
             while pending and _wait_for([pending[0][1]], stop, context.turn, meanwhile):
+                if all(future.done() for _, future in pending):
+                    context.extractor.close()  # idle workers hold most of the memory of a run
                 first, future = pending.popleft()
                 yield first, future.result()
             complete = not pending

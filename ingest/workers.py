@@ -45,7 +45,7 @@ class Extractor(Protocol):
         """As `ingest.extract.extract`. Raises `MediaError` if the video is at fault."""
 
     def close(self) -> None:
-        """Stop what is running and release the model."""
+        """Stop what is running and release the model; can be called twice."""
 
 
 class InlineExtractor:
@@ -191,7 +191,10 @@ class PoolExtractor:
         """Stop the workers, whatever they do; threads that wait for one get an error.
 
         Idle workers end by themselves: one that is killed while it starts would write to stderr.
+        Can be called twice.
         """
+        if self._closed.is_set():
+            return
         self._closed.set()
         if not self._pending:
             self._pool.close()  # type: ignore[no-untyped-call]

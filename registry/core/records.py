@@ -7,6 +7,7 @@ JSON. Any Parquet reader opens a record; only this module writes one.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -103,22 +104,34 @@ _RESTORE = "Restore it from a backup, or remove the video and ingest it again."
 
 
 def encode_record(video: Video, dimension: int) -> bytes:
-    """The bytes of a record: Parquet with page checksums and a digest of all of it."""
+    """The bytes of a record: Parquet with page checksums and a digest of all of it.
+
+    Faces are written in row groups of `ROW_GROUP`, so memory does not grow with their number beyond
+    the bytes themselves.
+    """
     import pyarrow.parquet as pq  # not at the top: reports and lists read no record
 
-    head = _head(video)
-    embeddings = _matrix(video.faces, dimension)
-    head["digest"] = _digest(head, map(_row, video.faces), embeddings)
-    columns = {
-        name: _array([*map(_CELLS[name], video.faces)], kind) for name, kind in _COLUMNS.items()
-    }
-    columns["embedding"] = pa.FixedSizeListArray.from_arrays(
-        _array(embeddings.ravel(), pa.float32()), dimension
-    )
-    table = pa.table(columns).replace_schema_metadata({_META: _canonical(head)})
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    return bytes(sink.getvalue())
+    faces, head = video.faces, _head(video)
+    head["digest"] = _digest(head, map(_row, faces), _parts(faces, dimension))
+    fields = [pa.field(name, kind) for name, kind in _COLUMNS.items()]
+    fields.append(pa.field("embedding", pa.list_(pa.float32(), dimension)))
+    schema = pa.schema(fields, metadata={_META: _canonical(head)})
+    sink = io.BytesIO()
+    with pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True) as writer:
+        for start in range(0, max(1, len(faces)), ROW_GROUP):
+            end = min(start + ROW_GROUP, len(faces))
+            parts = (faces[at : min(at + _PART, end)] for at in range(start, max(1, end), _PART))
+            batches = [_batch(part, schema, dimension) for part in parts]
+            writer.write_table(pa.Table.from_batches(batches, schema))
+    return sink.getvalue()
+
+
+def _batch(faces: Sequence[Face], schema: pa.Schema, dimension: int) -> pa.RecordBatch:
+    """The columns of some faces."""
+    columns = [_array([*map(_CELLS[name], faces)], kind) for name, kind in _COLUMNS.items()]
+    embeddings = _array(_matrix(faces, dimension).ravel(), pa.float32())
+    columns.append(pa.FixedSizeListArray.from_arrays(embeddings, dimension))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _array(values: Sequence[Any] | Vectors, kind: pa.DataType) -> pa.Array:
@@ -142,6 +155,12 @@ def _ends(values: Sequence[Any] | Vectors) -> pa.Array:
     return _array(np.cumsum([0, *map(len, values)]), pa.int32())
 
 
+def _values(numbers: pa.Array) -> Vectors:
+    """The values of a float32 array; NumPy's own conversion would import pandas, too."""
+    values: Vectors = np.frombuffer(numbers.buffers()[1] or b"", np.float32)
+    return values[numbers.offset : numbers.offset + len(numbers)]
+
+
 def decode_record(data: bytes, name: str) -> Video:
     """The record in these bytes. Raises `StoreCorrupt`, naming `name`, if any byte has changed."""
     import pyarrow.parquet as pq
@@ -157,14 +176,19 @@ def decode_record(data: bytes, name: str) -> Video:
         rows = table.drop_columns(["embedding"]).to_pylist()
         flat = table.column("embedding").combine_chunks().flatten()
         dimension = table.schema.field("embedding").type.list_size
-        embeddings = np.asarray(flat, dtype=np.float32).reshape(len(rows), dimension)
-        if _digest(head, rows, embeddings) != digest:
+        embeddings = _values(flat).reshape(len(rows), dimension)
+        if _digest(head, rows, [embeddings]) != digest:
             raise ValueError("its digest does not match its content")
         return _video(head, rows, embeddings)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise StoreCorrupt(f"Record {name} is damaged ({exc}). {_RESTORE}") from exc
 
 
+ROW_GROUP = 8192
+"""Faces of a row group. Records of fewer faces, which is almost all of them, have one group."""
+_PART = 1024
+"""Faces that are turned into columns together: as many as Parquet encodes at a time, so that parts
+change nothing in the bytes."""
 _COLUMNS: dict[str, pa.DataType] = {
     "face_id": pa.string(),
     "identity_id": pa.string(),
@@ -315,14 +339,23 @@ def _matrix(faces: Sequence[Face], dimension: int) -> Vectors:
     return np.stack([face.embedding for face in faces]).astype(np.float32, copy=False)
 
 
-def _digest(head: dict[str, Any], rows: Iterable[dict[str, Any]], embeddings: Vectors) -> str:
+def _parts(faces: Sequence[Face], dimension: int) -> Iterator[Vectors]:
+    """The embeddings of some faces after the other."""
+    for start in range(0, len(faces), _PART):
+        yield _matrix(faces[start : start + _PART], dimension)
+
+
+def _digest(
+    head: dict[str, Any], rows: Iterable[dict[str, Any]], embeddings: Iterable[Vectors]
+) -> str:
     digest = hashlib.sha256(_canonical(head))
     # The JSON of a list of all rows, one at a time: two hours of video have more than 50,000.
     digest.update(b"[")
     for number, row in enumerate(rows):
         digest.update((b"," if number else b"") + _canonical(row))
     digest.update(b"]")
-    digest.update(np.ascontiguousarray(embeddings, dtype="<f4").tobytes())
+    for part in embeddings:
+        digest.update(np.ascontiguousarray(part, dtype="<f4").tobytes())
     return digest.hexdigest()
 
 

@@ -141,11 +141,15 @@ def open_session(
     `options` are by default `session_options(threads)`. Raises `ModelError` if ONNX Runtime cannot
     load it.
     """
+    options = options or session_options(threads)
+    # A memory pattern reserves for each thread what all layers take together. Measured with SFace
+    # and two threads: 47 MB more for runs of four faces, in the same time.
+    options.enable_mem_pattern = is_batched(providers)
     try:
         with output_to_stderr():
             return onnxruntime.InferenceSession(
                 model if isinstance(model, bytes) else str(model),
-                options or session_options(threads),
+                options,
                 providers=[(name, OPTIONS.get(name, {})) for name in providers],
             )
     except Exception as exc:  # ONNX Runtime's errors have no common base class

@@ -16,9 +16,9 @@ from registry.faces.quality import TEMPLATE
 CHIP_SIZE = 112
 """px. The side of an aligned face: the ArcFace template of `insightface.utils.face_align`."""
 
-_CPU_BATCH = 4
-"""Faces in a run. Measured on one core with SFace: as long for a face with 1 and with 4, 7 % longer
-with 8, 20 % with 32, and 13 MB of memory for each face of a run."""
+_CPU_BATCH = 2
+"""Faces in a run. Measured on one core with SFace: as long for a face with 1, 2 and 4, 7 % longer
+with 8, 20 % with 32. Each face of a run takes 10 MB of memory in each thread."""
 
 _ACCELERATOR_BATCH = 64
 """Faces handed to an accelerator at once; `registry.models.network` runs them in its batches."""
