@@ -37,7 +37,6 @@ from registry.domain import Video
 from registry.faces.matching import similarities_to_earlier
 from registry.footage.duplicates import duplicate_videos
 from registry.people import joining
-from registry.people.evidence import gather_evidence
 from registry.settings import load_settings
 from registry.store.edge_shard import bytes_on_disk
 from registry.system.process import PeakMemory
@@ -156,7 +155,7 @@ def _milliseconds(work: Callable[[], object]) -> float:
 
 def _look_for_duplicates(registry: Registry) -> None:
     """As at the end of an ingest: what is new since the last look is read."""
-    joining.duplicate_groups(registry, gather_evidence(registry, keep=True))
+    joining.look_for_duplicates(registry)
 
 
 def _opened(home: Path) -> Registry:
