@@ -174,11 +174,8 @@ def _decode(arrays: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, VideoFa
     def texts(name: str) -> list[str]:
         return arrays[name].astype(str).tolist()  # type: ignore[no-any-return]
 
-    identities, tracks, scores = (
-        texts("identities"),
-        arrays["tracks"].tolist(),
-        arrays["scores"].tolist(),
-    )
+    tracks = list(zip(texts("identities"), arrays["tracks"].tolist(), strict=True))
+    scores = arrays["scores"].tolist()
     of_sums = list(map(tuple, arrays["keys"].tolist()))
     counts, sums = arrays["counts"].tolist(), list(arrays["sums"])
     frames = list(map(tuple, arrays["frames"].tolist()))
@@ -189,8 +186,7 @@ def _decode(arrays: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, VideoFa
         texts("videos"), texts("versions"), ends, strict=True
     ):
         faces = VideoFaces()
-        for place in range(t, t_end):
-            faces.tracks[identities[place], tracks[place]] = place - t
+        faces.tracks = dict(zip(tracks[t:t_end], range(t_end - t), strict=True))
         faces.scores = scores[t:t_end]
         faces.sums = dict(zip(of_sums[s:s_end], sums[s:s_end], strict=True))
         faces.counts = dict(zip(of_sums[s:s_end], counts[s:s_end], strict=True))
