@@ -43,9 +43,6 @@ STAGING = "next/"
 EVIDENCE = "evidence/"
 """What the faces of videos add up to, for the look for likely duplicates: computed from the records
 and removable at any time (`registry.people.kept_evidence`)."""
-EVIDENCE_OF_VIDEOS = f"{EVIDENCE}videos-"
-SIMILAR_MEANS = f"{EVIDENCE}similar-means.bin"
-"""Pairs of identities whose means are alike, which all identities that were compared are in."""
 LEASE = "lease.json"
 """Who may write, where everything is on servers (`registry.core.lease`)."""
 LEASE_PROBES = "probe-"
@@ -92,7 +89,17 @@ def changed_crop(video_id: str, frame: int, position: int, digest: str) -> str:
 
 def evidence(prefix: str) -> str:
     """The evidence of the videos whose ids begin so; `prefix` may be empty."""
-    return f"{EVIDENCE_OF_VIDEOS}{prefix}.bin"
+    return f"{evidence_of_videos()}{prefix}.bin"
+
+
+def evidence_of_videos() -> str:
+    """The beginning of the keys of `evidence`."""
+    return f"{EVIDENCE}videos-"
+
+
+def similar_means() -> str:
+    """Which identities have similar means."""
+    return f"{EVIDENCE}similar-means.bin"
 
 
 def has_evidence_of(key: str, video_id: str) -> bool:

@@ -54,7 +54,7 @@ def faces_of_videos(registry: Registry, *, keep: bool = False) -> dict[str, Vide
     meta = _meta(registry)
     parts = {
         info.key: _part(registry, info.key, meta)
-        for info in registry.blobs.list(keys.EVIDENCE_OF_VIDEOS)
+        for info in registry.blobs.list(keys.evidence_of_videos())
     }
     known = {
         video_id: one
@@ -78,7 +78,7 @@ def kept_similar_means(registry: Registry) -> SimilarMeans:
     """Which means of identities were compared when `keep_similar_means` was last called."""
     if snapshot_of(registry) is None:
         with suppress(ObjectMissing):
-            return SimilarMeans.decode(registry.blobs.get(keys.SIMILAR_MEANS))
+            return SimilarMeans.decode(registry.blobs.get(keys.similar_means()))
     return SimilarMeans()
 
 
@@ -86,13 +86,13 @@ def keep_similar_means(registry: Registry, similar: SimilarMeans) -> None:
     """Keep which means of identities were compared; for the writer of the registry."""
     data = similar.encode()
     with suppress(ObjectMissing):
-        if registry.blobs.get(keys.SIMILAR_MEANS) == data:
+        if registry.blobs.get(keys.similar_means()) == data:
             return
     with registry.writing():
         if data:
-            registry.blobs.put(keys.SIMILAR_MEANS, data)
+            registry.blobs.put(keys.similar_means(), data)
         else:
-            registry.blobs.delete(keys.SIMILAR_MEANS)
+            registry.blobs.delete(keys.similar_means())
 
 
 def _meta(registry: Registry) -> str:

@@ -169,7 +169,7 @@ def test_a_look_compares_the_means_that_are_new_since_the_last_one(
         assert groups == consolidate_repeatedly(afresh, threshold=least).groups
         who = registry.index.faces_in(video("new", []).video_id)
         registry.forget(next(who).identity_id)
-        assert not [*registry.blobs.list(keys.SIMILAR_MEANS)]
+        assert not [*registry.blobs.list(keys.similar_means())]
 
 
 def _read_videos(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> list[str]:
