@@ -8,7 +8,7 @@ committed as an ingest commits them, with their crops. What follows is measured 
 it: the end of an ingest, lookups, averages, a report, `status`, opening the registry again and
 closing it. Vector engines are compared on the faces of so many videos (`--engines`: how many
 vectors). All times of the first table are processor time of this process, user and system, so other
-jobs on the machine change them little. The recall of lookups is the share of those with a neighbour
+jobs on the machine change them little. Importing pandas and SciPy is not part of them. The recall of lookups is the share of those with a neighbour
 at the rule's cosine whose nearest face is the one that comparing with all faces finds.
 """
 
@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -94,6 +95,7 @@ def main() -> None:
 
 def _size(home: Path, count: int, commits: int) -> dict[str, Any]:
     """All measurements of a registry of `count` videos."""
+    import_module("queries.statistics.performance")
     synthetic = Synthetic(max(400, count // 10))
     timed = _Timed()
     with open_registry(load_settings(home=home)) as registry:
