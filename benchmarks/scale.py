@@ -8,8 +8,9 @@ committed as an ingest commits them, with their crops. What follows is measured 
 it: the end of an ingest, lookups, averages, a report, `status`, opening the registry again and
 closing it. Vector engines are compared on the faces of so many videos (`--engines`: how many
 vectors). All times of the first table are processor time of this process, user and system, so other
-jobs on the machine change them little. Importing pandas and SciPy is not part of them. The recall of lookups is the share of those with a neighbour
-at the rule's cosine whose nearest face is the one that comparing with all faces finds.
+jobs on the machine change them little. Importing pandas and SciPy is not part of them. The recall
+of lookups is the share of those with a neighbour at the rule's cosine whose nearest face is the one
+that comparing with all faces finds.
 """
 
 from __future__ import annotations
