@@ -8,8 +8,9 @@ committed as an ingest commits them, with their crops. What follows is measured 
 it: the end of an ingest, lookups, averages, a report, `status`, opening the registry again and
 closing it. Vector engines are compared on the faces of so many videos (`--engines`: how many
 vectors). All times of the first table are processor time of this process, user and system, so other
-jobs on the machine change them little. The recall of lookups is the share of those with a neighbour
-at the rule's cosine whose nearest face is the one that comparing with all faces finds.
+jobs on the machine change them little. Importing pandas and SciPy is not part of them. The recall
+of lookups is the share of those with a neighbour at the rule's cosine whose nearest face is the one
+that comparing with all faces finds.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,7 +39,6 @@ from registry.domain import Video
 from registry.faces.matching import similarities_to_earlier
 from registry.footage.duplicates import duplicate_videos
 from registry.people import joining
-from registry.people.evidence import gather_evidence
 from registry.settings import load_settings
 from registry.store.edge_shard import bytes_on_disk
 from registry.system.process import PeakMemory
@@ -95,6 +96,7 @@ def main() -> None:
 
 def _size(home: Path, count: int, commits: int) -> dict[str, Any]:
     """All measurements of a registry of `count` videos."""
+    import_module("queries.statistics.performance")
     synthetic = Synthetic(max(400, count // 10))
     timed = _Timed()
     with open_registry(load_settings(home=home)) as registry:
@@ -156,7 +158,7 @@ def _milliseconds(work: Callable[[], object]) -> float:
 
 def _look_for_duplicates(registry: Registry) -> None:
     """As at the end of an ingest: what is new since the last look is read."""
-    joining.duplicate_groups(registry, gather_evidence(registry, keep=True))
+    joining.look_for_duplicates(registry)
 
 
 def _opened(home: Path) -> Registry:

@@ -16,12 +16,12 @@ from ingest.fetch.addresses import AddressPolicy
 from ingest.fetch.downloads import FetchLimits
 from ingest.fetch.network import FetchRules, Network
 from ingest.fetch.share_links import is_link
-from ingest.frames import MediaLimits, Sampling
-from ingest.pipeline import RunContext, Turn, default_workers, run
+from ingest.frames import MediaLimits
+from ingest.pipeline import Turn, run
 from ingest.plan import plan as plan_table
 from ingest.progress import Reporter, default_reporter
-from ingest.ray_node import NodeSetup
 from ingest.retry_table import retry_table, with_hint
+from ingest.run_setup import RunSetup
 from ingest.summary import Summary
 from ingest.table_arguments import (
     TableArguments,
@@ -37,32 +37,23 @@ from ingest.tables.files import MAX_FILE
 from ingest.tables.numbers import DecimalSign
 from ingest.tables.reading import STANDARD_INPUT, read_frame, read_table
 from ingest.tables.table import Table, TableOptions
-from ingest.workers import Extractor, InlineExtractor, PoolExtractor
 from registry.core import contract as contracts
-from registry.core.backends import find_model, load_model, open_buckets
+from registry.core.backends import find_model
 from registry.core.registry import Registry
-from registry.core.runs import check_purpose, new_run, recorded
+from registry.core.runs import check_purpose, recorded
 from registry.domain import ModelInfo
 from registry.errors import UsageError
-from registry.models import catalogue
-from registry.models.base import FaceModel
 from registry.settings import (
     DEFAULT_EVERY,
     DEFAULT_MAX_GAP_S,
     DEFAULT_THRESHOLD,
     LARGEST_EVERY,
     Accuracy,
-    Settings,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ingest.ray_cluster import RayCluster
-
-VIDEO_TIMEOUT_S = 3 * 3600.0
-"""Time limit for processing one video: half the length of the longest video allowed. A single slow
-processor is several times faster than that."""
 
 _INLINE = (
     "With 0 workers, videos are processed in this process, without limits on memory and time. A "
@@ -210,10 +201,18 @@ def ingest(
     remember(registry, settings, table)
     csv = _table_name(videos) if isinstance(videos, (str, PathLike)) else ""
     reporter = _reporter(reporter, workers)
+    setup = RunSetup(
+        registry=registry,
+        rules=rules,
+        limits=limits or MediaLimits(),
+        accuracy=accuracy,
+        model=model,
+        workers=workers,
+        ray=ray,
+        turn=turn,
+    )
     with (
-        _context(
-            registry, model, workers, len(table.rows), limits, rules, turn, accuracy, ray
-        ) as context,
+        setup.context(len(table.rows)) as context,
         _recorded(registry, context.summary, "ingest", csv=csv, purpose=purpose, accuracy=accuracy),
     ):
         context.summary.notes += notes
@@ -264,10 +263,16 @@ def retry(
     registry.hold()
     table = retry_table(registry, videos)
     reporter = _reporter(reporter, workers)
+    setup = RunSetup(
+        registry=registry,
+        rules=rules,
+        limits=limits or MediaLimits(),
+        accuracy=accuracy,
+        workers=workers,
+        turn=turn,
+    )
     with (
-        _context(
-            registry, None, workers, len(table.rows), limits, rules, turn, accuracy
-        ) as context,
+        setup.context(len(table.rows)) as context,
         _recorded(registry, context.summary, "retry", purpose=purpose, accuracy=accuracy),
     ):
         summary = run(
@@ -298,51 +303,6 @@ def _reporter(reporter: Reporter | None, workers: int | None) -> Reporter:
     if workers == 0:
         reporter.warn(_INLINE)
     return reporter
-
-
-@contextmanager
-def _context(
-    registry: Registry,
-    model: str | None,
-    workers: int | None,
-    videos: int,
-    limits: MediaLimits | None,
-    rules: FetchRules,
-    turn: Turn | None,
-    accuracy: Accuracy,
-    ray: str | None = None,
-) -> Iterator[RunContext]:
-    """The context of a run, which is closed at the end."""
-    settings = registry.settings.model_copy(update={"accuracy": accuracy})
-    summary = Summary(new_run())
-    if note := rules.proxies.note():
-        summary.notes.append(note)
-    if accuracy == "fast" and not catalogue.is_faster(settings.device):
-        summary.notes.append(
-            f"Accuracy fast saves nothing with the device {settings.device} here, so the faces are "
-            "extracted as with exact."
-        )
-    if ray is not None:
-        cluster = _cluster(
-            registry, settings, model, workers, videos, limits or MediaLimits(), rules, ray,
-            summary.run,
-        )  # fmt: skip
-        with cluster:
-            summary.profile.workers = cluster.workers
-            yield RunContext(registry, cluster, cluster, cluster.ahead, summary, turn=turn)
-        return
-    most = default_workers() if workers is None else workers
-    workers = min(most, max(1, videos))
-    summary.profile.workers = max(1, most)
-    downloader = rules.downloader(settings.downloads, open_buckets(settings))
-    extractor = _extractor(
-        registry, settings, model, workers, most, limits or MediaLimits(), summary.run
-    )
-    try:
-        yield RunContext(registry, downloader, extractor, 2 * max(1, workers), summary, turn=turn)
-    finally:
-        extractor.close()
-        downloader.close()
 
 
 @contextmanager
@@ -426,74 +386,3 @@ def _model_info(registry: Registry, model: str | None) -> ModelInfo:
     """What the model is. One of the catalogue is not loaded: the workers do that."""
     source = registry.model_source(model)
     return find_model(registry.settings, source) or registry.model(model).info
-
-
-def _extractor(
-    registry: Registry,
-    settings: Settings,
-    model: str | None,
-    workers: int,
-    threads: int,
-    limits: MediaLimits,
-    run_id: str,
-) -> Extractor:
-    sampling = Sampling.of(registry.contract)
-    if workers == 0:
-        loaded, blobs = _inline_model(registry, settings, model), registry.blobs
-        return InlineExtractor(loaded, blobs, sampling=sampling, limits=limits, run=run_id)
-    return PoolExtractor(
-        settings,
-        registry.contract,
-        registry.model_source(model),
-        workers=workers,
-        threads=threads,
-        sampling=sampling,
-        limits=limits,
-        timeout_s=VIDEO_TIMEOUT_S,
-        run=run_id,
-    )
-
-
-def _inline_model(registry: Registry, settings: Settings, asked: str | None) -> FaceModel:
-    """The model for extraction in this process: the registry's own, unless the run is fast."""
-    if settings.accuracy == "exact":
-        return registry.model(asked)
-    model = load_model(settings, registry.model_source(asked), accuracy=settings.accuracy)
-    contracts.check_model(registry.contract, model.info)
-    return model
-
-
-def _cluster(
-    registry: Registry,
-    settings: Settings,
-    model: str | None,
-    workers: int | None,
-    videos: int,
-    limits: MediaLimits,
-    rules: FetchRules,
-    address: str,
-    run_id: str,
-) -> RayCluster:
-    from ingest.ray_cluster import RayCluster
-
-    def setup(marker: Path) -> NodeSetup:
-        return NodeSetup(
-            settings,
-            registry.contract,
-            registry.model_source(model),
-            Sampling.of(registry.contract),
-            limits,
-            VIDEO_TIMEOUT_S,
-            rules,
-            marker,
-        )
-
-    return RayCluster(
-        address,
-        setup,
-        settings,
-        workers=workers,
-        videos=videos,
-        local_workers=default_workers(),
-        run=run_id,
-    )

@@ -417,8 +417,7 @@ def _count_gone(registry: Registry, summary: Summary, listed: set[str]) -> None:
 def _find_duplicates(
     registry: Registry, summary: Summary, read: set[str], consolidate: bool
 ) -> None:
-    evidence = gather_evidence(registry, keep=True)
-    groups = joining.duplicate_groups(registry, evidence)
+    evidence, groups = joining.look_for_duplicates(registry)
     if consolidate and groups:
         before = registry.index.count_identities()
         joining.join(registry, groups)

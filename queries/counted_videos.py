@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from registry.core.counting import combined_metrics
 from registry.core.decisions import fold, relabelled
-from registry.core.points import IndexedVideo
+from registry.core.points import IndexedVideo, ReportedVideo
 from registry.core.registry import Registry
 from registry.domain import Appearance, Attribute, Identity, Status, Video, Weighted
 from registry.errors import UnknownError
@@ -55,9 +55,8 @@ def counted_videos(
     """
     if as_of is None:
         people = registry.index.identities()
-        same_as = registry.view.same_as
-        videos = [(one, one.appearances) for one in registry.index.videos()]
-        return join_counted(videos, same_as, stills=stills), {
+        videos = registry.index.reported_videos()
+        return _joined(videos, registry.view.same_as, stills=stills), {
             one.identity_id: one for one in people
         }
     log = registry.decisions.entries()
@@ -113,26 +112,46 @@ def join_counted(
         same_as: the video that each joined video counts as, by id.
         stills: whether people count in the videos that show them only as a still picture.
     """
-    groups: dict[str, list[tuple[IndexedVideo | Video, Sequence[Appearance]]]] = defaultdict(list)
-    for video, everybody in videos:
-        seen = everybody if stills else [one for one in everybody if not one.still]
-        groups[same_as.get(video.video_id, video.video_id)].append((video, seen))
+    reported = (
+        ReportedVideo(
+            video.video_id,
+            video.url,
+            video.status,
+            video.media.duration_s,
+            video.run,
+            video.metrics,
+            video.weights,
+            video.attributes,
+            seen,
+        )
+        for video, seen in videos
+    )
+    return _joined(reported, same_as, stills=stills)
+
+
+def _joined(
+    videos: Iterable[ReportedVideo], same_as: Mapping[str, str], *, stills: bool
+) -> list[CountedVideo]:
+    """As `join_counted`."""
+    groups: dict[str, list[ReportedVideo]] = defaultdict(list)
+    for video in videos:
+        groups[same_as.get(video.video_id, video.video_id)].append(video)
     counted = []
     for counts, members in groups.items():
         if len(members) > 1:
-            members.sort(key=lambda pair: (pair[0].video_id != counts, pair[0].video_id))
-        first = members[0][0]
+            members.sort(key=lambda video: (video.video_id != counts, video.video_id))
+        first = members[0]
         counted.append(
             CountedVideo(
-                video_id=first.video_id,
-                url=first.url,
-                status=first.status,
-                duration_s=first.media.duration_s,
-                run=first.run,
-                metrics=combined_metrics([video.metrics for video, _ in members]),
-                weights=first.weights,
-                attributes=first.attributes,
-                people=_people(members, counts),
+                first.video_id,
+                first.url,
+                first.status,
+                first.duration_s,
+                first.run,
+                combined_metrics([video.metrics for video in members]),
+                first.weights,
+                first.attributes,
+                _people(members, counts, stills=stills),
             )
         )
     return counted
@@ -148,14 +167,16 @@ def videos_by_person(videos: Iterable[CountedVideo]) -> dict[str, list[CountedVi
 
 
 def _people(
-    members: Sequence[tuple[IndexedVideo | Video, Sequence[Appearance]]], counts: str
+    members: Sequence[ReportedVideo], counts: str, *, stills: bool
 ) -> Mapping[str, tuple[Appearance, ...]]:
     if len(members) == 1:
-        return {one.identity_id: (one,) for one in members[0][1]}
+        seen = members[0].appearances
+        return {one.identity_id: (one,) for one in seen if stills or not one.still}
     found: dict[str, list[tuple[str, Appearance]]] = defaultdict(list)
-    for video, seen in members:
-        for one in seen:
-            found[one.identity_id].append((video.video_id, one))
+    for video in members:
+        for one in video.appearances:
+            if stills or not one.still:
+                found[one.identity_id].append((video.video_id, one))
     return {
         identity: tuple(
             one

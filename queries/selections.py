@@ -68,9 +68,13 @@ def _with_people(video: CountedVideo, some: Mapping[str, tuple[Appearance, ...]]
 def _counting(
     video: CountedVideo, selection: Selection, known: frozenset[str]
 ) -> Mapping[str, tuple[Appearance, ...]]:
-    people = {identity: seen for identity, seen in video.people.items() if identity in known}
-    main = main_person(people) if selection.role == MAIN else ""
+    people = video.people
+    if not people.keys() <= known:
+        people = {identity: seen for identity, seen in people.items() if identity in known}
     limit = selection.within_s
+    if selection.role == ANY and limit is None and selection.min_screen_time_s <= 0:
+        return people
+    main = main_person(people) if selection.role == MAIN else ""
     return {
         identity: seen
         for identity, seen in people.items()

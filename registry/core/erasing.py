@@ -392,7 +392,8 @@ def _evidence_of(blobs: BlobStore, plan: ErasurePlan | None) -> list[str]:
     return [
         key
         for key in kept
-        if any(keys.has_evidence_of(key, video_id) for video_id in plan.videos)
+        if key == keys.similar_means()
+        or any(keys.has_evidence_of(key, video_id) for video_id in plan.videos)
         or _holds(blobs, key, names)
     ]
 

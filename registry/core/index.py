@@ -19,12 +19,14 @@ from registry.core.points import (
     PROVISIONAL,
     IndexedFace,
     IndexedVideo,
+    ReportedVideo,
     as_kept,
     decided_identity,
     face_in,
     face_points,
     identity_in,
     identity_point,
+    reported_video_in,
     video_in,
     video_point,
 )
@@ -268,6 +270,10 @@ class Index:
         """All videos, or those that show one of these identities, in order of id."""
         where = None if identity_ids is None else Filter(must={_SEEN: list(identity_ids)})
         return map(video_in, self._videos.payloads(where))
+
+    def reported_videos(self) -> Iterator[ReportedVideo]:
+        """What reports need of all videos, in order of id."""
+        return map(reported_video_in, self._videos.payloads())
 
     def get_videos(self, video_ids: Sequence[str]) -> dict[str, IndexedVideo]:
         """Those that exist among these, by id."""

@@ -89,7 +89,17 @@ def changed_crop(video_id: str, frame: int, position: int, digest: str) -> str:
 
 def evidence(prefix: str) -> str:
     """The evidence of the videos whose ids begin so; `prefix` may be empty."""
-    return f"{EVIDENCE}videos-{prefix}.bin"
+    return f"{evidence_of_videos()}{prefix}.bin"
+
+
+def evidence_of_videos() -> str:
+    """The beginning of the keys of `evidence`."""
+    return f"{EVIDENCE}videos-"
+
+
+def similar_means() -> str:
+    """Which identities have similar means."""
+    return f"{EVIDENCE}similar-means.bin"
 
 
 def has_evidence_of(key: str, video_id: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -96,6 +96,20 @@ class IndexedVideo:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     weights: Mapping[str, Weighted] = field(default_factory=dict)
     """Rounded to 15 digits, as `metrics` are."""
+
+
+class ReportedVideo(NamedTuple):
+    """What reports need of a video; fields as in `IndexedVideo`. Thousands are read at once."""
+
+    video_id: str
+    url: Url
+    status: Status
+    duration_s: float
+    run: str
+    metrics: Mapping[str, float]
+    weights: Mapping[str, Weighted]
+    attributes: Mapping[str, Attribute]
+    appearances: Sequence[Appearance]
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +327,24 @@ def video_in(payload: Payload) -> IndexedVideo:
             Source(**payload["source"]) if "source" in payload else None,
             attributes_from_json(payload["attributes"]) if "attributes" in payload else {},
             weights_from_json(payload["weights"]) if "weights" in payload else {},
+        )
+    except _DAMAGE as exc:
+        raise _damaged("video", exc) from exc
+
+
+def reported_video_in(payload: Payload) -> ReportedVideo:
+    """What reports need of the video in a payload. Raises `StoreCorrupt`."""
+    try:
+        return ReportedVideo(
+            payload["video_id"],
+            Url(payload["url"]),
+            _STATUS[payload["status"]],
+            payload["media"]["duration_s"],
+            payload["run"],
+            payload["metrics"],
+            weights_from_json(payload["weights"]) if "weights" in payload else {},
+            attributes_from_json(payload["attributes"]) if "attributes" in payload else {},
+            [Appearance(**appearance) for appearance in payload["appearances"]],
         )
     except _DAMAGE as exc:
         raise _damaged("video", exc) from exc

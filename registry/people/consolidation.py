@@ -386,7 +386,7 @@ class _Linkage:
 
     def assign_poor(self) -> None:
         """Join identities with poor faces only to the clusters they belong to, surest first."""
-        if not self._clusters:
+        if not self._clusters or not self._poor:
             return
         numbers = list(self._clusters)
         row_of = {m: row for row, n in enumerate(numbers) for m in self._clusters[n].members}

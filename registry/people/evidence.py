@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,9 +15,10 @@ from registry.domain import Identity, ModelInfo
 from registry.faces.rates import Curve, score
 from registry.models.curves import shipped_curve
 from registry.people.consolidation import Group
-from registry.people.kept_evidence import faces_of_videos
+from registry.people.kept_evidence import faces_of_videos, kept_similar_means
 from registry.people.observed_faces import ObservedFaces, Pair, VideoFaces, pair
 from registry.people.repetition import FacesIn, Track, stay_alike
+from registry.people.similar_means import SimilarMeans
 
 ALIKE_FAR = 1e-6
 """False-accept rate from whose similarity on two faces of one frame are no proof of two people.
@@ -51,6 +52,8 @@ class Evidence:
     """Median cosine of two photos of one person: see `consolidate`."""
     several: tuple[float, ...] = (0.0,)
     """By how much several pairs of tracks lower the threshold: see `ModelCurve.lower`."""
+    similar: SimilarMeans = field(default_factory=SimilarMeans, compare=False)
+    """Which means of identities were compared by earlier looks. It changes no answer."""
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -145,7 +148,8 @@ def gather_evidence(registry: Registry, *, keep: bool = False) -> Evidence:
     """
     index, model = registry.index, registry.contract.model
     videos = faces_of_videos(registry, keep=keep)
-    return evidence_from(registry, videos, index.identities(), model, index.faces_in)
+    evidence = evidence_from(registry, videos, index.identities(), model, index.faces_in)
+    return replace(evidence, similar=kept_similar_means(registry))
 
 
 def evidence_from(

@@ -7,6 +7,7 @@ people, or one decision, which `undo` takes back as a whole.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,8 @@ from registry.domain import Identity
 from registry.people import consolidation
 from registry.people.consolidation import ConsolidationResult, Join
 from registry.people.evidence import Evidence, gather_evidence
+from registry.people.kept_evidence import keep_similar_means
 from registry.people.observed_faces import pair
-from registry.people.similar_means import SimilarMeans
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,17 @@ def duplicate_groups(
         threshold: least average cosine; None takes the registry's, calibrated or the model's.
     """
     return _consolidated(registry, evidence or gather_evidence(registry), threshold).groups
+
+
+def look_for_duplicates(registry: Registry) -> tuple[Evidence, tuple[tuple[str, ...], ...]]:
+    """The evidence on all identities and their `duplicate_groups`, at the end of an ingest.
+
+    What was read and compared is kept, so that the next look reads and compares what is new.
+    """
+    evidence = gather_evidence(registry, keep=True)
+    groups = duplicate_groups(registry, evidence)
+    keep_similar_means(registry, evidence.similar)
+    return evidence, groups
 
 
 def suggest(registry: Registry, *, threshold: float | None = None) -> list[Suggestion]:
@@ -164,7 +176,7 @@ def consolidate_repeatedly(evidence: Evidence, *, threshold: float) -> Consolida
     """
     joins: list[Join] = []
     members: dict[str, tuple[str, ...]] = {}
-    lower, similar = evidence.lower, SimilarMeans()
+    lower, similar = evidence.lower, evidence.similar
     while True:
         result = consolidation.consolidate(
             evidence.groups,
@@ -177,6 +189,7 @@ def consolidate_repeatedly(evidence: Evidence, *, threshold: float) -> Consolida
         )
         if not result.groups:
             break
+        similar = copy(similar)  # later rounds are about what would be joined
         joins += result.joins
         for group in result.groups:
             whole = [member for one in group for member in members.pop(one, (one,))]

@@ -8,6 +8,9 @@ and hiding are applied afterwards.
 These objects may be removed at any time. Backups and migrations leave them out, snapshots do not
 read them, and an erasure removes those that may have something of the person.
 
+Which means of identities were compared is kept too, as ids, digests and the pairs that are alike
+(`SimilarMeans`).
+
 There is one object for about `_VIDEOS` videos, by the first digits of their ids, so that an ingest
 of a few videos writes little. Each is the SHA-256 of the rest, followed by arrays in NumPy's NPZ.
 """
@@ -18,6 +21,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -27,6 +31,7 @@ from registry.core.registry import Registry
 from registry.core.snapshot import snapshot_of
 from registry.errors import ObjectMissing
 from registry.people.observed_faces import VideoFaces, add_up
+from registry.people.similar_means import SimilarMeans
 
 _FORMAT = 1
 """Raise it when `VideoFaces` changes, or what a quality says of a face."""
@@ -48,7 +53,8 @@ def faces_of_videos(registry: Registry, *, keep: bool = False) -> dict[str, Vide
     versions = {keys.name_in(info.key): f"{info.size} {info.version}" for info in listed}
     meta = _meta(registry)
     parts = {
-        info.key: _part(registry, info.key, meta) for info in registry.blobs.list(keys.EVIDENCE)
+        info.key: _part(registry, info.key, meta)
+        for info in registry.blobs.list(keys.evidence_of_videos())
     }
     known = {
         video_id: one
@@ -66,6 +72,27 @@ def faces_of_videos(registry: Registry, *, keep: bool = False) -> dict[str, Vide
     if keep:
         _keep(registry, known, parts, meta)
     return {video_id: faces for video_id, (_, faces) in sorted(known.items()) if faces.tracks}
+
+
+def kept_similar_means(registry: Registry) -> SimilarMeans:
+    """Which means of identities were compared when `keep_similar_means` was last called."""
+    if snapshot_of(registry) is None:
+        with suppress(ObjectMissing):
+            return SimilarMeans.decode(registry.blobs.get(keys.similar_means()))
+    return SimilarMeans()
+
+
+def keep_similar_means(registry: Registry, similar: SimilarMeans) -> None:
+    """Keep which means of identities were compared; for the writer of the registry."""
+    data = similar.encode()
+    with suppress(ObjectMissing):
+        if registry.blobs.get(keys.similar_means()) == data:
+            return
+    with registry.writing():
+        if data:
+            registry.blobs.put(keys.similar_means(), data)
+        else:
+            registry.blobs.delete(keys.similar_means())
 
 
 def _meta(registry: Registry) -> str:
@@ -147,11 +174,8 @@ def _decode(arrays: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, VideoFa
     def texts(name: str) -> list[str]:
         return arrays[name].astype(str).tolist()  # type: ignore[no-any-return]
 
-    identities, tracks, scores = (
-        texts("identities"),
-        arrays["tracks"].tolist(),
-        arrays["scores"].tolist(),
-    )
+    tracks = list(zip(texts("identities"), arrays["tracks"].tolist(), strict=True))
+    scores = arrays["scores"].tolist()
     of_sums = list(map(tuple, arrays["keys"].tolist()))
     counts, sums = arrays["counts"].tolist(), list(arrays["sums"])
     frames = list(map(tuple, arrays["frames"].tolist()))
@@ -162,8 +186,7 @@ def _decode(arrays: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, VideoFa
         texts("videos"), texts("versions"), ends, strict=True
     ):
         faces = VideoFaces()
-        for place in range(t, t_end):
-            faces.tracks[identities[place], tracks[place]] = place - t
+        faces.tracks = dict(zip(tracks[t:t_end], range(t_end - t), strict=True))
         faces.scores = scores[t:t_end]
         faces.sums = dict(zip(of_sums[s:s_end], sums[s:s_end], strict=True))
         faces.counts = dict(zip(of_sums[s:s_end], counts[s:s_end], strict=True))

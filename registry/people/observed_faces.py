@@ -134,14 +134,15 @@ class ObservedFaces:
                 leaves the face out.
         """
         owners = [(identity_of(identity), (video_id, track)) for identity, track in faces.tracks]
-        numbers = np.full((len(owners), 2), -1)
+        numbers: list[tuple[int, int]] = []
         for place, (who, track) in enumerate(owners):
             if who is None:
+                numbers.append((-1, -1))
                 continue
             self.tracks[who].add(track)
             self._scores[who] = max(self._scores.get(who, 0.0), faces.scores[place])
-            numbers[place, 0] = self._numbers.setdefault(who, len(self._numbers))
-            numbers[place, 1] = self._places.setdefault(track, len(self._places))
+            number = self._numbers.setdefault(who, len(self._numbers))
+            numbers.append((number, self._places.setdefault(track, len(self._places))))
         for (place, kind), vector in faces.sums.items():
             who, track = owners[place]
             if who is not None:
@@ -151,7 +152,7 @@ class ObservedFaces:
             return
         frames, boxes = faces.side_by_side()
         different, at = np.unique(frames[:, 0], return_inverse=True)
-        rows = np.column_stack([at.ravel() + len(self._videos), numbers[frames[:, 1]]])
+        rows = np.column_stack([at.ravel() + len(self._videos), np.array(numbers)[frames[:, 1]]])
         self._videos += [video_id] * len(different)
         shown = rows[:, 1] >= 0
         self._rows.append(rows[shown])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -12,6 +14,15 @@ ROUNDING = 1e-4
 """What a product of float32 vectors may be off. Sums in another order differ by up to 1e-6."""
 _CHUNK = 1024
 """Rows of the similarity matrix held at once: 1,024 x 50,000 float32 are 200 MB."""
+_DIGEST = 16
+"""Bytes of the digest by which equal means are recognised."""
+_FORMAT = 1
+_MOST_PAIRS = 1_000_000
+"""Pairs that are written to a file, at most: 8 MB. Finding so many again takes longer to put
+together than to compare."""
+
+Name = tuple[str, int]
+"""Id of an identity, and what covers the faces of which this is the mean."""
 
 
 class SimilarMeans:
@@ -19,13 +30,11 @@ class SimilarMeans:
 
     def __init__(self) -> None:
         self._least = np.inf
-        self._places: dict[Hashable, int] = {}
-        self._means: Vectors = np.zeros((0, 0), np.float32)
-        self._pairs: Sequence[tuple[Hashable, Hashable]] = ()
+        self._names: Sequence[Name] = ()
+        self._digests: Sequence[bytes] = ()
+        self._pairs: Sequence[tuple[int, int]] = ()
 
-    def pairs(
-        self, names: Sequence[Hashable], means: Vectors, least: float
-    ) -> list[tuple[int, int]]:
+    def pairs(self, names: Sequence[Name], means: Vectors, least: float) -> list[tuple[int, int]]:
         """Places of two means, the lesser first, for each pair whose product is `least` or more.
 
         Pairs whose product is less may be among them.
@@ -36,23 +45,55 @@ class SimilarMeans:
             means: float32 (n, D).
             least: smallest product.
         """
-        places = {name: place for place, name in enumerate(names)}
+        digests = [hashlib.blake2b(row, digest_size=_DIGEST).digest() for row in means]
         found: list[tuple[int, int]] = []
         is_new = np.ones(len(names), bool)
         if least >= self._least:
-            before = np.array([self._places.get(name, -1) for name in names], np.intp)
-            both = np.flatnonzero(before >= 0)
-            is_new[both] = (self._means[before[both]] != means[both]).any(axis=1)
-            known = (
-                (places[one], places[other])
-                for one, other in self._pairs
-                if one in places and other in places
-            )
-            found += [(min(p), max(p)) for p in known if not (is_new[p[0]] or is_new[p[1]])]
+            before = dict(zip(self._names, self._digests, strict=True))
+            is_new[:] = [before.get(one) != own for one, own in zip(names, digests, strict=True)]
+            places = {one: place for place, one in enumerate(names) if not is_new[place]}
+            place_of = [places.get(one, -1) for one in self._names]
+            for i, j in self._pairs:
+                two = sorted((place_of[i], place_of[j]))
+                if two[0] >= 0:
+                    found.append((two[0], two[1]))
         found += _pairs_with(np.flatnonzero(is_new), is_new, means, least - ROUNDING)
-        self._least = least
-        self._places, self._means = places, means
-        self._pairs = [(names[i], names[j]) for i, j in found]
+        self._least, self._names, self._digests, self._pairs = least, names, digests, found
+        return found
+
+    def encode(self) -> bytes:
+        """What it remembers, as a SHA-256 and NumPy's NPZ; empty if that is too much or nothing."""
+        if not self._names or len(self._pairs) > _MOST_PAIRS:
+            return b""
+        identities, covers = zip(*self._names, strict=True)
+        body = io.BytesIO()
+        np.savez(
+            body,
+            format=np.array(_FORMAT),
+            least=np.array(self._least, np.float64),
+            identities=np.array(identities, "S"),
+            covers=np.array(covers, np.int64),
+            digests=np.frombuffer(b"".join(self._digests), np.uint8),
+            pairs=np.array(self._pairs, np.int32).reshape(-1, 2),
+        )
+        return hashlib.sha256(body.getvalue()).digest() + body.getvalue()
+
+    @classmethod
+    def decode(cls, data: bytes) -> SimilarMeans:
+        """The reverse of `encode`; nothing is remembered of bytes that are damaged."""
+        found = cls()
+        if hashlib.sha256(data[32:]).digest() != data[:32]:
+            return found
+        with np.load(io.BytesIO(data[32:]), allow_pickle=False) as arrays:
+            if int(arrays["format"]) == _FORMAT:
+                identities = arrays["identities"].astype(str).tolist()
+                found._names = [*zip(identities, arrays["covers"].tolist(), strict=True)]
+                digests = arrays["digests"].tobytes()
+                found._digests = [
+                    digests[start : start + _DIGEST] for start in range(0, len(digests), _DIGEST)
+                ]
+                found._pairs = [*map(tuple, arrays["pairs"].tolist())]
+                found._least = float(arrays["least"])
         return found
 
 

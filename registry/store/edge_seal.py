@@ -73,28 +73,41 @@ def seal(folder: Path, *, settled: bool, earlier: Seal | None = None) -> Seal:
             not read.
     """
     aside = folder.with_name(f".{folder.name}.sealing")
-    with aside.open("wb") as file:
-        aside.chmod(0o600)
-        before = os.fstat(file.fileno()).st_mtime_ns - _RECENT_NS
-        states = {name: _state(path) for name, path in _files(folder)}
-        known = earlier.states if earlier else {}
-        kept = {
-            name: earlier.digests[name]
-            for name, state in states.items()
-            if earlier and known.get(name) == state
-        }
-        trusted = _times_show_writes(folder)
-        made = Seal(
-            {**_digests(folder, leave_out=kept), **kept},
-            settled,
-            {name: s for name, s in states.items() if trusted and max(s[1:3]) < before},
-        )
-        body = {"files": made.digests, "settled": made.settled, "states": made.states}
-        file.write(checked.encode({"edge": version(_EDGE), **body}))
-        file.flush()
-        os.fsync(file.fileno())
-    replace(aside, seal_file(folder))
+    remove(aside)  # left by a process that was killed
+    try:
+        with aside.open("wb") as file:
+            aside.chmod(0o600)
+            now = os.fstat(
+                file.fileno()
+            ).st_mtime_ns  # by the clock that files get their times from
+            made = _made(folder, settled, earlier or Seal({}, settled), now)
+            body = {"files": made.digests, "settled": made.settled, "states": made.states}
+            file.write(checked.encode({"edge": version(_EDGE), **body}))
+            file.flush()
+            os.fsync(file.fileno())
+        replace(aside, seal_file(folder))
+    finally:
+        remove(aside)
     return made
+
+
+def _made(folder: Path, settled: bool, earlier: Seal, now: int) -> Seal:
+    files = dict(_files(folder))
+    states = {name: _state(path) for name, path in files.items()}
+    # One after the other: a registry that is closed while Python ends cannot start threads.
+    digests = {
+        name: earlier.digests[name]
+        if earlier.states.get(name) == states[name]
+        else _digest_of(path)
+        for name, path in files.items()
+    }
+    trusted = _times_show_writes(folder)
+    before = now - _RECENT_NS
+    return Seal(
+        digests,
+        settled,
+        {name: one for name, one in states.items() if trusted and max(one[1:3]) < before},
+    )
 
 
 def unseal(folder: Path) -> None:
@@ -166,9 +179,9 @@ _LONG_AGO_NS = 1_000_000_000 * 10**9
 """September 2001: any time that is not now."""
 
 
-def _digests(folder: Path, leave_out: Mapping[str, str] | None = None) -> dict[str, str]:
+def _digests(folder: Path) -> dict[str, str]:
     """The digest of each file below the folder by name, without hidden files."""
-    files = {name: path for name, path in _files(folder) if name not in (leave_out or {})}
+    files = dict(_files(folder))
     with ThreadPoolExecutor(_THREADS) as pool:
         return dict(zip(files, pool.map(_digest_of, files.values()), strict=True))
 

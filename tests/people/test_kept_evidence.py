@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from registry.core import keys
 from registry.core.opening import open_registry
+from registry.core.operating_point import current_thresholds
 from registry.core.points import IndexedFace
 from registry.core.registry import Registry
 from registry.domain import Box, Quality, Vectors, Video
 from registry.errors import UsageError
-from registry.people import kept_evidence
+from registry.people import kept_evidence, similar_means
 from registry.people.corrections import FaceSelection, merge, split, undo
 from registry.people.evidence import Evidence, evidence_from, gather_evidence
-from registry.people.joining import consolidate, consolidate_repeatedly
+from registry.people.joining import consolidate, consolidate_repeatedly, look_for_duplicates
 from registry.people.kept_evidence import faces_of_videos
 from registry.people.observed_faces import VideoFaces, add_up
+from registry.people.similar_means import SimilarMeans
 from registry.settings import load_settings
 from tests.erasure.test_erasure import files_with
 from tests.support.factories import face, person, video
@@ -134,6 +137,39 @@ def test_kept_evidence_gives_the_answers_of_all_faces(
             index, model = registry.index, registry.contract.model
             from_all = evidence_from(registry, full, index.identities(), model, index.faces_in)
             assert _answers(gather_evidence(registry)) == _answers(from_all)
+            if random.integers(3):
+                evidence, groups = look_for_duplicates(registry)
+                least = current_thresholds(registry).linkage
+                assert groups == consolidate_repeatedly(from_all, threshold=least).groups
+                assert _answers(evidence) == _answers(from_all)
+
+
+def test_a_look_compares_the_means_that_are_new_since_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    compare = similar_means._pairs_with
+
+    def watched(new: Any, *rest: Any) -> Iterator[tuple[int, int]]:
+        asked.append(len(new))
+        return compare(new, *rest)
+
+    monkeypatch.setattr(similar_means, "_pairs_with", watched)
+    with new_registry(tmp_path / "registry") as registry:
+        put(registry, *(video(f"{n}", [person(n)]) for n in range(6)))
+        look_for_duplicates(registry)
+        look_for_duplicates(registry)
+        assert asked == [6, 0]
+    with open_registry(load_settings(home=tmp_path / "registry")) as registry:
+        put(registry, video("again", [person(2, 0.2)]), video("new", [person(6)]))
+        _, groups = look_for_duplicates(registry)
+        assert asked[2:] == [2]
+        afresh = replace(gather_evidence(registry), similar=SimilarMeans())
+        least = current_thresholds(registry).linkage
+        assert groups == consolidate_repeatedly(afresh, threshold=least).groups
+        who = registry.index.faces_in(video("new", []).video_id)
+        registry.forget(next(who).identity_id)
+        assert not [*registry.blobs.list(keys.similar_means())]
 
 
 def _read_videos(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> list[str]:

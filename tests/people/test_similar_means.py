@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from registry.domain import Vectors
-from registry.people import consolidation
+from registry.people import consolidation, similar_means
 from registry.people.consolidation import Group, consolidate
 from registry.people.similar_means import ROUNDING, SimilarMeans, largest_products
 
@@ -33,8 +33,11 @@ def test_pairs_are_those_of_comparing_all_whatever_changed(seed: int) -> None:
             elif name in held:
                 held[int(name)] = _means(random, 1)[0]
         held |= dict(enumerate(_means(random, int(random.integers(20))), start=100 * (step + 1)))
-        names = random.permutation(list(held)).tolist()
-        means = np.stack([held[name] for name in names])
+        numbers = random.permutation(list(held)).tolist()
+        means = np.stack([held[number] for number in numbers])
+        names = [(f"{number}", 0) for number in numbers]
+        if random.random() < 0.5:
+            similar = SimilarMeans.decode(similar.encode())
         least = float(random.choice([0.3, 0.5, 0.7]))
         found = similar.pairs(names, means, least)
         assert len(found) == len(set(found))
@@ -47,7 +50,7 @@ def test_pairs_are_those_of_comparing_all_whatever_changed(seed: int) -> None:
 def test_only_means_that_changed_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     similar, random = SimilarMeans(), np.random.default_rng(0)
     means = _means(random, 50)
-    names = list(range(50))
+    names = [("somebody", number) for number in range(50)]
     first = similar.pairs(names, means, 0.5)
     assert similar.pairs(names, means, 0.5) == first
     means = means.copy()
@@ -62,6 +65,22 @@ def test_only_means_that_changed_are_compared(monkeypatch: pytest.MonkeyPatch) -
     found = similar.pairs(names, means.view(Watched), 0.5)
     assert asked == [1]
     assert (3, 7) in found
+
+
+def test_what_is_kept_is_not_used_if_it_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    similar, means = SimilarMeans(), _means(np.random.default_rng(0), 30)
+    names = [("somebody", number) for number in range(30)]
+    found = similar.pairs(names, means, 0.5)
+    data = similar.encode()
+    again = SimilarMeans.decode(data)
+    assert again.encode() == data
+    for at in (0, 40, len(data) // 2, len(data) - 1):
+        damaged = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+        assert SimilarMeans.decode(damaged).encode() == b""
+        assert sorted(SimilarMeans.decode(damaged).pairs(names, means, 0.5)) == sorted(found)
+    assert SimilarMeans.decode(b"").encode() == b""
+    monkeypatch.setattr(similar_means, "_MOST_PAIRS", 3)
+    assert similar.encode() == b""
 
 
 def _world(seed: int) -> tuple[list[Group], list[tuple[str, str]]]:

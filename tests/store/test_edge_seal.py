@@ -206,3 +206,21 @@ def test_what_an_earlier_version_sealed_counts_as_settled(
     before = _bytes_of_all(path)
     _session(path, _read)
     assert _bytes_of_all(path) == before
+
+
+def test_a_store_that_is_closed_while_python_ends_is_sealed(path: Path) -> None:
+    code = """
+import atexit, sys
+from pathlib import Path
+from registry.store.edge import EdgeStore
+from tests.support.points import FACES, face
+store = EdgeStore(Path(sys.argv[1]), reserve_bytes=0)
+store.open(FACES).upsert([face(1)])
+atexit.register(store.close)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], cwd=REPOSITORY, capture_output=True, check=True
+    )
+    assert done.stderr == b""
+    assert check_seal(path / "faces")
+    assert not [*path.glob(".*.sealing")]
