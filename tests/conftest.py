@@ -16,12 +16,20 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock
 
+from tests.support.read_ahead import ignore_read_ahead
+
 if TYPE_CHECKING:
     from registry.domain import Image
     from registry.models.base import FaceModel
 
 TEST_DATA = "FACE_REGISTRY_TEST_DATA"
 _OURS = ("FACE_REGISTRY_", "QDRANT_", "MINIO_")
+
+
+def pytest_configure() -> None:
+    """Prepare the process that pytest starts in; those that it starts to run tests inherit it."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        ignore_read_ahead()
 
 
 @pytest.fixture(autouse=True)

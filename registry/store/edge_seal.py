@@ -23,7 +23,7 @@ from typing import BinaryIO
 from registry.errors import StoreCorrupt
 from registry.store.edge_shard import REBUILD
 from registry.system import checked_json as checked
-from registry.system.paths import data_blocks, remove, replace, sync
+from registry.system.paths import data_blocks, files_below, remove, replace, sync
 
 _EDGE = "qdrant-edge-py"
 _BLOCK = 256 * 1024
@@ -82,10 +82,11 @@ def check_seal(folder: Path) -> bool:
 
 def _digests(folder: Path) -> Iterator[tuple[str, str]]:
     """Name and digest of each file below the folder, without hidden files."""
-    for path in sorted(folder.rglob("[!.]*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                yield path.relative_to(folder).as_posix(), _digest(file)
+    above = len(os.fspath(folder)) + 1
+    for entry in files_below(folder):
+        if not entry.name.startswith("."):
+            with open(entry.path, "rb") as file:  # noqa: PTH123
+                yield entry.path[above:].replace(os.sep, "/"), _digest(file)
 
 
 def _digest(file: BinaryIO) -> str:
