@@ -6,6 +6,7 @@ file before it starts them.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -30,6 +31,15 @@ def pytest_configure() -> None:
     """Prepare the process that pytest starts in; those that it starts to run tests inherit it."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         ignore_read_ahead()
+        # Several processes run tests, so threads of their libraries only wait for one another.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from looking through all tests and libraries again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
