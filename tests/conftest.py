@@ -66,6 +66,18 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
     places.leave_clean()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _optimised_graphs_are_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All homes of a run share them, except in tests of how they are made."""
+    from tests.support.kept_graphs import graphs_made_once
+
+    place = tmp_path_factory.getbasetemp()
+    folder = (place.parent if os.environ.get("PYTEST_XDIST_WORKER") else place) / "graphs"
+    folder.mkdir(exist_ok=True)
+    with graphs_made_once(folder):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that names no home gets one of its own."""

@@ -165,8 +165,9 @@ def _largest_file(folder: Path) -> int:
     largest = 0
     for entry in files_below(folder):
         with suppress(FileNotFoundError):  # removed meanwhile
-            # Not entry.stat(): on Windows, that is what the size was when the file was last closed.
-            largest = max(largest, Path(entry.path).stat().st_size)
+            # On Windows, a folder has the size that a file had when it was last closed.
+            status = Path(entry.path).stat() if sys.platform == "win32" else entry.stat()
+            largest = max(largest, status.st_size)
     return largest
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from registry.domain import Image
 from registry.models import catalogue
 from registry.models.optimised_graphs import FOLDER
 from registry.settings import Accuracy
+from tests.support.kept_graphs import graphs_made_each_time
 
 
 def _answers(cache: Path, image: Image) -> list[bytes]:
@@ -28,6 +30,12 @@ def _answers(cache: Path, image: Image) -> list[bytes]:
         found += [face.landmarks.tobytes() for face in faces]
         found.append(model.embed(model.align(image, faces)).tobytes())
     return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _each_is_made() -> Iterator[None]:
+    with graphs_made_each_time():
+        yield
 
 
 @pytest.fixture(scope="module")
