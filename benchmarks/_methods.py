@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering
 
 from registry.domain import Face, Vectors, Video
 from registry.faces.matching import Neighbour, assign
@@ -171,6 +170,8 @@ def _recognise(
 def dbscan(videos: Sequence[Video], similarity: float, least: int) -> Grouping:
     """DBSCAN on cosine distance; noise stays alone."""
     faces = all_faces(videos)
+    from sklearn.cluster import DBSCAN
+
     found = DBSCAN(eps=1 - similarity, min_samples=least, metric="cosine").fit(vectors(faces))
     return _labelled(faces, found.labels_)
 
@@ -178,6 +179,8 @@ def dbscan(videos: Sequence[Video], similarity: float, least: int) -> Grouping:
 def hdbscan(videos: Sequence[Video], least: int, samples: int) -> Grouping:
     """HDBSCAN; on unit vectors Euclidean distance orders pairs as the cosine does."""
     faces = all_faces(videos)
+    from sklearn.cluster import HDBSCAN
+
     found = HDBSCAN(min_cluster_size=least, min_samples=samples, copy=True).fit(vectors(faces))
     return _labelled(faces, found.labels_)
 
@@ -185,6 +188,8 @@ def hdbscan(videos: Sequence[Video], least: int, samples: int) -> Grouping:
 def average_linkage(videos: Sequence[Video], similarity: float) -> Grouping:
     """Agglomerative clustering, average linkage, on cosine distance."""
     faces = all_faces(videos)
+    from sklearn.cluster import AgglomerativeClustering
+
     found = AgglomerativeClustering(
         n_clusters=None, distance_threshold=1 - similarity, metric="cosine", linkage="average"
     ).fit(vectors(faces))

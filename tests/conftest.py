@@ -6,6 +6,7 @@ file before it starts them.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -16,12 +17,29 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock
 
+from tests.support.read_ahead import ignore_read_ahead
+
 if TYPE_CHECKING:
     from registry.domain import Image
     from registry.models.base import FaceModel
 
 TEST_DATA = "FACE_REGISTRY_TEST_DATA"
 _OURS = ("FACE_REGISTRY_", "QDRANT_", "MINIO_")
+
+
+def pytest_configure() -> None:
+    """Prepare the process that pytest starts in; those that it starts to run tests inherit it."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        ignore_read_ahead()
+        # Several processes run tests, so threads of their libraries only wait for one another.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from looking through all tests and libraries again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +64,18 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
         patch.setenv("XDG_CACHE_HOME", str(outside / "cache"))
         yield
     places.leave_clean()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _optimised_graphs_are_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All homes of a run share them, except in tests of how they are made."""
+    from tests.support.kept_graphs import graphs_made_once
+
+    place = tmp_path_factory.getbasetemp()
+    folder = (place.parent if os.environ.get("PYTEST_XDIST_WORKER") else place) / "graphs"
+    folder.mkdir(exist_ok=True)
+    with graphs_made_once(folder):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -41,7 +41,7 @@ def test_a_model_answers_eight_threads_as_it_answers_one(
     alone = [ask(image) for image in images]
     assert {len(scores) for scores, _ in alone} >= {0, 1}
     with ThreadPoolExecutor(THREADS) as threads:
-        assert list(threads.map(ask, images * 2)) == alone * 2
+        assert list(threads.map(ask, images)) == alone
 
 
 def test_lookups_and_reports_from_eight_threads_answer_as_from_one(
@@ -62,4 +62,4 @@ def test_lookups_and_reports_from_eight_threads_answer_as_from_one(
         alone = [ask(image) for image in images]
         assert sum("matches" in answer for answer in alone) >= 4
         with ThreadPoolExecutor(THREADS) as threads:
-            assert list(threads.map(ask, images * 2)) == alone * 2
+            assert list(threads.map(ask, images)) == alone

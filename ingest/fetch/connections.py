@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -122,7 +122,7 @@ class HttpClient:
     """Sends requests; keeps no connection and no state, so threads can share it."""
 
     policy: AddressPolicy
-    tls: ssl.SSLContext
+    tls: Callable[[], ssl.SSLContext]
     connect_s: float
     """Seconds to connect to one address; each TLS handshake may take as long again."""
     read_s: float

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from threading import Event, Lock
@@ -125,7 +126,7 @@ class Downloader:
         )
         self._client = HttpClient(
             policy,
-            tls or tls_context(None),
+            cache(lambda: tls or tls_context(None)),
             connect_s=self._limits.connect_s,
             read_s=self._limits.read_s,
             proxies=proxies,
@@ -268,10 +269,11 @@ class Downloader:
             url = parse(self._buckets.address(bucket, key, deadline.remaining()))
         except (StoreError, UsageError) as exc:
             raise FetchError(f"{deadline.label}: {str(exc).removesuffix('.')}.") from exc
+        tls = self._buckets.tls
         client = replace(
             self._client,
             policy=replace(self._client.policy, allow_private=True),
-            tls=self._buckets.tls,
+            tls=lambda: tls,
             proxies=ProxyRules(),
             host_headers=HostHeaders(),
         )

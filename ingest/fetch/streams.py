@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import monotonic
@@ -108,7 +108,8 @@ class Connector:
     """Opens connections; keeps none, so threads can share it."""
 
     policy: AddressPolicy
-    tls: ssl.SSLContext
+    tls: Callable[[], ssl.SSLContext]
+    """Called when it is needed: creating a context takes 30 ms, and http needs none."""
     connect_s: float
     """Seconds to connect to one address; each TLS handshake may take as long again."""
     read_s: float
@@ -172,7 +173,7 @@ class Connector:
             try:
                 stream = _BACKEND.connect_tcp(address, url.port, timeout)
                 if url.scheme == "https":
-                    stream = stream.start_tls(self.tls, url.host, timeout)
+                    stream = stream.start_tls(self.tls(), url.host, timeout)
                 return Stream(stream, deadline)
             except HTTP_ERRORS as exc:
                 error = exc
@@ -198,7 +199,7 @@ class Connector:
         timeout = min(self.connect_s, deadline.remaining())
         inner: httpcore.NetworkStream = response.extensions["network_stream"]
         try:
-            return inner.start_tls(self.tls, url.host, timeout)
+            return inner.start_tls(self.tls(), url.host, timeout)
         except HTTP_ERRORS as exc:
             deadline.check()
             if refused := certificate_error(exc):

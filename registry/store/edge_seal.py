@@ -32,7 +32,7 @@ from typing import BinaryIO
 from registry.errors import StoreCorrupt
 from registry.store.edge_shard import REBUILD
 from registry.system import checked_json as checked
-from registry.system.paths import data_blocks, remove, replace, sync
+from registry.system.paths import data_blocks, files_below, remove, replace, sync
 
 _EDGE = "qdrant-edge-py"
 _BLOCK = 256 * 1024
@@ -147,9 +147,10 @@ def check_seal(folder: Path) -> Seal | None:
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Name and path of each file below the folder, without hidden files."""
-    for path in sorted(folder.rglob("[!.]*")):
-        if path.is_file():
-            yield path.relative_to(folder).as_posix(), path
+    above = len(os.fspath(folder)) + 1
+    for entry in sorted(files_below(folder), key=lambda entry: entry.path):
+        if not entry.name.startswith("."):
+            yield entry.path[above:].replace(os.sep, "/"), Path(entry.path)
 
 
 def _state(path: Path) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import stat
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from registry.store.base import CollectionSpec, Filter
 from registry.store.collection import texts
 from registry.system.confinement import bare_environment
 from registry.system.limits import file_size_limit
-from registry.system.paths import allocated_bytes, remove
+from registry.system.paths import allocated_bytes, files_below, remove
 from registry.system.process import was_killed
 
 REBUILD = "Run `face-registry reindex` to rebuild it from the objects."
@@ -154,7 +153,7 @@ def translated_errors(folder: Path) -> Iterator[None]:
 
 def bytes_on_disk(folder: Path) -> int:
     """Bytes that the folder's files occupy; most of them are sparse."""
-    return sum(allocated_bytes(path) for path in folder.rglob("*") if path.is_file())
+    return sum(allocated_bytes(Path(entry.path)) for entry in files_below(folder))
 
 
 def _config(spec: CollectionSpec) -> qe.EdgeConfig:
@@ -171,10 +170,11 @@ def _config(spec: CollectionSpec) -> qe.EdgeConfig:
 
 def _largest_file(folder: Path) -> int:
     largest = 0
-    for path in folder.rglob("*"):
+    for entry in files_below(folder):
         with suppress(FileNotFoundError):  # removed meanwhile
-            status = path.stat()
-            largest = max(largest, status.st_size if stat.S_ISREG(status.st_mode) else 0)
+            # On Windows, a folder has the size that a file had when it was last closed.
+            status = Path(entry.path).stat() if sys.platform == "win32" else entry.stat()
+            largest = max(largest, status.st_size)
     return largest
 
 

@@ -9,6 +9,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -90,6 +91,22 @@ def is_link(status: os.stat_result) -> bool:
     if sys.platform == "win32" and status.st_reparse_tag == stat.IO_REPARSE_TAG_MOUNT_POINT:
         return True
     return stat.S_ISLNK(status.st_mode)
+
+
+def files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the files below a folder, in no particular order; links to folders are not followed.
+
+    Folders that disappear meanwhile or may not be read are left out. Faster than `Path.rglob`,
+    which makes a `Path` of each name.
+    """
+    folders = [os.fspath(folder)]
+    while folders:
+        with suppress(FileNotFoundError, PermissionError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.is_file():
+                    yield entry
 
 
 def allocated_bytes(path: Path) -> int:

@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +47,24 @@ PAIRS = (
 """Large face, small face beside it, and how large that is compared with it."""
 
 each_pair = pytest.mark.parametrize(
-    "pairs", [PAIRS[:1], pytest.param(PAIRS, marks=pytest.mark.slow)], ids=["one", "all"]
+    ("home", "pairs"),
+    [(2, PAIRS[:1]), pytest.param(len(PAIRS), PAIRS, marks=pytest.mark.slow)],
+    indirect=["home"],
+    ids=["one", "all"],
 )
 
 
 @pytest.fixture(scope="module")
-def filled(photo: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of a registry of `PAIRS`, a video each; a test must copy it."""
-    folder = tmp_path_factory.mktemp("neighbours")
+def ingested(
+    photo: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[int], Path]:
+    """The home of a registry of so many of `PAIRS`, a video each; a test must copy it."""
+    return cache(lambda count: _ingested(photo, tmp_path_factory.mktemp("neighbours"), count))
+
+
+def _ingested(photo: Callable[..., Path], folder: Path, count: int) -> Path:
     rows = ["Video URL,Performance"]
-    for number, (large, small, share) in enumerate(PAIRS):
+    for number, (large, small, share) in enumerate(PAIRS[:count]):
         path = folder / f"{number}.mp4"
         write_neighbours(path, photo(large), photo(small), share=share)
         rows.append(f"{path.name},{number}")
@@ -67,9 +76,16 @@ def filled(photo: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory)
     return home
 
 
+@pytest.fixture(scope="module")
+def filled(ingested: Callable[[int], Path]) -> Path:
+    """The home of a registry of all `PAIRS`; a test must copy it."""
+    return ingested(len(PAIRS))
+
+
 @pytest.fixture
-def home(filled: Path, tmp_path: Path) -> Path:
-    return copy_home(filled, tmp_path / "home")
+def home(request: pytest.FixtureRequest, ingested: Callable[[int], Path], tmp_path: Path) -> Path:
+    """A copy of the home of a registry of two of `PAIRS`, or of as many as the test wants."""
+    return copy_home(ingested(getattr(request, "param", 2)), tmp_path / "home")
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from registry.footage.joining import join_videos, separate_videos
 from registry.people.corrections import undo
 from registry.settings import load_settings
 from tests.support.factories import picture
+from tests.support.homes import copy_home
 from tests.support.takes import DIMENSION, Shot, Take, recorded
 from tests.test_main_job import call
 
@@ -35,13 +36,10 @@ GUEST = recorded("guest", [Shot(Take(30, person=4), 0, 20)], 1, seed=20)
 EMPTY = recorded("empty", [], 1)
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def registry(home: Path) -> Iterator[Registry]:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a registry of these videos, one of which is part of another."""
+    home = tmp_path_factory.mktemp("filled") / "home"
     with open_registry(load_settings(home=home)) as opened:
         model = ModelInfo("takes", "d" * 64, DIMENSION, 0.4)
         opened.establish(
@@ -49,6 +47,18 @@ def registry(home: Path) -> Iterator[Registry]:
         )
         for video in (WHOLE, PART, *TAKES, GUEST, EMPTY):
             _put(opened, video)
+    return home
+
+
+@pytest.fixture
+def home(filled: Path, tmp_path: Path) -> Path:
+    """A copy of it for one test."""
+    return copy_home(filled, tmp_path / "home")
+
+
+@pytest.fixture
+def registry(home: Path) -> Iterator[Registry]:
+    with open_registry(load_settings(home=home)) as opened:
         yield opened
 
 

@@ -69,7 +69,7 @@ def test_the_size_of_batches_changes_nothing(
         monkeypatch.setattr("ingest.extract.BATCH", size)
         monkeypatch.setattr("registry.models.recognition._CPU_BATCH", size)
         home = tmp_path / f"home{size}"
-        done = call(home, "ingest", str(table(2)), "--allow-local-files", "--workers", "0")
+        done = call(home, "ingest", str(table(1)), "--allow-local-files", "--workers", "0")
         assert done.exit_code == 0, done.output
         dumps.append(json.loads(call(home, "status", "--dump").stdout))
     assert dumps[0] == dumps[1]
@@ -86,7 +86,7 @@ def test_threads_that_share_a_model_find_the_same(
     for number, threads in enumerate((None, always, sometimes)):
         blobs = FolderStore(tmp_path / str(number))
         extraction = extract(
-            path, "video", model=sface, blobs=blobs, sampling=Sampling(every=10),
+            path, "video", model=sface, blobs=blobs, sampling=Sampling(every=20),
             limits=MediaLimits(), threads=threads,
         )  # fmt: skip
         faces = [

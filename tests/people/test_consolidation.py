@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.cluster import AgglomerativeClustering
 
 from registry.domain import Vectors
 from registry.people.consolidation import BESIDE, ConsolidationResult, Group, consolidate
@@ -204,6 +203,8 @@ def test_without_constraints_it_is_average_linkage(seed: int, threshold: float) 
         steps=(0.0,) * 3,
         lower=(0.0,),
     )
+    from sklearn.cluster import AgglomerativeClustering
+
     labels = AgglomerativeClustering(
         n_clusters=None, distance_threshold=1 - threshold, metric="cosine", linkage="average"
     ).fit_predict(vectors)

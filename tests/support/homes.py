@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-from tests.support.processes import data_spans
+from tests.support.processes import data_spans_of
 
 _PART = 64 * 1024
 _ZEROS = bytes(_PART)
@@ -22,10 +22,10 @@ def copy_home(source: Path, target: Path) -> Path:
 
 
 def _copy_sparse(source: str, target: str) -> None:
-    with Path(source).open("rb", buffering=0) as old, Path(target).open("wb", buffering=0) as new:
-        size = os.fstat(old.fileno()).st_size
-        new.truncate(size)
-        for start, end in data_spans(Path(source)):
+    # Not by paths: a home has two hundred files, and a Path takes as long as opening one.
+    with open(source, "rb", buffering=0) as old, open(target, "wb", buffering=0) as new:  # noqa: PTH123
+        new.truncate(os.fstat(old.fileno()).st_size)
+        for start, end in data_spans_of(old.fileno()):
             for at in range(start, end, _PART):
                 old.seek(at)
                 part = old.read(min(_PART, end - at))

@@ -13,9 +13,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import urllib3
-from minio import Minio
-from minio.deleteobjects import DeleteObject
-from qdrant_client import QdrantClient
 
 from registry.system.certificates import tls_context
 
@@ -57,6 +54,8 @@ def environment(home: Path) -> dict[str, str]:
 def leave_clean() -> None:
     """Remove what this run put on the servers given."""
     if "QDRANT_URL" in QDRANT:
+        from qdrant_client import QdrantClient
+
         key = QDRANT.get("QDRANT_API_KEY")
         client = QdrantClient(
             url=QDRANT["QDRANT_URL"],
@@ -84,6 +83,9 @@ def s3_url() -> str:
 
 
 def _empty_buckets() -> None:
+    from minio import Minio
+    from minio.deleteobjects import DeleteObject
+
     scheme, _, host = s3_url().partition("://")
     region = MINIO.get("MINIO_REGION")
     pool = urllib3.PoolManager(ssl_context=tls_context(_path("MINIO_CA_FILE", MINIO)))

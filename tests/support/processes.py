@@ -59,17 +59,22 @@ def make_link(path: Path, target: Path) -> None:
 
 def data_spans(path: Path) -> list[tuple[int, int]]:
     """Where a file holds anything, as (start, end): the index lays its files out with holes."""
-    spans = []
     with path.open("rb") as file:
-        size, end = os.fstat(file.fileno()).st_size, 0
-        seek_data, seek_hole = getattr(os, "SEEK_DATA", None), getattr(os, "SEEK_HOLE", None)
-        if seek_data is None or seek_hole is None:
-            return [(0, size)] if size else []
-        while end < size:
-            try:
-                start = os.lseek(file.fileno(), end, seek_data)
-            except OSError:  # nothing but a hole is left
-                break
-            end = os.lseek(file.fileno(), start, seek_hole)
-            spans.append((start, end))
+        return data_spans_of(file.fileno())
+
+
+def data_spans_of(descriptor: int) -> list[tuple[int, int]]:
+    """The same of an open file, of which the position changes."""
+    spans = []
+    size, end = os.fstat(descriptor).st_size, 0
+    seek_data, seek_hole = getattr(os, "SEEK_DATA", None), getattr(os, "SEEK_HOLE", None)
+    if seek_data is None or seek_hole is None:
+        return [(0, size)] if size else []
+    while end < size:
+        try:
+            start = os.lseek(descriptor, end, seek_data)
+        except OSError:  # nothing but a hole is left
+            break
+        end = os.lseek(descriptor, start, seek_hole)
+        spans.append((start, end))
     return spans

@@ -45,7 +45,8 @@ def imports(source: str, known: set[str]) -> Iterator[str]:
 
 def import_graph(named: Mapping[str, Path]) -> dict[str, set[str]]:
     """Module to the modules and libraries that it imports."""
-    return {name: set(imports(path.read_text(), set(named))) for name, path in named.items()}
+    known = set(named)
+    return {name: set(imports(path.read_text(), known)) for name, path in named.items()}
 
 
 def room_of(module: str, path: Path) -> str:

@@ -172,9 +172,10 @@ def extract(question: Mapping[str, Any]) -> dict[str, Any]:
     """Answer a question of `ingest.fetch.pages.resolver` with `url` and `headers`, or `error`."""
     policy = _RecordingPolicy(question["allow_private"], frozenset(question["allowed_hosts"]))
     seconds = question["seconds"]
+    tls = tls_context(None)  # now, for it reads files
     client = HttpClient(
         policy,
-        tls_context(None),
+        lambda: tls,
         connect_s=_CONNECT_S,
         read_s=seconds,
         proxies=ProxyRules.from_dict(question["proxies"]),

@@ -256,7 +256,7 @@ def test_a_header_section_without_end_is_refused(web: Web, make: Make, tmp_path:
 
 
 def test_a_header_that_http_does_not_allow_is_not_sent(web: Web) -> None:
-    client = HttpClient(LOCAL, TRUST, connect_s=5, read_s=5)
+    client = HttpClient(LOCAL, lambda: TRUST, connect_s=5, read_s=5)
     for value in ("a\r\nX-Smuggled: b", "a\0b"):
         request = Request(parse(web.url("/v")), {"Referer": value})
         with pytest.raises(FetchError, match="header of the request is not valid"):

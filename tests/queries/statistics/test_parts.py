@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
 from scipy import sparse, stats
 
 from face_registry.statistics import (
@@ -68,6 +67,8 @@ def test_the_mixed_model_is_that_of_statsmodels() -> None:
     data = pd.DataFrame({"y": y, "x": x[:, 1], "all": 1})
     columns = {f"p{i}": incidence.toarray()[:, i] for i in range(25)}
     data = data.assign(**columns)
+    import statsmodels.api as sm
+
     reference = sm.MixedLM.from_formula(
         "y ~ x",
         data,
