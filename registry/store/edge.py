@@ -154,6 +154,9 @@ class EdgeStore:
         for pattern in (".*.new", ".*.old"):
             for leftover in self._path.glob(pattern):
                 remove_tree(leftover)
+        for pattern in (".*.sealing", ".*.probe"):
+            for leftover in self._path.glob(pattern):
+                remove(leftover)
 
     def _load(self, spec: CollectionSpec, folder: Path) -> tuple[qe.EdgeShard, Seal | None]:
         """The shard and its seal. Files are compared with the seal before loading."""

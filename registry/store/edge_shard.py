@@ -172,9 +172,8 @@ def _largest_file(folder: Path) -> int:
     largest = 0
     for entry in files_below(folder):
         with suppress(FileNotFoundError):  # removed meanwhile
-            # On Windows, a folder has the size that a file had when it was last closed.
-            status = Path(entry.path).stat() if sys.platform == "win32" else entry.stat()
-            largest = max(largest, status.st_size)
+            # Not entry.stat(): on Windows that is the size when the file was last closed.
+            largest = max(largest, Path(entry.path).stat().st_size)
     return largest
 
 
