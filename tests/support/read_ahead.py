@@ -27,7 +27,7 @@ def ignore_read_ahead() -> bool:
 
     Returns False, and changes nothing, on a system or processor without such filters.
     """
-    if sys.platform != "linux" or sys.maxsize < 2**32 or platform.machine() not in _CALLS:
+    if platform.system() != "Linux" or sys.maxsize < 2**32 or platform.machine() not in _CALLS:
         return False
     architecture, madvise, seccomp = _CALLS[platform.machine()]
     load, equal, end = 0x20, 0x15, 0x06
