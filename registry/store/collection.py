@@ -98,7 +98,7 @@ class EngineCollection(ABC):
                 wide = most > 2 * limit
                 payload = False if wide else wanted
                 answers = self._nearest(batch, most, where, exact=exact, with_payload=payload)
-                hits += [[_hit(scored) for scored in answer] for answer in answers]
+                hits += [_leading(answer, limit) for answer in answers]
             return hits
 
         settled = settle_ties(ask, len(different), limit, self.SPARE_HITS)
@@ -165,7 +165,7 @@ class EngineCollection(ABC):
         *,
         exact: bool,
         with_payload: bool | list[str],
-    ) -> Iterable[Iterable[Any]]:
+    ) -> Sequence[Sequence[Any]]:
         """The neighbours of each vector, best first, with all or these fields of payloads."""
 
     @abstractmethod
@@ -197,8 +197,13 @@ class EngineCollection(ABC):
         return Point(str(record.id), record.payload or {}, vector)
 
 
-def _hit(scored: Any) -> Hit:
-    return Hit(str(scored.id), cosine(scored.score), scored.payload or {})
+def _leading(answer: Sequence[Any], limit: int) -> list[Hit]:
+    """The best `limit` of an engine's hits, and those that have the score of the last of them."""
+    if len(answer) > limit:
+        least, following = cosine(answer[limit - 1].score), range(limit, len(answer))
+        ends = (place for place in following if cosine(answer[place].score) < least)
+        answer = answer[: next(ends, len(answer))]
+    return [Hit(str(scored.id), cosine(scored.score), scored.payload or {}) for scored in answer]
 
 
 def selected(payload: Payload, fields: Sequence[str] | None) -> Payload:
@@ -313,7 +318,8 @@ def settle_ties(
     has the same score as the one at the limit.
 
     Args:
-        ask: `ask(rows, n)` returns the n best hits of each of these rows.
+        ask: `ask(rows, n)` returns the n best hits of each of these rows, best first. It may leave
+            out those with a lower score than the one at `limit`.
         rows: how many there are.
         limit: how many hits of each are wanted, 1 or more.
         spare: how many more to request at first, 1 or more. If fewer hits than that share the last
