@@ -26,7 +26,7 @@ Ids = NDArray[np.bytes_]
 
 @dataclass(frozen=True, slots=True)
 class FaceSums:
-    """The faces of v videos, added up by identity and track."""
+    """The faces of v videos, added up by identity and track. All rows are in order of video."""
 
     videos: Ids
     """(v,): all different. Some may have no faces."""
@@ -66,6 +66,25 @@ class FaceSums:
             self.vectors[sum_rows],
             np.column_stack([row_of_track[frames[:, 0]], frames[:, 1]]),
             self.boxes[face_rows],
+        )
+
+    def between(self, start: int, stop: int) -> FaceSums:
+        """The videos from one place to before another."""
+        of_tracks = slice(*np.searchsorted(self.tracks[:, 0], [start, stop]))
+        row = of_tracks.start
+        of_sums = slice(*np.searchsorted(self.sums[:, 0], [row, of_tracks.stop]))
+        of_frames = slice(*np.searchsorted(self.frames[:, 0], [row, of_tracks.stop]))
+        tracks = _raised(self.tracks[of_tracks], -start)
+        seen, tracks[:, 1] = np.unique(tracks[:, 1], return_inverse=True)
+        return FaceSums(
+            self.videos[start:stop],
+            self.identities[seen],
+            tracks,
+            self.scores[of_tracks],
+            _raised(self.sums[of_sums], -row),
+            self.vectors[of_sums],
+            _raised(self.frames[of_frames], -row),
+            self.boxes[of_frames],
         )
 
     @staticmethod

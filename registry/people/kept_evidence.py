@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from itertools import groupby
@@ -47,8 +47,16 @@ class _Part(NamedTuple):
     """What one object holds."""
 
     versions: Ids
-    """Of the records of the videos, in the order of `faces.videos`."""
+    """Those of the videos (`_versions`), in the order of `faces.videos`."""
     faces: FaceSums
+
+    def equals(self, other: _Part | None) -> bool:
+        """Whether both hold the same versions of the same videos, so that all is the same."""
+        return (
+            other is not None
+            and np.array_equal(self.faces.videos, other.faces.videos)
+            and np.array_equal(self.versions, other.versions)
+        )
 
 
 _ARRAYS = tuple(field.name for field in fields(FaceSums))
@@ -63,11 +71,8 @@ def faces_of_videos(registry: Registry, *, keep: bool = False) -> FaceSums:
     if snapshot_of(registry) is not None:  # during an erasure, versions are those of before it
         return add_up(index.faces(with_vectors=True), dimension)
     versions, meta = _versions(registry), _meta(registry)
-    parts = {
-        info.key: part
-        for info in registry.blobs.list(keys.evidence_of_videos())
-        if (part := _part(registry, info.key, meta)) is not None
-    }
+    kept = [info.key for info in registry.blobs.list(keys.evidence_of_videos())]
+    parts = {key: part for key in kept if (part := _part(registry, key, meta))}
     holds = [_holds(part, versions) for part in parts.values()]
     missing = versions.keys() - {
         video
@@ -82,9 +87,13 @@ def faces_of_videos(registry: Registry, *, keep: bool = False) -> FaceSums:
         found = FaceSums.joined([*(part.faces for part in parts.values()), read])
         held = np.concatenate([*holds, np.ones(len(read.videos), bool)])
     places = np.flatnonzero(held)
-    found = found.take(places[np.argsort(found.videos[places])])
+    # After a crash, two objects may hold the same video.
+    _, first = np.unique(found.videos[places], return_index=True)
+    found = found.take(places[first])
     if keep:
-        _keep(registry, found, versions, parts, meta)
+        wanted = _parts(found, versions)
+        changed = {key: part for key, part in wanted.items() if not part.equals(parts.get(key))}
+        _write(registry, changed, meta, gone=sorted(set(kept) - wanted.keys()))
     return found
 
 
@@ -151,39 +160,27 @@ def _holds(part: _Part, versions: Mapping[str, str]) -> NDArray[np.bool_]:
     return np.array([versions.get(video) == version for video, version in both], bool)
 
 
-def _keep(
-    registry: Registry,
-    faces: FaceSums,
-    versions: Mapping[str, str],
-    parts: Mapping[str, _Part],
-    meta: str,
-) -> None:
-    """Write the objects that hold something else, and remove those of other prefixes."""
+def _parts(faces: FaceSums, versions: Mapping[str, str]) -> dict[str, _Part]:
+    """The objects that these videos belong in, by key. They are in order of id."""
     digits = 0
     while len(faces.videos) > _VIDEOS * 16**digits:
         digits += 1
-    changed: dict[str, bytes] = {}
-    wanted = set()
-    videos = enumerate(texts(faces.videos))
-    for prefix, some in groupby(videos, key=lambda one: one[1][:digits]):
-        places, own = zip(*some, strict=True)
-        part = _Part(
-            np.array([versions[video] for video in own], "S"), faces.take(np.array(places))
-        )
-        key = keys.evidence(prefix)
-        wanted.add(key)
-        before = parts.get(key)
-        if (
-            before is None
-            or texts(before.faces.videos) != list(own)
-            or not np.array_equal(before.versions, part.versions)
-        ):
-            changed[key] = _encode(part, meta)
-    gone = parts.keys() - wanted
+    parts: dict[str, _Part] = {}
+    start = 0
+    for prefix, some in groupby(texts(faces.videos), key=lambda video: video[:digits]):
+        own = np.array([versions[video] for video in some], "S")
+        parts[keys.evidence(prefix)] = _Part(own, faces.between(start, start + len(own)))
+        start += len(own)
+    return parts
+
+
+def _write(
+    registry: Registry, changed: Mapping[str, _Part], meta: str, gone: Sequence[str]
+) -> None:
     if changed or gone:
         with registry.writing():
-            registry.blobs.put_many(changed)
-            for key in sorted(gone):
+            registry.blobs.put_many({key: _encode(part, meta) for key, part in changed.items()})
+            for key in gone:
                 registry.blobs.delete(key)
 
 

@@ -224,6 +224,27 @@ def test_damage_and_other_formats_are_not_used(
         assert kept_evidence._part(registry, info.key, kept_evidence._meta(registry)) is None
 
 
+def test_two_objects_with_the_same_videos_count_once_and_one_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a crash while other objects were written, or an upgrade with fewer videos."""
+    with new_registry(tmp_path / "registry") as registry:
+        put(registry, *(video(f"{n}", [person(n)]) for n in range(6)))
+        expected = _contents(faces_of_videos(registry, keep=True))
+        [whole] = registry.blobs.list(keys.EVIDENCE)
+        data = registry.blobs.get(whole.key)
+        monkeypatch.setattr(kept_evidence, "_VIDEOS", 2)
+        faces_of_videos(registry, keep=True)
+        several = [info.key for info in registry.blobs.list(keys.EVIDENCE)]
+        assert whole.key not in several
+        assert len(several) > 1
+        for old in (data, b"of another format"):
+            with registry.writing():
+                registry.blobs.put(whole.key, old)
+            assert _contents(faces_of_videos(registry, keep=True)) == expected
+            assert [info.key for info in registry.blobs.list(keys.EVIDENCE)] == several
+
+
 def test_it_lies_among_the_objects_for_the_owner_alone_and_snapshots_do_not_need_it(
     tmp_path: Path,
 ) -> None:
