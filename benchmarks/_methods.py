@@ -12,8 +12,9 @@ from registry.domain import Face, Vectors, Video
 from registry.faces.matching import Neighbour, assign
 from registry.models.curves import ModelCurve
 from registry.people.evidence import Evidence
+from registry.people.face_sums import FaceAdder
 from registry.people.joining import consolidate_repeatedly
-from registry.people.observed_faces import ObservedFaces, VideoFaces
+from registry.people.observed_faces import ObservedFaces
 
 Grouping = dict[str, str]
 """Group by face id."""
@@ -108,16 +109,15 @@ def joins(
     videos: Sequence[Video], identity: Grouping, threshold: float, curve: ModelCurve | None = None
 ) -> dict[str, str]:
     """What consolidation joins: the identity that stays, by the one that goes."""
-    observed, shown = ObservedFaces(len(videos[0].faces[0].embedding)), defaultdict(set)
+    faces, shown = FaceAdder(len(videos[0].faces[0].embedding)), defaultdict(set)
     for video in videos:
-        faces = VideoFaces()
         for face in video.faces:
             who = identity[face.face_id]
             shown[who].add(video.video_id)
-            faces.add(who, face.track, face.frame, face.box, face.embedding, face.quality)
-        observed.add_video(video.video_id, faces, lambda who: who)
+            place = face.track, face.frame, face.box
+            faces.add(video.video_id, who, *place, face.embedding, face.quality)
     ranks = {who: (0, len(where)) for who, where in shown.items()}
-    evidence = Evidence(observed, ranks)
+    evidence = Evidence(ObservedFaces(faces.result(), lambda who: who), ranks)
     if curve is not None:
         evidence = replace(
             evidence, curve=curve.curve, same_person=curve.same_person, several=curve.lower

@@ -31,7 +31,7 @@ from registry.models.base import FaceModel
 from registry.models.catalogue import full_source, linkage_threshold
 from registry.people import joining
 from registry.people.evidence import evidence_from
-from registry.people.observed_faces import add_up
+from registry.people.face_sums import add_up
 
 Progress = Callable[[int, Video, int], None]
 """Called for each video that took work: the number of the video, the video, and the number of
@@ -330,7 +330,7 @@ def _count_duplicates(registry: Registry, videos: Sequence[Video], model: ModelI
     faces = (face for video in videos for face in indexed_faces(video, view))
     evidence = evidence_from(
         registry,
-        add_up(faces),
+        add_up(faces, model.dimension),
         everyone,
         model,
         lambda video_id: indexed_faces(by_id[video_id], view),

@@ -337,6 +337,10 @@ class Index:
             for point in self._faces.scroll(where, with_vectors=True):
                 yield face_in(point.payload, point.vector)
 
+    def get_faces(self, face_ids: Sequence[str]) -> Iterator[IndexedFace]:
+        """Those of these faces that exist."""
+        return (face_in(point.payload) for point in self._faces.get(face_ids))
+
     def face_of_crop(self, digest: str) -> IndexedFace | None:
         """The face, with its vector, whose stored crop has this sha256."""
         where = Filter(must={"crop_digest": [digest]})
@@ -466,7 +470,10 @@ class Index:
     ) -> None:
         """Update identities by their appearances in one video, before and after a change of it."""
         known = self.get_identities(sorted(gone.keys() | added.keys()))
-        covers = self._cover_qualities([one.cover_face for one in known.values()])
+        covers = {
+            face.face_id: face.quality.score if founds(face.quality) else 0.0
+            for face in self.get_faces([one.cover_face for one in known.values()])
+        }
         founded = (
             decided_identity(who, [(video_id, added[who])], view)
             for who in sorted(added.keys() - known.keys() - gone.keys())
@@ -484,11 +491,6 @@ class Index:
                 unclear.add(who)
         self._identities.upsert([identity_point(one) for one in revised])
         self.refresh(unclear, view)
-
-    def _cover_qualities(self, face_ids: Sequence[str]) -> dict[str, float]:
-        """The quality of each of these faces by its id; 0 for a poor face."""
-        faces = (face_in(point.payload) for point in self._faces.get(face_ids))
-        return {f.face_id: f.quality.score if founds(f.quality) else 0.0 for f in faces}
 
     def _write_identities(self, seen: dict[str, list[tuple[str, Appearance]]], view: View) -> None:
         found = {i: decided_identity(i, where, view) for i, where in seen.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -15,8 +15,9 @@ from registry.domain import Identity, ModelInfo
 from registry.faces.rates import Curve, score
 from registry.models.curves import shipped_curve
 from registry.people.consolidation import Group
+from registry.people.face_sums import FaceSums
 from registry.people.kept_evidence import faces_of_videos, kept_similar_means
-from registry.people.observed_faces import ObservedFaces, Pair, VideoFaces, pair
+from registry.people.observed_faces import ObservedFaces, Pair, pair
 from registry.people.repetition import FacesIn, Track, stay_alike
 from registry.people.similar_means import SimilarMeans
 
@@ -88,7 +89,7 @@ class Evidence:
         sample = np.array(tracks[:: len(tracks) // _SAMPLE + 1])
         if self.curve is None or len(sample) * (len(sample) - 1) < 2 * _LEAST_PAIRS:
             return (0.0,)
-        similarities = (sample @ sample.T)[np.triu_indices(len(sample), 1)]
+        similarities = (sample @ sample.T)[~np.tri(len(sample), dtype=bool)]
         quartile = float(np.quantile(self.curve.scores(similarities), 0.25))
         return self.several if quartile - score(0.75) <= _MORE_ALIKE else (0.0,)
 
@@ -120,11 +121,6 @@ class Evidence:
         return self.observed.repeating_videos(self.alike)
 
     @property
-    def tracks(self) -> Mapping[str, Set[Track]]:
-        """The tracks that each identity has a face in, good or poor."""
-        return self.observed.tracks
-
-    @property
     def apart(self) -> set[Pair]:
         """Pairs that are two people: seen in one frame, or separated by a person."""
         return set(self.together) | self.separated
@@ -154,7 +150,7 @@ def gather_evidence(registry: Registry, *, keep: bool = False) -> Evidence:
 
 def evidence_from(
     registry: Registry,
-    videos: Mapping[str, VideoFaces],
+    videos: FaceSums,
     identities: Iterable[Identity],
     model: ModelInfo,
     faces_in: FacesIn,
@@ -163,20 +159,18 @@ def evidence_from(
 
     Args:
         registry: its decisions say which identities people merged, separated and hid.
-        videos: faces under their identities before merges, by id of the video.
+        videos: their faces.
         identities: all that the faces have after merges.
         model: embedded them. The registry's calibration counts only if it is the registry's model.
         faces_in: gives the faces of one video with their vectors, by its id. It is called for
             videos that may show one person twice in a frame.
     """
     view, hidden = registry.view, registry.view.hidden
-    observed = ObservedFaces(model.dimension)
 
     def identity_of(origin: str) -> str | None:
         return None if (root := view.root(origin)) in hidden else root
 
-    for video_id, faces in videos.items():
-        observed.add_video(video_id, faces, identity_of)
+    observed = ObservedFaces(videos, identity_of)
     ranks = {
         i.identity_id: (int(bool(i.name)), i.videos)
         for i in identities

@@ -223,7 +223,7 @@ def _suggestions(
             joins=identities[joins],
             similarity=similarity,
             tracks=(tracks[stays], tracks[joins]),
-            shared_tracks=len(evidence.tracks[stays] & evidence.tracks[joins]),
+            shared_tracks=evidence.observed.shared_tracks(stays, joins),
             together=evidence.together.get(pair(stays, joins), 0),
             repeated=evidence.repeated.get(pair(stays, joins), 0),
             certain=certain,

@@ -19,59 +19,73 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from dataclasses import fields
+from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from registry.core import keys
 from registry.core.registry import Registry
 from registry.core.snapshot import snapshot_of
 from registry.errors import ObjectMissing
-from registry.people.observed_faces import VideoFaces, add_up
+from registry.people.face_sums import FaceSums, Ids, add_up, texts
 from registry.people.similar_means import SimilarMeans
 
-_FORMAT = 1
-"""Raise it when `VideoFaces` changes, or what a quality says of a face."""
+_FORMAT = 2
+"""Raise it when `FaceSums` changes, or what a quality says of a face."""
 _VIDEOS = 2048
 """Videos in an object, at most on average. A chosen value: 2,048 videos of two tracks and 512
 values are 8 MB to write, and 20,000 videos are 16 objects to read."""
-_Versioned = dict[str, tuple[str, VideoFaces]]
-"""The version of the record and the faces, by id of the video."""
 
 
-def faces_of_videos(registry: Registry, *, keep: bool = False) -> dict[str, VideoFaces]:
-    """The faces of all videos that have any, by id of the video, in order.
+class _Part(NamedTuple):
+    """What one object holds."""
+
+    versions: Ids
+    """Of the records of the videos, in the order of `faces.videos`."""
+    faces: FaceSums
+
+
+_ARRAYS = tuple(field.name for field in fields(FaceSums))
+
+
+def faces_of_videos(registry: Registry, *, keep: bool = False) -> FaceSums:
+    """The faces of all videos, in order of id.
 
     With `keep`, they are kept for the next time; for the writer of the registry.
     """
+    index, dimension = registry.index, registry.contract.model.dimension
     if snapshot_of(registry) is not None:  # during an erasure, versions are those of before it
-        return dict(sorted(add_up(registry.index.faces(with_vectors=True)).items()))
-    listed = registry.blobs.list(keys.RECORDS)
-    versions = {keys.name_in(info.key): f"{info.size} {info.version}" for info in listed}
-    meta = _meta(registry)
+        return add_up(index.faces(with_vectors=True), dimension)
+    versions, meta = _versions(registry), _meta(registry)
     parts = {
-        info.key: _part(registry, info.key, meta)
+        info.key: part
         for info in registry.blobs.list(keys.evidence_of_videos())
+        if (part := _part(registry, info.key, meta)) is not None
     }
-    known = {
-        video_id: one
-        for part in parts.values()
-        for video_id, one in part.items()
-        if versions.get(video_id) == one[0]
+    holds = [_holds(part, versions) for part in parts.values()]
+    missing = versions.keys() - {
+        video
+        for part, held in zip(parts.values(), holds, strict=True)
+        for video in texts(part.faces.videos[held])
     }
-    missing = sorted(versions.keys() - known.keys())
     if 2 * len(missing) > len(versions):
-        read = add_up(registry.index.faces(with_vectors=True))
+        found = add_up(index.faces(with_vectors=True), dimension, versions)
+        held = np.array([video in versions for video in texts(found.videos)], bool)
     else:
-        read = add_up(registry.index.faces_in_videos(missing))
-    for video_id in missing:
-        known[video_id] = versions[video_id], read.get(video_id, VideoFaces())
+        read = add_up(index.faces_in_videos(sorted(missing)), dimension, missing)
+        found = FaceSums.joined([*(part.faces for part in parts.values()), read])
+        held = np.concatenate([*holds, np.ones(len(read.videos), bool)])
+    places = np.flatnonzero(held)
+    found = found.take(places[np.argsort(found.videos[places])])
     if keep:
-        _keep(registry, known, parts, meta)
-    return {video_id: faces for video_id, (_, faces) in sorted(known.items()) if faces.tracks}
+        _keep(registry, found, versions, parts, meta)
+    return found
 
 
 def kept_similar_means(registry: Registry) -> SimilarMeans:
@@ -95,41 +109,77 @@ def keep_similar_means(registry: Registry, similar: SimilarMeans) -> None:
             registry.blobs.delete(keys.similar_means())
 
 
+def _versions(registry: Registry) -> dict[str, str]:
+    """What must be the same for the evidence of a video to hold, by id of each video on record.
+
+    That is the version of its record, and the identities that splits gave to faces of it.
+    """
+    listed = registry.blobs.list(keys.RECORDS)
+    versions = {keys.name_in(info.key): f"{info.size} {info.version}" for info in listed}
+    moved: dict[str, list[str]] = defaultdict(list)
+    for face in registry.index.get_faces(sorted(registry.view.moved)):
+        moved[face.video_id].append(f"{face.face_id} {registry.view.moved[face.face_id]}")
+    for video_id in moved.keys() & versions.keys():
+        digest = hashlib.sha256(" ".join(sorted(moved[video_id])).encode()).hexdigest()
+        versions[video_id] += f" {digest[:32]}"
+    return versions
+
+
 def _meta(registry: Registry) -> str:
-    """What must be the same for kept evidence to hold."""
-    model, moved = registry.contract.model, sorted(registry.view.moved.items())
-    splits = hashlib.sha256(json.dumps(moved).encode()).hexdigest()
-    return f"{_FORMAT} {model.digest} {model.dimension} {splits}"
+    """What must be the same for the evidence of any video to hold."""
+    model = registry.contract.model
+    return f"{_FORMAT} {model.digest} {model.dimension}"
 
 
-def _part(registry: Registry, key: str, meta: str) -> _Versioned:
-    """What one object holds; nothing if it is gone, damaged, or of another format."""
+def _part(registry: Registry, key: str, meta: str) -> _Part | None:
+    """What one object holds; None if it is gone, damaged, or of another format."""
     try:
         data = registry.blobs.get(key)
     except ObjectMissing:
-        return {}
+        return None
     if hashlib.sha256(data[32:]).digest() != data[:32]:
-        return {}
+        return None
     with np.load(io.BytesIO(data[32:]), allow_pickle=False) as arrays:
-        return dict(_decode(arrays)) if str(arrays["meta"]) == meta else {}
+        if str(arrays["meta"]) != meta:
+            return None
+        return _Part(arrays["versions"], FaceSums(**{name: arrays[name] for name in _ARRAYS}))
+
+
+def _holds(part: _Part, versions: Mapping[str, str]) -> NDArray[np.bool_]:
+    """Which of its videos have these versions."""
+    both = zip(texts(part.faces.videos), texts(part.versions), strict=True)
+    return np.array([versions.get(video) == version for video, version in both], bool)
 
 
 def _keep(
-    registry: Registry, videos: _Versioned, parts: Mapping[str, _Versioned], meta: str
+    registry: Registry,
+    faces: FaceSums,
+    versions: Mapping[str, str],
+    parts: Mapping[str, _Part],
+    meta: str,
 ) -> None:
     """Write the objects that hold something else, and remove those of other prefixes."""
     digits = 0
-    while len(videos) > _VIDEOS * 16**digits:
+    while len(faces.videos) > _VIDEOS * 16**digits:
         digits += 1
-    wanted: dict[str, _Versioned] = {}
-    for video_id in sorted(videos):
-        wanted.setdefault(keys.evidence(video_id[:digits]), {})[video_id] = videos[video_id]
-    changed = {
-        key: _encode(part, meta)
-        for key, part in wanted.items()
-        if _versions(parts.get(key, {})) != _versions(part)
-    }
-    gone = parts.keys() - wanted.keys()
+    changed: dict[str, bytes] = {}
+    wanted = set()
+    videos = enumerate(texts(faces.videos))
+    for prefix, some in groupby(videos, key=lambda one: one[1][:digits]):
+        places, own = zip(*some, strict=True)
+        part = _Part(
+            np.array([versions[video] for video in own], "S"), faces.take(np.array(places))
+        )
+        key = keys.evidence(prefix)
+        wanted.add(key)
+        before = parts.get(key)
+        if (
+            before is None
+            or texts(before.faces.videos) != list(own)
+            or not np.array_equal(before.versions, part.versions)
+        ):
+            changed[key] = _encode(part, meta)
+    gone = parts.keys() - wanted
     if changed or gone:
         with registry.writing():
             registry.blobs.put_many(changed)
@@ -137,59 +187,8 @@ def _keep(
                 registry.blobs.delete(key)
 
 
-def _versions(part: _Versioned) -> dict[str, str]:
-    return {video_id: version for video_id, (version, _) in part.items()}
-
-
-def _encode(part: _Versioned, meta: str) -> bytes:
-    versions, faces = zip(*part.values(), strict=True)
-    beside = [one.side_by_side() for one in faces]
-    sums = [vector for one in faces for vector in one.sums.values()]
+def _encode(part: _Part, meta: str) -> bytes:
     body = io.BytesIO()
-    np.savez(
-        body,
-        meta=np.array(meta),
-        videos=np.array([*part]).astype("S"),
-        versions=np.array(versions).astype("S"),
-        identities=np.array([who for one in faces for who, _ in one.tracks], "S"),
-        tracks=np.array([track for one in faces for _, track in one.tracks], np.int64),
-        scores=np.array([score for one in faces for score in one.scores], np.float64),
-        keys=np.array([key for one in faces for key in one.sums], np.int64).reshape(-1, 2),
-        counts=np.array([count for one in faces for count in one.counts.values()], np.int64),
-        sums=np.array(sums, np.float32),
-        frames=np.concatenate([frames for frames, _ in beside]),
-        boxes=np.concatenate([boxes for _, boxes in beside]),
-        sizes=np.array(
-            [
-                (len(one.tracks), len(one.sums), len(frames))
-                for one, (frames, _) in zip(faces, beside, strict=True)
-            ],
-            np.int64,
-        ),
-    )
+    arrays = {name: getattr(part.faces, name) for name in _ARRAYS}
+    np.savez(body, meta=np.array(meta), versions=part.versions, **arrays)
     return hashlib.sha256(body.getvalue()).digest() + body.getvalue()
-
-
-def _decode(arrays: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, VideoFaces]]]:
-    def texts(name: str) -> list[str]:
-        return arrays[name].astype(str).tolist()  # type: ignore[no-any-return]
-
-    tracks = list(zip(texts("identities"), arrays["tracks"].tolist(), strict=True))
-    scores = arrays["scores"].tolist()
-    of_sums = list(map(tuple, arrays["keys"].tolist()))
-    counts, sums = arrays["counts"].tolist(), list(arrays["sums"])
-    frames = list(map(tuple, arrays["frames"].tolist()))
-    boxes = list(map(tuple, arrays["boxes"].tolist()))
-    ends = np.cumsum(arrays["sizes"], axis=0).tolist()
-    t = s = f = 0
-    for video_id, version, (t_end, s_end, f_end) in zip(
-        texts("videos"), texts("versions"), ends, strict=True
-    ):
-        faces = VideoFaces()
-        faces.tracks = dict(zip(tracks[t:t_end], range(t_end - t), strict=True))
-        faces.scores = scores[t:t_end]
-        faces.sums = dict(zip(of_sums[s:s_end], sums[s:s_end], strict=True))
-        faces.counts = dict(zip(of_sums[s:s_end], counts[s:s_end], strict=True))
-        faces.frames, faces.boxes = frames[f:f_end], boxes[f:f_end]
-        yield video_id, (version, faces)
-        t, s, f = t_end, s_end, f_end

@@ -57,7 +57,6 @@ def plausible_changes(registry: Registry, *, threshold: float | None = None) -> 
         for _, other in decision.merges
     }
     roots = {registry.view.root(member) for member in consolidated} - registry.view.hidden
-    parts = ObservedFaces(model.dimension)
     members: dict[str, set[str]] = {root: set() for root in roots}
 
     def part_of(origin: str) -> str | None:
@@ -69,11 +68,10 @@ def plausible_changes(registry: Registry, *, threshold: float | None = None) -> 
         return part
 
     videos = faces_of_videos(registry)
-    for video_id, faces in videos.items():
-        parts.add_video(video_id, faces, part_of)
+    parts = ObservedFaces(videos, part_of)
     evidence = evidence_from(registry, videos, index.identities(), model, index.faces_in)
     joins = suggestions_from(registry, evidence, threshold)
-    groups = {one.identity_id: one for one in parts.groups({part: () for part in parts.tracks})}
+    groups = {one.identity_id: one for one in parts.groups({part: () for part in parts.identities})}
     likeness: dict[str, float] = {}
     for whole in members.values():
         joined = whole & consolidated if len(whole) > 1 else set()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from registry.errors import UsageError
 from registry.people import kept_evidence, similar_means
 from registry.people.corrections import FaceSelection, merge, split, undo
 from registry.people.evidence import Evidence, evidence_from, gather_evidence
+from registry.people.face_sums import FaceSums, add_up
 from registry.people.joining import consolidate, consolidate_repeatedly, look_for_duplicates
 from registry.people.kept_evidence import faces_of_videos
-from registry.people.observed_faces import VideoFaces, add_up
 from registry.people.similar_means import SimilarMeans
 from registry.settings import load_settings
 from tests.erasure.test_erasure import files_with
@@ -35,19 +36,15 @@ QUALITIES = (
 )
 
 
-def _contents(
-    videos: dict[str, VideoFaces],
-) -> dict[str, tuple[object, ...]]:
-    """Everything in them, in an order of its own, bit for bit."""
-    found: dict[str, tuple[object, ...]] = {}
-    for video_id, faces in videos.items():
-        frames, boxes = faces.side_by_side()
-        sums = {key: vector.tobytes() for key, vector in faces.sums.items()}
-        found[video_id] = (
-            list(faces.tracks.items()), faces.scores, sums, faces.counts,
-            frames.tolist(), boxes.tolist(),
-        )  # fmt: skip
-    return found
+def _contents(faces: FaceSums) -> list[tuple[object, ...]]:
+    """Everything in them, bit for bit."""
+    arrays = [getattr(faces, field.name) for field in fields(FaceSums)]
+    return [(array.dtype.kind, array.shape, array.tolist()) for array in arrays]
+
+
+def _shared_tracks(evidence: Evidence) -> list[int]:
+    who = evidence.observed.identities
+    return [evidence.observed.shared_tracks(*two) for two in combinations(who, 2)]
 
 
 def _answers(evidence: Evidence) -> tuple[object, ...]:
@@ -62,7 +59,7 @@ def _answers(evidence: Evidence) -> tuple[object, ...]:
     return (
         [(str(one), *rest) for one, *rest in groups],
         dict(evidence.together), dict(evidence.repeated), evidence.linked,
-        evidence.repeating_videos, dict(evidence.tracks), evidence.separated, evidence.lower,
+        evidence.repeating_videos, _shared_tracks(evidence), evidence.separated, evidence.lower,
         consolidate_repeatedly(evidence, threshold=0.4),
     )  # fmt: skip
 
@@ -132,7 +129,8 @@ def test_kept_evidence_gives_the_answers_of_all_faces(
             if step:
                 _change(registry, random)
             kept = faces_of_videos(registry, keep=bool(random.integers(3)))
-            full = dict(sorted(add_up(registry.index.faces(with_vectors=True)).items()))
+            faces = registry.index.faces(with_vectors=True)
+            full = add_up(faces, registry.contract.model.dimension, registry.records.ids())
             assert _contents(kept) == _contents(faces_of_videos(registry)) == _contents(full)
             index, model = registry.index, registry.contract.model
             from_all = evidence_from(registry, full, index.identities(), model, index.faces_in)
@@ -200,6 +198,12 @@ def test_only_faces_of_new_and_changed_videos_are_read(
         merge(registry, [videos[0].faces[0].identity_id, videos[1].faces[0].identity_id])
         assert _read_videos(registry, monkeypatch) == sorted((new.video_id, changed.video_id))
         assert _read_videos(registry, monkeypatch) == []
+        alone = FaceSelection(videos=(videos[1].video_id,))
+        decision = split(registry, videos[0].faces[0].identity_id, alone)
+        assert _read_videos(registry, monkeypatch) == [videos[1].video_id]
+        undo(registry, decision.number)
+        assert _read_videos(registry, monkeypatch) == [videos[1].video_id]
+        assert _read_videos(registry, monkeypatch) == []
 
 
 def test_damage_and_other_formats_are_not_used(
@@ -216,8 +220,8 @@ def test_damage_and_other_formats_are_not_used(
             assert _contents(faces_of_videos(registry)) == expected
         faces_of_videos(registry, keep=True)
         assert registry.blobs.get(info.key) != broken
-        monkeypatch.setattr(kept_evidence, "_FORMAT", 2)
-        assert kept_evidence._part(registry, info.key, kept_evidence._meta(registry)) == {}
+        monkeypatch.setattr(kept_evidence, "_FORMAT", 99)
+        assert kept_evidence._part(registry, info.key, kept_evidence._meta(registry)) is None
 
 
 def test_it_lies_among_the_objects_for_the_owner_alone_and_snapshots_do_not_need_it(

@@ -18,7 +18,8 @@ from registry.models.entries import find
 from registry.people import joining
 from registry.people.corrections import FaceSelection, merge, separate, split, undo
 from registry.people.evidence import Evidence, gather_evidence
-from registry.people.observed_faces import ObservedFaces, VideoFaces, pair
+from registry.people.face_sums import FaceAdder
+from registry.people.observed_faces import ObservedFaces, pair
 from tests.support.factories import MODEL, face, person, unit, video
 from tests.support.registries import dump, new_registry, put, who
 
@@ -66,13 +67,12 @@ def test_several_tracks_lower_the_threshold_unless_people_are_more_alike_than_st
     curve = shipped_curve(MODEL).curve  # strangers have a cosine of 0 on average
 
     def lower(people: int, alike: float, curve: Curve | None = curve) -> tuple[float, ...]:
-        random, observed = np.random.default_rng(1), ObservedFaces(128)
+        random, faces = np.random.default_rng(1), FaceAdder(128)
         for number in range(people):
             vector = random.normal(size=128) / np.sqrt(128) + alike
             unit = np.asarray(vector / np.linalg.norm(vector), np.float32)
-            faces = VideoFaces()
-            faces.add(str(number), 0, 0, Box(0, 0, 9, 9), unit, Quality(0.8))
-            observed.add_video(str(number), faces, lambda who: who)
+            faces.add(str(number), str(number), 0, 0, Box(0, 0, 9, 9), unit, Quality(0.8))
+        observed = ObservedFaces(faces.result(), lambda who: who)
         ranks = {str(i): (0, 1) for i in range(people)}
         return Evidence(observed, ranks, curve=curve, several=(0.0, 0.04)).lower
 
