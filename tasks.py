@@ -21,8 +21,10 @@ VENV = ROOT / (os.environ.get("VENV") or ".venv")
 # onnxruntime-gpu and onnxruntime share a folder, so each has a virtual environment of its own.
 VENV_GPU = ROOT / (os.environ.get("VENV_GPU") or ".venv-gpu")
 UV = os.environ.get("UV") or "uv"
-JOBS = os.environ.get("JOBS") or "3"
+JOBS = os.environ.get("JOBS") or "4"
 """More than two processors, because many tests wait."""
+_SEVERAL = ("-n", JOBS, "--dist", "loadfile", "--no-loadscope-reorder")
+"""The order in which files are given to the processes is that of `tests/conftest.py`."""
 _SCRATCH, _SCRATCH_BYTES = Path("/dev/shm"), 6 * 10**9
 """Tests wait for the disk more than for anything else; with this much room, memory replaces it."""
 _WRITTEN = (
@@ -78,7 +80,7 @@ def install_browser(_: list[str]) -> None:
 @_task("the tests, except the slow ones; other arguments go to pytest")
 def test(arguments: list[str]) -> None:
     """Run the tests."""
-    _pytest("-n", JOBS, "--dist", "loadfile", "-m", "not slow", *arguments)
+    _pytest(*_SEVERAL, "-m", "not slow", *arguments)
 
 
 @_task("the tests in a real browser (needs Chromium)")
@@ -91,13 +93,13 @@ def test_browser(arguments: list[str]) -> None:
 @_task("all tests")
 def test_all(arguments: list[str]) -> None:
     """Run the tests, with the slow ones."""
-    _pytest("-n", JOBS, "--dist", "loadfile", *arguments)
+    _pytest(*_SEVERAL, *arguments)
 
 
 @_task("the same as test, and which lines they run; fails below the floor")
 def coverage(arguments: list[str]) -> None:
     """Run the tests and measure coverage."""
-    _pytest("-n", JOBS, "--dist", "loadfile", "-m", "not slow", "--cov", *arguments)
+    _pytest(*_SEVERAL, "-m", "not slow", "--cov", *arguments)
 
 
 @_task("the tests of stores and of the main job, on the servers of QDRANT_URL and MINIO_ENDPOINT")

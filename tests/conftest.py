@@ -9,7 +9,9 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +27,19 @@ if TYPE_CHECKING:
 
 TEST_DATA = "FACE_REGISTRY_TEST_DATA"
 _OURS = ("FACE_REGISTRY_", "QDRANT_", "MINIO_")
+LONG = (
+    *("core/test_snapshot.py", "core/test_commit_memory.py", "demo/test_videos.py"),
+    *("erasure/test_shared_crops.py", "people/test_hard_footage.py", "queries/test_photos.py"),
+    *("models/test_optimised_graphs.py", "footage/test_duplicates.py", "faults/test_disk_full.py"),
+    *("queries/page/test_open_questions.py", "queries/page/test_page_file.py", "test_servers.py"),
+    *("ingest/tables/test_locales.py", "ingest/test_still_pictures.py", "test_main_job.py"),
+    *("ingest/test_same_registry.py", "ingest/test_accuracy.py", "ingest/test_ctrl_c.py"),
+    *("test_real_clips.py", "test_threads.py", "test_python_api.py", "faults/test_faults.py"),
+    *("browser/test_report_page.py", "browser/test_serve_pages.py", "web/test_serve_command.py"),
+    *("calibration/test_calibration_page.py", "changing/test_changing_models.py"),
+    *("store/test_edge_seal.py", "hostile/test_hostile.py", "ingest/test_network.py"),
+)
+"""Files of which a test takes half a second or more on average, and all of them 5 s."""
 
 
 def pytest_configure() -> None:
@@ -36,10 +51,30 @@ def pytest_configure() -> None:
         os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let several processes begin with what takes long, so that none is left with it at the end.
+
+    They are given files in this order (`--no-loadscope-reorder`): those with the most tests first,
+    and before them those that take long although they have few.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        tests = Counter(item.path for item in items)
+        folder = Path(__file__).parent
+        long = {folder / name for name in LONG}
+        items.sort(key=lambda item: (item.path not in long, -tests[item.path], item.path))
+
+
 def pytest_collection_finish() -> None:
-    """Keep the garbage collector from looking through all tests and libraries again and again."""
+    """Spare a process that is to run many tests work that it would do again and again.
+
+    The garbage collector no longer looks through all tests and libraries, and freed memory is used
+    again instead of being returned to the system.
+    """
+    from registry.system.process import keep_freed_memory
+
     gc.collect()
     gc.freeze()
+    keep_freed_memory()
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +110,18 @@ def _optimised_graphs_are_made_once(tmp_path_factory: pytest.TempPathFactory) ->
     folder = (place.parent if os.environ.get("PYTEST_XDIST_WORKER") else place) / "graphs"
     folder.mkdir(exist_ok=True)
     with graphs_made_once(folder):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _empty_shards_are_made_once() -> Iterator[None]:
+    """All homes of a process have copies of them, except in tests of stores and of full disks.
+
+    Only on Linux: elsewhere it is not known which parts of a file are holes.
+    """
+    from tests.support.kept_shards import shards_made_once
+
+    with shards_made_once() if sys.platform == "linux" else nullcontext():
         yield
 
 

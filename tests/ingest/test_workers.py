@@ -11,20 +11,22 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
+import numpy as np
 import psutil
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.memory import repeated
 from ingest.frames import MediaLimits, Sampling
 from ingest.workers import PoolExtractor
 from registry.blobs.folder import FolderStore
 from registry.cli import cli
 from registry.core import contract as contracts
+from registry.domain import Image
 from registry.errors import MediaError, RegistryError
 from registry.faces.face_table import PART
 from registry.models.base import FaceModel
-from registry.settings import load_settings
+from registry.settings import Accuracy, load_settings
 from tests.support.media import write_video
 from tests.support.processes import kill, suspend
 from tests.support.tables import table_of
@@ -41,12 +43,14 @@ def clips(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "long.mp4", tmp_path / "short.mp4"
 
 
-def _pool(sface: FaceModel, home: Path, timeout_s: float) -> PoolExtractor:
+def _pool(
+    sface: FaceModel, home: Path, timeout_s: float, *, accuracy: Accuracy = "exact"
+) -> PoolExtractor:
     contract = contracts.new(
         sface.info, "sface", threshold=0.85, every=1, primary_metric="Performance"
     )
     return PoolExtractor(
-        load_settings(home=home), contract, "sface",
+        load_settings(home=home, accuracy=accuracy), contract, "sface",
         workers=1, sampling=Sampling(every=1), limits=MediaLimits(), timeout_s=timeout_s,
     )  # fmt: skip
 
@@ -75,11 +79,13 @@ def test_a_worker_that_is_killed_costs_its_video(
 
 
 def test_the_faces_of_a_long_video_come_through_a_file(
-    sface: FaceModel, demo_videos: Path, tmp_path: Path
+    sface: FaceModel, t1_image: Image, tmp_path: Path
 ) -> None:
-    source = min(demo_videos.glob("*.mp4"), key=lambda path: path.stat().st_size)
-    repeated(source, tmp_path / "long.mp4", 45)
-    extractor = _pool(sface, tmp_path / "home", 600)
+    """A crowd of 156 faces in each frame, so that seven frames have more than fit into a part."""
+    six_people = cv2.resize(t1_image, (212, 146), interpolation=cv2.INTER_AREA)
+    crowd = np.tile(six_people, (6, 6, 1)).astype(np.uint8, copy=False)
+    write_video(tmp_path / "long.mp4", [crowd] * 7, options={"crf": "18"})
+    extractor = _pool(sface, tmp_path / "home", 600, accuracy="fast")
     try:
         extraction = extractor.extract(tmp_path / "long.mp4", "long")
     finally:

@@ -15,9 +15,16 @@ from registry.store.edge import EdgeStore
 from registry.store.memory import MemoryStore, PointTable
 from registry.store.server import ServerStore
 from tests.support import places
+from tests.support.kept_shards import shards_made_each_time
 from tests.support.qdrant_served import serve_qdrant
 
 Opener = Callable[[], Store]
+
+
+@pytest.fixture(autouse=True)
+def _shards_are_made_each_time() -> Iterator[None]:
+    with shards_made_each_time():
+        yield
 
 
 @pytest.fixture(params=["edge", "arrays", "memory", "served", "server"])

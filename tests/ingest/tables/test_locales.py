@@ -34,7 +34,7 @@ NOT_READ = {
     ("fr_CH", "GBP"),
 }
 
-many = settings(max_examples=500, deadline=None)
+many = settings(max_examples=250, deadline=None)
 SHORT_M_OR_K = {
     *("id", "jv", "bew"),  # M is miliar, 10^9
     *("la", "kek", "quc"),  # M is a thousand
