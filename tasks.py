@@ -80,6 +80,7 @@ def install_browser(_: list[str]) -> None:
 @_task("the tests, except the slow ones; other arguments go to pytest")
 def test(arguments: list[str]) -> None:
     """Run the tests."""
+    _compile_tests()
     _pytest(*_SEVERAL, "-m", "not slow", *arguments)
 
 
@@ -207,6 +208,25 @@ def _install(lock: str, venv: Path = VENV) -> None:
     _run([*pip, "--editable", str(ROOT)])
     for level in levels[: levels.index(lock) + 1]:
         (venv / _stamp(level)).touch()
+
+
+def _compile_tests() -> None:
+    """Compile the tests and what they import, unless they were imported before.
+
+    The processes that run tests import everything when they start, all at the same time: each of
+    them would compile it. Two that list half of the tests each take 20 s less on two processors.
+    """
+    if (ROOT / "tests" / "__pycache__").is_dir() or sys.flags.dont_write_bytecode:
+        return
+    _install("dev")
+    listed = [_program(VENV, "python"), "-X", "utf8", "-m", "pytest", "--collect-only", "-qq"]
+    places = sorted(map(str, (ROOT / "tests").glob("[!_]*")))
+    halves = [
+        subprocess.Popen([*listed, *places[start::2]], cwd=ROOT, stdout=subprocess.DEVNULL)
+        for start in (0, 1)
+    ]
+    for half in halves:
+        half.wait()
 
 
 def _stamp(lock: str) -> str:
