@@ -1,6 +1,6 @@
 """How the registry's own work grows with the number of videos; no video is decoded.
 
-    python -m benchmarks.scale [--videos 1000 5000] [--commits 50] [--engines 20000] [--folder DIR]
+    python -m benchmarks.scale [--videos 1000 5000] [--commits 100] [--engines 20000] [--folder DIR]
         [--json PATH]
 
 Registries of synthetic videos are filled with all but the last videos at once. After another
@@ -65,7 +65,7 @@ def main() -> None:
     """Measure, and print tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--videos", type=int, nargs="*", default=[1000, 5000])
-    parser.add_argument("--commits", type=int, default=50)
+    parser.add_argument("--commits", type=int, default=100)
     parser.add_argument("--engines", type=int, default=20_000, help="vectors; 0: leave them out")
     parser.add_argument(
         "--folder", type=Path, help="where registries are made (a temporary folder)"
