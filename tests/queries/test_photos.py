@@ -167,7 +167,8 @@ def folder(tmp_path: Path, astronaut: Image, t1_image: Image) -> Path:
     folder = tmp_path / "photos"
     (folder / "trip" / ".thumbnails").mkdir(parents=True)
     (folder / "a.HEIC").write_bytes(encoded(astronaut, "HEIF"))
-    (folder / "trip" / "six.jpg").write_bytes(encoded(t1_image, "JPEG"))
+    six = np.asarray(cv2.resize(t1_image, (640, 443)), np.uint8)
+    (folder / "trip" / "six.jpg").write_bytes(encoded(six, "JPEG"))
     (folder / "trip" / "=empty.png").write_bytes(encoded(np.full((99, 99, 3), 90, np.uint8), "PNG"))
     (folder / "broken.jpg").write_bytes(b"no photo")
     for hidden in (".b.jpg", "trip/.thumbnails/c.jpg", "notes.txt"):
