@@ -190,7 +190,7 @@ def test_the_order_is_that_of_the_whole_key(store: BlobStore) -> None:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(keys=KEY_SETS, data=st.data())
 def test_any_keys_are_listed_in_order_by_any_prefix(

@@ -1,6 +1,6 @@
 """Changes a registry again and again, and notes each state that it commits.
 
-python -m tests.core.busy_writer HOME LOG SECONDS
+python -m tests.core.busy_writer HOME LOG ENOUGH
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,12 +54,11 @@ def _change(registry: Registry, number: int, rng: np.random.Generator) -> None:
         registries.put(registry, video(f"video-{number}", faces))
 
 
-def main(home: Path, log: Path, seconds: float) -> None:
-    """Change the registry for so long. Each line of the log is a state."""
+def main(home: Path, log: Path, enough: Path) -> None:
+    """Change the registry until the file `enough` exists. Each line of the log is a state."""
     rng, number = np.random.default_rng(0), 0
-    end = time.monotonic() + seconds
     with registries.new_registry(home) as registry, log.open("w") as states:
-        while time.monotonic() < end:
+        while not enough.exists():
             print(state_of(registry), file=states, flush=True)
             _change(registry, number, rng)
             number += 1
@@ -68,4 +66,4 @@ def main(home: Path, log: Path, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))

@@ -13,7 +13,7 @@ from registry.core.registry import Registry
 from registry.domain import Video
 from registry.faces.face_table import FaceTable
 
-FEW, MANY = 1_100, 3_000
+FEW, MANY = 500, 1_300
 MOST = 1_500
 """Bytes that a commit may take in addition for each face: its vector of 512 bytes once more, the
 bytes of the record, and what the rule compares. It took 1,153 on 2026-11-27."""

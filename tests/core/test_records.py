@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from registry.blobs.folder import FolderStore
 from registry.core import records as records_module
 from registry.core.records import ROW_GROUP, RecordStore, decode_record, encode_record
-from registry.domain import Content, MetricValue, Source, Video, Weighted
+from registry.domain import Content, Face, MetricValue, Source, Video, Weighted
 from registry.errors import StoreCorrupt
 from registry.faces.face_table import FaceTable
 from registry.urls import Url
@@ -171,10 +171,14 @@ def test_pandas_is_not_imported_to_write_a_record() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.fixture(scope="module")
+def many_faces() -> list[Face]:
+    return [face("a", 10 * n, person(n % 7, n / 9000)) for n in range(ROW_GROUP + 1)]
+
+
 @pytest.mark.parametrize("more", [-1, 0, 1])
-def test_a_long_video_has_row_groups_and_comes_back(more: int) -> None:
-    faces = (face("a", 10 * n, person(n % 7, n / 9000)) for n in range(ROW_GROUP + more))
-    put = replace(video("a", []), faces=FaceTable.of(faces))
+def test_a_long_video_has_row_groups_and_comes_back(more: int, many_faces: list[Face]) -> None:
+    put = replace(video("a", []), faces=FaceTable.of(many_faces[: ROW_GROUP + more]))
     data = encode_record(put, DIMENSION)
     file = pq.ParquetFile(io.BytesIO(data))
     assert file.num_row_groups == (2 if more > 0 else 1)

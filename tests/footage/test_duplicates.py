@@ -31,7 +31,7 @@ ONE = Take(1)
 WHOLE = recorded("whole", [Shot(ONE, 0, 30)], 100)
 PART = recorded("part", [Shot(ONE, 8, 12)], 7, seed=1, first=0.1)
 COPY = recorded("copy", [Shot(ONE, 0, 30)], 90, seed=2, step=0.4)
-TAKES = [recorded(f"take{i}", [Shot(Take(10 + i), 0, 25)], i, seed=3 + i) for i in range(8)]
+TAKES = [recorded(f"take{i}", [Shot(Take(10 + i), 0, 25)], i, seed=3 + i) for i in range(4)]
 GUEST = recorded("guest", [Shot(Take(30, person=4), 0, 20)], 1, seed=20)
 EMPTY = recorded("empty", [], 1)
 

@@ -13,6 +13,7 @@ from registry.core.runs import runs
 from registry.errors import UsageError
 from registry.models import catalogue
 from registry.settings import load_settings
+from tests.support.media import numbered, write_video
 from tests.support.tables import table_of
 from tests.test_main_job import call_here as call
 
@@ -71,10 +72,13 @@ def test_fast_finds_the_same_people_and_reaches_workers(table: Path, tmp_path: P
 
 
 def test_the_environment_and_python_choose_it(
-    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert load_settings(home=tmp_path).accuracy == "exact"
     monkeypatch.setenv("FACE_REGISTRY_ACCURACY", "fast")
+    write_video(tmp_path / "v.mp4", numbered(3))
+    table = tmp_path / "videos.csv"
+    table.write_text("Video URL,Performance\nv.mp4,1\n")
     with open_registry(home=tmp_path / "home") as registry:
         ingest(registry, table, metrics=["Performance"], workers=0)
         ingest(registry, table, workers=0, accuracy="exact")

@@ -43,6 +43,18 @@ def embed_all(model: FaceModel, image: Image) -> tuple[list[Detection], Vectors]
     return found, model.embed(model.align(image, found))
 
 
+Six = tuple[list[Detection], Vectors]
+_SIX: dict[str, Six] = {}
+
+
+@pytest.fixture
+def six(model: FaceModel, t1_image: Image) -> Six:
+    """The faces of the photo of six people, and their embeddings; each model is asked once."""
+    if model.info.digest not in _SIX:
+        _SIX[model.info.digest] = embed_all(model, t1_image)
+    return _SIX[model.info.digest]
+
+
 def resized(image: Image, width: int, height: int) -> Image:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
@@ -55,16 +67,16 @@ def around(image: Image, found: Detection, margin: float) -> Image:
     return np.ascontiguousarray(image[top : round(box.y2 + y), left : round(box.x2 + x)])
 
 
-def test_six_people_are_found_from_left_to_right(model: FaceModel, t1_image: Image) -> None:
-    found = model.detect(t1_image)
+def test_six_people_are_found_from_left_to_right(six: Six) -> None:
+    found, _ = six
     assert len(found) == 6
     lefts = [detection.box.x1 for detection in found]
     assert lefts == sorted(lefts)
 
 
-def test_boxes_and_landmarks_are_pixels_of_the_image(model: FaceModel, t1_image: Image) -> None:
+def test_boxes_and_landmarks_are_pixels_of_the_image(six: Six, t1_image: Image) -> None:
     height, width = t1_image.shape[:2]
-    for detection in model.detect(t1_image):
+    for detection in six[0]:
         box, points = detection.box, detection.landmarks
         assert 0 <= box.x1 < box.x2 <= width
         assert 0 <= box.y1 < box.y2 <= height
@@ -74,16 +86,18 @@ def test_boxes_and_landmarks_are_pixels_of_the_image(model: FaceModel, t1_image:
         assert np.all((points >= [box.x1, box.y1]) & (points <= [box.x2, box.y2]))
 
 
-def test_landmarks_are_named_as_one_sees_them(model: FaceModel, t1_image: Image) -> None:
-    for detection in model.detect(t1_image):
+def test_landmarks_are_named_as_one_sees_them(six: Six) -> None:
+    for detection in six[0]:
         left_eye, right_eye, nose, left_mouth, right_mouth = detection.landmarks
         assert left_eye[0] < nose[0] < right_eye[0]
         assert left_mouth[0] < right_mouth[0]
         assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
 
 
-def test_a_face_at_the_edge_is_clipped_to_the_image(model: FaceModel, t1_image: Image) -> None:
-    first = model.detect(t1_image)[0].box
+def test_a_face_at_the_edge_is_clipped_to_the_image(
+    model: FaceModel, six: Six, t1_image: Image
+) -> None:
+    first = six[0][0].box
     cut = round(first.x1 + 0.25 * first.width)
     image = np.ascontiguousarray(t1_image[:, cut:])
     found = model.detect(image)[0].box
@@ -91,15 +105,15 @@ def test_a_face_at_the_edge_is_clipped_to_the_image(model: FaceModel, t1_image: 
     assert abs(found.x2 - (first.x2 - cut)) < 0.2 * first.width
 
 
-def test_embeddings_are_unit_vectors(model: FaceModel, t1_image: Image) -> None:
-    _, vectors = embed_all(model, t1_image)
+def test_embeddings_are_unit_vectors(model: FaceModel, six: Six) -> None:
+    _, vectors = six
     assert vectors.dtype == np.float32
     assert vectors.shape == (6, model.info.dimension)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_chips_are_upright_faces_of_one_size(model: FaceModel, t1_image: Image) -> None:
-    found = model.detect(t1_image)
+def test_chips_are_upright_faces_of_one_size(model: FaceModel, six: Six, t1_image: Image) -> None:
+    found, _ = six
     chips = model.align(t1_image, found)
     assert chips.dtype == np.uint8
     assert chips.shape == (6, 112, 112, 3)
@@ -131,16 +145,16 @@ def test_a_batch_equals_one_by_one(model: FaceModel, t1_image: Image, astronaut:
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
-def test_one_photo_changed_is_one_face(model: FaceModel, t1_image: Image) -> None:
-    _, vectors = embed_all(model, t1_image)
+def test_one_photo_changed_is_one_face(model: FaceModel, six: Six, t1_image: Image) -> None:
+    _, vectors = six
     brighter = cv2.convertScaleAbs(t1_image, alpha=1.15, beta=15).astype(np.uint8)
     for changed in (brighter, resized(t1_image, 960, 664)):
         _, again = embed_all(model, changed)
         assert np.all(np.sum(vectors * again, axis=1) > 0.85)
 
 
-def test_different_people_are_far_apart(model: FaceModel, t1_image: Image) -> None:
-    _, vectors = embed_all(model, t1_image)
+def test_different_people_are_far_apart(model: FaceModel, six: Six) -> None:
+    _, vectors = six
     similar = vectors @ vectors.T
     pairs = [similar[a, b] for a, b in itertools.combinations(range(6), 2)]
     assert max(pairs) < model.info.verification_threshold

@@ -162,12 +162,18 @@ def test_a_photo_without_a_face_says_what_would_have_been_found(home: Path) -> N
         lookup(registry, empty, channels="BGR")
 
 
+@pytest.fixture(scope="module")
+def heic(astronaut: Image) -> bytes:
+    return encoded(astronaut, "HEIF")
+
+
 @pytest.fixture
-def folder(tmp_path: Path, astronaut: Image, t1_image: Image) -> Path:
+def folder(tmp_path: Path, astronaut: Image, t1_image: Image, heic: bytes) -> Path:
     folder = tmp_path / "photos"
     (folder / "trip" / ".thumbnails").mkdir(parents=True)
-    (folder / "a.HEIC").write_bytes(encoded(astronaut, "HEIF"))
-    (folder / "trip" / "six.jpg").write_bytes(encoded(t1_image, "JPEG"))
+    (folder / "a.HEIC").write_bytes(heic)
+    six = np.asarray(cv2.resize(t1_image, (640, 443)), np.uint8)
+    (folder / "trip" / "six.jpg").write_bytes(encoded(six, "JPEG"))
     (folder / "trip" / "=empty.png").write_bytes(encoded(np.full((99, 99, 3), 90, np.uint8), "PNG"))
     (folder / "broken.jpg").write_bytes(b"no photo")
     for hidden in (".b.jpg", "trip/.thumbnails/c.jpg", "notes.txt"):

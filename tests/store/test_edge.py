@@ -360,13 +360,13 @@ def test_dropping_leaves_no_byte_of_it(path: Path, store: EdgeStore) -> None:
     assert not any(b"do-not-keep-this" in file.read_bytes() for file in left)
 
 
-@pytest.mark.parametrize("graph_from", [5_000, edge_shard.GRAPH_FROM])
+@pytest.mark.parametrize("graph_from", [2_000, edge_shard.GRAPH_FROM])
 def test_thousands_of_faces_answer_alike_before_and_after_optimising(
     store: EdgeStore, graph_from: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(edge_shard, "GRAPH_FROM", graph_from)
-    rows = random_units(5200, 512, seed=1)
-    rows[5000:5020] = rows[0]
+    rows = random_units(2200, 512, seed=1)
+    rows[2000:2020] = rows[0]
     spec = CollectionSpec("faces", 512, FACES.keywords)
     faces = store.open(spec)
     faces.upsert([Point(uid(n), {"video_id": f"v{n % 7}"}, row) for n, row in enumerate(rows)])
@@ -387,10 +387,10 @@ def test_thousands_of_faces_answer_alike_before_and_after_optimising(
     )
     faces.upsert([Point(uid(3), {"video_id": "v3", "again": 1}, rows[3])])
     faces.set_payload({"again": 2}, Filter(must={"video_id": ["v4"]}))
-    assert numbers(faces) == list(range(5200))
+    assert numbers(faces) == list(range(2200))
     assert faces.get([uid(4)])[0].payload == {"video_id": "v4", "again": 2}
     (hits,) = faces.query(rows[:1], limit=5)
-    assert [hit.id for hit in hits] == [uid(n) for n in (0, 5000, 5001, 5002, 5003)]
+    assert [hit.id for hit in hits] == [uid(n) for n in (0, 2000, 2001, 2002, 2003)]
 
 
 def test_writes_stop_where_the_reserve_begins_and_reading_goes_on(path: Path) -> None:
