@@ -126,8 +126,9 @@ def _versions(registry: Registry) -> dict[str, str]:
     listed = registry.blobs.list(keys.RECORDS)
     versions = {keys.name_in(info.key): f"{info.size} {info.version}" for info in listed}
     moved: dict[str, list[str]] = defaultdict(list)
-    for face in registry.index.get_faces(sorted(registry.view.moved)):
-        moved[face.video_id].append(f"{face.face_id} {registry.view.moved[face.face_id]}")
+    if registry.view.moved:  # only then does the index have to load its faces
+        for face in registry.index.get_faces(sorted(registry.view.moved)):
+            moved[face.video_id].append(f"{face.face_id} {registry.view.moved[face.face_id]}")
     for video_id in moved.keys() & versions.keys():
         digest = hashlib.sha256(" ".join(sorted(moved[video_id])).encode()).hexdigest()
         versions[video_id] += f" {digest[:32]}"
