@@ -102,8 +102,14 @@ def test_a_kept_graph_needs_no_onnx(tmp_path: Path) -> None:
     assert shown == ["True", "False"]
 
 
-@pytest.mark.parametrize("file", ["weights.bin", "graph.onnx", "checks.json"])
-@pytest.mark.parametrize("damage", ["flipped", "cut off", "missing"])
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("weights.bin", "flipped"), ("weights.bin", "cut off"), ("weights.bin", "missing"),
+        ("graph.onnx", "flipped"), ("graph.onnx", "missing"),
+        ("checks.json", "flipped"), ("checks.json", "cut off"),
+    ],
+)  # fmt: skip
 def test_a_damaged_entry_is_made_again(
     models: Path, made: tuple[Path, list[bytes]], astronaut: Image, file: str, damage: str
 ) -> None:
@@ -164,10 +170,10 @@ def test_processes_that_start_together_agree(tmp_path: Path) -> None:
     )
     running = [
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
-        for _ in range(4)
+        for _ in range(3)
     ]
     answers = {process.communicate(timeout=120)[0] for process in running}
-    assert [process.returncode for process in running] == [0] * 4
+    assert [process.returncode for process in running] == [0] * 3
     assert len(answers) == 1
     assert np.frombuffer(bytes.fromhex(answers.pop().decode()), np.float32).shape == (3 * 128,)
     assert [entry.name[0] for entry in (tmp_path / FOLDER).iterdir()] != ["."]
