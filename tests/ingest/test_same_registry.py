@@ -65,17 +65,16 @@ def test_the_size_of_batches_changes_nothing(
 ) -> None:
     """How many faces are collected from frames, and how many of them are embedded in one run."""
     dumps = []
-    for size in (1, 4):
+    for size in (1, 16):
         monkeypatch.setattr("ingest.extract.BATCH", size)
         monkeypatch.setattr("registry.models.recognition._CPU_BATCH", size)
         home = tmp_path / f"home{size}"
-        options = ["--allow-local-files", "--workers", "0", "--every", "20"]
-        done = call(home, "ingest", str(table(1)), *options)
+        done = call(home, "ingest", str(table(1)), "--allow-local-files", "--workers", "0")
         assert done.exit_code == 0, done.output
         dumps.append(json.loads(call(home, "status", "--dump").stdout))
     assert dumps[0] == dumps[1]
     faces = sum(len(video["faces"]) for video in dumps[0]["videos"])
-    assert faces > 2 * size, "several batches"
+    assert faces > size, "several batches"
 
 
 def test_threads_that_share_a_model_find_the_same(
