@@ -23,8 +23,6 @@ VENV_GPU = ROOT / (os.environ.get("VENV_GPU") or ".venv-gpu")
 UV = os.environ.get("UV") or "uv"
 JOBS = os.environ.get("JOBS") or "4"
 """More than two processors, because many tests wait."""
-_SEVERAL = ("-n", JOBS, "--dist", "loadfile", "--no-loadscope-reorder")
-"""The order in which files are given to the processes is that of `tests/conftest.py`."""
 _SCRATCH, _SCRATCH_BYTES = Path("/dev/shm"), 6 * 10**9
 """Tests wait for the disk more than for anything else; with this much room, memory replaces it."""
 _WRITTEN = (
@@ -80,8 +78,7 @@ def install_browser(_: list[str]) -> None:
 @_task("the tests, except the slow ones; other arguments go to pytest")
 def test(arguments: list[str]) -> None:
     """Run the tests."""
-    _compile_tests()
-    _pytest(*_SEVERAL, "-m", "not slow", *arguments)
+    _several("-m", "not slow", *arguments)
 
 
 @_task("the tests in a real browser (needs Chromium)")
@@ -94,13 +91,13 @@ def test_browser(arguments: list[str]) -> None:
 @_task("all tests")
 def test_all(arguments: list[str]) -> None:
     """Run the tests, with the slow ones."""
-    _pytest(*_SEVERAL, *arguments)
+    _several(*arguments)
 
 
 @_task("the same as test, and which lines they run; fails below the floor")
 def coverage(arguments: list[str]) -> None:
     """Run the tests and measure coverage."""
-    _pytest(*_SEVERAL, "-m", "not slow", "--cov", *arguments)
+    _several("-m", "not slow", "--cov", *arguments)
 
 
 @_task("the tests of stores and of the main job, on the servers of QDRANT_URL and MINIO_ENDPOINT")
@@ -225,8 +222,11 @@ def _compile_tests() -> None:
         subprocess.Popen([*listed, *places[start::2]], cwd=ROOT, stdout=subprocess.DEVNULL)
         for start in (0, 1)
     ]
-    for half in halves:
-        half.wait()
+    try:
+        for half in halves:
+            half.wait()
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _stamp(lock: str) -> str:
@@ -258,6 +258,13 @@ def _module(name: str, *arguments: str, scratch: bool = False) -> None:
 
 def _pytest(*arguments: str) -> None:
     _module("pytest", *arguments, scratch=True)
+
+
+def _several(*arguments: str) -> None:
+    """Run tests in several processes, in the order of `tests/conftest.py`."""
+    if not any(argument.startswith("tests") for argument in arguments):
+        _compile_tests()
+    _pytest("-n", JOBS, "--dist", "loadfile", "--no-loadscope-reorder", *arguments)
 
 
 def _run(command: Sequence[str], *, scratch: bool = False) -> None:

@@ -71,7 +71,7 @@ EMPTY = {
 PURE = (
     "registry.domain registry.errors registry.ids registry.redaction registry.urls registry.urls.* "
     "registry.core.counting registry.faces.* registry.people.consolidation "
-    "registry.people.similar_means ingest.fetch.sniffing "
+    "registry.people.similar_means registry.people.checked_arrays ingest.fetch.sniffing "
     "registry.calibration.sample_size "
     "registry.calibration.thresholds registry.calibration.track_samples "
     "registry.footage.alignment registry.footage.overlap "

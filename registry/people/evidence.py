@@ -159,7 +159,7 @@ def evidence_from(
 
     Args:
         registry: its decisions say which identities people merged, separated and hid.
-        videos: their faces.
+        videos: the faces of these videos, added up.
         identities: all that the faces have after merges.
         model: embedded them. The registry's calibration counts only if it is the registry's model.
         faces_in: gives the faces of one video with their vectors, by its id. It is called for

@@ -89,7 +89,7 @@ class FaceSums:
 
     @staticmethod
     def joined(parts: Sequence[FaceSums]) -> FaceSums:
-        """The videos of several, at least one; no video may be in two."""
+        """The videos of several, at least one, one after the other; a video in two comes twice."""
         identities, place = np.unique(
             np.concatenate([part.identities for part in parts]), return_inverse=True
         )

@@ -12,13 +12,12 @@ Which means of identities were compared is kept too, as ids, digests and the pai
 (`SimilarMeans`).
 
 There is one object for about `_VIDEOS` videos, by the first digits of their ids, so that an ingest
-of a few videos writes little. Each is the SHA-256 of the rest, followed by arrays in NumPy's NPZ.
+of a few videos writes little (`registry.people.checked_arrays`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -33,6 +32,7 @@ from registry.core import keys
 from registry.core.registry import Registry
 from registry.core.snapshot import snapshot_of
 from registry.errors import ObjectMissing
+from registry.people import checked_arrays
 from registry.people.face_sums import FaceSums, Ids, add_up, texts
 from registry.people.similar_means import SimilarMeans
 
@@ -80,13 +80,13 @@ def faces_of_videos(registry: Registry, *, keep: bool = False) -> FaceSums:
         for video in texts(part.faces.videos[held])
     }
     if 2 * len(missing) > len(versions):
-        found = add_up(index.faces(with_vectors=True), dimension, versions)
-        held = np.array([video in versions for video in texts(found.videos)], bool)
+        faces = index.faces(with_vectors=True)
     else:
-        read = add_up(index.faces_in_videos(sorted(missing)), dimension, missing)
-        found = FaceSums.joined([*(part.faces for part in parts.values()), read])
-        held = np.concatenate([*holds, np.ones(len(read.videos), bool)])
-    places = np.flatnonzero(held)
+        faces = index.faces_in_videos(sorted(missing))
+    read = add_up(faces, dimension, missing)
+    holds.append(np.array([video in missing for video in texts(read.videos)], bool))
+    found = FaceSums.joined([*(part.faces for part in parts.values()), read])
+    places = np.flatnonzero(np.concatenate(holds))
     # After a crash, two objects may hold the same video.
     _, first = np.unique(found.videos[places], return_index=True)
     found = found.take(places[first])
@@ -147,12 +147,10 @@ def _part(registry: Registry, key: str, meta: str) -> _Part | None:
         data = registry.blobs.get(key)
     except ObjectMissing:
         return None
-    if hashlib.sha256(data[32:]).digest() != data[:32]:
+    arrays = checked_arrays.decode(data)
+    if arrays is None or str(arrays["meta"]) != meta:
         return None
-    with np.load(io.BytesIO(data[32:]), allow_pickle=False) as arrays:
-        if str(arrays["meta"]) != meta:
-            return None
-        return _Part(arrays["versions"], FaceSums(**{name: arrays[name] for name in _ARRAYS}))
+    return _Part(arrays["versions"], FaceSums(**{name: arrays[name] for name in _ARRAYS}))
 
 
 def _holds(part: _Part, versions: Mapping[str, str]) -> NDArray[np.bool_]:
@@ -186,7 +184,5 @@ def _write(
 
 
 def _encode(part: _Part, meta: str) -> bytes:
-    body = io.BytesIO()
     arrays = {name: getattr(part.faces, name) for name in _ARRAYS}
-    np.savez(body, meta=np.array(meta), versions=part.versions, **arrays)
-    return hashlib.sha256(body.getvalue()).digest() + body.getvalue()
+    return checked_arrays.encode({"meta": np.array(meta), "versions": part.versions, **arrays})

@@ -45,14 +45,9 @@ class ObservedFaces:
         numbers = np.array([-1 if one is None else self._number[one] for one in found], np.int64)
         self._owner = numbers[faces.tracks[:, 1]]
         """(t,) for each row of the tracks: number of the identity; -1 if it is left out."""
-        video, track = faces.tracks[:, 0], faces.tracks[:, 2]
-        least = int(track.min(initial=0))
-        span = int(track.max(initial=0)) - least + 1
-        known, place = np.unique(video * span + (track - least), return_inverse=True)
-        self._place: NDArray[np.int64] = place.ravel()
-        """(t,): the number of the track among those of all videos, in order of video and track."""
-        self._video, self._track = known // span, known % span + least
-        """By number of a track: place of its video, and number in the video."""
+        self._video, self._track, self._place = _numbered(faces.tracks[:, 0], faces.tracks[:, 2])
+        """By number of a track among those of all videos: place of its video, and number in the
+        video. And (t,) for each row of the tracks: that number."""
 
     def merged(self, into: Mapping[str, str]) -> ObservedFaces:
         """The same faces, those of each identity among the keys as faces of its value."""
@@ -81,12 +76,9 @@ class ObservedFaces:
         none = np.zeros((0, vectors.shape[1]), np.float32)
         groups = []
         for identity in sorted(ranks):
-            number = self._number.get(identity, -1)
-            if number < 0:
-                groups.append(Group(identity, none, ranks[identity], none, elsewhere=False))
-                continue
-            videos = self._videos_of(number)
-            if len(tracks[number]):
+            number, places = self._number.get(identity), self._tracks_of(identity)
+            videos = frozenset(self._names[video] for video in self._video[places].tolist())
+            if number is not None and len(tracks[number]):
                 cover = tuple(covers[number].tolist())
                 groups.append(
                     Group(identity, tracks[number], ranks[identity], covers=cover, videos=videos)
@@ -97,10 +89,10 @@ class ObservedFaces:
                     identity,
                     none,
                     ranks[identity],
-                    means[number],
-                    tuple(sorted(self._comparable_in(self._tracks_of(identity)))),
+                    none if number is None else means[number],
+                    tuple(sorted(self._comparable_in(places))),
                     videos=videos,
-                    elsewhere=scores[number] >= _ELSEWHERE_SCORE,
+                    elsewhere=number is not None and bool(scores[number] >= _ELSEWHERE_SCORE),
                 )
             )
         return tuple(groups)
@@ -199,8 +191,7 @@ class ObservedFaces:
     def _tracks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The tracks of all identities, one after the other, and where each identity begins."""
         shown = self._owner >= 0
-        count = max(1, len(self._video))
-        owner, place = np.divmod(np.unique(self._owner[shown] * count + self._place[shown]), count)
+        owner, place, _ = _numbered(self._owner[shown], self._place[shown])
         return place, np.searchsorted(owner, np.arange(len(self.identities) + 1))
 
     def _tracks_of(self, identity: str) -> NDArray[np.int64]:
@@ -209,11 +200,6 @@ class ObservedFaces:
         if number is None:
             return places[:0]
         return places[begins[number] : begins[number + 1]]
-
-    def _videos_of(self, number: int) -> frozenset[str]:
-        places, begins = self._tracks
-        videos = self._video[places[begins[number] : begins[number + 1]]]
-        return frozenset(self._names[video] for video in videos.tolist())
 
     @cached_property
     def _names(self) -> list[str]:
@@ -249,19 +235,13 @@ class ObservedFaces:
         row, frame = self._faces.frames.T
         owner, place = self._owner[row], self._place[row]
         shown = owner >= 0
-        videos_and_frames = np.column_stack([self._video[place], frame])[shown]
-        if not len(videos_and_frames):
-            return np.zeros((0, 5), np.int64)
-        order = np.lexsort((videos_and_frames[:, 1], videos_and_frames[:, 0]))
-        ordered = videos_and_frames[order]
-        new = np.zeros(len(order), np.int64)
-        new[_firsts(ordered)] = 1
-        number = np.cumsum(new) - 1
-        rows = np.column_stack([number, owner[shown][order], place[shown][order]])
+        _, _, number = _numbered(self._video[place[shown]], frame[shown])
+        order = np.argsort(number, kind="stable")
+        rows = np.column_stack([number, owner[shown], place[shown]])[order]
         boxes = self._faces.boxes[shown][order]
         # Faces of one frame are neighbours now: compare each with the next, the one after it, …
-        found: list[NDArray[np.int64]] = []
-        for step in range(1, int(np.bincount(number).max())):
+        found = [np.zeros((0, 5), np.int64)]
+        for step in range(1, int(np.bincount(number).max(initial=0))):
             one, other = rows[:-step], rows[step:]
             beside = one[:, 0] == other[:, 0]
             beside &= overlaps(boxes[:-step], boxes[step:]) <= SAME_FACE
@@ -269,7 +249,7 @@ class ObservedFaces:
             first = np.where(swapped, other[beside], one[beside])
             second = np.where(swapped, one[beside], other[beside])
             found.append(np.column_stack([first[:, 1:], second[:, 1:], first[:, :1]]))
-        return np.unique(np.concatenate(found), axis=0) if found else np.zeros((0, 5), np.int64)
+        return np.unique(np.concatenate(found), axis=0)
 
     @cached_property
     def _beside(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -307,6 +287,19 @@ class ObservedFaces:
         return {
             pair(names[a], names[b]): count for a, b, count in _count_frames(rows[:, [0, 2, 4]])
         }
+
+
+def _numbered(
+    one: NDArray[np.int64], other: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The different pairs of two numbers in n rows, in order, and (n,) the place of each in them.
+
+    The first numbers must not be negative.
+    """
+    least = int(other.min(initial=0))
+    span = int(other.max(initial=0)) - least + 1
+    pairs, place = np.unique(one * span + (other - least), return_inverse=True)
+    return pairs // span, pairs % span + least, place.ravel()
 
 
 def _firsts(rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from registry.domain import Vectors
+from registry.people import checked_arrays
 
 ROUNDING = 1e-4
 """What a product of float32 vectors may be off. Sums in another order differ by up to 1e-6."""
@@ -62,38 +62,35 @@ class SimilarMeans:
         return found
 
     def encode(self) -> bytes:
-        """What it remembers, as a SHA-256 and NumPy's NPZ; empty if that is too much or nothing."""
+        """What it remembers, by `checked_arrays`; empty if that is too much or nothing."""
         if not self._names or len(self._pairs) > _MOST_PAIRS:
             return b""
         identities, covers = zip(*self._names, strict=True)
-        body = io.BytesIO()
-        np.savez(
-            body,
-            format=np.array(_FORMAT),
-            least=np.array(self._least, np.float64),
-            identities=np.array(identities, "S"),
-            covers=np.array(covers, np.int64),
-            digests=np.frombuffer(b"".join(self._digests), np.uint8),
-            pairs=np.array(self._pairs, np.int32).reshape(-1, 2),
+        return checked_arrays.encode(
+            {
+                "format": np.array(_FORMAT),
+                "least": np.array(self._least, np.float64),
+                "identities": np.array(identities, "S"),
+                "covers": np.array(covers, np.int64),
+                "digests": np.frombuffer(b"".join(self._digests), np.uint8),
+                "pairs": np.array(self._pairs, np.int32).reshape(-1, 2),
+            }
         )
-        return hashlib.sha256(body.getvalue()).digest() + body.getvalue()
 
     @classmethod
     def decode(cls, data: bytes) -> SimilarMeans:
         """The reverse of `encode`; nothing is remembered of bytes that are damaged."""
         found = cls()
-        if hashlib.sha256(data[32:]).digest() != data[:32]:
-            return found
-        with np.load(io.BytesIO(data[32:]), allow_pickle=False) as arrays:
-            if int(arrays["format"]) == _FORMAT:
-                identities = arrays["identities"].astype(str).tolist()
-                found._names = [*zip(identities, arrays["covers"].tolist(), strict=True)]
-                digests = arrays["digests"].tobytes()
-                found._digests = [
-                    digests[start : start + _DIGEST] for start in range(0, len(digests), _DIGEST)
-                ]
-                found._pairs = [*map(tuple, arrays["pairs"].tolist())]
-                found._least = float(arrays["least"])
+        arrays = checked_arrays.decode(data)
+        if arrays is not None and int(arrays["format"]) == _FORMAT:
+            identities = arrays["identities"].astype(str).tolist()
+            found._names = [*zip(identities, arrays["covers"].tolist(), strict=True)]
+            digests = arrays["digests"].tobytes()
+            found._digests = [
+                digests[start : start + _DIGEST] for start in range(0, len(digests), _DIGEST)
+            ]
+            found._pairs = [*map(tuple, arrays["pairs"].tolist())]
+            found._least = float(arrays["least"])
         return found
 
 

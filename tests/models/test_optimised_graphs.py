@@ -102,14 +102,8 @@ def test_a_kept_graph_needs_no_onnx(tmp_path: Path) -> None:
     assert shown == ["True", "False"]
 
 
-@pytest.mark.parametrize(
-    ("file", "damage"),
-    [
-        ("weights.bin", "flipped"), ("weights.bin", "cut off"), ("weights.bin", "missing"),
-        ("graph.onnx", "flipped"), ("graph.onnx", "missing"),
-        ("checks.json", "flipped"), ("checks.json", "cut off"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("file", ["weights.bin", "graph.onnx", "checks.json"])
+@pytest.mark.parametrize("damage", ["flipped", "cut off", "missing"])
 def test_a_damaged_entry_is_made_again(
     models: Path, made: tuple[Path, list[bytes]], astronaut: Image, file: str, damage: str
 ) -> None:

@@ -239,7 +239,7 @@ def test_nothing_reaches_a_forbidden_host(canary: Web, guarded: Downloader, host
 
 def test_nothing_reaches_a_forbidden_host_by_redirect(guarded: Downloader, canary: Web) -> None:
     with Web() as front:
-        hosts = list(dict.fromkeys(VECTORS))[::3]
+        hosts = list(dict.fromkeys(VECTORS))
         for number, host in enumerate(hosts):
             front.on(f"/{number}", redirect(f"http://{host}:{canary.port}/v.mp4"))
             with pytest.raises(FetchError):
